@@ -1,0 +1,72 @@
+"""Which backend runs a call, and why the others cannot.
+
+A backend is a module with `why_unavailable() -> str | None` (this installation and machine), `refusals(head) ->
+list[str]` (this call), `forward(head) -> Outputs` and `backward(head, saved, cotangents, needs) -> Gradients`.
+"""
+
+import logging
+from types import ModuleType
+
+import torch
+
+from sma_kernels.backends import cpu
+from sma_kernels.head import Cotangents, Gradients, Head, Outputs, Saved, allocate_gradients, allocate_outputs
+
+FUSED: dict[str, ModuleType] = {"cpu": cpu}
+NAMES = ("auto", "reference", *FUSED)
+MAX_WINNERS = 256  # the winning channel is kept as uint8
+
+_logged: set[str] = set()
+_log = logging.getLogger("sma_kernels")
+
+
+def reasons(name: str, head: Head) -> list[str]:
+    """Why the fused backend `name` cannot run this call; empty if it can."""
+    backend = FUSED[name]
+    missing = backend.why_unavailable()
+    found = [missing] if missing else []
+    found += backend.refusals(head)
+    if head.merge == "max" and head.values is not None and head.channels > MAX_WINNERS:
+        found.append(f"merge='max' holds at most {MAX_WINNERS} channels per region; got {head.channels}")
+    return found
+
+
+def explain(head: Head) -> dict[str, list[str]]:
+    """Reasons of every backend; `reference` runs everything."""
+    return {"reference": [], **{name: reasons(name, head) for name in FUSED}}
+
+
+def select(backend: str, head: Head) -> str:
+    """The backend that runs this call. An explicit one runs or raises; "auto" may come down to "reference"."""
+    if backend == "reference":
+        return backend
+    if backend == "auto":
+        return next((name for name in FUSED if not reasons(name, head)), "reference")
+    found = reasons(backend, head)
+    if found:
+        raise RuntimeError(f"backend={backend!r} cannot run this call: {'; '.join(found)}")
+    return backend
+
+
+def forward(head: Head, backend: str) -> Outputs:
+    if head.grid.shape[0] == 0:
+        return allocate_outputs(head)
+    return _fused(backend, head).forward(head)
+
+
+def backward(head: Head, saved: Saved, cotangents: Cotangents, needs: list[bool], backend: str) -> Gradients:
+    if head.grid.shape[0] == 0 or all(cotangent is None for cotangent in cotangents):
+        gradients = allocate_gradients(head, needs)
+        return Gradients(*(None if gradient is None else gradient.zero_() for gradient in gradients))
+    return _fused(backend, head).backward(head, saved, cotangents, needs)
+
+
+def _fused(backend: str, head: Head) -> ModuleType:
+    name = select(backend, head)
+    if name == "reference":
+        explained = "; ".join(f"{other}: {', '.join(why)}" for other, why in explain(head).items() if why)
+        raise RuntimeError(f"no fused backend can run this call here ({explained})")
+    if name not in _logged and not torch.compiler.is_compiling():
+        _logged.add(name)
+        _log.info("backend=%r runs on %r", backend, name)
+    return FUSED[name]

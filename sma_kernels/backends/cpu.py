@@ -1,0 +1,33 @@
+"""Backend `cpu`: the C++ kernels of csrc/cpu, behind two private operators of the compiled module."""
+
+import torch
+
+from sma_kernels.backends import extension
+from sma_kernels.head import Cotangents, Gradients, Head, Outputs, Saved
+
+
+def why_unavailable() -> str | None:
+    return extension.WHY_NOT
+
+
+def refusals(head: Head) -> list[str]:
+    device = head.grid.device.type
+    return [] if device == "cpu" else [f"runs on CPU tensors; got a tensor on {device}"]
+
+
+def _arguments(head: Head) -> tuple:
+    return (
+        *(head.values, head.features, head.maps, head.weight, head.bias),
+        *(head.temperature, head.temperature_tensor, head.gate, head.gate_tensor, head.relation_bias),
+        *(head.activation, head.merge, head.margin, head.diversify, head.correlate),
+    )
+
+
+def forward(head: Head) -> Outputs:
+    return Outputs(*torch.ops.sma_kernels._forward_cpu.default(*_arguments(head)))
+
+
+def backward(head: Head, saved: Saved, cotangents: Cotangents, needs: list[bool]) -> Gradients:
+    return Gradients(
+        *torch.ops.sma_kernels._backward_cpu.default(*cotangents, *saved, *_arguments(head), needs)
+    )

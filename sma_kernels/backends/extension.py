@@ -1,0 +1,33 @@
+"""Loads the compiled module `sma_kernels._C`, or says why it cannot be."""
+
+import importlib
+import importlib.util
+import warnings
+
+import torch
+
+from sma_kernels import build_facts
+
+
+def _load() -> str | None:
+    facts = build_facts.read()
+    if not facts.get("built"):
+        return f"not built ({facts.get('left_out', {}).get('extension', 'no build facts beside the package')})"
+    if facts["torch"] != torch.__version__:
+        return f"built for another torch ({facts['torch']}; this is {torch.__version__}): reinstall sma-kernels"
+    if importlib.util.find_spec("sma_kernels._C") is None:
+        return "not built for this Python (the build facts are there, the module is not)"
+    try:
+        importlib.import_module("sma_kernels._C")
+    except ImportError as error:
+        return f"built, but does not load: {error}"
+    return None
+
+
+WHY_NOT = _load()  # None once the module is loaded
+if WHY_NOT:
+    warnings.warn(
+        f"sma_kernels has no compiled module here: {WHY_NOT}. CPU tensors run through the reference, which is "
+        "slower and needs more memory.",
+        stacklevel=2,
+    )

@@ -1,0 +1,111 @@
+"""`SMAAttention`: the head as a module, between a backbone's feature map and the heads of the regions."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from sma_kernels import checks
+from sma_kernels.api import SMAOutput, sma_attention
+
+
+class SMAAttention(nn.Module):
+    """Self-diversified multi-channel attention over a feature map.
+
+    in_channels:       C of the input [B,C,H,W]
+    regions:           R, one per action unit or expression class
+    channels:          K attention channels per region
+    embed_dim:         D, embedding width of a feature group
+    activation, merge, margin, backend: as in `sma_attention`
+    shared_features:   one feature group for all channels (G = 1, the unconstrained baseline) instead of one each
+    correlate:         False leaves the maps unrefined (gate 0); the correlation is still returned
+    temperature, gate: where the learned temperature and gate start, or their values if they are not learned
+    learn_correlation: temperature, gate and a relation bias [N,N] are parameters (marked to take no weight decay)
+
+    forward(x [B,in_channels,H,W]) -> SMAOutput; features are a 1x1 convolution, batch norm and ReLU of x, values are x.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        regions: int,
+        channels: int = 4,
+        embed_dim: int = 64,
+        *,
+        activation: str = "softmax",
+        merge: str = "max",
+        margin: float = 0.5,
+        shared_features: bool = False,
+        correlate: bool = True,
+        temperature: float = 0.1,
+        gate: float = 0.5,
+        learn_correlation: bool = True,
+        backend: str = "auto",
+    ):
+        super().__init__()
+        for name, size in (
+            ("in_channels", in_channels),
+            ("regions", regions),
+            ("channels", channels),
+            ("embed_dim", embed_dim),
+        ):
+            if size < 1:
+                raise ValueError(f"{name} must be at least 1; got {size}")
+        checks.one_of("activation", activation, checks.ACTIVATIONS)
+        checks.one_of("merge", merge, checks.MERGES)
+        checks.temperature(temperature, torch.float32, torch.device("cpu"))
+        checks.gate(gate, torch.float32, torch.device("cpu"))
+        checks.margin(margin)
+        self.learns_correlation = correlate and learn_correlation
+        if self.learns_correlation and not 0 < gate < 1:
+            raise ValueError(f"gate must lie inside (0, 1) to be learned (it is a sigmoid); got {gate}")
+        self.activation, self.merge, self.margin, self.backend = activation, merge, margin, backend
+        groups = 1 if shared_features else channels
+        self.embed = nn.Sequential(
+            nn.Conv2d(in_channels, groups * embed_dim, 1, bias=False),
+            nn.BatchNorm2d(groups * embed_dim),
+            nn.ReLU(inplace=True),
+        )
+        self.weight = nn.Parameter(torch.randn(regions, channels, embed_dim) / math.sqrt(embed_dim))
+        self.bias = nn.Parameter(torch.zeros(regions, channels))
+        self.fixed_temperature, self.fixed_gate = temperature, gate if correlate else 0.0
+        if self.learns_correlation:
+            self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
+            self.gate_logit = nn.Parameter(torch.tensor(math.log(gate / (1 - gate))))
+            self.relation_bias = nn.Parameter(torch.zeros(regions * channels, regions * channels))
+
+    def no_weight_decay(self) -> set[str]:
+        """Names of the parameters that an optimiser must not decay (timm's convention)."""
+        return {"log_temperature", "gate_logit", "relation_bias"} if self.learns_correlation else set()
+
+    @property
+    def temperature(self) -> float | Tensor:
+        return self.log_temperature.exp() if self.learns_correlation else self.fixed_temperature
+
+    @property
+    def gate(self) -> float | Tensor:
+        return self.gate_logit.sigmoid() if self.learns_correlation else self.fixed_gate
+
+    def forward(self, x: Tensor) -> SMAOutput:
+        checks.tensor("x", x, "B,C,H,W")
+        features = self.embed(x)
+        return sma_attention(
+            x if x.dtype == features.dtype else x.to(features.dtype),
+            features,
+            self.weight,
+            self.bias,
+            temperature=self.temperature,
+            gate=self.gate,
+            relation_bias=self.relation_bias if self.learns_correlation else None,
+            activation=self.activation,
+            merge=self.merge,
+            margin=self.margin,
+            backend=self.backend,
+        )
+
+    def extra_repr(self) -> str:
+        regions, channels, width = self.weight.shape
+        return (
+            f"regions={regions}, channels={channels}, embed_dim={width}, activation={self.activation!r}, "
+            f"merge={self.merge!r}, learn_correlation={self.learns_correlation}, backend={self.backend!r}"
+        )

@@ -1,0 +1,10 @@
+"""`attention_diversity`: the hinge on the cosine between channels of one region."""
+
+from sma_kernels.ops.fused import fused_operator
+
+attention_diversity = fused_operator(
+    "attention_diversity",
+    arguments=("maps", "margin"),
+    outputs=("diversity",),
+    diversify=True,
+)
