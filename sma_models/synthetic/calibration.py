@@ -1,0 +1,64 @@
+"""Find the latent correlations and raw rates that give the published label statistics.
+
+`python -m sma_models.synthetic.calibration` prints the constants that `latent.py` holds. They are stored, not
+computed on import, because an eigenvalue routine may differ in its last bits between machines.
+"""
+
+import numpy as np
+
+from sma_models.synthetic.rates import (
+    AUS, BASE_RATES, COLUMN, CORRELATIONS, EXCLUDED, LABEL_THRESHOLD, cutpoints, exclude, phi,
+)  # fmt: skip
+
+_SMALLEST_EIGENVALUE = 0.03
+_SAMPLES = 200_000
+_ROUNDS = 25
+
+
+def complete(pairs):
+    """The correlation matrix [15, 15] nearest to holding `pairs`, positive definite; other entries are free."""
+    matrix = np.eye(len(AUS))
+    for _ in range(500):
+        for (a, b), value in pairs.items():
+            matrix[COLUMN[a], COLUMN[b]] = matrix[COLUMN[b], COLUMN[a]] = value
+        np.fill_diagonal(matrix, 1.0)
+        values, vectors = np.linalg.eigh(matrix)
+        matrix = (vectors * np.maximum(values, _SMALLEST_EIGENVALUE)) @ vectors.T
+    scale = 1.0 / np.sqrt(np.diag(matrix))
+    return matrix * scale[:, None] * scale[None, :]
+
+
+def sample(noise, matrix, raw):
+    """Labels, bool [n, 15], from standard normal noise [n, 15], a latent correlation and raw rates."""
+    latent = noise @ np.linalg.cholesky(matrix).T
+    levels = (latent[:, :, None] > cutpoints(raw)[None]).sum(axis=2)
+    return exclude(levels) >= LABEL_THRESHOLD
+
+
+def calibrate():
+    """Latent correlation float64 [15, 15], rounded to 3 digits, and raw rates of the excluded AUs."""
+    noise = np.random.default_rng(0).standard_normal((_SAMPLES, len(AUS)))
+    raw, pairs = dict(BASE_RATES), dict(CORRELATIONS)
+    for _ in range(_ROUNDS):
+        matrix = complete(pairs)
+        labels = sample(noise, matrix, raw)
+        for au in EXCLUDED:
+            raw[au] = min(0.6, raw[au] * BASE_RATES[au] / labels[:, COLUMN[au]].mean())
+        for (a, b), target in CORRELATIONS.items():
+            error = target - phi(labels[:, COLUMN[a]], labels[:, COLUMN[b]])
+            pairs[a, b] = float(np.clip(pairs[a, b] + error, -0.95, 0.95))
+    # Adding zero turns -0.0 into 0.0.
+    return np.round(complete(pairs), 3) + 0.0, {au: round(float(raw[au]), 4) for au in EXCLUDED}
+
+
+def main():
+    matrix, raw = calibrate()
+    print("CORRELATED_RAW =", raw)
+    print("LATENT = (")
+    for row, au in enumerate(AUS):
+        print("    (" + "".join(f"{value:g}, " for value in matrix[row, :row]).rstrip() + f"),  # AU{au}")
+    print(")")
+
+
+if __name__ == "__main__":
+    main()

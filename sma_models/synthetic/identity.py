@@ -1,0 +1,123 @@
+"""What a subject looks like at rest: drawn once a subject, independent of every action unit."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from sma_models.synthetic.rates import AUS
+from sma_models.synthetic.streams import IDENTITY, generator
+
+# Red, green, blue, from light to dark; a subject lies between two neighbours.
+_SKIN = np.array([(250, 218, 194), (232, 188, 156), (205, 152, 116), (158, 108, 76), (104, 70, 52)], float)
+_HAIR = np.array([(34, 27, 24), (66, 44, 30), (118, 80, 48), (196, 158, 98), (150, 146, 142), (126, 58, 34)], float)
+_EYES = np.array([(70, 44, 26), (96, 70, 40), (88, 112, 84), (84, 116, 148), (112, 122, 128)], float)
+
+# Places where skin may be lined at rest, each a confound for the action unit that lines it.
+WRINKLES = ("forehead", "glabella", "crow", "bag", "nasolabial", "mouth", "chin")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A resting face. Lengths are in half face widths, colours are RGB in 0 to 255."""
+
+    width: float
+    length: float
+    jaw: float
+    forehead: float
+    brow_height: float
+    brow_slant: float
+    brow_distance: float
+    brow_thickness: float
+    brow_arch: float
+    brow_darkness: float
+    eye_height: float
+    eye_distance: float
+    eye_width: float
+    eye_openness: float
+    eye_tilt: float
+    nose_width: float
+    nose_length: float
+    mouth_height: float
+    mouth_width: float
+    mouth_curve: float
+    upper_lip: float
+    lower_lip: float
+    chin_dimple: float
+    wrinkles: dict
+    skin: tuple
+    hair: tuple
+    iris: tuple
+    lips: tuple
+    hairline: float
+    fringe: float
+    hair_volume: float
+    hair_length: float
+    beard: float
+    moustache: float
+    glasses: int
+    teeth: bool
+    expressiveness: tuple
+
+
+def _between(rng, palette):
+    place = rng.uniform(0, len(palette) - 1)
+    low = int(place)
+    return palette[low] + (place - low) * (palette[low + 1] - palette[low])
+
+
+@lru_cache(maxsize=4096)
+def draw_identity(seed, subject):
+    """The identity of one subject of one seed."""
+    rng = generator(IDENTITY, seed, subject)
+
+    def span(low, high):
+        return float(rng.uniform(low, high))
+
+    def chance(probability):
+        return bool(rng.random() < probability)
+
+    skin = _between(rng, _SKIN) * span(0.94, 1.04)
+    hair = _HAIR[rng.integers(len(_HAIR))] * span(0.8, 1.15)
+    redness = np.array([1.0, span(0.62, 0.78), span(0.64, 0.80)])
+    bearded = chance(0.3)
+    return Identity(
+        width=span(0.92, 1.05),
+        length=span(0.95, 1.06),
+        jaw=span(0.86, 1.10),
+        forehead=span(0.92, 1.05),
+        brow_height=span(-0.06, 0.05),
+        brow_slant=span(-0.07, 0.07),
+        brow_distance=span(-0.045, 0.055),
+        brow_thickness=span(0.045, 0.085),
+        brow_arch=span(0.02, 0.08),
+        brow_darkness=span(0.55, 1.0),
+        eye_height=span(-0.03, 0.03),
+        eye_distance=span(0.41, 0.48),
+        eye_width=span(0.175, 0.21),
+        eye_openness=span(0.75, 1.25),
+        eye_tilt=span(-0.03, 0.04),
+        nose_width=span(0.16, 0.23),
+        nose_length=span(-0.04, 0.04),
+        mouth_height=span(-0.03, 0.04),
+        mouth_width=span(0.32, 0.42),
+        mouth_curve=span(-0.045, 0.045),
+        upper_lip=span(0.055, 0.105),
+        lower_lip=span(0.085, 0.145),
+        chin_dimple=span(0.3, 1.0) if chance(0.3) else 0.0,
+        wrinkles={place: span(0.0, 0.55) if chance(0.6) else 0.0 for place in WRINKLES},
+        skin=tuple(skin),
+        hair=tuple(hair),
+        iris=tuple(_between(rng, _EYES)),
+        lips=tuple(skin * redness),
+        hairline=span(-1.02, -0.9),
+        fringe=span(0.0, 0.1) if chance(0.3) else 0.0,
+        hair_volume=span(0.03, 0.16),
+        hair_length=span(-0.4, 1.2),
+        beard=span(0.15, 0.55) if bearded else 0.0,
+        moustache=span(0.15, 0.5) if bearded and chance(0.6) else 0.0,
+        glasses=int(rng.integers(1, 3)) if chance(0.2) else 0,
+        teeth=chance(0.6),
+        # How strongly this subject shows each action unit: the same intensity looks different on two people.
+        expressiveness=tuple(rng.uniform(0.85, 1.15, len(AUS)).tolist()),
+    )

@@ -1,0 +1,40 @@
+"""Action-unit intensities by a Gaussian copula: correlated as in published data, or independent."""
+
+from functools import cache
+
+import numpy as np
+
+from sma_models.synthetic.latent import CORRELATED_RAW, LATENT
+from sma_models.synthetic.rates import AUS, BASE_RATES, COLUMN, EXCLUDED, EXCLUDING, cutpoints, exclude, reach
+from sma_models.synthetic.streams import normals
+
+MODES = ("correlated", "independent")
+
+# AU24 clears AU25 and AU26 together, which alone would correlate them by .05; this latent correlation undoes it.
+_INDEPENDENT_25_26 = -0.12
+
+
+@cache
+def _sampler(mode):
+    """Cholesky factor [15, 15] and cutpoints [15, 5] of one mode."""
+    matrix = np.eye(len(AUS))
+    if mode == "correlated":
+        raw = CORRELATED_RAW
+        for row, values in enumerate(LATENT):
+            matrix[row, :row] = matrix[:row, row] = values
+    else:
+        # Without other correlations the share that AU24 clears is the share of images that show it.
+        kept = 1.0 - reach(BASE_RATES[EXCLUDING])[0]
+        raw = {au: BASE_RATES[au] / kept for au in EXCLUDED}
+        rows = [COLUMN[au] for au in EXCLUDED]
+        matrix[rows, rows[::-1]] = _INDEPENDENT_25_26
+    return np.linalg.cholesky(matrix), cutpoints({**BASE_RATES, **raw})
+
+
+def sample_intensities(mode, seed, subjects, indices):
+    """Intensities 0 to 5, int8 [n, 15], of n (subject, index) pairs."""
+    factor, cuts = _sampler(mode)
+    noise = normals(seed, subjects, indices, len(AUS))
+    # einsum keeps one order of summation; a matrix product may change its last bits with the number of rows.
+    latent = np.einsum("nj,ij->ni", noise, factor, optimize=False)
+    return exclude((latent[:, :, None] > cuts[None]).sum(axis=2).astype(np.int8))
