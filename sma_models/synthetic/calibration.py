@@ -7,8 +7,16 @@ computed on import, because an eigenvalue routine may differ in its last bits be
 import numpy as np
 
 from sma_models.synthetic.rates import (
-    AUS, BASE_RATES, COLUMN, CORRELATIONS, EXCLUDED, LABEL_THRESHOLD, cutpoints, exclude, phi,
-)  # fmt: skip
+    AUS,
+    BASE_RATES,
+    COLUMN,
+    CORRELATIONS,
+    EXCLUDED,
+    LABEL_THRESHOLD,
+    cutpoints,
+    exclude,
+    phi,
+)
 
 _SMALLEST_EIGENVALUE = 0.03
 _SAMPLES = 200_000

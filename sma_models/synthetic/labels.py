@@ -5,7 +5,16 @@ from functools import cache
 import numpy as np
 
 from sma_models.synthetic.latent import CORRELATED_RAW, LATENT
-from sma_models.synthetic.rates import AUS, BASE_RATES, COLUMN, EXCLUDED, EXCLUDING, cutpoints, exclude, reach
+from sma_models.synthetic.rates import (
+    AUS,
+    BASE_RATES,
+    COLUMN,
+    EXCLUDED,
+    EXCLUDING,
+    cutpoints,
+    exclude,
+    reach,
+)
 from sma_models.synthetic.streams import normals
 
 MODES = ("correlated", "independent")

@@ -6,8 +6,8 @@ import numpy as np
 SHIFT = 4
 # Half a face width, in widths of the picture.
 _HALF_FACE = 0.305
-# The head turns about a point inside it, this far behind the plane of its outline.
-_PIVOT = 0.25
+# The head turns about a point this far in front of the plane of its outline, so that it stays in place.
+_PIVOT = 0.3
 
 
 def depth(points):
@@ -20,7 +20,7 @@ def depth(points):
 
 def project(points, scene, canvas, flat=False):
     """Fixed-point pixels, int32 [n, 2], of face points [n, 2]; flat points lie in the plane of the outline."""
-    z = _PIVOT + (0.0 if flat else depth(points) - 0.3)
+    z = -_PIVOT if flat else depth(points) - _PIVOT
     x = points[:, 0] * np.cos(scene.yaw) + z * np.sin(scene.yaw)
     y = points[:, 1] * np.cos(scene.pitch) + z * np.sin(scene.pitch)
     unit = _HALF_FACE * scene.scale * canvas
