@@ -83,7 +83,8 @@ def _eyes(painter, who, face):
 
 
 def _brows(painter, who, face):
-    colour = _mix(who.skin, _shade(who.hair, 0.8), who.brow_darkness)
+    hair = tuple(min(a, 0.6 * b) for a, b in zip(who.hair, who.skin, strict=True))
+    colour = _mix(who.skin, hair, who.brow_darkness)
     for brow in face.brows:
         centre = smooth(brow, steps=3)
         half = 0.5 * who.brow_thickness * np.linspace(1.0, 0.35, len(centre))

@@ -54,7 +54,11 @@ def _brow(who, side, a):
     dip = 0.06 * a[9]
     places = (
         (inner, who.brow_slant * -0.5, raise_inner + dip + 1.15 * lower),
-        (inner + 0.33 * (outer - inner) - 0.02 * a[4], -0.5 * who.brow_arch, 0.6 * raise_inner + 0.6 * dip + lower),
+        (
+            inner + 0.33 * (outer - inner) - 0.02 * a[4],
+            -0.5 * who.brow_arch,
+            0.6 * raise_inner + 0.25 * raise_outer + 0.6 * dip + lower,
+        ),
         (inner + 0.68 * (outer - inner), -who.brow_arch, 0.85 * raise_outer + 0.8 * lower),
         (outer, 0.04 + who.brow_slant * 0.5, raise_outer + 0.45 * lower),
     )
@@ -94,7 +98,7 @@ def _mouth(who, scene, left, right):
     pressed = min(1.0, both[24])
     gap = 0.15 * both[25] * (1.0 + 0.9 * both[26])
     gap = max(gap, 0.15 * scene.speech * (1.0 - pressed))
-    jaw = 0.20 * both[26]
+    jaw = 0.25 * both[26]
     # AU17 pushes both lips up in the middle without thinning them.
     middle = centre + 0.4 * who.mouth_curve - 0.065 * both[17] - 0.03 * both[12] - 0.03 * both[10] + 0.15 * jaw
     thin = (1.0 - 0.62 * min(both[23], 1.1)) * (1.0 - 0.52 * min(both[24], 1.1))

@@ -74,8 +74,8 @@ def _brow_region(marks, who, face, side, brow, a):
         y = base - 0.04 - 0.075 * step - 0.05 * a[2]
         marks.crease(two, ((side * 0.47, y + 0.01), (side * 0.64, y - 0.07), (side * 0.80, y + 0.05)))
     marks.blob(-26 * a[2], (outer[0] - side * 0.12, outer[1] + 0.10, 0.14, 0.04))
-    x = inner[0] - side * 0.12
-    marks.crease(-120 * a[4], ((x, -0.56), (x - side * 0.02, -0.45), (x + side * 0.02, -0.33)))
+    x = side * max(0.045, abs(inner[0]) - 0.09)
+    marks.crease(-120 * a[4], ((x, -0.56), (x - side * 0.01, -0.45), (x + side * 0.02, -0.33)))
     marks.blob(-34 * a[4], (side * 0.10, -0.42, 0.07, 0.08))
     marks.blob(24 * a[4], (0.0, -0.46, 0.03, 0.08))
 
