@@ -24,7 +24,7 @@ _ROUNDS = 25
 
 
 def complete(pairs):
-    """The correlation matrix [15, 15] nearest to holding `pairs`, positive definite; other entries are free."""
+    """The correlation matrix [15, 15] that comes nearest to `pairs`; other entries are free."""
     matrix = np.eye(len(AUS))
     for _ in range(500):
         for (a, b), value in pairs.items():
@@ -62,10 +62,10 @@ def calibrate():
 def main():
     matrix, raw = calibrate()
     print("CORRELATED_RAW =", raw)
-    print("LATENT = (")
-    for row, au in enumerate(AUS):
-        print("    (" + "".join(f"{value:g}, " for value in matrix[row, :row]).rstrip() + f"),  # AU{au}")
-    print(")")
+    print("LATENT = {")
+    for row, column in zip(*np.nonzero(np.triu(matrix, 1)), strict=True):
+        print(f"    ({AUS[row]}, {AUS[column]}): {matrix[row, column]:g},")
+    print("}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from sma_models.synthetic.curves import CIRCLE
-from sma_models.synthetic.projection import SHIFT, project
+from sma_models.synthetic.projection import SHIFT, Projection
 
 
 @cache
@@ -19,7 +19,7 @@ def photograph(painted, scene, size):
     canvas = len(painted)
     if scene.occluder:
         x, y, wide, high, colour = scene.occluder
-        pixels = project(CIRCLE * (wide, high) + (x, y), scene, canvas, flat=True)
+        pixels = Projection(scene, canvas)(np.array((x, y)) + CIRCLE * (wide, high), flat=True)
         cv2.fillPoly(painted, [pixels], colour, cv2.LINE_AA, SHIFT)
     ramp = _ramp(canvas)
     light = scene.ambient * (1.0 + scene.light[0] * ramp[None, :] + scene.light[1] * ramp[:, None])

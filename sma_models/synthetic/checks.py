@@ -10,8 +10,8 @@ def whole_number(name, value, low, high=None):
     except TypeError:
         number = None
     if number is None or number < low or (high is not None and number > high):
-        expected = f"a whole number of at least {low}" if high is None else f"a whole number from {low} to {high}"
-        raise ValueError(f"{name} is {value!r}; expected {expected}")
+        bounds = f"of at least {low}" if high is None else f"from {low} to {high}"
+        raise ValueError(f"{name} is {value!r}; expected a whole number {bounds}")
     return number
 
 

@@ -24,8 +24,9 @@ class SyntheticFace(NamedTuple):
 class SyntheticFaces:
     """Faces drawn from numbers alone, with the intensity of 15 action units each (see `AUS`).
 
-    Image i shows subject `first_subject + i % subjects`. Everything about it follows from `seed`, its subject and
-    i, whatever was asked before and in whichever process. Ranges of subjects that do not overlap share no face.
+    Image i shows subject `first_subject + i % subjects`. Everything about it follows from `seed`, its subject
+    and i, whatever was asked before and in whichever process. Ranges of subjects that do not overlap share no
+    face.
 
     Args:
         count: number of images, at least 0.
@@ -33,8 +34,8 @@ class SyntheticFaces:
         size: width and height in pixels, 32 to 512.
         subjects: number of people, at least 1.
         first_subject: number of the first of them, at least 0.
-        mode: "correlated" samples action units with published base rates and correlations; "independent" keeps
-            the base rates and drops every correlation except that AU24 excludes AU25 and AU26.
+        mode: "correlated" samples action units with published base rates and correlations; "independent"
+            keeps the base rates and drops every correlation except that AU24 excludes AU25 and AU26.
 
     Raises:
         ValueError: an argument is out of range; it is named, with what came and what was expected.
@@ -54,7 +55,8 @@ class SyntheticFaces:
     def __getitem__(self, index):
         """The `SyntheticFace` at index; negative counts from the end; IndexError beyond either."""
         identity, scene, intensities = self._parts(index)
-        return SyntheticFace(render(identity, scene, intensities, self.size), intensities, self.subject(index))
+        image = render(identity, scene, intensities, self.size)
+        return SyntheticFace(image, intensities, self.subject(index))
 
     def subject(self, index):
         """Number of the subject of one image."""
@@ -81,16 +83,17 @@ class SyntheticFaces:
     def regions(self, index):
         """True regions, bool [15, size, size], of one image.
 
-        The region of an action unit is measured: the pixels that change by more than 4 of 255 when the same face
-        in the same scene is drawn without it, closed by 3 pixels. It is empty where the intensity is 0, or where
-        something lies in front.
+        The region of an action unit is measured: the pixels that change by more than 4 of 255 when the same
+        face in the same scene is drawn without it, closed by 3 pixels. It is empty where the intensity is 0,
+        or where something lies in front.
         """
         return measure_regions(*self._parts(index), self.size)
 
     def neutralised(self, index, au):
-        """One image, uint8 RGB [size, size, 3], with the region of one AU painted with the subject's neutral face.
+        """One image with the region of one AU painted with the subject's neutral face: uint8 [size, size, 3].
 
-        The neutral face is seen in the same scene. An image in which the intensity of `au` is 0 stays as it is.
+        The neutral face is seen in the same scene. An image in which the intensity of `au` is 0 stays as it
+        is.
         ValueError if `au` is not one of `AUS`.
         """
         column = COLUMN[one_of("au", au, AUS)]

@@ -1,7 +1,7 @@
 """Is the task hard, and possible? Train a small network on synthetic faces and measure.
 
-`python -m sma_models.synthetic.difficulty` writes `docs/synthetic_faces_difficulty.json`; `--budgets demo` skips
-the run with ten times the training, which takes ten times as long.
+`python -m sma_models.synthetic.difficulty` writes `docs/synthetic_faces_difficulty.json`; `--budgets demo`
+skips the run with ten times the training, which takes ten times as long.
 """
 
 import argparse
@@ -64,7 +64,8 @@ def train(images, labels, seed):
             optimizer.step()
             schedule.step()
             total += loss.item() * BATCH / len(images)
-        print(f"epoch {epoch + 1}/{EPOCHS} loss {total:.4f} {time.perf_counter() - started:.0f} s", flush=True)
+        seconds = time.perf_counter() - started
+        print(f"epoch {epoch + 1}/{EPOCHS} loss {total:.4f} {seconds:.0f} s", flush=True)
     return model.eval()
 
 
@@ -88,14 +89,13 @@ def best_threshold(truth, score):
 
 
 def score_others(train_set, validation, test):
-    """F1 per AU of a logistic regression on the true intensities of the other 14 AUs: what context alone tells."""
+    """F1 per AU of a logistic regression on the intensities of the other 14: what context alone tells."""
     scores = []
     for column in range(len(AUS)):
         others = [k for k in range(len(AUS)) if k != column]
-        x, v, t = (
-            torch.from_numpy(part.all_intensities()[:, others]).double() for part in (train_set, validation, test)
-        )
-        truth = [part.all_labels()[:, column] for part in (train_set, validation, test)]
+        parts = (train_set, validation, test)
+        x, v, t = (torch.from_numpy(part.all_intensities()[:, others]).double() for part in parts)
+        truth = [part.all_labels()[:, column] for part in parts]
         target = torch.from_numpy(truth[0]).double()
         weight = torch.zeros(len(others) + 1, dtype=torch.float64, requires_grad=True)
         optimizer = torch.optim.LBFGS([weight], max_iter=100)
@@ -114,14 +114,14 @@ def score_others(train_set, validation, test):
 
 
 def score_neutralised(model, test, thresholds, probabilities):
-    """F1 per AU when its region is painted with the subject's neutral face, in every image that shows any of it."""
+    """F1 per AU with its region painted with the subject's neutral face, in every image that shows it."""
     labels, intensities = test.all_labels(), test.all_intensities()
     scores = []
     for column, au in enumerate(AUS):
         guess = probabilities[:, column] >= thresholds[column]
         shown = np.flatnonzero(intensities[:, column])
-        painted = torch.stack([torch.from_numpy(test.neutralised(int(i), au)).permute(2, 0, 1) for i in shown])
-        guess[shown] = predict(model, painted)[:, column] >= thresholds[column]
+        painted = np.stack([test.neutralised(int(index), au) for index in shown]).transpose(0, 3, 1, 2)
+        guess[shown] = predict(model, torch.from_numpy(painted))[:, column] >= thresholds[column]
         scores.append(f1(labels[:, column], guess))
     return scores
 
@@ -183,8 +183,15 @@ def main():
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(options.threads)
     results = json.loads(options.out.read_text()) if options.out.exists() else {}
-    results |= {"command": "python -m sma_models.synthetic.difficulty", "model": "resnet10t", "size": options.size}
-    results |= {"machine": machine(), "torch": torch.__version__, "threads": options.threads, "seed": options.seed}
+    results |= {
+        "command": "python -m sma_models.synthetic.difficulty",
+        "model": "resnet10t",
+        "size": options.size,
+        "seed": options.seed,
+        "machine": machine(),
+        "torch": torch.__version__,
+        "threads": options.threads,
+    }
     for budget in options.budgets:
         results[budget] = measure(budget, options.seed, options.size)
         print(json.dumps(results[budget], indent=1))

@@ -1,6 +1,7 @@
 """Landmarks of a face as continuous functions of identity and action-unit strengths.
 
-Face coordinates: x to the right of the picture, y down, both in half face widths, (0, 0) between the cheekbones.
+Face coordinates: x to the right of the picture, y down, both in half face widths; (0, 0) lies between
+the cheekbones.
 Every displacement by an action unit is written here; its wrinkles and shadows are in `marks.py`.
 """
 
@@ -70,7 +71,7 @@ def _eye(who, scene, side, a):
     half = who.eye_width
     upper = 0.10 * who.eye_openness
     lower = 0.062 * (0.5 + 0.5 * who.eye_openness)
-    # AU7 flattens and lifts the lower lid and draws the upper one down; AU6 pushes the lower lid up from below.
+    # AU7 flattens and lifts the lower lid and draws the upper one down; AU6 pushes the lower lid up.
     upper *= 1.0 - 0.32 * a[7]
     lower = lower * (1.0 - 1.15 * a[7]) - 0.042 * a[6]
     lower = max(lower, 0.012 - upper)
@@ -100,13 +101,15 @@ def _mouth(who, scene, left, right):
     gap = max(gap, 0.15 * scene.speech * (1.0 - pressed))
     jaw = 0.25 * both[26]
     # AU17 pushes both lips up in the middle without thinning them.
-    middle = centre + 0.4 * who.mouth_curve - 0.065 * both[17] - 0.03 * both[12] - 0.03 * both[10] + 0.15 * jaw
+    middle = (
+        centre + 0.4 * who.mouth_curve - 0.065 * both[17] - 0.03 * both[12] - 0.03 * both[10] + 0.25 * jaw
+    )
     thin = (1.0 - 0.62 * min(both[23], 1.1)) * (1.0 - 0.52 * min(both[24], 1.1))
     upper = who.upper_lip * thin * (1.0 - 0.15 * both[12])
     lower = who.lower_lip * thin * (1.0 - 0.10 * both[12])
     seam_up, seam_down = middle - 0.22 * gap, middle + 0.78 * gap
     top = middle - upper - 0.22 * gap - 0.085 * both[10]
-    bottom = seam_down + lower + 0.35 * jaw
+    bottom = seam_down + lower + 0.12 * jaw
 
     def between(t, end, mid, bend=2.0):
         return end + (mid - end) * (1.0 - abs(t) ** bend)
@@ -148,7 +151,7 @@ def _contour(who, jaw):
 
 
 def build_face(identity, scene, left, right):
-    """The landmarks of one face; left and right are dicts {au: strength} for the two halves of the picture."""
+    """The landmarks of one face; left and right hold strengths {au: float} of the halves of the picture."""
     pairs = tuple(zip(SIDES, (left, right), strict=True))
     mouth = _mouth(identity, scene, left, right)
     rise = 0.5 * (left[17] + right[17])
