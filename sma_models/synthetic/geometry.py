@@ -73,7 +73,7 @@ def _eye(who, scene, side, a):
     lower = 0.062 * (0.5 + 0.5 * who.eye_openness)
     # AU7 flattens and lifts the lower lid and draws the upper one down; AU6 pushes the lower lid up.
     upper *= 1.0 - 0.32 * a[7]
-    lower = lower * (1.0 - 1.15 * a[7]) - 0.042 * a[6]
+    lower = lower * (1.0 - 0.95 * min(a[7], 1.0)) - 0.042 * a[6]
     lower = max(lower, 0.012 - upper)
     upper += (0.004 - lower - upper) * scene.blink
     tilt = -side * who.eye_tilt * _LID
@@ -90,25 +90,23 @@ def _eye(who, scene, side, a):
 def _mouth(who, scene, left, right):
     both = {au: 0.5 * (left[au] + right[au]) for au in left}
     centre = 0.68 + who.mouth_height
-    narrow = 1.0 - 0.24 * both[24] - 0.04 * both[23]
+    narrow = 1.0 - 0.30 * both[24] - 0.04 * both[23]
+    jaw = 0.25 * both[26]
     corners = []
     for side, a in zip(SIDES, (left, right), strict=True):
         x = who.mouth_width * narrow + 0.10 * a[12] - 0.075 * a[14] + 0.015 * a[15]
-        y = centre - who.mouth_curve - 0.15 * a[12] + 0.12 * a[15] + 0.012 * a[14]
+        y = centre - who.mouth_curve - 0.15 * a[12] + 0.12 * a[15] + 0.012 * a[14] + 0.2 * jaw
         corners.append((side * x, y))
     pressed = min(1.0, both[24])
     gap = 0.15 * both[25] * (1.0 + 0.9 * both[26])
     gap = max(gap, 0.15 * scene.speech * (1.0 - pressed))
-    jaw = 0.25 * both[26]
     # AU17 pushes both lips up in the middle without thinning them.
-    middle = (
-        centre + 0.4 * who.mouth_curve - 0.065 * both[17] - 0.03 * both[12] - 0.03 * both[10] + 0.25 * jaw
-    )
-    thin = (1.0 - 0.62 * min(both[23], 1.1)) * (1.0 - 0.52 * min(both[24], 1.1))
+    middle = centre + 0.4 * who.mouth_curve - 0.065 * both[17] - 0.03 * both[12] + 0.25 * jaw
+    thin = (1.0 - 0.62 * min(both[23], 1.1)) * (1.0 - 0.46 * min(both[24], 1.1))
     upper = who.upper_lip * thin * (1.0 - 0.15 * both[12])
     lower = who.lower_lip * thin * (1.0 - 0.10 * both[12])
     seam_up, seam_down = middle - 0.22 * gap, middle + 0.78 * gap
-    top = middle - upper - 0.22 * gap - 0.085 * both[10]
+    top = middle - upper - 0.22 * gap - 0.105 * both[10]
     bottom = seam_down + lower + 0.12 * jaw
 
     def between(t, end, mid, bend=2.0):
@@ -126,7 +124,7 @@ def _mouth(who, scene, left, right):
     inner = (-1.0, -0.55, 0.0, 0.55, 1.0)
     return {
         "corners": corners,
-        "upper_outer": row((-1.0, -0.6, -0.25, 0.0, 0.25, 0.6, 1.0), top, 1.7, 0.22 * upper),
+        "upper_outer": row((-1.0, -0.55, -0.25, 0.0, 0.25, 0.55, 1.0), top, 1.7, 0.22 * upper),
         "upper_inner": row(inner, seam_up, 2.0),
         "lower_inner": row(inner, seam_down, 2.0 + 1.5 * min(1.0, gap / 0.1)),
         "lower_outer": row(inner, bottom, 2.3),

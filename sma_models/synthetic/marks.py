@@ -165,8 +165,8 @@ def _mouth_region(marks, who, face, side, corner, a):
     marks.crease(
         -95 * a[15], ((x - side * 0.01, y + 0.02), (x + side * 0.04, y + 0.06), (x + side * 0.03, y + 0.13))
     )
-    marks.blob(-34 * a[15], (x + side * 0.02, y + 0.10, 0.06, 0.04))
-    marks.blob(28 * a[15], (x - side * 0.06, y + 0.12, 0.05, 0.04))
+    marks.blob(-34 * a[15], (x + side * 0.02, y + 0.09, 0.06, 0.04))
+    marks.blob(28 * a[15], (x - side * 0.06, y + 0.09, 0.05, 0.035))
 
 
 def _lips_and_chin(marks, who, face, a):

@@ -80,7 +80,7 @@ def draw_scene(seed, subject, index):
 
 
 def strengths(identity, scene, intensities):
-    """How far each action unit is shown, 0 to about 1.3: {au: float} for the left and right of the picture."""
+    """How far each action unit is shown, 0 to about 1.3: {au: float} for the two halves of the picture."""
     sides = ({}, {})
     for column, au in enumerate(AUS):
         level = float(intensities[column])
