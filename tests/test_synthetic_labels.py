@@ -61,12 +61,13 @@ def test_correlations(seed):
 
 
 def test_independent_mode_keeps_no_correlation_but_the_exclusion():
-    phi = np.corrcoef(SyntheticFaces(COUNT, seed=3, mode="independent").all_labels().T)
+    # Many labels: what AU24 leaves between AU25 and AU26 if nothing is done about it is only .05.
+    phi = np.corrcoef(SyntheticFaces(200_000, seed=3, mode="independent").all_labels().T)
     np.fill_diagonal(phi, 0.0)
     pressed, parted = column(24), [column(25), column(26)]
     assert (phi[pressed, parted] < -0.1).all()
     phi[pressed, parted] = phi[parted, pressed] = 0.0
-    assert np.abs(phi).max() < 0.05
+    assert np.abs(phi).max() < 0.02
 
 
 def test_pressed_lips_never_part(faces):

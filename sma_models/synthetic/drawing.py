@@ -47,7 +47,7 @@ def _hair_colour(who):
 def _behind(painter, who, face):
     corners = np.array(painter.scene.background, np.float32).reshape(2, 2, 3).astype(np.uint8)
     cv2.resize(corners, painter.image.shape[:2], dst=painter.image)
-    neck = _shade(who.skin, 0.72)
+    neck = _shade(who.skin, 0.64)
     painter.fill(
         smooth(
             [

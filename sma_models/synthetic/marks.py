@@ -76,18 +76,18 @@ def _static(marks, who):
 def _brow_region(marks, who, face, side, brow, a):
     inner, outer = brow[0], brow[3]
     base = -0.62 + who.brow_height
-    one = -95 * a[1]
+    one = -80 * a[1]
     for step in range(3):
         y = base - 0.085 * step - 0.06 * a[1]
         marks.crease(one, ((0.0, y + 0.005), (side * 0.12, y - 0.015), (side * 0.27, y + 0.02)))
     marks.blob(22 * a[1], (side * 0.12, base - 0.12, 0.10, 0.03))
-    two = -90 * a[2]
+    two = -75 * a[2]
     for step in range(3):
         y = base - 0.04 - 0.075 * step - 0.05 * a[2]
         marks.crease(two, ((side * 0.47, y + 0.01), (side * 0.64, y - 0.07), (side * 0.80, y + 0.05)))
     marks.blob(-26 * a[2], (outer[0] - side * 0.12, outer[1] + 0.10, 0.14, 0.04))
     x = side * max(0.045, abs(inner[0]) - 0.09)
-    marks.crease(-120 * a[4], ((x, -0.56), (x - side * 0.01, -0.45), (x + side * 0.02, -0.33)))
+    marks.crease(-100 * a[4], ((x, -0.56), (x - side * 0.01, -0.45), (x + side * 0.02, -0.33)))
     marks.blob(-34 * a[4], (side * 0.10, -0.42, 0.07, 0.08))
     marks.blob(24 * a[4], (0.0, -0.46, 0.03, 0.08))
 
@@ -95,7 +95,7 @@ def _brow_region(marks, who, face, side, brow, a):
 def _eye_region(marks, who, face, side, eye, a):
     x, y = eye.centre
     out = x + side * who.eye_width
-    six = -95 * a[6]
+    six = -80 * a[6]
     for angle in (-0.10, 0.0, 0.10):
         marks.crease(
             six,
@@ -106,7 +106,7 @@ def _eye_region(marks, who, face, side, eye, a):
             ),
         )
     marks.crease(
-        -85 * a[6], ((x - side * 0.17, y + 0.10), (x, y + 0.19 - 0.02 * a[6]), (x + side * 0.17, y + 0.09))
+        -70 * a[6], ((x - side * 0.17, y + 0.10), (x, y + 0.19 - 0.02 * a[6]), (x + side * 0.17, y + 0.09))
     )
     marks.blob(40 * a[6], (side * 0.54, 0.12 - 0.05 * a[6], 0.17, 0.07))
     marks.blob(-30 * a[6], (side * 0.50, 0.27, 0.17, 0.035))
@@ -119,7 +119,7 @@ def _eye_region(marks, who, face, side, eye, a):
 
 
 def _nose_region(marks, who, face, side, wing, a):
-    nine = -100 * a[9]
+    nine = -90 * a[9]
     for step, y in enumerate((-0.26, -0.18, -0.10)):
         marks.crease(nine, ((0.0, y - 0.01), (side * 0.06, y - 0.005), (side * 0.11, y + 0.04)))
         marks.crease(
@@ -138,7 +138,7 @@ def _nose_region(marks, who, face, side, wing, a):
     rest = 0.26 + who.nose_length
     edge = side * who.nose_width
     marks.crease(
-        -105 * a[10],
+        -85 * a[10],
         (
             (edge + side * 0.03, rest - 0.06),
             (edge + side * 0.13, rest - 0.01),
@@ -152,7 +152,7 @@ def _nose_region(marks, who, face, side, wing, a):
 def _mouth_region(marks, who, face, side, corner, a):
     x, y = corner
     edge = side * (who.nose_width + 0.07)
-    twelve = -110 * a[12]
+    twelve = -85 * a[12]
     marks.crease(twelve, ((edge, 0.22), (x + side * 0.06, 0.34), (x + side * 0.13, y + 0.10)))
     marks.blob(36 * a[12], (side * 0.60, 0.33 - 0.05 * a[12], 0.14, 0.12))
     marks.blob(-30 * a[12], (x + side * 0.05, y + 0.04, 0.06, 0.06))
@@ -171,7 +171,7 @@ def _mouth_region(marks, who, face, side, corner, a):
 
 def _lips_and_chin(marks, who, face, a):
     x, y = face.chin
-    seventeen = -90 * a[17]
+    seventeen = -75 * a[17]
     for dx, dy in (
         (-0.12, -0.02),
         (-0.05, 0.05),

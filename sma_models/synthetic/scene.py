@@ -57,13 +57,13 @@ def draw_scene(seed, subject, index):
         ambient=span(0.75, 1.12),
         tint=(span(0.95, 1.05), span(0.97, 1.03), span(0.93, 1.07)),
         blur=span(0.3, 0.9) if chance(0.4) else 0.0,
-        noise=span(1.0, 6.0),
+        noise=span(1.0, 8.0),
         noise_seed=int(rng.integers(2**31)),
         background=tuple(map(tuple, (rng.uniform(40, 220, 3) + rng.uniform(-30, 30, (4, 3))).tolist())),
         clothes=tuple(rng.uniform(20, 200, 3).tolist()),
         gaze=(span(-0.3, 0.3), span(-0.2, 0.2)),
         sides=tuple(map(tuple, (1.0 + np.array([[1], [-1]]) * rng.uniform(-0.12, 0.12, len(AUS))).tolist())),
-        jitter=tuple(rng.uniform(-0.35, 0.35, len(AUS)).tolist()),
+        jitter=tuple(rng.uniform(-0.45, 0.45, len(AUS)).tolist()),
     )
     if chance(0.06):
         scene = replace(scene, blink=span(0.5, 1.0))
