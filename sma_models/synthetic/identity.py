@@ -123,5 +123,5 @@ def draw_identity(seed, subject):
         glasses=int(rng.integers(1, 3)) if chance(0.2) else 0,
         teeth=chance(0.6),
         # How strongly this subject shows each action unit: the same intensity looks different on two people.
-        expressiveness=tuple(rng.uniform(0.75, 1.25, len(AUS)).tolist()),
+        expressiveness=tuple(rng.uniform(0.7, 1.3, len(AUS)).tolist()),
     )
