@@ -28,7 +28,8 @@ SMA_INLINE W row_max(const W* row, int64_t width) {
   return result;
 }
 
-// exp(row - max) over the padded row and its sum; then scaled to sum 1.
+// Softmax of a padded row. It divides: a reciprocal's rounding would be shared by the whole row, and such errors do not
+// average out in the gradients of temperature and gate.
 template <typename W>
 SMA_INLINE void softmax_row(W* row, int64_t width) {
   const Vector<W> top = broadcast(row_max(row, width));
@@ -38,8 +39,8 @@ SMA_INLINE void softmax_row(W* row, int64_t width) {
     store(e, row + l);
     sums += e;
   }
-  const Vector<W> scale = broadcast(W(1) / sum_lanes<W>(sums));
-  for (int64_t l = 0; l < width; l += lanes<W>) store(load(row + l) * scale, row + l);
+  const Vector<W> total = broadcast(sum_lanes<W>(sums));
+  for (int64_t l = 0; l < width; l += lanes<W>) store(load(row + l) / total, row + l);
 }
 
 template <typename W>

@@ -54,31 +54,43 @@ constexpr int64_t kBackwardChannels = 32;  // channels of X in flight between th
 template <typename W>
 struct PoolBackwardScratch {
   W* dpooled;  // [rows, padded C], divided by the floored sum
-  W* along;    // [rows], what the division by the sum sends back to every position
   W* tile;     // X or dX, kBackwardChannels of them over all positions
 
   PoolBackwardScratch(Arena& arena, const Shape& shape, int64_t rows)
       : dpooled(arena.take<W>(rows * padded<W>(shape.values))),
-        along(arena.take<W>(rows)),
         tile(arena.take<W>(padded<W>(kBackwardChannels) * padded<W>(shape.positions))) {}
 };
 
 template <typename T, typename W>
-inline void scale_dpooled(const Shape& shape, const T* dpooled, const T* pooled, const W* attention_sum, int64_t rows,
+inline void scale_dpooled(const Shape& shape, const T* dpooled, const W* attention_sum, int64_t rows,
                           const PoolBackwardScratch<W>& scratch) {
   const int64_t width = padded<W>(shape.values);
   copy_in(rows, shape.values, dpooled, shape.values, scratch.dpooled, width, width);
   for (int64_t a = 0; a < rows; ++a) {
     W* row = scratch.dpooled + a * width;
-    const T* f = pooled + a * shape.values;
     const Vector<W> scale = broadcast(inverse_sum(attention_sum[a]));
     for (int64_t c = 0; c < width; c += lanes<W>) store(load(row + c) * scale, row + c);
-    Vector<W> dots{};
-    int64_t c = 0;
-    for (; c + lanes<W> <= shape.values; c += lanes<W>) dots += load(row + c) * load(f + c);
-    W dot = sum_lanes<W>(dots);
-    for (; c < shape.values; ++c) dot += row[c] * to_wide(f[c]);
-    scratch.along[a] = attention_sum[a] > W(kSumFloor) ? dot : W(0);
+  }
+}
+
+// The gradient of the division by sum A: it takes <df, f> / sum A from every position. Read off as sum_l A_l dA_l / sum A,
+// which needs no rounded f and, with the sum of the A at hand, leaves sum_l A_l dA_l = 0 to the last bits.
+template <typename W>
+inline void normalisation_backward(int64_t rows, int64_t positions, const W* attention, const W* attention_sum,
+                                   int64_t width, W* dattention) {
+  for (int64_t a = 0; a < rows; ++a) {
+    const W* weight = attention + a * width;
+    W* row = dattention + a * width;
+    if (!(attention_sum[a] <= W(kSumFloor))) {
+      Vector<W> dots{}, sums{};
+      for (int64_t l = 0; l < width; l += lanes<W>) {
+        dots += load(weight + l) * load(row + l);
+        sums += load(weight + l);
+      }
+      const W mean = sum_lanes<W>(dots) / sum_lanes<W>(sums);
+      for (int64_t l = 0; l < positions; ++l) row[l] -= mean;
+    }
+    for (int64_t l = positions; l < width; ++l) row[l] = 0;
   }
 }
 
@@ -108,12 +120,6 @@ inline void attention_pool_backward(const Shape& shape, const SampleMap<T>& valu
                          tile_width);
       copy_out(positions, count, scratch.tile, tile_width, dvalues.at(c, 0), dvalues.position_stride);
     }
-  }
-  if (!dattention) return;
-  for (int64_t a = 0; a < rows; ++a) {
-    W* row = dattention + a * width;
-    for (int64_t l = 0; l < positions; ++l) row[l] -= scratch.along[a];
-    for (int64_t l = positions; l < width; ++l) row[l] = 0;
   }
 }
 
