@@ -81,9 +81,7 @@ def sma_attention(
     """(pooled, attention, maps, diversity, correlation), shapes as in `sma_kernels.sma_attention`."""
     dtype, size = values.dtype, values.shape[-2:]
     regions, channels, _ = weight.shape
-    x, f, w, b, t, g, theta = _wide(
-        wide_dtype(dtype), values, features, weight, bias, temperature, gate, relation_bias
-    )
+    x, f, w, b, t, g, theta = _wide(wide_dtype(dtype), values, features, weight, bias, temperature, gate, relation_bias)
     with torch.autocast(values.device.type, enabled=False):
         maps = attention_maps(f, w, b, activation)
         flat = maps.flatten(1, 2)

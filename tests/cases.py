@@ -22,6 +22,13 @@ OUTPUTS = {
     "correlate_attention": ("refined", "correlation"),
     "attention_pool": ("pooled", "attention"),
 }
+OUTPUTS_OF_OPERATORS = {  # what the registered operators return: fields of `Outputs`, kept ones included
+    "sma_attention": ("pooled", "attention", "maps", "diversity", "correlation", "attention_sum", "winner"),
+    "multi_channel_attention": ("maps",),
+    "attention_diversity": ("diversity",),
+    "correlate_attention": ("attention", "correlation"),
+    "attention_pool": ("pooled", "attention", "attention_sum", "winner"),
+}
 TENSORS = {
     "sma_attention": ("values", "features", "weight", "bias", "temperature", "gate", "relation_bias"),
     "multi_channel_attention": ("features", "weight", "bias"),
@@ -81,9 +88,7 @@ class Case:
         return "-".join(parts)
 
 
-def inputs(
-    case: Case, dtype: torch.dtype = torch.float64, seed: int = 0, device="cpu"
-) -> dict[str, Tensor | None]:
+def inputs(case: Case, dtype: torch.dtype = torch.float64, seed: int = 0, device="cpu") -> dict[str, Tensor | None]:
     """Tensor inputs of a call, drawn in float64 and rounded to `dtype` (parameters to its wide dtype)."""
     draw = torch.Generator().manual_seed(seed)
     wide = torch.float64 if dtype == torch.float64 else torch.float32
@@ -123,19 +128,14 @@ def call(case: Case, tensors: dict[str, Tensor | None], backend: str) -> tuple[T
 
 def cotangents(outputs: tuple[Tensor, ...], seed: int) -> list[Tensor]:
     draw = torch.Generator().manual_seed(seed + 1000)
-    return [
-        torch.randn(out.shape, generator=draw, dtype=torch.float64).to(out.dtype).to(out.device)
-        for out in outputs
-    ]
+    return [torch.randn(out.shape, generator=draw, dtype=torch.float64).to(out.dtype).to(out.device) for out in outputs]
 
 
 def run(
     case: Case, tensors: dict[str, Tensor | None], backend: str, grads: list[Tensor] | None = None, seed: int = 0
 ) -> dict[str, Tensor]:
     """Outputs, and gradients under `grads` (drawn by seed if None) as d_<input>."""
-    leaves = {
-        name: None if tensor is None else tensor.detach().requires_grad_() for name, tensor in tensors.items()
-    }
+    leaves = {name: None if tensor is None else tensor.detach().requires_grad_() for name, tensor in tensors.items()}
     outputs = call(case, leaves, backend)
     given = cotangents(outputs, seed) if grads is None else grads
     present = {name: leaf for name, leaf in leaves.items() if leaf is not None}
@@ -218,5 +218,3 @@ def ids(case: Case) -> str:
 def smaller(case: Case) -> Case:
     """The same call at sizes whose full Jacobian takes a moment."""
     return replace(case, regions=2, channels=2, embed=3, values=3, height=2, width=3)
-
-

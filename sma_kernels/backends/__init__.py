@@ -1,7 +1,8 @@
 """Which backend runs a call, and why the others cannot.
 
-A backend is a module with `why_unavailable() -> str | None` (this installation and machine), `refusals(head) ->
-list[str]` (this call), `forward(head) -> Outputs` and `backward(head, saved, cotangents, needs) -> Gradients`.
+A backend is a module with `why_unavailable() -> str | None` (this installation and machine), `describe() -> str` (what
+would run), `refusals(head) -> list[str]` (this call), `forward(head) -> Outputs` and `backward(head, saved,
+cotangents, needs) -> Gradients`.
 """
 
 import logging

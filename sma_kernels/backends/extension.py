@@ -3,10 +3,15 @@
 import importlib
 import importlib.util
 import warnings
+from types import ModuleType
 
 import torch
 
 from sma_kernels import build_facts
+
+
+def module() -> ModuleType:
+    return importlib.import_module("sma_kernels._C")
 
 
 def _load() -> str | None:
@@ -18,7 +23,7 @@ def _load() -> str | None:
     if importlib.util.find_spec("sma_kernels._C") is None:
         return "not built for this Python (the build facts are there, the module is not)"
     try:
-        importlib.import_module("sma_kernels._C")
+        module()
     except ImportError as error:
         return f"built, but does not load: {error}"
     return None

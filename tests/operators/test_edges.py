@@ -146,9 +146,7 @@ def test_second_derivative_is_refused(backend, device):
 def test_float_and_tensor_scalars_agree(backend, device):
     tensors = cases.inputs(Case(), torch.float32, device=device)
     with_floats = {**tensors, "temperature": 0.2, "gate": 0.4}
-    for one, other in zip(
-        cases.call(Case(), tensors, backend), cases.call(Case(), with_floats, backend), strict=True
-    ):
+    for one, other in zip(cases.call(Case(), tensors, backend), cases.call(Case(), with_floats, backend), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
 
 

@@ -47,7 +47,7 @@ def test_input_layouts(layout, dtype, which, backend, device):
     case = Case()
     plain = cases.inputs(case, dtype, device=device)
     arranged = {**plain, which: layout(plain[which])}
-    assert torch.equal(arranged[which], plain[which]) and not arranged[which].data_ptr() == plain[which].data_ptr()
+    assert torch.equal(arranged[which], plain[which]) and arranged[which].data_ptr() != plain[which].data_ptr()
     expected, found = cases.run(case, plain, backend), cases.run(case, arranged, backend)
     for name, tensor in found.items():
         torch.testing.assert_close(tensor, expected[name], rtol=2e-3 if dtype == torch.float16 else 2e-5, atol=1e-5)

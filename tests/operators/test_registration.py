@@ -32,20 +32,16 @@ def test_opcheck_of_the_backward(function, backend, device):
     case = Case(function=function)
     tensors = cases.inputs(case, torch.float32, device=device)
     forward = getattr(torch.ops.sma_kernels, function).default
+    backward = getattr(torch.ops.sma_kernels, f"{function}_backward").default
     arguments = operator_arguments(case, tensors, backend)
     results = forward(*arguments)
     results = results if isinstance(results, tuple) else (results,)
-    fields = [returned.name for returned in forward._schema.returns]
-    names = [argument.name for argument in getattr(torch.ops.sma_kernels, f"{function}_backward").default._schema.arguments]
-    by_name = dict(zip(fields, results, strict=True)) if len(results) > 1 else {"maps": results[0], "diversity": results[0]}
-    given = [
-        torch.ones_like(by_name[name.removeprefix("grad_")]) if name.startswith("grad_") else by_name[name.removeprefix("saved_")]
-        for name in names
-        if name.startswith(("grad_", "saved_"))
-    ]
+    by_name = dict(zip(cases.OUTPUTS_OF_OPERATORS[function], results, strict=True))
+    names = [argument.name for argument in backward._schema.arguments]
+    grads = [torch.ones_like(by_name[name[5:]]) for name in names if name.startswith("grad_")]
+    saved = [by_name[name[6:]] for name in names if name.startswith("saved_")]
     needs = [True] * len(cases.TENSORS[function])
-    operator = getattr(torch.ops.sma_kernels, f"{function}_backward").default
-    torch.library.opcheck(operator, (*given, *arguments, needs), test_utils=("test_schema", "test_faketensor"))
+    torch.library.opcheck(backward, (*grads, *saved, *arguments, needs), test_utils=("test_schema", "test_faketensor"))
 
 
 def test_autocast_casts_feature_maps_and_nothing_else(backend, device):
