@@ -19,7 +19,7 @@ def wide_dtype(dtype: torch.dtype) -> torch.dtype:
 
 def attention_maps(features: Tensor, weight: Tensor, bias: Tensor | None, activation: str) -> Tensor:
     """M [B,R,K,L] from features [B,G*D,H,W], weight [R,K,D] and bias [R,K]: each channel k reads feature group k."""
-    regions, channels, width = weight.shape
+    _, channels, width = weight.shape
     grouped = features.flatten(2).unflatten(1, (-1, width)).expand(-1, channels, -1, -1)
     logits = torch.einsum("rkd,bkdl->brkl", weight, grouped)
     if bias is not None:

@@ -1,4 +1,4 @@
-"""`python -m tests.mutants [NAME ...]`: applies each mutant to a copy of the tree, builds what it touches, runs its tests.
+"""`python -m tests.mutants [NAME ...]`: applies each mutant to a copy of the tree, builds it, runs its tests.
 
 Exits with 1 if a mutant survives. NAME picks lists (cpu, ...); without one, all run.
 """

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Mutant:
-    """Replaces `old`, which must occur exactly once in `file`, by `new`; `tests` are pytest arguments that must fail."""
+    """Replaces `old`, which occurs once in `file`, by `new`; `tests` are pytest arguments that must then fail."""
 
     file: str
     old: str

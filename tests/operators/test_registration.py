@@ -75,3 +75,43 @@ def test_compiled_function_equals_eager(backend, device):
     (grad,) = torch.autograd.grad(compiled(values)[0].sum(), values)
     (expected,) = torch.autograd.grad(cases.call(case, {**tensors, "values": values}, backend)[0].sum(), values)
     assert torch.equal(grad, expected)
+
+
+def backward_arguments(case, tensors, backend, grads, needs):
+    """Arguments of torch.ops.sma_kernels.sma_attention_backward after a forward on `tensors`."""
+    results = torch.ops.sma_kernels.sma_attention.default(*operator_arguments(case, tensors, backend))
+    _, attention, maps, _, correlation, attention_sum, winner = results
+    return (
+        *grads,
+        attention,
+        maps,
+        correlation,
+        attention_sum,
+        winner,
+        *operator_arguments(case, tensors, backend),
+        needs,
+    )
+
+
+def test_values_reach_a_loss_through_pooled_alone(backend, device):
+    case = Case()
+    tensors = cases.inputs(case, torch.float32, device=device)
+    grads = (None, None, None, torch.ones(case.batch, device=device), None)
+    torch.use_deterministic_algorithms(True)  # fills uninitialised memory with NaN
+    try:
+        arguments = backward_arguments(case, tensors, backend, grads, [True] * 7)
+        found = torch.ops.sma_kernels.sma_attention_backward.default(*arguments)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert not found[0].any() and found[1].any()
+
+
+def test_unneeded_gradients_are_not_computed(monkeypatch, backend, device):
+    """The formula asks the backend for no more than autograd asks of it."""
+    tensors = cases.inputs(Case(), torch.float32, device=device)
+    asked = []
+    run = sma_kernels.backends.backward
+    monkeypatch.setattr(sma_kernels.backends, "backward", lambda *args: (asked.append(args[3]), run(*args))[1])
+    tensors["values"].requires_grad_()
+    cases.call(Case(), tensors, backend)[0].sum().backward()
+    assert asked == [[True, False, False, False, False, False, False, False]]
