@@ -56,7 +56,7 @@ inline void attention_maps(const Shape& shape, const Inputs& in, int64_t sample,
   const W* bias = static_cast<const W*>(in.bias);
   for (int64_t g = 0; g < shape.groups; ++g) {
     const GroupRows rows(shape, g);
-    read_channels(features, g * shape.embed, shape.embed, shape.positions, feature, width);
+    read_channels(features, g * shape.embed, shape.embed, 0, shape.positions, feature, width);
     multiply<W, false>(rows.count, width, shape.embed, weight + rows.first * shape.embed, rows.step * shape.embed, 1,
                        feature, width, maps + rows.first * width, rows.step * width);
   }
