@@ -6,7 +6,7 @@ SOURCES = setup.py pyproject.toml constraints.txt $(shell find csrc -type f)
 PIP = $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 WHEEL_VENV = build/wheel-venv
 
-.PHONY: demo test lint mutants wheel test-wheel test-py312 clean
+.PHONY: demo test lint bench mutants wheel test-wheel test-py312 clean
 
 demo: $(VENV)/.ready
 	$(VENV)/bin/sma-net demo
@@ -17,6 +17,10 @@ test: $(VENV)/.ready
 lint: $(VENV)/.ready
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
+
+bench: $(VENV)/.ready
+	$(RUN) -m pytest -q benchmarks --benchmark-columns=median,iqr,rounds --benchmark-sort=name
+	$(RUN) -m benchmarks.compare
 
 mutants: $(VENV)/.ready
 	$(RUN) -m tests.mutants
