@@ -169,8 +169,7 @@ def test_au14_dimple_is_dark_and_its_bulge_light(subject):
 
 def test_au17_wrinkles_the_chin(subject):
     before, after = (
-        grain(picture.mean(axis=2), (0.0, 0.18, 0.9, 1.15))
-        for picture in (face(subject), face(subject, 17, 5))
+        grain(picture.mean(axis=2), (0.0, 0.18, 0.9, 1.15)) for picture in (face(subject), face(subject, 17, 5))
     )
     assert sum(after) > sum(before) + 1
 

@@ -53,9 +53,7 @@ def check_unrelated(rows, labels):
 
 def test_traits_of_subjects_tell_nothing_about_labels(labels):
     people = [draw_identity(SEED, subject) for subject in range(COUNT)]
-    check_unrelated(
-        [numbers(tuple(getattr(who, f.name) for f in fields(Identity))) for who in people], labels
-    )
+    check_unrelated([numbers(tuple(getattr(who, f.name) for f in fields(Identity))) for who in people], labels)
 
 
 def test_scenes_tell_nothing_about_labels(labels):

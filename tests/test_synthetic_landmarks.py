@@ -81,10 +81,7 @@ def test_au4_lowers_brows_and_draws_them_together(subject, level):
     before, after = show(subject), show(subject, au4=level)
     for end in range(4):
         assert all(y > 0.005 * level for _, y in brow_move(before, after, end))
-    assert (
-        after.brows[1][0, 0] - after.brows[0][0, 0]
-        < before.brows[1][0, 0] - before.brows[0][0, 0] - 0.02 * level
-    )
+    assert after.brows[1][0, 0] - after.brows[0][0, 0] < before.brows[1][0, 0] - before.brows[0][0, 0] - 0.02 * level
 
 
 def test_au6_narrows_the_eye_from_below(subject, level):

@@ -10,9 +10,7 @@ from sma_models.synthetic.streams import IDENTITY, generator
 
 # Red, green, blue, from light to dark; a subject lies between two neighbours.
 _SKIN = np.array([(232, 200, 178), (220, 178, 148), (205, 152, 116), (158, 108, 76), (104, 70, 52)], float)
-_HAIR = np.array(
-    [(34, 27, 24), (66, 44, 30), (150, 146, 142), (118, 80, 48), (126, 58, 34), (196, 158, 98)], float
-)
+_HAIR = np.array([(34, 27, 24), (66, 44, 30), (150, 146, 142), (118, 80, 48), (126, 58, 34), (196, 158, 98)], float)
 _EYES = np.array([(70, 44, 26), (96, 70, 40), (88, 112, 84), (84, 116, 148), (112, 122, 128)], float)
 
 # Places where skin may be lined at rest, each a confound for the action unit that lines it.

@@ -53,13 +53,9 @@ def _static(marks, who):
     for y in (-0.80, -0.69):
         marks.crease(line["forehead"] * 0.7, ((-0.5, y + 0.02), (0.0, y - 0.03), (0.5, y + 0.02)))
     for side in SIDES:
-        marks.crease(
-            line["glabella"] * 0.7, ((side * 0.06, -0.5), (side * 0.045, -0.42), (side * 0.07, -0.36))
-        )
+        marks.crease(line["glabella"] * 0.7, ((side * 0.06, -0.5), (side * 0.045, -0.42), (side * 0.07, -0.36)))
         x, y = side * (who.eye_distance + who.eye_width), -0.21 + who.eye_height
-        marks.crease(
-            line["crow"] * 0.7, ((x + side * 0.05, y), (x + side * 0.09, y), (x + side * 0.14, y + 0.01))
-        )
+        marks.crease(line["crow"] * 0.7, ((x + side * 0.05, y), (x + side * 0.09, y), (x + side * 0.14, y + 0.01)))
         x = side * who.eye_distance
         marks.crease(line["bag"], ((x - side * 0.15, y + 0.13), (x, y + 0.19), (x + side * 0.13, y + 0.14)))
         x = side * who.nose_width
@@ -105,26 +101,20 @@ def _eye_region(marks, who, face, side, eye, a):
                 (out + side * 0.2, y + 0.05 + angle * 1.6),
             ),
         )
-    marks.crease(
-        -70 * a[6], ((x - side * 0.17, y + 0.10), (x, y + 0.19 - 0.02 * a[6]), (x + side * 0.17, y + 0.09))
-    )
+    marks.crease(-70 * a[6], ((x - side * 0.17, y + 0.10), (x, y + 0.19 - 0.02 * a[6]), (x + side * 0.17, y + 0.09)))
     marks.blob(40 * a[6], (side * 0.54, 0.12 - 0.05 * a[6], 0.17, 0.07))
     marks.blob(-30 * a[6], (side * 0.50, 0.27, 0.17, 0.035))
     # The tightened lower lid: a sharp straight edge just below the lashes.
     low = eye.lower[4, 1] + 0.035
     marks.crease(-85 * a[7], ((x - side * 0.17, low), (x, low + 0.004), (x + side * 0.15, low)))
-    marks.crease(
-        70 * a[7], ((x - side * 0.15, low + 0.035), (x, low + 0.035), (x + side * 0.13, low + 0.035))
-    )
+    marks.crease(70 * a[7], ((x - side * 0.15, low + 0.035), (x, low + 0.035), (x + side * 0.13, low + 0.035)))
 
 
 def _nose_region(marks, who, face, side, wing, a):
     nine = -90 * a[9]
     for step, y in enumerate((-0.26, -0.18, -0.10)):
         marks.crease(nine, ((0.0, y - 0.01), (side * 0.06, y - 0.005), (side * 0.11, y + 0.04)))
-        marks.crease(
-            nine, ((side * 0.12, y + 0.16 + 0.02 * step), (side * 0.17, y + 0.09), (side * 0.2, y + 0.02))
-        )
+        marks.crease(nine, ((side * 0.12, y + 0.16 + 0.02 * step), (side * 0.17, y + 0.09), (side * 0.2, y + 0.02)))
     wing_x, wing_y = wing
     marks.crease(
         nine,
@@ -157,14 +147,10 @@ def _mouth_region(marks, who, face, side, corner, a):
     marks.blob(36 * a[12], (side * 0.60, 0.33 - 0.05 * a[12], 0.14, 0.12))
     marks.blob(-30 * a[12], (x + side * 0.05, y + 0.04, 0.06, 0.06))
     fourteen = a[14]
-    marks.crease(
-        -120 * fourteen, ((x + side * 0.055, y - 0.075), (x + side * 0.09, y), (x + side * 0.055, y + 0.08))
-    )
+    marks.crease(-120 * fourteen, ((x + side * 0.055, y - 0.075), (x + side * 0.09, y), (x + side * 0.055, y + 0.08)))
     marks.blob(44 * fourteen, (x + side * 0.17, y, 0.05, 0.10))
     marks.blob(-36 * fourteen, (x + side * 0.05, y + 0.01, 0.03, 0.05))
-    marks.crease(
-        -95 * a[15], ((x - side * 0.01, y + 0.02), (x + side * 0.04, y + 0.06), (x + side * 0.03, y + 0.13))
-    )
+    marks.crease(-95 * a[15], ((x - side * 0.01, y + 0.02), (x + side * 0.04, y + 0.06), (x + side * 0.03, y + 0.13)))
     marks.blob(-34 * a[15], (x + side * 0.02, y + 0.09, 0.06, 0.04))
     marks.blob(28 * a[15], (x - side * 0.06, y + 0.09, 0.05, 0.035))
 
@@ -181,9 +167,7 @@ def _lips_and_chin(marks, who, face, a):
         (-0.09, 0.08),
         (0.08, 0.1),
     ):
-        marks.crease(
-            seventeen, ((x + dx - 0.025, y + dy), (x + dx, y + dy - 0.03), (x + dx + 0.025, y + dy + 0.01))
-        )
+        marks.crease(seventeen, ((x + dx - 0.025, y + dy), (x + dx, y + dy - 0.03), (x + dx + 0.025, y + dy + 0.01)))
     marks.blob(40 * a[17], (x, y - 0.01, 0.15, 0.08))
     bottom = face.lower_outer[2, 1]
     marks.crease(-85 * a[17], ((-0.17, bottom + 0.10), (0.0, bottom + 0.03), (0.17, bottom + 0.10)))
