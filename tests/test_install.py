@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,20 @@ def test_narrower_instruction_sets_compute_the_same(capability):
         env={"PATH": "/usr/bin:/bin", "SMA_CPU_CAPABILITY": capability},
     )
     assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_the_source_distribution_holds_what_a_build_needs(tmp_path):
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "setup.py", "-q", "sdist", "--dist-dir", str(tmp_path)],
+        cwd=root,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        names = {name.split("/", 1)[1] for name in opened.getnames() if "/" in name}
+    sources = {str(path.relative_to(root)) for path in (root / "csrc").rglob("*") if path.is_file()}
+    assert sources and sources <= names
+    assert {"setup.py", "pyproject.toml", "sma_models/configs/csv_fer.yaml", "sma_kernels/py.typed"} <= names
