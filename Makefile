@@ -1,5 +1,6 @@
 # `make demo` and `make test` do all the set-up; everything else builds on the same environment.
 PYTHON ?= python3
+PYTHON312 ?= python3.12
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 SOURCES = setup.py pyproject.toml constraints.txt $(shell find csrc -type f)
@@ -47,7 +48,7 @@ test-wheel: wheel
 
 # Install and smoke tests under Python 3.12.
 test-py312:
-	$(MAKE) PYTHON=python3.12 VENV=.venv-py312 .venv-py312/.ready
+	$(MAKE) PYTHON=$(PYTHON312) VENV=.venv-py312 .venv-py312/.ready
 	.venv-py312/bin/python -m pytest -q tests/test_install.py tests/operators/test_layouts.py
 
 clean:

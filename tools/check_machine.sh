@@ -6,6 +6,7 @@ fail() {
   exit 1
 }
 command -v "$python" >/dev/null || fail "$python was not found; install Python 3.11 or newer, or set PYTHON=..."
+"$python" -c "" || fail "$python does not run"
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "$python is older than 3.11"
 "$python" -c 'import ensurepip, venv' 2>/dev/null ||
   fail "$python has no venv module; on Debian and Ubuntu: apt-get install python3-venv"
