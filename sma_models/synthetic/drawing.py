@@ -270,7 +270,7 @@ def _relief(painter, face, marks):
 
 
 def paint(identity, scene, face, marks, canvas):
-    """The face before light and camera, float32 RGB [canvas, canvas, 3] in 0 to 255 or a little above."""
+    """The face before light and camera, uint8 RGB [canvas, canvas, 3]."""
     painter = Painter(canvas, scene)
     _behind(painter, identity, face)
     if identity.beard:
