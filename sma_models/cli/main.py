@@ -9,6 +9,7 @@ USAGE = """usage: sma-net COMMAND ...
   fit       train                      (sma-net fit --config csv_fer.yaml --data.csv faces.csv)
   validate  measure a checkpoint on the validation subjects
   test      measure a checkpoint on the test subjects
+  data check  compare a copy of a database with its protocol, and list it for training
   info      what runs on this machine
   COMMAND --help tells more.
 """
@@ -26,6 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from sma_kernels.info import main as info
 
         info()
+    elif command == "data" and rest[:1] == ["check"]:
+        from sma_models.cli.data_check import main as check
+
+        check(rest[1:])
     elif command in ("fit", "validate", "test"):
         from sma_models.cli.lightning import run
 
