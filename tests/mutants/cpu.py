@@ -46,7 +46,12 @@ MUTANTS = [
         "beyond",
     ),
     kernel("pool.h", "if (start == 0)", "if (true)", ACCURACY, "-k", "beyond"),
-    kernel("pool.h", "else if (dattention)\n      dattention_from<true>", "else if (dattention)\n      dattention_from<false>", *ODD),
+    kernel(
+        "pool.h",
+        "else if (dattention)\n      dattention_from<true>",
+        "else if (dattention)\n      dattention_from<false>",
+        *ODD,
+    ),
     # A lost floor, a lost NaN.
     kernel("pool.h", "sum < W(kSumFloor) ? W(kSumFloor) : sum", "sum", EDGES, "-k", "all_zero"),
     kernel("gram.h", "norm < W(kNormFloor) ? W(kNormFloor) : norm", "norm", EDGES, "-k", "all_zero"),
