@@ -60,7 +60,11 @@ def test_all_zero_maps(function, backend, device):
         torch.testing.assert_close(tensor, expected[name], rtol=1e-4, atol=1e-4 * float(expected[name].abs().max()))
 
 
-@pytest.mark.parametrize("poison", (math.nan, math.inf))
+# A NaN that carries a payload, as hardware passes it on: integer arithmetic on its bits must not turn it into a number.
+PAYLOAD = torch.tensor(0x7FC001FF, dtype=torch.int32).view(torch.float32)
+
+
+@pytest.mark.parametrize("poison", (math.nan, math.inf, PAYLOAD), ids=("nan", "inf", "payload"))
 @pytest.mark.parametrize("where", ("values", "features"))
 @pytest.mark.parametrize("merge", ("max", "mean", "none"))
 @pytest.mark.parametrize("activation", ("softmax", "sigmoid"))
