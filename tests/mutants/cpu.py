@@ -69,9 +69,9 @@ MUTANTS = [
         "vector.h",
         "(bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;\n  const Words kept",
         "bits >> 16;\n  const Words kept",
-        ACCURACY,
+        EDGES,
         "-k",
-        "error_rule and bfloat16",
+        "rounded_once",
     ),
     kernel(
         "backward.h",

@@ -161,3 +161,20 @@ def test_parameters_may_have_the_inputs_dtype(dtype, backend, device):
     found = cases.run(Case(), low, backend)
     assert all(found[f"d_{name}"].dtype == dtype for name in low)
     assert found["diversity"].dtype == found["correlation"].dtype == torch.float32
+
+
+@pytest.mark.parametrize("scale", (1.0, 1e-5), ids=("normal", "subnormal"))
+@pytest.mark.parametrize("dtype", (torch.bfloat16, torch.float16), ids=str)
+def test_results_are_rounded_once_and_to_nearest(dtype, scale, backend, device):
+    """The CPU kernels compute 16-bit calls in float32: what they return is that result, rounded as torch rounds."""
+    if backend != "cpu":
+        pytest.skip("other backends may use 16-bit operands")
+    for merge in ("max", "none"):
+        case = Case(merge=merge, values=41)
+        narrow = cases.inputs(case, dtype)
+        narrow["values"] = narrow["values"] * scale
+        wide = {name: tensor.float() for name, tensor in narrow.items()}
+        for name, got, expected in zip(
+            cases.OUTPUTS["sma_attention"], cases.call(case, narrow, "cpu"), cases.call(case, wide, "cpu"), strict=True
+        ):
+            assert torch.equal(got, expected.to(got.dtype)), name
