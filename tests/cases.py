@@ -217,4 +217,4 @@ def ids(case: Case) -> str:
 
 def smaller(case: Case) -> Case:
     """The same call at sizes whose full Jacobian takes a moment."""
-    return replace(case, regions=2, channels=2, embed=3, values=3, height=2, width=3)
+    return replace(case, regions=2, channels=3, embed=2, values=3, height=2, width=3)

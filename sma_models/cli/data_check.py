@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from sma_models.cli.pictures import put_lines
 from sma_models.data.bp4d import list_bp4d
 from sma_models.data.bp4dplus import list_bp4dplus
 from sma_models.data.bu3dfe import list_bu3dfe
@@ -21,6 +20,7 @@ from sma_models.data.disfa import list_disfa
 from sma_models.data.listing import Listing, Sample, write_manifest
 from sma_models.data.mmi import list_mmi
 from sma_models.faces.alignment import TEMPLATES, Alignment
+from sma_models.faces.drawing import put_lines
 from sma_models.machine import usable_cores
 
 LISTINGS: dict[str, Callable[..., Listing]] = {

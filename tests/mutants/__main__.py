@@ -4,6 +4,7 @@ Exits with 1 if a mutant survives. NAME picks lists (cpu, ...); without one, all
 """
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,19 @@ LISTS = sorted(
     path.stem for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith("__") and path.stem != "mutant"
 )
 LEFT_BEHIND = shutil.ignore_patterns(".git", ".venv*", "runs", "dist", "__pycache__", ".*_cache", ".hypothesis")
+
+
+FORWARD = """#include "kernels.h"
+namespace sma::cpu::avx2 {{ const Kernels& kernels(Dtype dtype); }}
+namespace sma::cpu::{name} {{ const Kernels& kernels(Dtype dtype) {{ return avx2::kernels(dtype); }} }}
+"""
+
+
+def keep_one_instruction_set(copy: Path) -> None:
+    """The kernels are one text compiled three times; for a mutant once is enough."""
+    if platform.machine() == "x86_64":
+        for name in ("baseline", "avx512"):
+            (copy / f"csrc/cpu/isa_{name}.cpp").write_text(FORWARD.format(name=name))
 
 
 def build(copy: Path) -> None:
@@ -59,6 +73,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "tree"
         shutil.copytree(ROOT, copy, ignore=LEFT_BEHIND)
+        keep_one_instruction_set(copy)
         for number, mutant in enumerate(mutants, 1):
             lives = survives(mutant, copy)
             alive += [mutant] if lives else []
