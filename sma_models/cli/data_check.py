@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -19,8 +18,10 @@ from sma_models.data.ckplus import list_ckplus
 from sma_models.data.disfa import list_disfa
 from sma_models.data.listing import Listing, Sample, write_manifest
 from sma_models.data.mmi import list_mmi
-from sma_models.faces.alignment import TEMPLATES, Alignment
-from sma_models.faces.drawing import put_lines
+from sma_models.faces.alignment import TEMPLATES, Alignment, similarity, warp
+from sma_models.faces.detect import Cascade, largest
+from sma_models.faces.drawing import beside, draw_box, draw_points, put_lines
+from sma_models.faces.sources import read_picture, write_picture
 from sma_models.machine import usable_cores
 
 LISTINGS: dict[str, Callable[..., Listing]] = {
@@ -101,20 +102,23 @@ def report(listing: Listing, manifest: Path) -> None:
 
 
 def draw_preview(listing: Listing, path: Path) -> None:
-    """Write the first picture that shows something, with its template's points and its labels."""
+    """Write the first picture that shows something, with box, points and crop of its face, and its labels."""
     sample = next((s for s in listing.samples if isinstance(s.labels, str) or 1 in s.labels), listing.samples[0])
-    image: Any = cv2.imread(str(sample.image), cv2.IMREAD_COLOR)
-    alignment = Alignment.of_folder(listing.images)
-    how = "as it is, not aligned"
-    if alignment is not None:
-        how = f"aligned by {alignment.template}, points from {alignment.detector}"
-        for x, y in TEMPLATES[alignment.template]:
-            cv2.circle(image, (round(x), round(y)), 3, (0, 255, 0), 1)
+    image = read_picture(sample.image)
+    stored = Alignment.of_folder(listing.images)
+    if stored is not None:
+        how = f"aligned by {stored.template}, points from {stored.detector}"
+        shown = draw_points(image, np.array(TEMPLATES[stored.template]))
         # What evaluation crops of it: the central 224.
-        cv2.rectangle(image, (16, 16), (239, 239), (0, 255, 255), 1)
+        shown = draw_box(shown, (16, 16, 224, 224))
+    elif (face := largest(Cascade()(image))) is not None:
+        how = "not aligned; beside it the crop that `sma-net align` makes"
+        shown = draw_box(draw_points(image, face.points), face.box)
+        shown = beside(shown, warp(image, similarity(face.points, "eyes")))
+    else:
+        how, shown = "not aligned, and the cascade finds no face", image
     lines = [f"{sample.subject} {sample.sequence} frame {sample.frame}", how, _label_text(listing, sample)]
-    if not cv2.imwrite(str(path), put_lines(np.asarray(image, np.uint8), lines)):
-        raise OSError(f"cannot write the preview to {path}")
+    write_picture(path, put_lines(shown, lines))
     Console().print(f"wrote {path}")
 
 
