@@ -177,6 +177,7 @@ class FaceTask(lightning.LightningModule, ABC):
             "kind": self.kind,
             "regions": list(self.network.regions),
             "network": asdict(self.network.config),
+            "data": self.data.origin(),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
