@@ -10,6 +10,7 @@ USAGE = """usage: sma-net COMMAND ...
   fit       train                      (sma-net fit --config csv_fer.yaml --data.csv faces.csv)
   validate  measure a checkpoint on the validation subjects
   test      measure a checkpoint on the test subjects
+  crossval  train and test every fold          (sma-net crossval --config ckplus_10fold.yaml)
   predict   read faces in pictures and videos    (sma-net predict model.ckpt clip.mp4)
   align     aligned crops of a folder or video   (sma-net align photos crops)
   data check  compare a copy of a database with its protocol, and list it for training
@@ -40,6 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from sma_models.cli.predict import main as predict
 
         predict(rest)
+    elif command == "crossval":
+        from sma_models.cli.crossval import main as crossval
+
+        crossval(rest)
     elif command == "data" and rest[:1] == ["check"]:
         from sma_models.cli.data_check import main as check
 

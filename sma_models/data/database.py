@@ -40,11 +40,11 @@ class Database(FaceData):
         **settings: Any,
     ):
         super().__init__(**settings)
+        self.people = self.dataset
         self.manifest, self.fold, self.root, self.au_threshold = Path(manifest), str(fold), root, au_threshold
 
-    @property
-    def people(self) -> str:
-        return self.dataset
+    def fold_names(self) -> list[str]:
+        return folds_in_order(CSVTable(self.manifest, self.root or self._facts()["images"], au_threshold=self.au_threshold))
 
     def load(self) -> tuple[Faces, Parts]:
         facts = self._facts()
@@ -74,7 +74,7 @@ class Database(FaceData):
         rows = np.arange(len(table))
         if self.fold == ALL:
             return Parts(rows[:0], rows[:0], rows)
-        names = sorted(set(table.folds), key=lambda name: (len(name), name))
+        names = folds_in_order(table)
         if self.fold not in names:
             raise ValueError(f"fold must be one of {', '.join(names)} or {ALL}; got {self.fold!r}")
         test = table.folds == self.fold
@@ -88,6 +88,11 @@ class Database(FaceData):
         if not train.any():
             raise ValueError(f"{self.manifest}: no fold is left to train on beside {self.fold}; got {', '.join(names)}")
         return Parts(*(np.flatnonzero(part) for part in (train, val, test)))
+
+
+def folds_in_order(table: CSVTable) -> list[str]:
+    """The names of a table's folds, "2" before "10"."""
+    return sorted(set(table.folds.tolist() if table.folds is not None else ()), key=lambda name: (len(name), name))
 
 
 def refuse_shared_subjects(subjects: NDArray[np.str_], folds: NDArray[np.str_], source: str) -> None:
