@@ -1,0 +1,150 @@
+"""Which launches a call takes, and their tiles: plain numbers, without torch or Triton.
+
+The tile sizes come from compiling for sm_80, sm_90, sm_100 and gfx942 (see codegen.json): the largest that neither
+spill registers nor pass 99 KB of shared memory (64 KB on gfx942).
+"""
+
+from dataclasses import dataclass
+
+MAX_ROWS = 128  # rows of a tile of maps, padding included, that one program can hold
+MAX_WIDTH = 256  # D
+MAX_POSITIONS = 4096  # beyond it one program per sample walks too long
+ENOUGH_PROGRAMS = 256  # about two on each multiprocessor of a large GPU
+MAX_REDERIVED = 0.5  # share of |X| that re-reading F in every slice may cost before maps take a launch of their own
+MAX_PARTIALS = 0.1  # share of a slice's traffic that its partial gradient of A may cost
+
+
+def padded(size: int, least: int = 1) -> int:
+    """The next power of two, at least `least`."""
+    return max(least, 1 << (size - 1).bit_length())
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of one call; C = 0 without values, D = 0 where the maps are given."""
+
+    batch: int
+    C: int
+    L: int
+    R: int
+    K: int
+    D: int
+    G: int
+    itemsize: int
+    merge: str
+
+    @property
+    def N(self) -> int:
+        return self.R * self.K
+
+    @property
+    def A(self) -> int:
+        return self.N if self.merge == "none" else self.R
+
+    @property
+    def K_PAD(self) -> int:
+        return padded(self.K)
+
+    @property
+    def R_PAD(self) -> int:
+        """Products over the regions of one group, and over all rows of a tile, are at least 16 long."""
+        return padded(self.R, 16 if self.G > 1 else max(1, 16 // self.K_PAD))
+
+    @property
+    def rows(self) -> int:
+        return self.K_PAD * self.R_PAD
+
+    @property
+    def fits(self) -> bool:
+        return self.rows <= MAX_ROWS and self.D <= MAX_WIDTH and self.L <= MAX_POSITIONS
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Grid and compile-time sizes of one kernel."""
+
+    grid: tuple[int, ...]
+    tiles: dict[str, int]
+    warps: int
+    stages: int = 2
+
+
+@dataclass(frozen=True)
+class ForwardPlan:
+    maps: Launch
+    pool: Launch | None  # a second launch, where `maps` does not pool
+    single: bool  # all positions in one tile
+    pools: bool  # `maps` pools as well
+
+
+@dataclass(frozen=True)
+class BackwardPlan:
+    values: Launch
+    slices: int
+    maps: Launch
+    parameters: Launch
+
+
+def ceil_div(size: int, block: int) -> int:
+    return -(-size // block)
+
+
+def _map_tiles(sizes: Sizes, backward: bool) -> tuple[dict[str, int], int]:
+    """BLOCK_L, BLOCK_D and warps of a kernel that derives maps."""
+    wide = sizes.itemsize == 4
+    block_l = 64 if sizes.rows <= 64 else 32
+    groups = padded(sizes.G)
+    block_d = min(padded(max(sizes.D, 1), 16), max(16, (64 if wide else 128) // groups), 64)
+    warps = 4 if sizes.rows <= 32 else 8
+    return {"BLOCK_L": min(block_l, padded(sizes.L, 16)), "BLOCK_D": block_d}, warps
+
+
+def forward_plan(sizes: Sizes) -> ForwardPlan:
+    tiles, warps = _map_tiles(sizes, backward=False)
+    single = sizes.L <= tiles["BLOCK_L"]
+    a_pad = sizes.rows if sizes.merge == "none" else sizes.R_PAD
+    block_c = min(64 if a_pad > 32 else 128, padded(max(sizes.C, 1), 16))
+    blocks = ceil_div(sizes.C, block_c)
+    wanted = min(blocks, max(1, ENOUGH_PROGRAMS // max(1, sizes.batch))) if single else blocks
+    features = sizes.G * sizes.D if sizes.D else sizes.N
+    while single and wanted > 1 and (wanted - 1) * features > MAX_REDERIVED * sizes.C:
+        wanted -= 1
+    slice_c = block_c * padded(ceil_div(blocks, max(1, wanted)))
+    slices = ceil_div(sizes.C, slice_c)
+    pools = sizes.C > 0 and (single or (slices - 1) * features <= MAX_REDERIVED * sizes.C)
+    maps = Launch(
+        (sizes.batch, slices if pools else 1),
+        {**tiles, "SLICE_C": slice_c if pools else block_c, "BLOCK_C": block_c},
+        warps,
+    )
+    pool = None
+    if sizes.C and not pools:
+        block_l = min(64, padded(sizes.L, 16))
+        pool = Launch((sizes.batch, blocks), {"BLOCK_C": block_c, "BLOCK_L": block_l, "A_PAD": padded(sizes.A, 16)}, 4)
+    return ForwardPlan(maps, pool, single, pools)
+
+
+def backward_plan(sizes: Sizes, parameters: int) -> BackwardPlan:
+    """`parameters` numbers of parameter gradient leave each sample."""
+    a_pad = padded(sizes.A, 16)
+    block_c = min(64, padded(max(sizes.C, 1), 16))
+    least = MAX_PARTIALS * 2 * sizes.itemsize  # a slice of s channels moves 2*s*itemsize bytes a position
+    slice_c = padded(max(1, ceil_div(sizes.C, max(1, ENOUGH_PROGRAMS // max(1, sizes.batch)))), block_c)
+    while slice_c < sizes.C and slice_c * least < 8 * sizes.A:
+        slice_c *= 2
+    slice_c = min(slice_c, padded(max(sizes.C, 1), block_c))
+    slices = max(1, ceil_div(sizes.C, slice_c))
+    block_l = min(64, padded(sizes.L, 16))
+    chunks = min(ceil_div(sizes.L, block_l), max(1, ENOUGH_PROGRAMS // max(1, sizes.batch * slices)))
+    chunk_l = block_l * ceil_div(ceil_div(sizes.L, block_l), chunks)
+    values = Launch(
+        (sizes.batch, slices, ceil_div(sizes.L, chunk_l)),
+        {"A_PAD": a_pad, "SLICE_C": slice_c, "CHUNK_L": chunk_l, "BLOCK_C": block_c, "BLOCK_L": block_l},
+        4,
+    )
+    tiles, warps = _map_tiles(sizes, backward=True)
+    part_d = min(padded(max(sizes.D, 1), 16), 32)
+    maps = Launch((sizes.batch, max(1, ceil_div(sizes.D, part_d))), {**tiles, "PART_D": part_d}, warps)
+    block = 128
+    reduce = Launch((ceil_div(parameters, block),), {"BLOCK_B": 16, "BLOCK": block}, 4)
+    return BackwardPlan(values, slices, maps, reduce)
