@@ -16,11 +16,12 @@ def feature_strides(stride, IS_LAST: tl.constexpr, VEC: tl.constexpr):
 
 
 @triton.jit
-def map_rows(R: tl.constexpr, K: tl.constexpr, R_PAD: tl.constexpr, K_PAD: tl.constexpr):
-    """Map number n = r*K + k of each row of a tile, its region, and whether the row holds a map."""
+def map_rows(k0, r0, R: tl.constexpr, K: tl.constexpr, R_PAD: tl.constexpr, K_PAD: tl.constexpr):
+    """Map number n = r*K + k of each row of the tile that starts at channel k0 and region r0, its region, and whether
+    the row holds a map."""
     row = tl.arange(0, K_PAD * R_PAD)
-    region = row % R_PAD
-    channel = row // R_PAD
+    region = r0 + row % R_PAD
+    channel = k0 + row // R_PAD
     return region * K + channel, region, (region < R) & (channel < K)
 
 
@@ -31,6 +32,8 @@ def logits_tile(
     bias,  # [R,K] or None
     f_c,
     f_l,
+    k0,
+    r0,
     l0,
     L,
     R: tl.constexpr,
@@ -46,7 +49,7 @@ def logits_tile(
     """Logits [K_PAD*R_PAD, BLOCK_L] of the positions from l0 on; rows and columns of padding hold anything."""
     l = l0 + tl.arange(0, BLOCK_L)
     T: tl.constexpr = features.dtype.element_ty
-    n, _, valid = map_rows(R, K, R_PAD, K_PAD)
+    n, _, valid = map_rows(k0, r0, R, K, R_PAD, K_PAD)
     if G == 1:
         z = tl.zeros([K_PAD * R_PAD, BLOCK_L], tl.float32)
         for d0 in range(0, D, BLOCK_D):
@@ -57,8 +60,8 @@ def logits_tile(
             )
             z = tl.dot(w.to(T), f, z, input_precision=PRECISION)
     else:
-        k = tl.arange(0, K_PAD)[:, None, None]
-        r = tl.arange(0, R_PAD)[None, :, None]
+        k = k0 + tl.arange(0, K_PAD)[:, None, None]
+        r = r0 + tl.arange(0, R_PAD)[None, :, None]
         grouped = tl.zeros([K_PAD, R_PAD, BLOCK_L], tl.float32)
         for d0 in range(0, D, BLOCK_D):
             d = d0 + tl.arange(0, BLOCK_D)
@@ -125,6 +128,8 @@ def scan_tile(
     total,  # float32 [K_PAD*R_PAD], running sum of exp(z - peak)
     f_c,
     f_l,
+    k0,
+    r0,
     l0,
     L,
     R: tl.constexpr,
@@ -141,13 +146,13 @@ def scan_tile(
     """First walk: (tile of maps, peak, total, shrink). Softmax maps are still relative to the new peak, and all sums
     over earlier tiles must be multiplied by shrink; the others are final, and shrink is 1."""
     l = l0 + tl.arange(0, BLOCK_L)
-    n, _, valid = map_rows(R, K, R_PAD, K_PAD)
+    n, _, valid = map_rows(k0, r0, R, K, R_PAD, K_PAD)
     inside = valid[:, None] & (l < L)[None, :]
     if features is None:
         return given_tile(maps, n, inside, l, L), peak, total, tl.full([K_PAD * R_PAD], 1.0, tl.float32)
     else:
         z = logits_tile(
-            features, weight, bias, f_c, f_l, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L, PRECISION
+            features, weight, bias, f_c, f_l, k0, r0, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L, PRECISION
         )
         if SOFTMAX:
             return online_softmax_update(z, inside, peak, total)
@@ -165,6 +170,8 @@ def derive_tile(
     inverse_total,  # float32 [K_PAD*R_PAD], 1 / total once every tile is scanned
     f_c,
     f_l,
+    k0,
+    r0,
     l0,
     L,
     R: tl.constexpr,
@@ -180,12 +187,12 @@ def derive_tile(
 ):
     """Second walk: the finished tile of maps."""
     l = l0 + tl.arange(0, BLOCK_L)
-    n, _, valid = map_rows(R, K, R_PAD, K_PAD)
+    n, _, valid = map_rows(k0, r0, R, K, R_PAD, K_PAD)
     inside = valid[:, None] & (l < L)[None, :]
     if features is None:
         return given_tile(maps, n, inside, l, L)
     else:
         z = logits_tile(
-            features, weight, bias, f_c, f_l, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L, PRECISION
+            features, weight, bias, f_c, f_l, k0, r0, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L, PRECISION
         )
         return activate_tile(z, inside, peak, inverse_total, SOFTMAX)

@@ -16,50 +16,15 @@ from sma_kernels.triton_kernels.attention_maps import (
     scan_tile,
 )
 from sma_kernels.triton_kernels.attention_maps_backward import (
-    features_backward,
+    features_gradient,
     logits_gradient,
+    store_features_tile,
     store_weight_gradient,
+    weight_gradient,
 )
 from sma_kernels.triton_kernels.correlation import correlation_backward, scalar_of
 from sma_kernels.triton_kernels.gram import channel_pairs, diagonal, gram_backward, inverse_norms
-from sma_kernels.triton_kernels.merge import spread_tile
-
-
-@triton.jit
-def refined_gradient_tile(
-    grad_attention,  # T [A,L], one sample, or None
-    partial_attention,  # float32 [slices,A,L], one sample, or None
-    winner,  # uint8 [R,L], one sample, with MERGE "max"
-    l0,
-    L,
-    slices,
-    R: tl.constexpr,
-    K: tl.constexpr,
-    R_PAD: tl.constexpr,
-    K_PAD: tl.constexpr,
-    MERGE: tl.constexpr,
-    BLOCK_L: tl.constexpr,
-):
-    """dm' [K_PAD*R_PAD,BLOCK_L]: the gradient of A, its slices added in order, spread over the channels."""
-    A: tl.constexpr = R * K if MERGE == "none" else R
-    l = l0 + tl.arange(0, BLOCK_L)
-    n, _, valid = map_rows(R, K, R_PAD, K_PAD)
-    r = tl.arange(0, R_PAD)
-    row = n if MERGE == "none" else r
-    inside = (valid if MERGE == "none" else r < R)[:, None] & (l < L)[None, :]
-    offset = row[:, None] * L + l[None, :]
-    if grad_attention is not None:
-        da = tl.load(grad_attention + offset, mask=inside, other=0.0).to(tl.float32)
-    else:
-        da = tl.zeros([K_PAD * R_PAD if MERGE == "none" else R_PAD, BLOCK_L], tl.float32)
-    if partial_attention is not None:
-        for part in range(slices):
-            da += tl.load(partial_attention + part * (A * L) + offset, mask=inside, other=0.0)
-    if MERGE == "max":
-        winning = tl.load(winner + offset, mask=inside, other=0).to(tl.int32)
-    else:
-        winning = 0
-    return spread_tile(da, winning, K, R_PAD, K_PAD, BLOCK_L, MERGE)
+from sma_kernels.triton_kernels.merge import refined_gradient_tile
 
 
 @triton.jit
@@ -130,7 +95,7 @@ def backward_kernel(
     L = L if F_LAST else L // F_VEC * F_VEC
     f_c, f_l = feature_strides(f_stride, F_LAST, F_VEC)
     g_c, g_l = feature_strides(g_stride, G_LAST, G_VEC)
-    n, region, valid = map_rows(R, K, R_PAD, K_PAD)
+    n, region, valid = map_rows(0, 0, R, K, R_PAD, K_PAD)
     both_valid = valid[:, None] & valid[None, :]
     square = n[:, None] * N + n[None, :]
     if features is not None:
@@ -161,7 +126,7 @@ def backward_kernel(
         l = l0 + tl.arange(0, BLOCK_L)
         m, peak, total, shrink = scan_tile(
             features, maps_in, weight, bias, peak, total,
-            f_c, f_l, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L, SOFTMAX, PRECISION,
+            f_c, f_l, 0, 0, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L, SOFTMAX, PRECISION,
         )  # fmt: skip
         if GRAM:
             if NORMALISED:
@@ -170,7 +135,7 @@ def backward_kernel(
         gained = tl.zeros([ROWS], tl.float32)
         if MERGED:
             dm_refined = refined_gradient_tile(
-                grad_attention, partial_attention, winner, l0, L, slices, R, K, R_PAD, K_PAD, MERGE, BLOCK_L
+                grad_attention, partial_attention, winner, 0, 0, l0, L, slices, R, K, R_PAD, K_PAD, MERGE, BLOCK_L
             )
             if REFINED:
                 if NORMALISED:
@@ -239,7 +204,7 @@ def backward_kernel(
             inside = valid[:, None] & (l < L)[None, :]
             m = derive_tile(
                 features, maps_in, weight, bias, peak, inverse_total,
-                f_c, f_l, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L, SOFTMAX, PRECISION,
+                f_c, f_l, 0, 0, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L, SOFTMAX, PRECISION,
             )  # fmt: skip
             if grad_maps_out is not None:
                 dm = given_tile(grad_maps_out, n, inside, l, L)
@@ -247,7 +212,7 @@ def backward_kernel(
                 dm = tl.zeros([ROWS, BLOCK_L], tl.float32)
             if MERGED:
                 dm_refined = refined_gradient_tile(
-                    grad_attention, partial_attention, winner, l0, L, slices, R, K, R_PAD, K_PAD, MERGE, BLOCK_L
+                    grad_attention, partial_attention, winner, 0, 0, l0, L, slices, R, K, R_PAD, K_PAD, MERGE, BLOCK_L
                 )
                 if REFINED:
                     dm = tl.dot(w, dm_refined, dm, input_precision=PRECISION)
@@ -263,11 +228,15 @@ def backward_kernel(
                     bias_sum = 0.0 * row_dot  # a constant on a row changes no softmax: 0, or the row's NaN
                 else:
                     bias_sum += tl.sum(dz, 1)
-                weight_sum = features_backward(
-                    grad_features, weight_sum, dz, features, weight, f_c, f_l, g_c, g_l, d0, l0, L,
-                    R, K, D, G, R_PAD, K_PAD, PART_D, BLOCK_L, NARROW, PRECISION, NEEDS_WEIGHT,
-                )  # fmt: skip
+                if grad_features is not None:
+                    df = features_gradient(dz, weight, 0, 0, d0, R, K, D, G, R_PAD, K_PAD, PART_D, NARROW, PRECISION)
+                    store_features_tile(grad_features, df, g_c, g_l, 0, d0, l0, L, K, D, G, K_PAD, PART_D, BLOCK_L)
+                if NEEDS_WEIGHT:
+                    weight_sum = weight_gradient(
+                        weight_sum, dz, features, f_c, f_l, 0, d0, l0, L,
+                        K, D, G, R_PAD, K_PAD, PART_D, BLOCK_L, NARROW, PRECISION,
+                    )  # fmt: skip
         if NEEDS_WEIGHT:
-            store_weight_gradient(partial + AT_WEIGHT, weight_sum, d0, R, K, D, G, R_PAD, K_PAD, PART_D)
+            store_weight_gradient(partial + AT_WEIGHT, weight_sum, 0, 0, d0, R, K, D, G, R_PAD, K_PAD, PART_D)
         if AT_BIAS >= 0:
             tl.store(partial + AT_BIAS + n, bias_sum, mask=valid & owns)

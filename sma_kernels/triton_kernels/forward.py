@@ -37,7 +37,7 @@ def attention_tile(
 ):
     """Refines and merges one tile of maps; the program that owns the sample stores what has a pointer. Returns A."""
     l = l0 + tl.arange(0, BLOCK_L)
-    n, _, valid = map_rows(R, K, R_PAD, K_PAD)
+    n, _, valid = map_rows(0, 0, R, K, R_PAD, K_PAD)
     stored = ((l < L) & owns)[None, :]
     if maps_out is not None:
         tl.store(maps_out + n[:, None] * L + l[None, :], m, mask=valid[:, None] & stored)
@@ -115,7 +115,7 @@ def forward_kernel(
     owns = part == 0
     L = L if F_LAST else L // F_VEC * F_VEC
     f_c, f_l = feature_strides(f_stride, F_LAST, F_VEC)
-    n, region, valid = map_rows(R, K, R_PAD, K_PAD)
+    n, region, valid = map_rows(0, 0, R, K, R_PAD, K_PAD)
     if features is not None:
         features += sample * (f_batch // F_VEC * F_VEC)
     else:
@@ -133,7 +133,7 @@ def forward_kernel(
     if SINGLE:
         m, peak, total, _ = scan_tile(
             features, maps_in, weight, bias, peak, total,
-            f_c, f_l, 0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L, SOFTMAX, PRECISION,
+            f_c, f_l, 0, 0, 0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L, SOFTMAX, PRECISION,
         )  # fmt: skip
         if GRAM:
             gram = tl.dot(m, tl.trans(m), input_precision=PRECISION)
@@ -141,7 +141,7 @@ def forward_kernel(
         for l0 in range(0, L, BLOCK_L):
             m_scan, peak, total, shrink = scan_tile(
                 features, maps_in, weight, bias, peak, total,
-                f_c, f_l, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L, SOFTMAX, PRECISION,
+                f_c, f_l, 0, 0, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L, SOFTMAX, PRECISION,
             )  # fmt: skip
             if GRAM:
                 if ROW_STATISTICS:
@@ -200,7 +200,7 @@ def forward_kernel(
             for l0 in range(0, L, BLOCK_L):
                 m_tile = derive_tile(
                     features, maps_in, weight, bias, peak, inverse_total,
-                    f_c, f_l, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L, SOFTMAX, PRECISION,
+                    f_c, f_l, 0, 0, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L, SOFTMAX, PRECISION,
                 )  # fmt: skip
                 a_tile = attention_tile(
                     attention, maps_out, winner, m_tile, s, gate, owns,

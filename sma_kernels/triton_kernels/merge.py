@@ -3,6 +3,8 @@
 import triton
 import triton.language as tl
 
+from sma_kernels.triton_kernels.attention_maps import map_rows
+
 
 @triton.jit
 def merge_tile(m, K: tl.constexpr, R_PAD: tl.constexpr, K_PAD: tl.constexpr, BLOCK_L: tl.constexpr, MERGE: tl.constexpr):
@@ -28,15 +30,54 @@ def merge_tile(m, K: tl.constexpr, R_PAD: tl.constexpr, K_PAD: tl.constexpr, BLO
 
 @triton.jit
 def spread_tile(
-    da, winner, K: tl.constexpr, R_PAD: tl.constexpr, K_PAD: tl.constexpr, BLOCK_L: tl.constexpr, MERGE: tl.constexpr
+    da, winner, k0, K: tl.constexpr, R_PAD: tl.constexpr, K_PAD: tl.constexpr, BLOCK_L: tl.constexpr, MERGE: tl.constexpr
 ):
     """Gradient [K_PAD*R_PAD, BLOCK_L] of the refined maps from that of A; winner [R_PAD, BLOCK_L] int32 for "max"."""
     if MERGE == "none":
         return da
     else:
-        k = tl.arange(0, K_PAD)[:, None, None]
+        k = k0 + tl.arange(0, K_PAD)[:, None, None]
         if MERGE == "mean":
             spread = tl.where(k < K, da[None, :, :] / K, 0.0)
         else:
             spread = tl.where(winner[None, :, :] == k, da[None, :, :], 0.0)
         return tl.reshape(spread, [K_PAD * R_PAD, BLOCK_L])
+
+
+@triton.jit
+def refined_gradient_tile(
+    grad_attention,  # T [A,L], one sample, or None
+    partial_attention,  # float32 [slices,A,L], one sample, or None
+    winner,  # uint8 [R,L], one sample, with MERGE "max"
+    k0,
+    r0,
+    l0,
+    L,
+    slices,
+    R: tl.constexpr,
+    K: tl.constexpr,
+    R_PAD: tl.constexpr,
+    K_PAD: tl.constexpr,
+    MERGE: tl.constexpr,
+    BLOCK_L: tl.constexpr,
+):
+    """dm' [K_PAD*R_PAD,BLOCK_L]: the gradient of A, its slices added in order, spread over the channels."""
+    A: tl.constexpr = R * K if MERGE == "none" else R
+    l = l0 + tl.arange(0, BLOCK_L)
+    n, _, valid = map_rows(k0, r0, R, K, R_PAD, K_PAD)
+    r = r0 + tl.arange(0, R_PAD)
+    row = n if MERGE == "none" else r
+    inside = (valid if MERGE == "none" else r < R)[:, None] & (l < L)[None, :]
+    offset = row[:, None] * L + l[None, :]
+    if grad_attention is not None:
+        da = tl.load(grad_attention + offset, mask=inside, other=0.0).to(tl.float32)
+    else:
+        da = tl.zeros([K_PAD * R_PAD if MERGE == "none" else R_PAD, BLOCK_L], tl.float32)
+    if partial_attention is not None:
+        for part in range(slices):
+            da += tl.load(partial_attention + part * (A * L) + offset, mask=inside, other=0.0)
+    if MERGE == "max":
+        winning = tl.load(winner + offset, mask=inside, other=0).to(tl.int32)
+    else:
+        winning = 0
+    return spread_tile(da, winning, k0, K, R_PAD, K_PAD, BLOCK_L, MERGE)
