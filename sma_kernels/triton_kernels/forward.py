@@ -10,7 +10,7 @@ import triton.language as tl
 
 from sma_kernels.triton_kernels.attention_maps import derive_tile, feature_strides, map_rows, scan_tile
 from sma_kernels.triton_kernels.correlation import correlation_of, refine_tile, scalar_of
-from sma_kernels.triton_kernels.gram import channel_pairs, hinge_sum, inverse_norms
+from sma_kernels.triton_kernels.gram import channel_pairs, hinge_rows, inverse_norms
 from sma_kernels.triton_kernels.merge import merge_tile
 from sma_kernels.triton_kernels.pool import floored, pool_tile, values_tile
 
@@ -43,7 +43,7 @@ def attention_tile(
         tl.store(maps_out + n[:, None] * L + l[None, :], m, mask=valid[:, None] & stored)
     if REFINE:
         m = refine_tile(m, s, gate, PRECISION)
-    a, winning = merge_tile(m, K, R_PAD, K_PAD, BLOCK_L, MERGE)
+    a, winning = merge_tile(m, 0, K, R_PAD, K_PAD, BLOCK_L, MERGE)
     r = tl.arange(0, R_PAD)
     if attention is not None:
         if MERGE == "none":
@@ -157,7 +157,7 @@ def forward_kernel(
         inverse, _ = inverse_norms(gram, ROWS)
         cos = gram * inverse[:, None] * inverse[None, :]
         if diversity is not None:
-            hinge = hinge_sum(cos, channel_pairs(region, valid, ROWS), margin)
+            hinge = tl.sum(hinge_rows(cos, channel_pairs(region, valid, ROWS), margin))
             PAIRS: tl.constexpr = N * (K - 1) if K > 1 else 1
             tl.store(diversity + sample, hinge / PAIRS, mask=owns)
         if correlation is not None:

@@ -29,10 +29,10 @@ def channel_pairs(region, valid, SIZE: tl.constexpr):
 
 
 @triton.jit
-def hinge_sum(cos, pairs, margin):
-    """Sum of max(0, cos - margin) over the pairs; a NaN cosine stays NaN."""
+def hinge_rows(cos, pairs, margin):
+    """Sum of max(0, cos - margin) over the pairs of each row; a NaN cosine stays NaN."""
     excess = cos - margin
-    return tl.sum(tl.where(pairs, tl.where(excess <= 0.0, 0.0, excess), 0.0))
+    return tl.sum(tl.where(pairs, tl.where(excess <= 0.0, 0.0, excess), 0.0), 1)
 
 
 @triton.jit

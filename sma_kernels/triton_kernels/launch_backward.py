@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from sma_kernels.head import Cotangents, Gradients, Head, Saved, allocate_gradients
+from sma_kernels.triton_kernels import launch_staged
 from sma_kernels.triton_kernels.backward import backward_kernel
 from sma_kernels.triton_kernels.launch import (
     FeatureMap,
@@ -17,7 +18,7 @@ from sma_kernels.triton_kernels.launch import (
     sizes_of,
 )
 from sma_kernels.triton_kernels.plan import BackwardPlan, Sizes, backward_plan
-from sma_kernels.triton_kernels.pool import value_gradients_kernel
+from sma_kernels.triton_kernels.pool import staged_value_gradient_kernel, value_gradients_kernel
 from sma_kernels.triton_kernels.reduce import reduce_kernel
 
 PARAMETERS = ("weight", "bias", "relation_bias", "temperature", "gate")
@@ -88,32 +89,56 @@ def _values(
         partial = head.grid.new_empty(sizes.batch, plan.slices, sizes.A, sizes.L, dtype=torch.float32)
     elif target.written is None:
         return None
-    value_gradients_kernel[plan.values.grid](
-        target.written,
-        partial,
-        grad_pooled.contiguous(),
-        saved.pooled,
-        saved.attention if saved.attention is not None else contiguous(head.maps),
-        saved.attention_sum,
-        values.tensor,
-        gradient.batch,
-        gradient.stride,
-        values.batch,
-        values.stride,
-        sizes.C,
-        sizes.L,
-        plan.slices,
-        G_LAST=gradient.last,
-        G_VEC=gradient.vec,
-        X_LAST=values.last,
-        X_VEC=values.vec,
-        A=sizes.A,
-        **plan.values.tiles,
-        NARROW=narrow_type(head.grid.dtype),
-        PRECISION=precision_of(head.grid.dtype),
-        num_warps=plan.values.warps,
-        num_stages=plan.values.stages,
-    )
+    attention = saved.attention if saved.attention is not None else contiguous(head.maps)
+    grad_pooled = grad_pooled.contiguous()
+    shared = {
+        "A": sizes.A,
+        "NARROW": narrow_type(head.grid.dtype),
+        "PRECISION": precision_of(head.grid.dtype),
+    }
+    in_one = plan.values_staged is None
+    if in_one or partial is not None:
+        value_gradients_kernel[plan.values.grid](
+            target.written if in_one else None,
+            partial,
+            grad_pooled,
+            saved.pooled,
+            attention,
+            saved.attention_sum,
+            values.tensor,
+            gradient.batch,
+            gradient.stride,
+            values.batch,
+            values.stride,
+            sizes.C,
+            sizes.L,
+            plan.slices,
+            G_LAST=gradient.last,
+            G_VEC=gradient.vec,
+            X_LAST=values.last,
+            X_VEC=values.vec,
+            **plan.values.tiles,
+            **shared,
+            num_warps=plan.values.warps,
+            num_stages=plan.values.stages,
+        )
+    if not in_one and target.written is not None:
+        staged_value_gradient_kernel[plan.values_staged.grid](
+            target.written,
+            grad_pooled,
+            attention,
+            saved.attention_sum,
+            gradient.batch,
+            gradient.stride,
+            sizes.C,
+            sizes.L,
+            G_LAST=gradient.last,
+            G_VEC=gradient.vec,
+            **plan.values_staged.tiles,
+            **shared,
+            num_warps=plan.values_staged.warps,
+            num_stages=plan.values_staged.stages,
+        )
     return partial
 
 
@@ -133,6 +158,21 @@ def _maps(
     absent = absent_map(sizes.L, sizes.itemsize)
     features = feature_map(head.features) if head.features is not None else absent
     gradient = _as_map(targets["features"], absent)
+    if not sizes.backward_fits:
+        launch_staged.backward_maps(
+            head,
+            saved,
+            cotangents,
+            gradient if gradient is not absent else None,
+            targets["maps"].written,
+            partial,
+            partial_attention,
+            plan.slices,
+            offsets,
+            features,
+            sizes,
+        )
+        return
     backward_kernel[plan.maps.grid](
         targets["features"].written,
         targets["maps"].written,

@@ -7,8 +7,11 @@ from sma_kernels.triton_kernels.attention_maps import map_rows
 
 
 @triton.jit
-def merge_tile(m, K: tl.constexpr, R_PAD: tl.constexpr, K_PAD: tl.constexpr, BLOCK_L: tl.constexpr, MERGE: tl.constexpr):
-    """(A, winning channel) of a tile [K_PAD*R_PAD, BLOCK_L]: [R_PAD, BLOCK_L], or the tile itself for "none".
+def merge_tile(
+    m, k0, K: tl.constexpr, R_PAD: tl.constexpr, K_PAD: tl.constexpr, BLOCK_L: tl.constexpr, MERGE: tl.constexpr
+):
+    """(A, winning channel) of a tile [K_PAD*R_PAD, BLOCK_L] that starts at channel k0: [R_PAD, BLOCK_L], or the tile
+    itself for "none". The mean of a tile that holds some of the K channels is their share of the mean.
 
     NaN counts as the maximum and the first of equals wins, as torch.argmax has it; a plain maximum drops NaN.
     """
@@ -19,12 +22,12 @@ def merge_tile(m, K: tl.constexpr, R_PAD: tl.constexpr, K_PAD: tl.constexpr, BLO
         if MERGE == "mean":
             return tl.sum(by_channel, 0) / K, 0
         else:
-            k = tl.arange(0, K_PAD)[:, None, None]
+            k = k0 + tl.arange(0, K_PAD)[:, None, None]
             is_nan = by_channel != by_channel
             has_nan = tl.max(is_nan.to(tl.int32), 0) > 0
             largest = tl.max(tl.where((k < K) & (is_nan == 0), by_channel, float("-inf")), 0)
             takes = is_nan | ((has_nan[None, :, :] == 0) & (by_channel == largest[None, :, :]))
-            winner = tl.min(tl.where(takes & (k < K), k, K_PAD), 0)
+            winner = tl.min(tl.where(takes & (k < K), k, K), 0)
             return tl.where(has_nan, float("nan"), largest), winner
 
 

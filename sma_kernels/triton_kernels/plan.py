@@ -6,7 +6,10 @@ spill registers nor pass 99 KB of shared memory (64 KB on gfx942).
 
 from dataclasses import dataclass
 
-MAX_ROWS = 128  # rows of a tile of maps, padding included, that one program can hold
+MAX_ROWS = 128  # rows of a tile of maps, padding included, that one program holds in the forward
+MAX_ROWS_BACKWARD = 64  # the backward holds several N x N matrices at once
+MAX_ROWS_POOLED = 64  # rows of A in the backward of the pooling
+BLOCK_ROWS = 64  # rows of a block of maps in the staged path
 MAX_WIDTH = 256  # D
 MAX_POSITIONS = 4096  # beyond it one program per sample walks too long
 ENOUGH_PROGRAMS = 256  # about two on each multiprocessor of a large GPU
@@ -55,8 +58,12 @@ class Sizes:
         return self.K_PAD * self.R_PAD
 
     @property
-    def fits(self) -> bool:
+    def forward_fits(self) -> bool:
         return self.rows <= MAX_ROWS and self.D <= MAX_WIDTH and self.L <= MAX_POSITIONS
+
+    @property
+    def backward_fits(self) -> bool:
+        return self.forward_fits and self.rows <= MAX_ROWS_BACKWARD
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,7 @@ class ForwardPlan:
 @dataclass(frozen=True)
 class BackwardPlan:
     values: Launch
+    values_staged: Launch | None  # the gradient of the values in a launch of its own, where A takes several blocks
     slices: int
     maps: Launch
     parameters: Launch
@@ -92,11 +100,22 @@ def ceil_div(size: int, block: int) -> int:
 def _map_tiles(sizes: Sizes, backward: bool) -> tuple[dict[str, int], int]:
     """BLOCK_L, BLOCK_D and warps of a kernel that derives maps."""
     wide = sizes.itemsize == 4
-    block_l = 64 if sizes.rows <= 64 else 32
+    block_l = 32 if backward or sizes.rows > 64 else 64
     groups = padded(sizes.G)
     block_d = min(padded(max(sizes.D, 1), 16), max(16, (64 if wide else 128) // groups), 64)
     warps = 4 if sizes.rows <= 32 else 8
     return {"BLOCK_L": min(block_l, padded(sizes.L, 16)), "BLOCK_D": block_d}, warps
+
+
+def pool_launch(sizes: Sizes) -> Launch:
+    """A launch of its own for the pooling, under stored attention."""
+    a_pad = min(padded(sizes.A, 16), MAX_ROWS_POOLED)
+    block_c = min(64 if a_pad > 32 else 128, padded(sizes.C, 16))
+    return Launch(
+        (sizes.batch, ceil_div(sizes.C, block_c), ceil_div(sizes.A, a_pad)),
+        {"BLOCK_C": block_c, "BLOCK_L": min(64, padded(sizes.L, 16)), "A_PAD": a_pad},
+        4,
+    )
 
 
 def forward_plan(sizes: Sizes) -> ForwardPlan:
@@ -117,16 +136,13 @@ def forward_plan(sizes: Sizes) -> ForwardPlan:
         {**tiles, "SLICE_C": slice_c if pools else block_c, "BLOCK_C": block_c},
         warps,
     )
-    pool = None
-    if sizes.C and not pools:
-        block_l = min(64, padded(sizes.L, 16))
-        pool = Launch((sizes.batch, blocks), {"BLOCK_C": block_c, "BLOCK_L": block_l, "A_PAD": padded(sizes.A, 16)}, 4)
+    pool = pool_launch(sizes) if sizes.C and not pools else None
     return ForwardPlan(maps, pool, single, pools)
 
 
 def backward_plan(sizes: Sizes, parameters: int) -> BackwardPlan:
     """`parameters` numbers of parameter gradient leave each sample."""
-    a_pad = padded(sizes.A, 16)
+    a_pad = min(padded(sizes.A, 16), MAX_ROWS_POOLED)
     block_c = min(64, padded(max(sizes.C, 1), 16))
     least = MAX_PARTIALS * 2 * sizes.itemsize  # a slice of s channels moves 2*s*itemsize bytes a position
     slice_c = padded(max(1, ceil_div(sizes.C, max(1, ENOUGH_PROGRAMS // max(1, sizes.batch)))), block_c)
@@ -138,13 +154,51 @@ def backward_plan(sizes: Sizes, parameters: int) -> BackwardPlan:
     chunks = min(ceil_div(sizes.L, block_l), max(1, ENOUGH_PROGRAMS // max(1, sizes.batch * slices)))
     chunk_l = block_l * ceil_div(ceil_div(sizes.L, block_l), chunks)
     values = Launch(
-        (sizes.batch, slices, ceil_div(sizes.L, chunk_l)),
+        (sizes.batch, slices * ceil_div(sizes.A, a_pad), ceil_div(sizes.L, chunk_l)),
         {"A_PAD": a_pad, "SLICE_C": slice_c, "CHUNK_L": chunk_l, "BLOCK_C": block_c, "BLOCK_L": block_l},
         4,
     )
+    values_staged = None
+    if sizes.A > a_pad:
+        values_staged = Launch(
+            (sizes.batch, ceil_div(sizes.C, block_c), ceil_div(sizes.L, block_l)),
+            {"BLOCK_A": 32, "BLOCK_C": block_c, "BLOCK_L": block_l},
+            4,
+        )
     tiles, warps = _map_tiles(sizes, backward=True)
-    part_d = min(padded(max(sizes.D, 1), 16), 32)
+    part_d = 16 if sizes.rows > 32 else min(padded(max(sizes.D, 1), 16), 32)
     maps = Launch((sizes.batch, max(1, ceil_div(sizes.D, part_d))), {**tiles, "PART_D": part_d}, warps)
     block = 128
     reduce = Launch((ceil_div(parameters, block),), {"BLOCK_B": 16, "BLOCK": block}, 4)
-    return BackwardPlan(values, slices, maps, reduce)
+    return BackwardPlan(values, values_staged, slices, maps, reduce)
+
+
+@dataclass(frozen=True)
+class StagedPlan:
+    """Blocks of K_PAD x R_PAD maps, and the tiles of the kernels that walk them."""
+
+    K_PAD: int
+    R_PAD: int
+    channel_blocks: int
+    region_blocks: int
+    tiles: dict[str, int]
+    matrix: dict[str, int]  # tiles of the kernels on N x N matrices
+    part_d: int
+
+    @property
+    def blocks(self) -> int:
+        return self.channel_blocks * self.region_blocks
+
+
+def staged_plan(sizes: Sizes) -> StagedPlan:
+    k_pad = min(padded(sizes.K), 4)
+    r_pad = BLOCK_ROWS // k_pad
+    return StagedPlan(
+        k_pad,
+        r_pad,
+        ceil_div(sizes.K, k_pad),
+        ceil_div(sizes.R, r_pad),
+        {"BLOCK_L": min(32, padded(sizes.L, 16)), "BLOCK_D": min(32, padded(max(sizes.D, 1), 16))},
+        {"BLOCK_I": 16, "BLOCK_J": min(64, padded(sizes.N, 16))},
+        min(32, padded(max(sizes.D, 1), 16)),
+    )

@@ -51,10 +51,10 @@ def pool_kernel(
     NARROW: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """pooled[b, :, c0:c0+BLOCK_C] for program (b, c0 / BLOCK_C)."""
+    """pooled[b, a0:a0+A_PAD, c0:c0+BLOCK_C] for program (b, c0 / BLOCK_C, a0 / A_PAD)."""
     sample = tl.program_id(0).to(tl.int64)
     c = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
-    a = tl.arange(0, A_PAD)
+    a = tl.program_id(2) * A_PAD + tl.arange(0, A_PAD)
     x_c, x_l = feature_strides(x_stride, X_LAST, X_VEC)
     L = L // X_VEC * X_VEC if not X_LAST else L
     C = C // X_VEC * X_VEC if X_LAST else C
@@ -104,11 +104,11 @@ def value_gradients_kernel(
     NARROW: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """For program (b, slice of C, chunk of positions): dX = A^T df / max(sum A, floor), and this slice's share of
-    dA = (df X - [sum A > floor] sum_c df f) / max(sum A, floor)."""
+    """For program (b, block of A x slice of C, chunk of positions): dX = A^T df / max(sum A, floor), and this slice's
+    share of dA = (df X - [sum A > floor] sum_c df f) / max(sum A, floor). dX needs all of A in one block."""
     sample = tl.program_id(0).to(tl.int64)
-    part = tl.program_id(1)
-    a = tl.arange(0, A_PAD)
+    part = tl.program_id(1) % slices
+    a = tl.program_id(1) // slices * A_PAD + tl.arange(0, A_PAD)
     x_c, x_l = feature_strides(x_stride, X_LAST, X_VEC)
     g_c, g_l = feature_strides(g_stride, G_LAST, G_VEC)
     L = L // X_VEC * X_VEC if not X_LAST else L
@@ -151,3 +151,45 @@ def value_gradients_kernel(
             da = (da - along[:, None]) * inverse[:, None]
             out = partial_attention + ((sample * slices + part) * A + a[:, None]) * L + l[None, :]
             tl.store(out, da, mask=inside_a)
+
+
+@triton.jit
+def staged_value_gradient_kernel(
+    grad_values,  # T [B,C,L]
+    grad_pooled,  # T [B,A,C]
+    attention,  # T [B,A,L]
+    attention_sum,  # float32 [B,A]
+    g_batch,
+    g_stride,
+    C,
+    L,
+    G_LAST: tl.constexpr,
+    G_VEC: tl.constexpr,
+    A: tl.constexpr,
+    BLOCK_A: tl.constexpr,
+    BLOCK_C: tl.constexpr,
+    BLOCK_L: tl.constexpr,
+    NARROW: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    """dX of program (b, block of C, block of positions), for more rows of A than one tile holds."""
+    sample = tl.program_id(0).to(tl.int64)
+    c = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
+    l = tl.program_id(2) * BLOCK_L + tl.arange(0, BLOCK_L)
+    g_c, g_l = feature_strides(g_stride, G_LAST, G_VEC)
+    dx = tl.zeros([BLOCK_L, BLOCK_C], tl.float32)
+    for a0 in range(0, A, BLOCK_A):
+        a = a0 + tl.arange(0, BLOCK_A)
+        row = sample * A + a
+        m = tl.load(
+            attention + row[None, :] * L + l[:, None], mask=(a < A)[None, :] & (l < L)[:, None], other=0.0
+        )
+        df = tl.load(grad_pooled + row[:, None] * C + c[None, :], mask=(a < A)[:, None] & (c < C)[None, :], other=0.0)
+        total = tl.load(attention_sum + row, mask=a < A, other=1.0)
+        scaled = m.to(tl.float32) / floored(total)[None, :]
+        dx = tl.dot(scaled.to(NARROW), df.to(NARROW), dx, input_precision=PRECISION)
+    tl.store(
+        grad_values + sample * (g_batch // G_VEC * G_VEC) + l[:, None].to(tl.int64) * g_l + c[None, :] * g_c,
+        dx,
+        mask=(l < L)[:, None] & (c < C)[None, :],
+    )
