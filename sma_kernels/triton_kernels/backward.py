@@ -34,6 +34,7 @@ def backward_kernel(
     partial,  # float32 [B,TOTAL] or None: each sample's parameter gradients, at the offsets AT_*
     grad_attention,  # T [B,A,L] or None
     partial_attention,  # float32 [B,slices,A,L] or None
+    partial_along,  # float32 [B,alongs,A], read with partial_attention
     grad_maps_out,  # T [B,N,L] or None
     grad_diversity,  # float32 [B] or None
     grad_correlation,  # float32 [B,N,N] or None
@@ -54,6 +55,7 @@ def backward_kernel(
     f_stride,
     L,
     slices,
+    alongs,
     G_LAST: tl.constexpr,
     G_VEC: tl.constexpr,
     F_LAST: tl.constexpr,
@@ -110,6 +112,7 @@ def backward_kernel(
         grad_attention += sample * A * L
     if partial_attention is not None:
         partial_attention += sample * slices * A * L
+        partial_along += sample * alongs * A
     if grad_maps_out is not None:
         grad_maps_out += sample * N * L
     if winner is not None:
@@ -135,7 +138,7 @@ def backward_kernel(
         gained = tl.zeros([ROWS], tl.float32)
         if MERGED:
             dm_refined = refined_gradient_tile(
-                grad_attention, partial_attention, winner, 0, 0, l0, L, slices, R, K, R_PAD, K_PAD, MERGE, BLOCK_L
+                grad_attention, partial_attention, partial_along, winner, 0, 0, l0, L, slices, alongs, R, K, R_PAD, K_PAD, MERGE, BLOCK_L
             )
             if REFINED:
                 if NORMALISED:
@@ -212,7 +215,7 @@ def backward_kernel(
                 dm = tl.zeros([ROWS, BLOCK_L], tl.float32)
             if MERGED:
                 dm_refined = refined_gradient_tile(
-                    grad_attention, partial_attention, winner, 0, 0, l0, L, slices, R, K, R_PAD, K_PAD, MERGE, BLOCK_L
+                    grad_attention, partial_attention, partial_along, winner, 0, 0, l0, L, slices, alongs, R, K, R_PAD, K_PAD, MERGE, BLOCK_L
                 )
                 if REFINED:
                     dm = tl.dot(w, dm_refined, dm, input_precision=PRECISION)

@@ -3,6 +3,7 @@
 import contextlib
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import triton
@@ -85,3 +86,12 @@ def narrow_type(dtype: torch.dtype) -> tl.dtype:
 
 def contiguous(tensor: Tensor | None) -> Tensor | None:
     return None if tensor is None else tensor.contiguous()
+
+
+class AttentionShares(NamedTuple):
+    """What the backward of the pooling leaves of the gradient of A; see pool.value_gradients_kernel."""
+
+    attention: Tensor | None = None  # float32 [B,slices,A,L]
+    along: Tensor | None = None  # float32 [B,alongs,A]
+    slices: int = 1
+    alongs: int = 1

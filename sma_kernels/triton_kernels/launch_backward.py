@@ -7,6 +7,7 @@ from sma_kernels.head import Cotangents, Gradients, Head, Saved, allocate_gradie
 from sma_kernels.triton_kernels import launch_staged
 from sma_kernels.triton_kernels.backward import backward_kernel
 from sma_kernels.triton_kernels.launch import (
+    AttentionShares,
     FeatureMap,
     absent_map,
     contiguous,
@@ -63,14 +64,14 @@ def backward(head: Head, saved: Saved, cotangents: Cotangents, needs: list[bool]
     plan = backward_plan(sizes, max(1, total))
     goes_on = any(targets[name].written is not None for name in (*PARAMETERS, "features", "maps"))
     with device_guard(head.grid):
-        partial_attention = None
+        shares = AttentionShares()
         if cotangents.pooled is not None:
-            partial_attention = _values(head, saved, cotangents.pooled, targets["values"], plan, sizes, goes_on)
+            shares = _values(head, saved, cotangents.pooled, targets["values"], plan, sizes, goes_on)
         elif targets["values"].written is not None:
             targets["values"].written.zero_()
         if goes_on:
             partial = head.grid.new_empty(sizes.batch, total, dtype=torch.float32) if total else None
-            _maps(head, saved, cotangents, targets, partial, partial_attention, offsets, total, plan, sizes)
+            _maps(head, saved, cotangents, targets, partial, shares, offsets, total, plan, sizes)
             if partial is not None:
                 _parameters(targets, partial, offsets, total, plan, sizes)
         for target in targets.values():
@@ -80,15 +81,21 @@ def backward(head: Head, saved: Saved, cotangents: Cotangents, needs: list[bool]
 
 def _values(
     head: Head, saved: Saved, grad_pooled: Tensor, target: _Target, plan: BackwardPlan, sizes: Sizes, goes_on: bool
-) -> Tensor | None:
+) -> AttentionShares:
     """Writes the gradient of the values; returns each slice's share of the gradient of A, if anything needs it."""
     values = feature_map(head.values)
     gradient = _as_map(target, values)
-    partial = None
+    shares = AttentionShares()
     if goes_on:
-        partial = head.grid.new_empty(sizes.batch, plan.slices, sizes.A, sizes.L, dtype=torch.float32)
+        alongs = plan.slices * plan.values.grid[2]
+        shares = AttentionShares(
+            head.grid.new_empty(sizes.batch, plan.slices, sizes.A, sizes.L, dtype=torch.float32),
+            head.grid.new_empty(sizes.batch, alongs, sizes.A, dtype=torch.float32),
+            plan.slices,
+            alongs,
+        )
     elif target.written is None:
-        return None
+        return shares
     attention = saved.attention if saved.attention is not None else contiguous(head.maps)
     grad_pooled = grad_pooled.contiguous()
     shared = {
@@ -97,12 +104,12 @@ def _values(
         "PRECISION": precision_of(head.grid.dtype),
     }
     in_one = plan.values_staged is None
-    if in_one or partial is not None:
+    if in_one or shares.attention is not None:
         value_gradients_kernel[plan.values.grid](
             target.written if in_one else None,
-            partial,
+            shares.attention,
+            shares.along,
             grad_pooled,
-            saved.pooled,
             attention,
             saved.attention_sum,
             values.tensor,
@@ -139,7 +146,7 @@ def _values(
             num_warps=plan.values_staged.warps,
             num_stages=plan.values_staged.stages,
         )
-    return partial
+    return shares
 
 
 def _maps(
@@ -148,7 +155,7 @@ def _maps(
     cotangents: Cotangents,
     targets: dict[str, _Target],
     partial: Tensor | None,
-    partial_attention: Tensor | None,
+    shares: AttentionShares,
     offsets: dict[str, int],
     total: int,
     plan: BackwardPlan,
@@ -166,8 +173,7 @@ def _maps(
             gradient if gradient is not absent else None,
             targets["maps"].written,
             partial,
-            partial_attention,
-            plan.slices,
+            shares,
             offsets,
             features,
             sizes,
@@ -178,7 +184,8 @@ def _maps(
         targets["maps"].written,
         partial,
         contiguous(cotangents.attention),
-        partial_attention,
+        shares.attention,
+        shares.along,
         contiguous(cotangents.maps),
         contiguous(cotangents.diversity),
         contiguous(cotangents.correlation),
@@ -198,7 +205,8 @@ def _maps(
         features.batch,
         features.stride,
         sizes.L,
-        plan.slices,
+        shares.slices,
+        shares.alongs,
         G_LAST=gradient.last,
         G_VEC=gradient.vec,
         F_LAST=features.last,

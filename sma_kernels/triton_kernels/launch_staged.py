@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from sma_kernels.head import Cotangents, Head, Outputs, Saved
-from sma_kernels.triton_kernels.launch import FeatureMap, contiguous, narrow_type, precision_of
+from sma_kernels.triton_kernels.launch import AttentionShares, FeatureMap, contiguous, narrow_type, precision_of
 from sma_kernels.triton_kernels.plan import Sizes, StagedPlan, ceil_div, staged_plan
 from sma_kernels.triton_kernels.staged_backward import (
     softmax_rows_kernel,
@@ -44,15 +44,15 @@ def _moments(
     plan: StagedPlan,
     written: tuple,
     cotangents: Cotangents,
-    partial_attention: Tensor | None,
-    slices: int,
+    shares: AttentionShares,
     winner: Tensor | None,
 ) -> None:
     """`written`: gram, products, statistics, row_dot."""
     moments_kernel[(sizes.batch, plan.blocks, plan.blocks if written[0] is not None else 1)](
         *written,
         contiguous(cotangents.attention),
-        partial_attention,
+        shares.attention,
+        shares.along,
         contiguous(cotangents.maps),
         winner,
         features.tensor if head.features is not None else None,
@@ -62,7 +62,8 @@ def _moments(
         features.batch,
         features.stride,
         sizes.L,
-        slices,
+        shares.slices,
+        shares.alongs,
         F_LAST=features.last,
         F_VEC=features.vec,
         **_block_sizes(head, sizes, plan),
@@ -79,7 +80,7 @@ def forward_maps(head: Head, out: Outputs, features: FeatureMap, sizes: Sizes) -
     gram = _wide(head, batch, total, total, wanted=head.diversify or head.correlate)
     statistics = _wide(head, batch, 2, total, wanted=from_features and head.activation == "softmax")
     if gram is not None or statistics is not None:
-        _moments(head, features, sizes, plan, (gram, None, statistics, None), Cotangents(), None, 1, None)
+        _moments(head, features, sizes, plan, (gram, None, statistics, None), Cotangents(), AttentionShares(), None)
     if gram is not None:
         staged_correlation_kernel[(batch,)](
             out.diversity,
@@ -128,8 +129,7 @@ def backward_maps(
     grad_features: FeatureMap | None,
     grad_maps: Tensor | None,
     partial: Tensor | None,
-    partial_attention: Tensor | None,
-    slices: int,
+    shares: AttentionShares,
     offsets: dict[str, int],
     features: FeatureMap,
     sizes: Sizes,
@@ -137,7 +137,7 @@ def backward_maps(
     """Gradients of features or maps, and each sample's share of the parameters' gradients in `partial`."""
     plan = staged_plan(sizes)
     batch, total = sizes.batch, sizes.N
-    merged = cotangents.attention is not None or partial_attention is not None
+    merged = cotangents.attention is not None or shares.attention is not None
     refined = head.correlate and merged
     scores = refined or cotangents.correlation is not None
     needs_gram = scores or cotangents.diversity is not None
@@ -154,7 +154,7 @@ def backward_maps(
     if row_dot is not None:
         written = (gram, products, statistics, row_dot)
         _moments(
-            head, features, sizes, plan, written, cotangents, partial_attention, slices, saved.winner
+            head, features, sizes, plan, written, cotangents, shares, saved.winner
         )
     grad_correlation = contiguous(cotangents.correlation)
     along_rows = _wide(head, batch, total, wanted=scores)
@@ -206,7 +206,8 @@ def backward_maps(
             grad_maps,
             partial if writes_rest else None,
             contiguous(cotangents.attention),
-            partial_attention,
+            shares.attention,
+            shares.along,
             contiguous(cotangents.maps),
             saved.correlation if refined else None,
             saved.winner,
@@ -225,7 +226,8 @@ def backward_maps(
             features.batch,
             features.stride,
             sizes.L,
-            slices,
+            shares.slices,
+            shares.alongs,
             G_LAST=strides.last,
             G_VEC=strides.vec,
             F_LAST=features.last,

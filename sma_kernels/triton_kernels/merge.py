@@ -51,12 +51,14 @@ def spread_tile(
 def refined_gradient_tile(
     grad_attention,  # T [A,L], one sample, or None
     partial_attention,  # float32 [slices,A,L], one sample, or None
+    partial_along,  # float32 [alongs,A], one sample, with partial_attention
     winner,  # uint8 [R,L], one sample, with MERGE "max"
     k0,
     r0,
     l0,
     L,
     slices,
+    alongs,
     R: tl.constexpr,
     K: tl.constexpr,
     R_PAD: tl.constexpr,
@@ -70,7 +72,8 @@ def refined_gradient_tile(
     n, _, valid = map_rows(k0, r0, R, K, R_PAD, K_PAD)
     r = r0 + tl.arange(0, R_PAD)
     row = n if MERGE == "none" else r
-    inside = (valid if MERGE == "none" else r < R)[:, None] & (l < L)[None, :]
+    row_inside = valid if MERGE == "none" else r < R
+    inside = row_inside[:, None] & (l < L)[None, :]
     offset = row[:, None] * L + l[None, :]
     if grad_attention is not None:
         da = tl.load(grad_attention + offset, mask=inside, other=0.0).to(tl.float32)
@@ -79,6 +82,10 @@ def refined_gradient_tile(
     if partial_attention is not None:
         for part in range(slices):
             da += tl.load(partial_attention + part * (A * L) + offset, mask=inside, other=0.0)
+        along = tl.zeros([da.shape[0]], tl.float32)
+        for part in range(alongs):
+            along += tl.load(partial_along + part * A + row, mask=row_inside, other=0.0)
+        da = tl.where(inside, da - along[:, None], 0.0)
     if MERGE == "max":
         winning = tl.load(winner + offset, mask=inside, other=0).to(tl.int32)
     else:

@@ -79,8 +79,8 @@ def pool_kernel(
 def value_gradients_kernel(
     grad_values,  # T [B,C,L], or None
     partial_attention,  # float32 [B,slices,A,L], or None
+    partial_along,  # float32 [B,slices*chunks,A], written with partial_attention
     grad_pooled,  # T [B,A,C]
-    pooled,  # T [B,A,C]
     attention,  # T [B,A,L]
     attention_sum,  # float32 [B,A]
     values,  # T [B,C,L]
@@ -104,8 +104,12 @@ def value_gradients_kernel(
     NARROW: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """For program (b, block of A x slice of C, chunk of positions): dX = A^T df / max(sum A, floor), and this slice's
-    share of dA = (df X - [sum A > floor] sum_c df f) / max(sum A, floor). dX needs all of A in one block."""
+    """For program (b, block of A x slice of C, chunk of positions): dX = A^T df / max(sum A, floor), for which all of A
+    must be in one block, and this slice's share of dA = (df X - [sum A > floor] sum_c df f) / max(sum A, floor).
+
+    sum_c df f is sum_l A (df X) / max(sum A, floor), so it needs no pooled vectors; it is complete only over all slices
+    and chunks, and leaves in partial_along for whoever adds the shares.
+    """
     sample = tl.program_id(0).to(tl.int64)
     part = tl.program_id(1) % slices
     a = tl.program_id(1) // slices * A_PAD + tl.arange(0, A_PAD)
@@ -121,14 +125,6 @@ def value_gradients_kernel(
     inverse = 1.0 / floored(total)
     first = part * SLICE_C
     along = tl.zeros([A_PAD], tl.float32)
-    if partial_attention is not None:
-        for c0 in range(0, SLICE_C, BLOCK_C):
-            c = first + c0 + tl.arange(0, BLOCK_C)
-            inside = (a < A)[:, None] & (c < C)[None, :]
-            df = tl.load(grad_pooled + rows + c[None, :], mask=inside, other=0.0).to(tl.float32)
-            f = tl.load(pooled + rows + c[None, :], mask=inside, other=0.0).to(tl.float32)
-            along += tl.sum(df * f, 1)
-        along = tl.where(total > SUM_FLOOR, along, 0.0)
     l_first = tl.program_id(2) * CHUNK_L
     for l0 in range(l_first, min(l_first + CHUNK_L, L), BLOCK_L):
         l = l0 + tl.arange(0, BLOCK_L)
@@ -148,9 +144,14 @@ def value_gradients_kernel(
                     grad_values + l[:, None] * g_l + c[None, :] * g_c, dx, mask=(l < L)[:, None] & (c < C)[None, :]
                 )
         if partial_attention is not None:
-            da = (da - along[:, None]) * inverse[:, None]
+            da = tl.where(inside_a, da * inverse[:, None], 0.0)
+            along += tl.sum(da * m.to(tl.float32), 1)
             out = partial_attention + ((sample * slices + part) * A + a[:, None]) * L + l[None, :]
             tl.store(out, da, mask=inside_a)
+    if partial_attention is not None:
+        along = tl.where(total > SUM_FLOOR, along * inverse, 0.0)
+        row = (sample * slices + part) * tl.num_programs(2) + tl.program_id(2)
+        tl.store(partial_along + row * A + a, along, mask=a < A)
 
 
 @triton.jit

@@ -150,6 +150,7 @@ def staged_maps_backward_kernel(
     partial,  # float32 [B,TOTAL] or None
     grad_attention,  # T [B,A,L] or None
     partial_attention,  # float32 [B,slices,A,L] or None
+    partial_along,  # float32 [B,alongs,A], read with partial_attention
     grad_maps_out,  # T [B,N,L] or None
     correlation,  # float32 [B,N,N] or None: S, where a refinement comes between dm' and dm
     winner,  # uint8 [B,R,L] or None
@@ -169,6 +170,7 @@ def staged_maps_backward_kernel(
     f_stride,
     L,
     slices,
+    alongs,
     G_LAST: tl.constexpr,
     G_VEC: tl.constexpr,
     F_LAST: tl.constexpr,
@@ -218,6 +220,7 @@ def staged_maps_backward_kernel(
         grad_attention += sample * A * L
     if partial_attention is not None:
         partial_attention += sample * slices * A * L
+        partial_along += sample * alongs * A
     if winner is not None:
         winner += sample * R * L
     if statistics is not None:
@@ -249,8 +252,8 @@ def staged_maps_backward_kernel(
                 dm = tl.zeros([ROWS, BLOCK_L], tl.float32)
             if MERGED:
                 dm_refined = refined_gradient_tile(
-                    grad_attention, partial_attention, winner,
-                    k_i, r_i, l0, L, slices, R, K, R_PAD, K_PAD, MERGE, BLOCK_L,
+                    grad_attention, partial_attention, partial_along, winner,
+                    k_i, r_i, l0, L, slices, alongs, R, K, R_PAD, K_PAD, MERGE, BLOCK_L,
                 )  # fmt: skip
                 dm += dm_refined * (1.0 - gate) if correlation is not None else dm_refined
             if (q is not None) or (correlation is not None):
@@ -269,8 +272,8 @@ def staged_maps_backward_kernel(
                         dm = tl.dot(q_ij, m_j, dm, input_precision=PRECISION)
                     if correlation is not None:
                         refined_j = refined_gradient_tile(
-                            grad_attention, partial_attention, winner,
-                            k_j, r_j, l0, L, slices, R, K, R_PAD, K_PAD, MERGE, BLOCK_L,
+                            grad_attention, partial_attention, partial_along, winner,
+                            k_j, r_j, l0, L, slices, alongs, R, K, R_PAD, K_PAD, MERGE, BLOCK_L,
                         )  # fmt: skip
                         s_ji = tl.load(
                             correlation + sample * N * N + n_j[None, :] * N + n_i[:, None], mask=pairs, other=0.0

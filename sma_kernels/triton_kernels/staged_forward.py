@@ -36,6 +36,7 @@ def moments_kernel(
     row_dot,  # float32 [B,N] or None: sum_l m * (dMaps, and dm' where no refinement comes between)
     grad_attention,  # T [B,A,L] or None
     partial_attention,  # float32 [B,slices,A,L] or None
+    partial_along,  # float32 [B,alongs,A], read with partial_attention
     grad_maps_out,  # T [B,N,L] or None
     winner,  # uint8 [B,R,L] or None
     features,  # T [B,G*D,L] or None
@@ -46,6 +47,7 @@ def moments_kernel(
     f_stride,
     L,
     slices,
+    alongs,
     F_LAST: tl.constexpr,
     F_VEC: tl.constexpr,
     R: tl.constexpr,
@@ -80,6 +82,7 @@ def moments_kernel(
         grad_attention += sample * A * L
     if partial_attention is not None:
         partial_attention += sample * slices * A * L
+        partial_along += sample * alongs * A
     if grad_maps_out is not None:
         grad_maps_out += sample * N * L
     if winner is not None:
@@ -99,7 +102,7 @@ def moments_kernel(
         )  # fmt: skip
         if (grad_attention is not None) or (partial_attention is not None):
             dm_refined = refined_gradient_tile(
-                grad_attention, partial_attention, winner, k_i, r_i, l0, L, slices, R, K, R_PAD, K_PAD, MERGE, BLOCK_L
+                grad_attention, partial_attention, partial_along, winner, k_i, r_i, l0, L, slices, alongs, R, K, R_PAD, K_PAD, MERGE, BLOCK_L
             )
         if gram is not None:
             m_j, peak_j, total_j, shrink_j = scan_tile(
