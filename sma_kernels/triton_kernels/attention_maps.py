@@ -26,6 +26,18 @@ def map_rows(k0, r0, R: tl.constexpr, K: tl.constexpr, R_PAD: tl.constexpr, K_PA
 
 
 @triton.jit
+def weight_product(w, f, acc, PRECISION: tl.constexpr):
+    """acc + w f. A float32 weight meets 16-bit features in two parts, or its rounding alone would take most of what
+    the gradient of the gate may be wrong by."""
+    T: tl.constexpr = f.dtype
+    high = w.to(T)
+    acc = tl.dot(high, f, acc, input_precision=PRECISION)
+    if w.dtype != T:
+        acc = tl.dot((w - high.to(w.dtype)).to(T), f, acc, input_precision=PRECISION)
+    return acc
+
+
+@triton.jit
 def logits_tile(
     features,  # T [G*D,L], one sample
     weight,  # [R,K,D]
@@ -47,18 +59,21 @@ def logits_tile(
     PRECISION: tl.constexpr,
 ):
     """Logits [K_PAD*R_PAD, BLOCK_L] of the positions from l0 on; rows and columns of padding hold anything."""
-    l = l0 + tl.arange(0, BLOCK_L)
-    T: tl.constexpr = features.dtype.element_ty
+    pos = l0 + tl.arange(0, BLOCK_L)
     n, _, valid = map_rows(k0, r0, R, K, R_PAD, K_PAD)
     if G == 1:
         z = tl.zeros([K_PAD * R_PAD, BLOCK_L], tl.float32)
         for d0 in range(0, D, BLOCK_D):
             d = d0 + tl.arange(0, BLOCK_D)
-            w = tl.load(weight + n[:, None] * D + d[None, :], mask=valid[:, None] & (d < D)[None, :], other=0.0)
-            f = tl.load(
-                features + d[:, None] * f_c + l[None, :] * f_l, mask=(d < D)[:, None] & (l < L)[None, :], other=0.0
+            w = tl.load(
+                weight + n[:, None] * D + d[None, :], mask=valid[:, None] & (d < D)[None, :], other=0.0
             )
-            z = tl.dot(w.to(T), f, z, input_precision=PRECISION)
+            f = tl.load(
+                features + d[:, None] * f_c + pos[None, :] * f_l,
+                mask=(d < D)[:, None] & (pos < L)[None, :],
+                other=0.0,
+            )
+            z = weight_product(w, f, z, PRECISION)
     else:
         k = k0 + tl.arange(0, K_PAD)[:, None, None]
         r = r0 + tl.arange(0, R_PAD)[None, :, None]
@@ -71,11 +86,11 @@ def logits_tile(
                 other=0.0,
             )
             f = tl.load(
-                features + (k * D + d[None, :, None]) * f_c + l[None, None, :] * f_l,
-                mask=(k < K) & (d < D)[None, :, None] & (l < L)[None, None, :],
+                features + (k * D + d[None, :, None]) * f_c + pos[None, None, :] * f_l,
+                mask=(k < K) & (d < D)[None, :, None] & (pos < L)[None, None, :],
                 other=0.0,
             )
-            grouped = tl.dot(w.to(T), f, grouped, input_precision=PRECISION)
+            grouped = weight_product(w, f, grouped, PRECISION)
         z = tl.reshape(grouped, [K_PAD * R_PAD, BLOCK_L])
     if bias is not None:
         z += tl.load(bias + n, mask=valid, other=0.0).to(tl.float32)[:, None]
@@ -83,9 +98,9 @@ def logits_tile(
 
 
 @triton.jit
-def given_tile(maps, n, inside, l, L):
+def given_tile(maps, n, inside, pos, L):
     """Tile of the maps [N,L] of one sample that a caller passed, in float32."""
-    return tl.load(maps + n[:, None] * L + l[None, :], mask=inside, other=0.0).to(tl.float32)
+    return tl.load(maps + n[:, None] * L + pos[None, :], mask=inside, other=0.0).to(tl.float32)
 
 
 @triton.jit
@@ -145,14 +160,31 @@ def scan_tile(
 ):
     """First walk: (tile of maps, peak, total, shrink). Softmax maps are still relative to the new peak, and all sums
     over earlier tiles must be multiplied by shrink; the others are final, and shrink is 1."""
-    l = l0 + tl.arange(0, BLOCK_L)
+    pos = l0 + tl.arange(0, BLOCK_L)
     n, _, valid = map_rows(k0, r0, R, K, R_PAD, K_PAD)
-    inside = valid[:, None] & (l < L)[None, :]
+    inside = valid[:, None] & (pos < L)[None, :]
     if features is None:
-        return given_tile(maps, n, inside, l, L), peak, total, tl.full([K_PAD * R_PAD], 1.0, tl.float32)
+        return given_tile(maps, n, inside, pos, L), peak, total, tl.full([K_PAD * R_PAD], 1.0, tl.float32)
     else:
         z = logits_tile(
-            features, weight, bias, f_c, f_l, k0, r0, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L, PRECISION
+            features,
+            weight,
+            bias,
+            f_c,
+            f_l,
+            k0,
+            r0,
+            l0,
+            L,
+            R,
+            K,
+            D,
+            G,
+            R_PAD,
+            K_PAD,
+            BLOCK_D,
+            BLOCK_L,
+            PRECISION,
         )
         if SOFTMAX:
             return online_softmax_update(z, inside, peak, total)
@@ -186,13 +218,30 @@ def derive_tile(
     PRECISION: tl.constexpr,
 ):
     """Second walk: the finished tile of maps."""
-    l = l0 + tl.arange(0, BLOCK_L)
+    pos = l0 + tl.arange(0, BLOCK_L)
     n, _, valid = map_rows(k0, r0, R, K, R_PAD, K_PAD)
-    inside = valid[:, None] & (l < L)[None, :]
+    inside = valid[:, None] & (pos < L)[None, :]
     if features is None:
-        return given_tile(maps, n, inside, l, L)
+        return given_tile(maps, n, inside, pos, L)
     else:
         z = logits_tile(
-            features, weight, bias, f_c, f_l, k0, r0, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L, PRECISION
+            features,
+            weight,
+            bias,
+            f_c,
+            f_l,
+            k0,
+            r0,
+            l0,
+            L,
+            R,
+            K,
+            D,
+            G,
+            R_PAD,
+            K_PAD,
+            BLOCK_D,
+            BLOCK_L,
+            PRECISION,
         )
         return activate_tile(z, inside, peak, inverse_total, SOFTMAX)

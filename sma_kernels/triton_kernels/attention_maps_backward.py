@@ -42,7 +42,9 @@ def features_gradient(
         k = k0 + tl.arange(0, K_PAD)[:, None, None]
         r = r0 + tl.arange(0, R_PAD)[None, None, :]
         w = tl.load(
-            weight + (r * K + k) * D + d[None, :, None], mask=(k < K) & (r < R) & (d < D)[None, :, None], other=0.0
+            weight + (r * K + k) * D + d[None, :, None],
+            mask=(k < K) & (r < R) & (d < D)[None, :, None],
+            other=0.0,
         )
         grouped = tl.reshape(dz, [K_PAD, R_PAD, dz.shape[1]])
         return tl.dot(w.to(NARROW), grouped.to(NARROW), input_precision=PRECISION)
@@ -65,16 +67,18 @@ def store_features_tile(
     PART_D: tl.constexpr,
     BLOCK_L: tl.constexpr,
 ):
-    l = l0 + tl.arange(0, BLOCK_L)
+    pos = l0 + tl.arange(0, BLOCK_L)
     d = d0 + tl.arange(0, PART_D)
     if G == 1:
         tl.store(
-            grad_features + d[:, None] * g_c + l[None, :] * g_l, df, mask=(d < D)[:, None] & (l < L)[None, :]
+            grad_features + d[:, None] * g_c + pos[None, :] * g_l,
+            df,
+            mask=(d < D)[:, None] & (pos < L)[None, :],
         )
     else:
         k = k0 + tl.arange(0, K_PAD)[:, None, None]
-        inside = (k < K) & (d < D)[None, :, None] & (l < L)[None, None, :]
-        tl.store(grad_features + (k * D + d[None, :, None]) * g_c + l[None, None, :] * g_l, df, mask=inside)
+        inside = (k < K) & (d < D)[None, :, None] & (pos < L)[None, None, :]
+        tl.store(grad_features + (k * D + d[None, :, None]) * g_c + pos[None, None, :] * g_l, df, mask=inside)
 
 
 @triton.jit
@@ -99,18 +103,20 @@ def weight_gradient(
     PRECISION: tl.constexpr,
 ):
     """weight_sum + dz F^T."""
-    l = l0 + tl.arange(0, BLOCK_L)
+    pos = l0 + tl.arange(0, BLOCK_L)
     d = d0 + tl.arange(0, PART_D)
     if G == 1:
         f = tl.load(
-            features + d[:, None] * f_c + l[None, :] * f_l, mask=(d < D)[:, None] & (l < L)[None, :], other=0.0
+            features + d[:, None] * f_c + pos[None, :] * f_l,
+            mask=(d < D)[:, None] & (pos < L)[None, :],
+            other=0.0,
         )
         return tl.dot(dz.to(NARROW), tl.trans(f).to(NARROW), weight_sum, input_precision=PRECISION)
     else:
         k = k0 + tl.arange(0, K_PAD)[:, None, None]
         f = tl.load(
-            features + (k * D + d[None, :, None]) * f_c + l[None, None, :] * f_l,
-            mask=(k < K) & (d < D)[None, :, None] & (l < L)[None, None, :],
+            features + (k * D + d[None, :, None]) * f_c + pos[None, None, :] * f_l,
+            mask=(k < K) & (d < D)[None, :, None] & (pos < L)[None, None, :],
             other=0.0,
         )
         grouped = tl.reshape(dz, [K_PAD, R_PAD, BLOCK_L])
@@ -142,5 +148,7 @@ def store_weight_gradient(
         k = k0 + tl.arange(0, K_PAD)[:, None, None]
         r = r0 + tl.arange(0, R_PAD)[None, :, None]
         tl.store(
-            out + (r * K + k) * D + d[None, None, :], weight_sum, mask=(k < K) & (r < R) & (d < D)[None, None, :]
+            out + (r * K + k) * D + d[None, None, :],
+            weight_sum,
+            mask=(k < K) & (r < R) & (d < D)[None, None, :],
         )

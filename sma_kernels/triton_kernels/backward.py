@@ -126,10 +126,11 @@ def backward_kernel(
     p = tl.zeros([ROWS, ROWS], tl.float32)
     row_dot = tl.zeros([ROWS], tl.float32)  # sum_l m * dm of each map
     for l0 in range(0, L, BLOCK_L):
-        l = l0 + tl.arange(0, BLOCK_L)
+        pos = l0 + tl.arange(0, BLOCK_L)
         m, peak, total, shrink = scan_tile(
             features, maps_in, weight, bias, peak, total,
-            f_c, f_l, 0, 0, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L, SOFTMAX, PRECISION,
+            f_c, f_l, 0, 0, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L,
+SOFTMAX, PRECISION,
         )  # fmt: skip
         if GRAM:
             if NORMALISED:
@@ -138,7 +139,22 @@ def backward_kernel(
         gained = tl.zeros([ROWS], tl.float32)
         if MERGED:
             dm_refined = refined_gradient_tile(
-                grad_attention, partial_attention, partial_along, winner, 0, 0, l0, L, slices, alongs, R, K, R_PAD, K_PAD, MERGE, BLOCK_L
+                grad_attention,
+                partial_attention,
+                partial_along,
+                winner,
+                0,
+                0,
+                l0,
+                L,
+                slices,
+                alongs,
+                R,
+                K,
+                R_PAD,
+                K_PAD,
+                MERGE,
+                BLOCK_L,
             )
             if REFINED:
                 if NORMALISED:
@@ -147,8 +163,8 @@ def backward_kernel(
             else:
                 gained += tl.sum(dm_refined * m, 1)
         if grad_maps_out is not None:
-            inside = valid[:, None] & (l < L)[None, :]
-            gained += tl.sum(given_tile(grad_maps_out, n, inside, l, L) * m, 1)
+            inside = valid[:, None] & (pos < L)[None, :]
+            gained += tl.sum(given_tile(grad_maps_out, n, inside, pos, L) * m, 1)
         row_dot = row_dot * shrink + gained
     inverse_total = tl.where(valid, 1.0 / total, 0.0)
     if NORMALISED:
@@ -203,19 +219,35 @@ def backward_kernel(
             weight_sum = tl.zeros([K_PAD, R_PAD, PART_D], tl.float32)
         bias_sum = tl.zeros([ROWS], tl.float32)
         for l0 in range(0, L, BLOCK_L):
-            l = l0 + tl.arange(0, BLOCK_L)
-            inside = valid[:, None] & (l < L)[None, :]
+            pos = l0 + tl.arange(0, BLOCK_L)
+            inside = valid[:, None] & (pos < L)[None, :]
             m = derive_tile(
                 features, maps_in, weight, bias, peak, inverse_total,
-                f_c, f_l, 0, 0, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L, SOFTMAX, PRECISION,
+                f_c, f_l, 0, 0, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L,
+SOFTMAX, PRECISION,
             )  # fmt: skip
             if grad_maps_out is not None:
-                dm = given_tile(grad_maps_out, n, inside, l, L)
+                dm = given_tile(grad_maps_out, n, inside, pos, L)
             else:
                 dm = tl.zeros([ROWS, BLOCK_L], tl.float32)
             if MERGED:
                 dm_refined = refined_gradient_tile(
-                    grad_attention, partial_attention, partial_along, winner, 0, 0, l0, L, slices, alongs, R, K, R_PAD, K_PAD, MERGE, BLOCK_L
+                    grad_attention,
+                    partial_attention,
+                    partial_along,
+                    winner,
+                    0,
+                    0,
+                    l0,
+                    L,
+                    slices,
+                    alongs,
+                    R,
+                    K,
+                    R_PAD,
+                    K_PAD,
+                    MERGE,
+                    BLOCK_L,
                 )
                 if REFINED:
                     dm = tl.dot(w, dm_refined, dm, input_precision=PRECISION)
@@ -224,7 +256,7 @@ def backward_kernel(
             if GRAM:
                 dm = tl.dot(q, m, dm, input_precision=PRECISION)
             if grad_maps is not None:
-                tl.store(grad_maps + n[:, None] * L + l[None, :], dm, mask=inside)
+                tl.store(grad_maps + n[:, None] * L + pos[None, :], dm, mask=inside)
             if features is not None:
                 dz = tl.where(inside, logits_gradient(m, dm, row_dot, SOFTMAX), 0.0)
                 if SOFTMAX:
@@ -232,8 +264,12 @@ def backward_kernel(
                 else:
                     bias_sum += tl.sum(dz, 1)
                 if grad_features is not None:
-                    df = features_gradient(dz, weight, 0, 0, d0, R, K, D, G, R_PAD, K_PAD, PART_D, NARROW, PRECISION)
-                    store_features_tile(grad_features, df, g_c, g_l, 0, d0, l0, L, K, D, G, K_PAD, PART_D, BLOCK_L)
+                    df = features_gradient(
+                        dz, weight, 0, 0, d0, R, K, D, G, R_PAD, K_PAD, PART_D, NARROW, PRECISION
+                    )
+                    store_features_tile(
+                        grad_features, df, g_c, g_l, 0, d0, l0, L, K, D, G, K_PAD, PART_D, BLOCK_L
+                    )
                 if NEEDS_WEIGHT:
                     weight_sum = weight_gradient(
                         weight_sum, dz, features, f_c, f_l, 0, d0, l0, L,

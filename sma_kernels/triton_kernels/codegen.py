@@ -29,8 +29,6 @@ def _source(launch: Recorded, target: GPUTarget) -> ASTSource:
     attributes: dict[tuple[int, ...], list] = {}
     for index, parameter in enumerate(launch.kernel.params):
         name, value = parameter.name, launch.arguments[parameter.name]
-        if name == "PRECISION" and target.backend == "hip":
-            value = "ieee"
         integer = isinstance(value, int) and not isinstance(value, bool)
         if parameter.is_constexpr or value is None or (integer and value == 1):
             signature[name], constants[name] = "constexpr", value
@@ -79,7 +77,9 @@ def _resource_usage(cubin: bytes) -> dict[str, int]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "kernel.cubin")
         file.write_bytes(cubin)
-        text = subprocess.run([tool, "-res-usage", str(file)], check=True, capture_output=True, text=True).stdout
+        text = subprocess.run(
+            [tool, "-res-usage", str(file)], check=True, capture_output=True, text=True
+        ).stdout
     return {name: int(re.search(rf"\b{name}:(\d+)", text).group(1)) for name in ("REG", "STACK", "LOCAL")}
 
 

@@ -36,23 +36,23 @@ def attention_tile(
     PRECISION: tl.constexpr,
 ):
     """Refines and merges one tile of maps; the program that owns the sample stores what has a pointer. Returns A."""
-    l = l0 + tl.arange(0, BLOCK_L)
+    pos = l0 + tl.arange(0, BLOCK_L)
     n, _, valid = map_rows(0, 0, R, K, R_PAD, K_PAD)
-    stored = ((l < L) & owns)[None, :]
+    stored = ((pos < L) & owns)[None, :]
     if maps_out is not None:
-        tl.store(maps_out + n[:, None] * L + l[None, :], m, mask=valid[:, None] & stored)
+        tl.store(maps_out + n[:, None] * L + pos[None, :], m, mask=valid[:, None] & stored)
     if REFINE:
         m = refine_tile(m, s, gate, PRECISION)
     a, winning = merge_tile(m, 0, K, R_PAD, K_PAD, BLOCK_L, MERGE)
     r = tl.arange(0, R_PAD)
     if attention is not None:
         if MERGE == "none":
-            tl.store(attention + n[:, None] * L + l[None, :], a, mask=valid[:, None] & stored)
+            tl.store(attention + n[:, None] * L + pos[None, :], a, mask=valid[:, None] & stored)
         else:
-            tl.store(attention + r[:, None] * L + l[None, :], a, mask=(r < R)[:, None] & stored)
+            tl.store(attention + r[:, None] * L + pos[None, :], a, mask=(r < R)[:, None] & stored)
     if winner is not None:
-        tl.store(winner + r[:, None] * L + l[None, :], winning.to(tl.uint8), mask=(r < R)[:, None] & stored)
-    return tl.where((l < L)[None, :], a, 0.0)
+        tl.store(winner + r[:, None] * L + pos[None, :], winning.to(tl.uint8), mask=(r < R)[:, None] & stored)
+    return tl.where((pos < L)[None, :], a, 0.0)
 
 
 @triton.jit
@@ -133,7 +133,8 @@ def forward_kernel(
     if SINGLE:
         m, peak, total, _ = scan_tile(
             features, maps_in, weight, bias, peak, total,
-            f_c, f_l, 0, 0, 0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L, SOFTMAX, PRECISION,
+            f_c, f_l, 0, 0, 0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L,
+SOFTMAX, PRECISION,
         )  # fmt: skip
         if GRAM:
             gram = tl.dot(m, tl.trans(m), input_precision=PRECISION)
@@ -141,7 +142,8 @@ def forward_kernel(
         for l0 in range(0, L, BLOCK_L):
             m_scan, peak, total, shrink = scan_tile(
                 features, maps_in, weight, bias, peak, total,
-                f_c, f_l, 0, 0, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L, SOFTMAX, PRECISION,
+                f_c, f_l, 0, 0, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L,
+SOFTMAX, PRECISION,
             )  # fmt: skip
             if GRAM:
                 if ROW_STATISTICS:
@@ -185,10 +187,10 @@ def forward_kernel(
             )  # fmt: skip
             row_sum = tl.sum(a, 1)
             if pooled is not None:
-                l = tl.arange(0, BLOCK_L)
+                pos = tl.arange(0, BLOCK_L)
                 for c0 in range(first, first + SLICE_C, BLOCK_C):
                     c = c0 + tl.arange(0, BLOCK_C)
-                    x = values_tile(values, x_c, x_l, c, l, C, X_L)
+                    x = values_tile(values, x_c, x_l, c, pos, C, X_L)
                     acc = pool_tile(a, x, tl.zeros([A_PAD, BLOCK_C], tl.float32), NARROW, PRECISION)
                     tl.store(
                         pooled + row_a[:, None] * C + c[None, :],
@@ -200,7 +202,8 @@ def forward_kernel(
             for l0 in range(0, L, BLOCK_L):
                 m_tile = derive_tile(
                     features, maps_in, weight, bias, peak, inverse_total,
-                    f_c, f_l, 0, 0, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L, SOFTMAX, PRECISION,
+                    f_c, f_l, 0, 0, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L,
+SOFTMAX, PRECISION,
                 )  # fmt: skip
                 a_tile = attention_tile(
                     attention, maps_out, winner, m_tile, s, gate, owns,
@@ -208,7 +211,9 @@ def forward_kernel(
                 )  # fmt: skip
                 row_sum += tl.sum(a_tile, 1)
                 if pooled is not None:
-                    x = values_tile(values, x_c, x_l, first + tl.arange(0, BLOCK_C), l0 + tl.arange(0, BLOCK_L), C, X_L)
+                    x = values_tile(
+                        values, x_c, x_l, first + tl.arange(0, BLOCK_C), l0 + tl.arange(0, BLOCK_L), C, X_L
+                    )
                     acc = pool_tile(a_tile, x, acc, NARROW, PRECISION)
             if pooled is not None:
                 c = first + tl.arange(0, BLOCK_C)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-import triton
 import triton.language as tl
 from torch import Tensor
 
@@ -59,11 +58,13 @@ def sizes_of(head: Head) -> Sizes:
         G=grid.shape[1] // width if width else 1,
         itemsize=grid.element_size(),
         merge=head.merge if head.values is not None else "none",
+        split=precision_of(grid.dtype) == "tf32x3",
+        amd=on_amd(),
     )
 
 
-def interpreted() -> bool:
-    return bool(triton.knobs.runtime.interpret)
+def on_amd() -> bool:
+    return torch.version.hip is not None
 
 
 def device_guard(tensor: Tensor):
@@ -73,7 +74,7 @@ def device_guard(tensor: Tensor):
 def precision_of(dtype: torch.dtype) -> str:
     """Precision of products of float32 operands. Three TF32 products carry float32 through tensor cores; AMD's matrix
     cores take float32 as it is. Float16 keeps float32 operands inside: its range loses small maps."""
-    if torch.version.hip:
+    if on_amd():
         return "ieee"
     tf32 = dtype == torch.float32 and torch.backends.cuda.matmul.fp32_precision == "tf32"
     return "tf32" if tf32 or dtype == torch.bfloat16 else "tf32x3"

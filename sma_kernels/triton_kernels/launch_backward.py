@@ -41,7 +41,11 @@ class _Target:
 
     def __init__(self, gradient: Tensor | None, dense: bool):
         self.gradient = gradient
-        self.written = gradient if gradient is None or dense else torch.empty_like(gradient, memory_format=torch.contiguous_format)
+        self.written = (
+            gradient
+            if gradient is None or dense
+            else torch.empty_like(gradient, memory_format=torch.contiguous_format)
+        )
 
     def finish(self) -> None:
         if self.written is not self.gradient:
@@ -55,7 +59,11 @@ def _as_map(target: _Target, absent: FeatureMap) -> FeatureMap:
 def backward(head: Head, saved: Saved, cotangents: Cotangents, needs: list[bool]) -> Gradients:
     gradients = allocate_gradients(head, needs)
     targets = {
-        name: _Target(gradient, gradient is None or (is_dense(gradient) if name in ("values", "features") else gradient.is_contiguous()))
+        name: _Target(
+            gradient,
+            gradient is None
+            or (is_dense(gradient) if name in ("values", "features") else gradient.is_contiguous()),
+        )
         for name, gradient in gradients._asdict().items()
     }
     sizes = sizes_of(head)
@@ -80,7 +88,13 @@ def backward(head: Head, saved: Saved, cotangents: Cotangents, needs: list[bool]
 
 
 def _values(
-    head: Head, saved: Saved, grad_pooled: Tensor, target: _Target, plan: BackwardPlan, sizes: Sizes, goes_on: bool
+    head: Head,
+    saved: Saved,
+    grad_pooled: Tensor,
+    target: _Target,
+    plan: BackwardPlan,
+    sizes: Sizes,
+    goes_on: bool,
 ) -> AttentionShares:
     """Writes the gradient of the values; returns each slice's share of the gradient of A, if anything needs it."""
     values = feature_map(head.values)

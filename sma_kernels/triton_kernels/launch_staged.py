@@ -4,7 +4,13 @@ import torch
 from torch import Tensor
 
 from sma_kernels.head import Cotangents, Head, Outputs, Saved
-from sma_kernels.triton_kernels.launch import AttentionShares, FeatureMap, contiguous, narrow_type, precision_of
+from sma_kernels.triton_kernels.launch import (
+    AttentionShares,
+    FeatureMap,
+    contiguous,
+    narrow_type,
+    precision_of,
+)
 from sma_kernels.triton_kernels.plan import Sizes, StagedPlan, ceil_div, staged_plan
 from sma_kernels.triton_kernels.staged_backward import (
     softmax_rows_kernel,
@@ -80,7 +86,9 @@ def forward_maps(head: Head, out: Outputs, features: FeatureMap, sizes: Sizes) -
     gram = _wide(head, batch, total, total, wanted=head.diversify or head.correlate)
     statistics = _wide(head, batch, 2, total, wanted=from_features and head.activation == "softmax")
     if gram is not None or statistics is not None:
-        _moments(head, features, sizes, plan, (gram, None, statistics, None), Cotangents(), AttentionShares(), None)
+        _moments(
+            head, features, sizes, plan, (gram, None, statistics, None), Cotangents(), AttentionShares(), None
+        )
     if gram is not None:
         staged_correlation_kernel[(batch,)](
             out.diversity,
@@ -153,9 +161,7 @@ def backward_maps(
         partial.zero_()
     if row_dot is not None:
         written = (gram, products, statistics, row_dot)
-        _moments(
-            head, features, sizes, plan, written, cotangents, shares, saved.winner
-        )
+        _moments(head, features, sizes, plan, written, cotangents, shares, saved.winner)
     grad_correlation = contiguous(cotangents.correlation)
     along_rows = _wide(head, batch, total, wanted=scores)
     if along_rows is not None:

@@ -8,7 +8,13 @@ from sma_kernels.triton_kernels.attention_maps import map_rows
 
 @triton.jit
 def merge_tile(
-    m, k0, K: tl.constexpr, R_PAD: tl.constexpr, K_PAD: tl.constexpr, BLOCK_L: tl.constexpr, MERGE: tl.constexpr
+    m,
+    k0,
+    K: tl.constexpr,
+    R_PAD: tl.constexpr,
+    K_PAD: tl.constexpr,
+    BLOCK_L: tl.constexpr,
+    MERGE: tl.constexpr,
 ):
     """(A, winning channel) of a tile [K_PAD*R_PAD, BLOCK_L] that starts at channel k0: [R_PAD, BLOCK_L], or the tile
     itself for "none". The mean of a tile that holds some of the K channels is their share of the mean.
@@ -33,7 +39,14 @@ def merge_tile(
 
 @triton.jit
 def spread_tile(
-    da, winner, k0, K: tl.constexpr, R_PAD: tl.constexpr, K_PAD: tl.constexpr, BLOCK_L: tl.constexpr, MERGE: tl.constexpr
+    da,
+    winner,
+    k0,
+    K: tl.constexpr,
+    R_PAD: tl.constexpr,
+    K_PAD: tl.constexpr,
+    BLOCK_L: tl.constexpr,
+    MERGE: tl.constexpr,
 ):
     """Gradient [K_PAD*R_PAD, BLOCK_L] of the refined maps from that of A; winner [R_PAD, BLOCK_L] int32 for "max"."""
     if MERGE == "none":
@@ -68,13 +81,13 @@ def refined_gradient_tile(
 ):
     """dm' [K_PAD*R_PAD,BLOCK_L]: the gradient of A, its slices added in order, spread over the channels."""
     A: tl.constexpr = R * K if MERGE == "none" else R
-    l = l0 + tl.arange(0, BLOCK_L)
+    pos = l0 + tl.arange(0, BLOCK_L)
     n, _, valid = map_rows(k0, r0, R, K, R_PAD, K_PAD)
     r = r0 + tl.arange(0, R_PAD)
     row = n if MERGE == "none" else r
     row_inside = valid if MERGE == "none" else r < R
-    inside = row_inside[:, None] & (l < L)[None, :]
-    offset = row[:, None] * L + l[None, :]
+    inside = row_inside[:, None] & (pos < L)[None, :]
+    offset = row[:, None] * L + pos[None, :]
     if grad_attention is not None:
         da = tl.load(grad_attention + offset, mask=inside, other=0.0).to(tl.float32)
     else:

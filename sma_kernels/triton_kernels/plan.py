@@ -8,12 +8,15 @@ from dataclasses import dataclass
 
 MAX_ROWS = 128  # rows of a tile of maps, padding included, that one program holds in the forward
 MAX_ROWS_BACKWARD = 64  # the backward holds several N x N matrices at once
+SPLIT_OPERANDS = 2  # operands in two parts take twice the registers, so half the rows
 MAX_ROWS_POOLED = 64  # rows of A in the backward of the pooling
 BLOCK_ROWS = 64  # rows of a block of maps in the staged path
 MAX_WIDTH = 256  # D
 MAX_POSITIONS = 4096  # beyond it one program per sample walks too long
 ENOUGH_PROGRAMS = 256  # about two on each multiprocessor of a large GPU
-MAX_REDERIVED = 0.5  # share of |X| that re-reading F in every slice may cost before maps take a launch of their own
+MAX_REDERIVED = (
+    0.5  # share of |X| that re-reading F in every slice may cost before maps take a launch of their own
+)
 MAX_PARTIALS = 0.1  # share of a slice's traffic that its partial gradient of A may cost
 
 
@@ -35,6 +38,8 @@ class Sizes:
     G: int
     itemsize: int
     merge: str
+    split: bool = False  # products of float32 operands, each in two parts: three TF32 products
+    amd: bool = False
 
     @property
     def N(self) -> int:
@@ -58,12 +63,17 @@ class Sizes:
         return self.K_PAD * self.R_PAD
 
     @property
+    def held(self) -> int:
+        """Rows of a tile, counted by the registers that their products take."""
+        return self.rows * (SPLIT_OPERANDS if self.split else 1)
+
+    @property
     def forward_fits(self) -> bool:
-        return self.rows <= MAX_ROWS and self.D <= MAX_WIDTH and self.L <= MAX_POSITIONS
+        return self.held <= MAX_ROWS and self.D <= MAX_WIDTH and self.L <= MAX_POSITIONS
 
     @property
     def backward_fits(self) -> bool:
-        return self.forward_fits and self.rows <= MAX_ROWS_BACKWARD
+        return self.forward_fits and self.held <= MAX_ROWS_BACKWARD
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,7 @@ class Launch:
     grid: tuple[int, ...]
     tiles: dict[str, int]
     warps: int
-    stages: int = 2
+    stages: int = 1
 
 
 @dataclass(frozen=True)
@@ -87,7 +97,9 @@ class ForwardPlan:
 @dataclass(frozen=True)
 class BackwardPlan:
     values: Launch
-    values_staged: Launch | None  # the gradient of the values in a launch of its own, where A takes several blocks
+    values_staged: (
+        Launch | None
+    )  # the gradient of the values in a launch of its own, where A takes several blocks
     slices: int
     maps: Launch
     parameters: Launch
@@ -99,12 +111,19 @@ def ceil_div(size: int, block: int) -> int:
 
 def _map_tiles(sizes: Sizes, backward: bool) -> tuple[dict[str, int], int]:
     """BLOCK_L, BLOCK_D and warps of a kernel that derives maps."""
-    wide = sizes.itemsize == 4
-    block_l = 32 if backward or sizes.rows > 64 else 64
-    groups = padded(sizes.G)
-    block_d = min(padded(max(sizes.D, 1), 16), max(16, (64 if wide else 128) // groups), 64)
-    warps = 4 if sizes.rows <= 32 else 8
-    return {"BLOCK_L": min(block_l, padded(sizes.L, 16)), "BLOCK_D": block_d}, warps
+    block_l = 64
+    if backward or sizes.rows > 64:
+        block_l = 16 if sizes.amd and sizes.rows > 64 else 32
+    block_d = max(16, (64 if sizes.itemsize == 4 else 128) // padded(sizes.G))
+    if sizes.rows <= 32 or (sizes.amd and backward):
+        warps = 4
+    else:
+        warps = 8
+    tiles = {
+        "BLOCK_L": min(block_l, padded(sizes.L, 16)),
+        "BLOCK_D": min(block_d, padded(max(sizes.D, 1), 16), 64),
+    }
+    return tiles, warps
 
 
 def pool_launch(sizes: Sizes) -> Launch:
@@ -115,6 +134,7 @@ def pool_launch(sizes: Sizes) -> Launch:
         (sizes.batch, ceil_div(sizes.C, block_c), ceil_div(sizes.A, a_pad)),
         {"BLOCK_C": block_c, "BLOCK_L": min(64, padded(sizes.L, 16)), "A_PAD": a_pad},
         4,
+        stages=2,
     )
 
 
@@ -143,10 +163,10 @@ def forward_plan(sizes: Sizes) -> ForwardPlan:
 def backward_plan(sizes: Sizes, parameters: int) -> BackwardPlan:
     """`parameters` numbers of parameter gradient leave each sample."""
     a_pad = min(padded(sizes.A, 16), MAX_ROWS_POOLED)
-    block_c = min(64, padded(max(sizes.C, 1), 16))
+    block_c = min(32 if sizes.split else 64, padded(max(sizes.C, 1), 16))
     least = MAX_PARTIALS * 2 * sizes.itemsize  # a slice of s channels moves 2*s*itemsize bytes a position
     slice_c = padded(max(1, ceil_div(sizes.C, max(1, ENOUGH_PROGRAMS // max(1, sizes.batch)))), block_c)
-    while slice_c < sizes.C and slice_c * least < 8 * sizes.A:
+    while slice_c < sizes.C and least * slice_c < 8 * sizes.A:
         slice_c *= 2
     slice_c = min(slice_c, padded(max(sizes.C, 1), block_c))
     slices = max(1, ceil_div(sizes.C, slice_c))
@@ -156,10 +176,10 @@ def backward_plan(sizes: Sizes, parameters: int) -> BackwardPlan:
     values = Launch(
         (sizes.batch, slices * ceil_div(sizes.A, a_pad), ceil_div(sizes.L, chunk_l)),
         {"A_PAD": a_pad, "SLICE_C": slice_c, "CHUNK_L": chunk_l, "BLOCK_C": block_c, "BLOCK_L": block_l},
-        4,
+        8 if sizes.split else 4,
     )
     values_staged = None
-    if sizes.A > a_pad:
+    if a_pad < sizes.A:
         values_staged = Launch(
             (sizes.batch, ceil_div(sizes.C, block_c), ceil_div(sizes.L, block_l)),
             {"BLOCK_A": 32, "BLOCK_C": block_c, "BLOCK_L": block_l},
@@ -191,8 +211,9 @@ class StagedPlan:
 
 
 def staged_plan(sizes: Sizes) -> StagedPlan:
-    k_pad = min(padded(sizes.K), 4)
-    r_pad = BLOCK_ROWS // k_pad
+    rows = BLOCK_ROWS // (SPLIT_OPERANDS if sizes.split else 1)
+    k_pad = min(padded(sizes.K), rows // 16)
+    r_pad = rows // k_pad
     return StagedPlan(
         k_pad,
         r_pad,
@@ -200,5 +221,5 @@ def staged_plan(sizes: Sizes) -> StagedPlan:
         ceil_div(sizes.R, r_pad),
         {"BLOCK_L": min(32, padded(sizes.L, 16)), "BLOCK_D": min(32, padded(max(sizes.D, 1), 16))},
         {"BLOCK_I": 16, "BLOCK_J": min(64, padded(sizes.N, 16))},
-        min(32, padded(max(sizes.D, 1), 16)),
+        16 if sizes.split else min(32, padded(max(sizes.D, 1), 16)),
     )

@@ -19,10 +19,10 @@ def floored(total):
 
 
 @triton.jit
-def values_tile(values, x_c, x_l, c, l, C, L):
+def values_tile(values, x_c, x_l, c, pos, C, L):
     """[positions, channels] of one sample's values [C,L]."""
     return tl.load(
-        values + l[:, None] * x_l + c[None, :] * x_c, mask=(l < L)[:, None] & (c < C)[None, :], other=0.0
+        values + pos[:, None] * x_l + c[None, :] * x_c, mask=(pos < L)[:, None] & (c < C)[None, :], other=0.0
     )
 
 
@@ -61,10 +61,12 @@ def pool_kernel(
     values += sample * (x_batch // X_VEC * X_VEC)
     acc = tl.zeros([A_PAD, BLOCK_C], tl.float32)
     for l0 in range(0, L, BLOCK_L):
-        l = l0 + tl.arange(0, BLOCK_L)
-        x = values_tile(values, x_c, x_l, c, l, C, L)
+        pos = l0 + tl.arange(0, BLOCK_L)
+        x = values_tile(values, x_c, x_l, c, pos, C, L)
         m = tl.load(
-            attention + (sample * A + a[:, None]) * L + l[None, :], mask=(a < A)[:, None] & (l < L)[None, :], other=0.0
+            attention + (sample * A + a[:, None]) * L + pos[None, :],
+            mask=(a < A)[:, None] & (pos < L)[None, :],
+            other=0.0,
         )
         acc = pool_tile(m, x, acc, NARROW, PRECISION)
     total = tl.load(attention_sum + sample * A + a, mask=a < A, other=1.0)
@@ -127,26 +129,28 @@ def value_gradients_kernel(
     along = tl.zeros([A_PAD], tl.float32)
     l_first = tl.program_id(2) * CHUNK_L
     for l0 in range(l_first, min(l_first + CHUNK_L, L), BLOCK_L):
-        l = l0 + tl.arange(0, BLOCK_L)
-        inside_a = (a < A)[:, None] & (l < L)[None, :]
-        m = tl.load(attention + (sample * A + a[:, None]) * L + l[None, :], mask=inside_a, other=0.0)
+        pos = l0 + tl.arange(0, BLOCK_L)
+        inside_a = (a < A)[:, None] & (pos < L)[None, :]
+        m = tl.load(attention + (sample * A + a[:, None]) * L + pos[None, :], mask=inside_a, other=0.0)
         scaled = (m.to(tl.float32) * inverse[:, None]).to(NARROW)
         da = tl.zeros([A_PAD, BLOCK_L], tl.float32)
         for c0 in range(0, SLICE_C, BLOCK_C):
             c = first + c0 + tl.arange(0, BLOCK_C)
             df = tl.load(grad_pooled + rows + c[None, :], mask=(a < A)[:, None] & (c < C)[None, :], other=0.0)
             if partial_attention is not None:
-                x = values_tile(values, x_c, x_l, c, l, C, L)
+                x = values_tile(values, x_c, x_l, c, pos, C, L)
                 da = tl.dot(df, tl.trans(x), da, input_precision=PRECISION)
             if grad_values is not None:
                 dx = tl.dot(tl.trans(scaled), df.to(NARROW), input_precision=PRECISION)
                 tl.store(
-                    grad_values + l[:, None] * g_l + c[None, :] * g_c, dx, mask=(l < L)[:, None] & (c < C)[None, :]
+                    grad_values + pos[:, None] * g_l + c[None, :] * g_c,
+                    dx,
+                    mask=(pos < L)[:, None] & (c < C)[None, :],
                 )
         if partial_attention is not None:
             da = tl.where(inside_a, da * inverse[:, None], 0.0)
             along += tl.sum(da * m.to(tl.float32), 1)
-            out = partial_attention + ((sample * slices + part) * A + a[:, None]) * L + l[None, :]
+            out = partial_attention + ((sample * slices + part) * A + a[:, None]) * L + pos[None, :]
             tl.store(out, da, mask=inside_a)
     if partial_attention is not None:
         along = tl.where(total > SUM_FLOOR, along * inverse, 0.0)
@@ -176,21 +180,26 @@ def staged_value_gradient_kernel(
     """dX of program (b, block of C, block of positions), for more rows of A than one tile holds."""
     sample = tl.program_id(0).to(tl.int64)
     c = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
-    l = tl.program_id(2) * BLOCK_L + tl.arange(0, BLOCK_L)
+    pos = tl.program_id(2) * BLOCK_L + tl.arange(0, BLOCK_L)
     g_c, g_l = feature_strides(g_stride, G_LAST, G_VEC)
     dx = tl.zeros([BLOCK_L, BLOCK_C], tl.float32)
     for a0 in range(0, A, BLOCK_A):
         a = a0 + tl.arange(0, BLOCK_A)
         row = sample * A + a
         m = tl.load(
-            attention + row[None, :] * L + l[:, None], mask=(a < A)[None, :] & (l < L)[:, None], other=0.0
+            attention + row[None, :] * L + pos[:, None], mask=(a < A)[None, :] & (pos < L)[:, None], other=0.0
         )
-        df = tl.load(grad_pooled + row[:, None] * C + c[None, :], mask=(a < A)[:, None] & (c < C)[None, :], other=0.0)
+        df = tl.load(
+            grad_pooled + row[:, None] * C + c[None, :], mask=(a < A)[:, None] & (c < C)[None, :], other=0.0
+        )
         total = tl.load(attention_sum + row, mask=a < A, other=1.0)
         scaled = m.to(tl.float32) / floored(total)[None, :]
         dx = tl.dot(scaled.to(NARROW), df.to(NARROW), dx, input_precision=PRECISION)
     tl.store(
-        grad_values + sample * (g_batch // G_VEC * G_VEC) + l[:, None].to(tl.int64) * g_l + c[None, :] * g_c,
+        grad_values
+        + sample * (g_batch // G_VEC * G_VEC)
+        + pos[:, None].to(tl.int64) * g_l
+        + c[None, :] * g_c,
         dx,
-        mask=(l < L)[:, None] & (c < C)[None, :],
+        mask=(pos < L)[:, None] & (c < C)[None, :],
     )

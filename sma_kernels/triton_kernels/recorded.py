@@ -9,7 +9,7 @@ import torch
 from triton.runtime.jit import JITFunction
 
 from sma_kernels.head import Cotangents, Head, Saved, allocate_outputs, inputs_of
-from sma_kernels.triton_kernels import launch_backward, launch_forward, launch_staged
+from sma_kernels.triton_kernels import launch, launch_backward, launch_forward, launch_staged
 
 _MODULES = (launch_forward, launch_backward, launch_staged)
 
@@ -39,10 +39,11 @@ class _Recorder:
 
 
 @contextmanager
-def recording() -> Iterator[list[Recorded]]:
-    """Launches made inside are listed instead."""
+def recording(amd: bool = False) -> Iterator[list[Recorded]]:
+    """Launches made inside are listed instead, as an NVIDIA or an AMD device would get them."""
     into: list[Recorded] = []
-    kept = []
+    kept = [(launch, "on_amd", launch.on_amd)]
+    launch.on_amd = lambda: amd
     for module in _MODULES:
         for name, value in list(vars(module).items()):
             if isinstance(value, JITFunction):
@@ -76,7 +77,9 @@ SHAPES = {
 }
 
 
-def attention_head(shape: Shape, dtype: torch.dtype, merge: str, channels_last: bool, activation="softmax") -> Head:
+def attention_head(
+    shape: Shape, dtype: torch.dtype, merge: str, channels_last: bool, activation="softmax"
+) -> Head:
     """A call of `sma_attention` as `SMAAttention` makes it, without memory."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
 
@@ -103,18 +106,18 @@ def attention_head(shape: Shape, dtype: torch.dtype, merge: str, channels_last: 
     )
 
 
-def forward_launches(head: Head) -> list[Recorded]:
-    with recording() as found:
+def forward_launches(head: Head, amd: bool = False) -> list[Recorded]:
+    with recording(amd) as found:
         launch_forward.forward(head)
     return found
 
 
-def backward_launches(head: Head) -> list[Recorded]:
+def backward_launches(head: Head, amd: bool = False) -> list[Recorded]:
     """With gradients arriving at pooled vectors and diversity, as in training, and leaving to every input."""
     out = allocate_outputs(head)
     saved = Saved(**{name: getattr(out, name) for name in Saved._fields})
     cotangents = Cotangents(pooled=out.pooled, diversity=out.diversity)
     needs = [tensor is not None for tensor in inputs_of(head)]
-    with recording() as found:
+    with recording(amd) as found:
         launch_backward.backward(head, saved, cotangents, needs)
     return found

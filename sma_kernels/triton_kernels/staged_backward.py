@@ -109,7 +109,12 @@ def staged_gram_backward_kernel(
             cos = gram_ij * inverse_i[:, None] * inverse_j[None, :]
             both = tl.zeros([BLOCK_I, BLOCK_J], tl.float32)  # dcos + dcos^T
             if grad_diversity is not None:
-                pushed = inside & (i[:, None] // K == j[None, :] // K) & (i[:, None] != j[None, :]) & (cos > margin)
+                pushed = (
+                    inside
+                    & (i[:, None] // K == j[None, :] // K)
+                    & (i[:, None] != j[None, :])
+                    & (cos > margin)
+                )
                 both += tl.where(pushed, 2.0 * tl.load(grad_diversity + sample) / PAIRS, 0.0)
             if SCORES:
                 s = tl.load(correlation + square + at, mask=inside, other=0.0)
@@ -232,7 +237,7 @@ def staged_maps_backward_kernel(
     k_first, r_first = block_start(first, K, R_PAD, K_PAD)
     bias_sum = tl.zeros([ROWS], tl.float32)
     for l0 in range(0, L, BLOCK_L):
-        l = l0 + tl.arange(0, BLOCK_L)
+        pos = l0 + tl.arange(0, BLOCK_L)
         if grad_features is not None:
             if G == 1:
                 df = tl.zeros([PART_D, BLOCK_L], tl.float32)
@@ -241,13 +246,14 @@ def staged_maps_backward_kernel(
         for shared in range(0, SHARING):
             k_i, r_i = block_start(first + shared * BLOCK_STEP, K, R_PAD, K_PAD)
             n_i, _, valid_i = map_rows(k_i, r_i, R, K, R_PAD, K_PAD)
-            inside = valid_i[:, None] & (l < L)[None, :]
+            inside = valid_i[:, None] & (pos < L)[None, :]
             m = staged_tile(
                 features, maps_in, weight, bias, statistics,
-                f_c, f_l, k_i, r_i, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L, SOFTMAX, PRECISION,
+                f_c, f_l, k_i, r_i, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L,
+SOFTMAX, PRECISION,
             )  # fmt: skip
             if grad_maps_out is not None:
-                dm = given_tile(grad_maps_out + sample * N * L, n_i, inside, l, L)
+                dm = given_tile(grad_maps_out + sample * N * L, n_i, inside, pos, L)
             else:
                 dm = tl.zeros([ROWS, BLOCK_L], tl.float32)
             if MERGED:
@@ -264,7 +270,8 @@ def staged_maps_backward_kernel(
                     if q is not None:
                         m_j = staged_tile(
                             features, maps_in, weight, bias, statistics,
-                            f_c, f_l, k_j, r_j, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L, SOFTMAX, PRECISION,
+                            f_c, f_l, k_j, r_j, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L,
+SOFTMAX, PRECISION,
                         )  # fmt: skip
                         q_ij = tl.load(
                             q + sample * N * N + n_i[:, None] * N + n_j[None, :], mask=pairs, other=0.0
@@ -276,13 +283,15 @@ def staged_maps_backward_kernel(
                             k_j, r_j, l0, L, slices, alongs, R, K, R_PAD, K_PAD, MERGE, BLOCK_L,
                         )  # fmt: skip
                         s_ji = tl.load(
-                            correlation + sample * N * N + n_j[None, :] * N + n_i[:, None], mask=pairs, other=0.0
+                            correlation + sample * N * N + n_j[None, :] * N + n_i[:, None],
+                            mask=pairs,
+                            other=0.0,
                         )
                         dm = tl.dot(gate * s_ji, refined_j, dm, input_precision=PRECISION)
             if q is not None:
                 dm -= tl.load(along + sample * N + n_i, mask=valid_i, other=0.0)[:, None] * m
             if grad_maps is not None:
-                tl.store(grad_maps + (sample * N + n_i[:, None]) * L + l[None, :], dm, mask=inside)
+                tl.store(grad_maps + (sample * N + n_i[:, None]) * L + pos[None, :], dm, mask=inside)
             if features is not None:
                 dot_i = tl.load(row_dot + sample * N + n_i, mask=valid_i, other=0.0)
                 dz = tl.where(inside, logits_gradient(m, dm, dot_i, SOFTMAX), 0.0)
@@ -291,17 +300,32 @@ def staged_maps_backward_kernel(
                 else:
                     bias_sum += tl.sum(dz, 1)
                 if grad_features is not None:
-                    df += features_gradient(dz, weight, k_i, r_i, d0, R, K, D, G, R_PAD, K_PAD, PART_D, NARROW, PRECISION)
+                    df += features_gradient(
+                        dz, weight, k_i, r_i, d0, R, K, D, G, R_PAD, K_PAD, PART_D, NARROW, PRECISION
+                    )
                 if NEEDS_WEIGHT:
                     weight_sum = weight_gradient(
                         weight_sum, dz, features, f_c, f_l, k_i, d0, l0, L,
                         K, D, G, R_PAD, K_PAD, PART_D, BLOCK_L, NARROW, PRECISION,
                     )  # fmt: skip
         if grad_features is not None:
-            store_features_tile(grad_features, df, g_c, g_l, k_first, d0, l0, L, K, D, G, K_PAD, PART_D, BLOCK_L)
+            store_features_tile(
+                grad_features, df, g_c, g_l, k_first, d0, l0, L, K, D, G, K_PAD, PART_D, BLOCK_L
+            )
     if NEEDS_WEIGHT:
         store_weight_gradient(
-            partial + sample * TOTAL + AT_WEIGHT, weight_sum, k_first, r_first, d0, R, K, D, G, R_PAD, K_PAD, PART_D
+            partial + sample * TOTAL + AT_WEIGHT,
+            weight_sum,
+            k_first,
+            r_first,
+            d0,
+            R,
+            K,
+            D,
+            G,
+            R_PAD,
+            K_PAD,
+            PART_D,
         )
     if AT_BIAS >= 0:
         n, _, valid = map_rows(k_first, r_first, R, K, R_PAD, K_PAD)

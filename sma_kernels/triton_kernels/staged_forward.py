@@ -98,16 +98,33 @@ def moments_kernel(
     for l0 in range(0, L, BLOCK_L):
         m_i, peak_i, total_i, shrink_i = scan_tile(
             features, maps_in, weight, bias, peak_i, total_i,
-            f_c, f_l, k_i, r_i, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L, SOFTMAX, PRECISION,
+            f_c, f_l, k_i, r_i, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L,
+SOFTMAX, PRECISION,
         )  # fmt: skip
         if (grad_attention is not None) or (partial_attention is not None):
             dm_refined = refined_gradient_tile(
-                grad_attention, partial_attention, partial_along, winner, k_i, r_i, l0, L, slices, alongs, R, K, R_PAD, K_PAD, MERGE, BLOCK_L
+                grad_attention,
+                partial_attention,
+                partial_along,
+                winner,
+                k_i,
+                r_i,
+                l0,
+                L,
+                slices,
+                alongs,
+                R,
+                K,
+                R_PAD,
+                K_PAD,
+                MERGE,
+                BLOCK_L,
             )
         if gram is not None:
             m_j, peak_j, total_j, shrink_j = scan_tile(
                 features, maps_in, weight, bias, peak_j, total_j,
-                f_c, f_l, k_j, r_j, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L, SOFTMAX, PRECISION,
+                f_c, f_l, k_j, r_j, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L,
+SOFTMAX, PRECISION,
             )  # fmt: skip
             gram_ij = gram_ij * shrink_i[:, None] * shrink_j[None, :]
             gram_ij = tl.dot(m_i, tl.trans(m_j), gram_ij, input_precision=PRECISION)
@@ -119,9 +136,9 @@ def moments_kernel(
             if ((grad_attention is not None) or (partial_attention is not None)) and (products is None):
                 gained += tl.sum(dm_refined * m_i, 1)
             if grad_maps_out is not None:
-                l = l0 + tl.arange(0, BLOCK_L)
-                inside = valid_i[:, None] & (l < L)[None, :]
-                gained += tl.sum(given_tile(grad_maps_out, n_i, inside, l, L) * m_i, 1)
+                pos = l0 + tl.arange(0, BLOCK_L)
+                inside = valid_i[:, None] & (pos < L)[None, :]
+                gained += tl.sum(given_tile(grad_maps_out, n_i, inside, pos, L) * m_i, 1)
             dot_i = dot_i * shrink_i + gained
     inverse_i = tl.where(valid_i, 1.0 / total_i, 0.0)
     inverse_j = tl.where(valid_j, 1.0 / total_j, 0.0)
@@ -237,7 +254,8 @@ def staged_tile(
         inverse_total = peak
     return derive_tile(
         features, maps_in, weight, bias, peak, inverse_total,
-        f_c, f_l, k0, r0, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L, SOFTMAX, PRECISION,
+        f_c, f_l, k0, r0, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L,
+SOFTMAX, PRECISION,
     )  # fmt: skip
 
 
@@ -295,7 +313,7 @@ def staged_attention_kernel(
     row_inside = valid_first if MERGE == "none" else r < R
     row_sum = tl.zeros([K_PAD * R_PAD if MERGE == "none" else R_PAD], tl.float32)
     for l0 in range(0, L, BLOCK_L):
-        l = l0 + tl.arange(0, BLOCK_L)
+        pos = l0 + tl.arange(0, BLOCK_L)
         if MERGE == "none":
             a = tl.zeros([K_PAD * R_PAD, BLOCK_L], tl.float32)
         elif MERGE == "mean":
@@ -308,13 +326,14 @@ def staged_attention_kernel(
             n_i, _, valid_i = map_rows(k_i, r_i, R, K, R_PAD, K_PAD)
             m = staged_tile(
                 features, maps_in, weight, bias, statistics,
-                f_c, f_l, k_i, r_i, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L, SOFTMAX, PRECISION,
+                f_c, f_l, k_i, r_i, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L,
+SOFTMAX, PRECISION,
             )  # fmt: skip
             if maps_out is not None:
                 tl.store(
-                    maps_out + (sample * N + n_i[:, None]) * L + l[None, :],
+                    maps_out + (sample * N + n_i[:, None]) * L + pos[None, :],
                     m,
-                    mask=valid_i[:, None] & (l < L)[None, :],
+                    mask=valid_i[:, None] & (pos < L)[None, :],
                 )
             if correlation is not None:
                 mixed = tl.zeros([K_PAD * R_PAD, BLOCK_L], tl.float32)
@@ -323,7 +342,8 @@ def staged_attention_kernel(
                     n_j, _, valid_j = map_rows(k_j, r_j, R, K, R_PAD, K_PAD)
                     m_j = staged_tile(
                         features, maps_in, weight, bias, statistics,
-                        f_c, f_l, k_j, r_j, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L, SOFTMAX, PRECISION,
+                        f_c, f_l, k_j, r_j, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L,
+SOFTMAX, PRECISION,
                     )  # fmt: skip
                     s = tl.load(
                         correlation + sample * N * N + n_i[:, None] * N + n_j[None, :],
@@ -339,11 +359,11 @@ def staged_attention_kernel(
                 a = tl.where(better, found, a)
             else:
                 a += found
-        stored = row_inside[:, None] & (l < L)[None, :]
+        stored = row_inside[:, None] & (pos < L)[None, :]
         if attention is not None:
-            tl.store(attention + (sample * A + row[:, None]) * L + l[None, :], a, mask=stored)
+            tl.store(attention + (sample * A + row[:, None]) * L + pos[None, :], a, mask=stored)
         if winner is not None:
-            tl.store(winner + (sample * R + r[:, None]) * L + l[None, :], winning.to(tl.uint8), mask=stored)
+            tl.store(winner + (sample * R + r[:, None]) * L + pos[None, :], winning.to(tl.uint8), mask=stored)
         row_sum += tl.sum(tl.where(stored, a, 0.0), 1)
     if attention_sum is not None:
         tl.store(attention_sum + sample * A + row, row_sum, mask=row_inside)
