@@ -1,5 +1,13 @@
-"""Compiles what the launchers launch, ahead of time and without a GPU, and reads what the compilers made of it."""
+"""Compiles what the launchers launch, ahead of time and without a GPU, and reads what the compilers made of it.
 
+    python -m sma_kernels.triton_kernels.codegen            prints the committed table
+    python -m sma_kernels.triton_kernels.codegen --write    compiles every variant and writes the table anew
+
+Static evidence: registers, spills, shared memory, instructions. It says nothing of speed.
+"""
+
+import argparse
+import json
 import re
 import subprocess
 import tempfile
@@ -11,7 +19,13 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from sma_kernels.triton_kernels.recorded import Recorded
+from sma_kernels.triton_kernels.recorded import (
+    SHAPES,
+    Recorded,
+    attention_head,
+    backward_launches,
+    forward_launches,
+)
 
 TARGETS = {
     "sm_80": GPUTarget("cuda", 80, 32),
@@ -19,6 +33,13 @@ TARGETS = {
     "sm_100": GPUTarget("cuda", 100, 32),
     "gfx942": GPUTarget("hip", "gfx942", 64),
 }
+TABLE = Path(__file__).with_name("codegen.json")
+VARIANTS = (  # dtype, merge, channels_last
+    ("bfloat16", "max", False),
+    ("bfloat16", "none", False),
+    ("bfloat16", "max", True),
+    ("float32", "max", False),
+)
 _POINTERS = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.float16: "*fp16", torch.uint8: "*u8"}
 
 
@@ -91,3 +112,47 @@ def _load_bytes(ptx: str) -> list[int]:
 
 def _field(text: str, name: str) -> int:
     return int(re.search(rf"\.{name}:\s+(\d+)", text).group(1))
+
+
+def launches_of(shape: str, dtype: str, merge: str, channels_last: bool, target: str) -> dict[str, Recorded]:
+    """Launches of a training step at a standard shape, by the row of the table that each one fills."""
+    head = attention_head(SHAPES[shape], getattr(torch, dtype), merge, channels_last)
+    amd = TARGETS[target].backend == "hip"
+    layout = "channels_last" if channels_last else "nchw"
+    found = {}
+    for direction, launches in (("forward", forward_launches), ("backward", backward_launches)):
+        for launch in launches(head, amd):
+            name = launch.kernel.__name__.removesuffix("_kernel")
+            found[f"{shape} {dtype} {merge} {layout} {direction} {name} {target}"] = launch
+    return found
+
+
+def every_launch() -> dict[str, tuple[Recorded, str]]:
+    """All rows of the table: (launch, target)."""
+    return {
+        row: (launch, target)
+        for target in TARGETS
+        for shape in SHAPES
+        for variant in VARIANTS
+        for row, launch in launches_of(shape, *variant, target).items()
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="compile every variant and write the table")
+    if parser.parse_args().write:
+        table = {row: measure(launch, target) for row, (launch, target) in every_launch().items()}
+        lines = ",\n".join(f"{json.dumps(row)}: {json.dumps(figures)}" for row, figures in table.items())
+        TABLE.write_text("{\n" + lines + "\n}\n")
+    print(f"{'launch':<70} {'registers':>9} {'spilled':>7} {'shared':>7} {'load':>4}  matrix instructions")
+    for row, figures in json.loads(TABLE.read_text()).items():
+        load = figures.get("load_bytes", "")
+        print(
+            f"{row:<70} {figures['registers']:>9} {figures['spilled']:>7} {figures['shared']:>7} {load:>4}  "
+            + ", ".join(figures["tensor"])
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -132,7 +132,7 @@ def pool_launch(sizes: Sizes) -> Launch:
     block_c = min(64 if a_pad > 32 else 128, padded(sizes.C, 16))
     return Launch(
         (sizes.batch, ceil_div(sizes.C, block_c), ceil_div(sizes.A, a_pad)),
-        {"BLOCK_C": block_c, "BLOCK_L": min(64, padded(sizes.L, 16)), "A_PAD": a_pad},
+        {"BLOCK_C": block_c, "BLOCK_L": min(32 if sizes.split else 64, padded(sizes.L, 16)), "A_PAD": a_pad},
         4,
         stages=2,
     )
@@ -163,14 +163,14 @@ def forward_plan(sizes: Sizes) -> ForwardPlan:
 def backward_plan(sizes: Sizes, parameters: int) -> BackwardPlan:
     """`parameters` numbers of parameter gradient leave each sample."""
     a_pad = min(padded(sizes.A, 16), MAX_ROWS_POOLED)
-    block_c = min(32 if sizes.split else 64, padded(max(sizes.C, 1), 16))
+    block_c = min(32 if sizes.split or a_pad > 16 else 64, padded(max(sizes.C, 1), 16))
     least = MAX_PARTIALS * 2 * sizes.itemsize  # a slice of s channels moves 2*s*itemsize bytes a position
     slice_c = padded(max(1, ceil_div(sizes.C, max(1, ENOUGH_PROGRAMS // max(1, sizes.batch)))), block_c)
     while slice_c < sizes.C and least * slice_c < 8 * sizes.A:
         slice_c *= 2
     slice_c = min(slice_c, padded(max(sizes.C, 1), block_c))
     slices = max(1, ceil_div(sizes.C, slice_c))
-    block_l = min(64, padded(sizes.L, 16))
+    block_l = min(32, padded(sizes.L, 16))
     chunks = min(ceil_div(sizes.L, block_l), max(1, ENOUGH_PROGRAMS // max(1, sizes.batch * slices)))
     chunk_l = block_l * ceil_div(ceil_div(sizes.L, block_l), chunks)
     values = Launch(
@@ -212,14 +212,14 @@ class StagedPlan:
 
 def staged_plan(sizes: Sizes) -> StagedPlan:
     rows = BLOCK_ROWS // (SPLIT_OPERANDS if sizes.split else 1)
-    k_pad = min(padded(sizes.K), rows // 16)
+    k_pad = max(1, min(padded(sizes.K), rows // 16))
     r_pad = rows // k_pad
     return StagedPlan(
         k_pad,
         r_pad,
         ceil_div(sizes.K, k_pad),
         ceil_div(sizes.R, r_pad),
-        {"BLOCK_L": min(32, padded(sizes.L, 16)), "BLOCK_D": min(32, padded(max(sizes.D, 1), 16))},
+        {"BLOCK_L": min(16 if sizes.split else 32, padded(sizes.L, 16)), "BLOCK_D": min(32, padded(max(sizes.D, 1), 16))},
         {"BLOCK_I": 16, "BLOCK_J": min(64, padded(sizes.N, 16))},
-        16 if sizes.split else min(32, padded(max(sizes.D, 1), 16)),
+        16,
     )

@@ -104,7 +104,7 @@ def staged_gram_backward_kernel(
             inside = (i < N)[:, None] & (j < N)[None, :]
             at = i[:, None] * N + j[None, :]
             mirrored = j[None, :] * N + i[:, None]
-            inverse_j, _ = inverse_norms_of(gram + square, j, N)
+            inverse_j, _above = inverse_norms_of(gram + square, j, N)
             gram_ij = tl.load(gram + square + at, mask=inside, other=0.0)
             cos = gram_ij * inverse_i[:, None] * inverse_j[None, :]
             both = tl.zeros([BLOCK_I, BLOCK_J], tl.float32)  # dcos + dcos^T
@@ -245,7 +245,7 @@ def staged_maps_backward_kernel(
                 df = tl.zeros([K_PAD, PART_D, BLOCK_L], tl.float32)
         for shared in range(0, SHARING):
             k_i, r_i = block_start(first + shared * BLOCK_STEP, K, R_PAD, K_PAD)
-            n_i, _, valid_i = map_rows(k_i, r_i, R, K, R_PAD, K_PAD)
+            n_i, _region, valid_i = map_rows(k_i, r_i, R, K, R_PAD, K_PAD)
             inside = valid_i[:, None] & (pos < L)[None, :]
             m = staged_tile(
                 features, maps_in, weight, bias, statistics,
@@ -265,7 +265,7 @@ SOFTMAX, PRECISION,
             if (q is not None) or (correlation is not None):
                 for other in range(0, BLOCKS):
                     k_j, r_j = block_start(other, K, R_PAD, K_PAD)
-                    n_j, _, valid_j = map_rows(k_j, r_j, R, K, R_PAD, K_PAD)
+                    n_j, _region, valid_j = map_rows(k_j, r_j, R, K, R_PAD, K_PAD)
                     pairs = valid_i[:, None] & valid_j[None, :]
                     if q is not None:
                         m_j = staged_tile(
@@ -328,5 +328,5 @@ SOFTMAX, PRECISION,
             PART_D,
         )
     if AT_BIAS >= 0:
-        n, _, valid = map_rows(k_first, r_first, R, K, R_PAD, K_PAD)
+        n, _region, valid = map_rows(k_first, r_first, R, K, R_PAD, K_PAD)
         tl.store(partial + sample * TOTAL + AT_BIAS + n, bias_sum, mask=valid & owns)

@@ -71,8 +71,8 @@ def moments_kernel(
     owns = tl.program_id(2) == 0
     k_i, r_i = block_start(tl.program_id(1), K, R_PAD, K_PAD)
     k_j, r_j = block_start(tl.program_id(2), K, R_PAD, K_PAD)
-    n_i, _, valid_i = map_rows(k_i, r_i, R, K, R_PAD, K_PAD)
-    n_j, _, valid_j = map_rows(k_j, r_j, R, K, R_PAD, K_PAD)
+    n_i, _region, valid_i = map_rows(k_i, r_i, R, K, R_PAD, K_PAD)
+    n_j, _region, valid_j = map_rows(k_j, r_j, R, K, R_PAD, K_PAD)
     f_c, f_l = feature_strides(f_stride, F_LAST, F_VEC)
     if features is not None:
         features += sample * (f_batch // F_VEC * F_VEC)
@@ -169,7 +169,7 @@ def inverse_norms_of(gram, n, N: tl.constexpr):
 @triton.jit
 def scores_tile(gram, relation_bias, inverse_i, i, j, temperature, N: tl.constexpr):
     """(cos, scores, mask) of rows i and columns j of one sample."""
-    inverse_j, _ = inverse_norms_of(gram, j, N)
+    inverse_j, _above = inverse_norms_of(gram, j, N)
     inside = (i < N)[:, None] & (j < N)[None, :]
     at = i[:, None] * N + j[None, :]
     cos = tl.load(gram + at, mask=inside, other=0.0) * inverse_i[:, None] * inverse_j[None, :]
@@ -200,7 +200,7 @@ def staged_correlation_kernel(
     hinge = tl.zeros([BLOCK_I], tl.float32)
     for i0 in range(0, N, BLOCK_I):
         i = i0 + tl.arange(0, BLOCK_I)
-        inverse_i, _ = inverse_norms_of(gram, i, N)
+        inverse_i, _above = inverse_norms_of(gram, i, N)
         peak = tl.full([BLOCK_I], float("-inf"), tl.float32)
         total = tl.zeros([BLOCK_I], tl.float32)
         for j0 in range(0, N, BLOCK_J):
@@ -208,11 +208,11 @@ def staged_correlation_kernel(
             cos, scores, inside = scores_tile(gram, relation_bias, inverse_i, i, j, temperature, N)
             pairs = inside & (i[:, None] // K == j[None, :] // K) & (i[:, None] != j[None, :])
             hinge += hinge_rows(cos, pairs, margin)
-            _, peak, total, _ = online_softmax_update(scores, inside, peak, total)
+            _e, peak, total, _shrink = online_softmax_update(scores, inside, peak, total)
         if correlation is not None:
             for j0 in range(0, N, BLOCK_J):
                 j = j0 + tl.arange(0, BLOCK_J)
-                _, scores, inside = scores_tile(gram, relation_bias, inverse_i, i, j, temperature, N)
+                _cos, scores, inside = scores_tile(gram, relation_bias, inverse_i, i, j, temperature, N)
                 s = activate_tile(scores, inside, peak, 1.0 / total, True)
                 tl.store(correlation + sample * N * N + i[:, None] * N + j[None, :], s, mask=inside)
     if diversity is not None:
@@ -307,7 +307,7 @@ def staged_attention_kernel(
     if statistics is not None:
         statistics += sample * 2 * N
     k_first, r_first = block_start(first, K, R_PAD, K_PAD)
-    n_first, _, valid_first = map_rows(k_first, r_first, R, K, R_PAD, K_PAD)
+    n_first, _region, valid_first = map_rows(k_first, r_first, R, K, R_PAD, K_PAD)
     r = r_first + tl.arange(0, R_PAD)
     row = n_first if MERGE == "none" else r
     row_inside = valid_first if MERGE == "none" else r < R
@@ -323,7 +323,7 @@ def staged_attention_kernel(
             winning = tl.zeros([R_PAD, BLOCK_L], tl.int32)
         for block in range(first, first + MERGED_BLOCKS):
             k_i, r_i = block_start(block, K, R_PAD, K_PAD)
-            n_i, _, valid_i = map_rows(k_i, r_i, R, K, R_PAD, K_PAD)
+            n_i, _region, valid_i = map_rows(k_i, r_i, R, K, R_PAD, K_PAD)
             m = staged_tile(
                 features, maps_in, weight, bias, statistics,
                 f_c, f_l, k_i, r_i, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L,
@@ -339,7 +339,7 @@ SOFTMAX, PRECISION,
                 mixed = tl.zeros([K_PAD * R_PAD, BLOCK_L], tl.float32)
                 for other in range(0, BLOCKS):
                     k_j, r_j = block_start(other, K, R_PAD, K_PAD)
-                    n_j, _, valid_j = map_rows(k_j, r_j, R, K, R_PAD, K_PAD)
+                    n_j, _region, valid_j = map_rows(k_j, r_j, R, K, R_PAD, K_PAD)
                     m_j = staged_tile(
                         features, maps_in, weight, bias, statistics,
                         f_c, f_l, k_j, r_j, l0, L, R, K, D, G, R_PAD, K_PAD, BLOCK_D, BLOCK_L,

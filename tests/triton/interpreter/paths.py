@@ -16,23 +16,23 @@ PATHS = (
 
 def take(path: str, monkeypatch, merge: str, shared: bool) -> Case:
     """A case that takes `path` under the limits that are set here."""
-    small = dict(batch=1, regions=3, channels=3, embed=5, height=5, width=7, merge=merge, shared=shared)
+    small = dict(batch=1, regions=3, channels=3, embed=5, height=5, width=4, merge=merge, shared=shared)
     if path == "one launch":
         monkeypatch.setattr(plan, "MAX_REDERIVED", 1e9)
-        return Case(**small, values=261)
+        return Case(**small, values=150)
     if path == "one launch, several tiles":
-        return Case(**{**small, "height": 9, "width": 8}, values=37)
+        return Case(**{**small, "height": 5, "width": 13}, values=19)
     if path == "two launches":
         monkeypatch.setattr(plan, "MAX_REDERIVED", 0.0)
         monkeypatch.setattr(plan, "MAX_PARTIALS", 1e9)
-        return Case(**{**small, "height": 9, "width": 11, "embed": 35}, values=133)
+        return Case(**{**small, "height": 5, "width": 13, "embed": 35}, values=133)
     if path == "staged":
         monkeypatch.setattr(plan, "MAX_POSITIONS", 8)
         monkeypatch.setattr(plan, "BLOCK_ROWS", 16)
-        return Case(**{**small, "channels": 5, "regions": 6, "width": 3, "embed": 35}, values=9)
+        return Case(**{**small, "channels": 2, "regions": 9, "embed": 19}, values=9)
     monkeypatch.setattr(plan, "MAX_ROWS", 16)
     monkeypatch.setattr(plan, "MAX_ROWS_POOLED", 16)
-    return Case(**{**small, "regions": 9, "height": 6, "width": 6}, values=19)
+    return Case(**{**small, "regions": 9}, values=19)
 
 
 def head_of(case: Case) -> Head:
