@@ -22,6 +22,12 @@ def why_unavailable() -> str | None:
     return "no GPU driver or no GPU found" if built else "this torch is built without CUDA and ROCm"
 
 
+def describe() -> str:
+    import triton
+
+    return f"Triton {triton.__version__}, " + ("interpreted on the CPU" if _interprets() else "compiled on first use")
+
+
 def refusals(head: Head) -> list[str]:
     found = []
     grid = head.grid
@@ -30,7 +36,9 @@ def refusals(head: Head) -> list[str]:
         found.append(f"runs on CUDA and ROCm tensors; got a tensor on {grid.device.type}{hint}")
     if grid.dtype == torch.float64:
         found.append("float64 is not supported: its sums are carried in float32")
-    largest = max((t[0].numel() for t in (head.values, head.features, head.maps) if t is not None and len(t)), default=0)
+    largest = max(
+        (t[0].numel() for t in (head.values, head.features, head.maps) if t is not None and len(t)), default=0
+    )
     if max(largest, (head.regions * head.channels) ** 2) >= 2**31:
         found.append("one sample has 2**31 elements or more, which 32-bit offsets inside a sample cannot reach")
     return found

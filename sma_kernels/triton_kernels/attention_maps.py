@@ -65,9 +65,7 @@ def logits_tile(
         z = tl.zeros([K_PAD * R_PAD, BLOCK_L], tl.float32)
         for d0 in range(0, D, BLOCK_D):
             d = d0 + tl.arange(0, BLOCK_D)
-            w = tl.load(
-                weight + n[:, None] * D + d[None, :], mask=valid[:, None] & (d < D)[None, :], other=0.0
-            )
+            w = tl.load(weight + n[:, None] * D + d[None, :], mask=valid[:, None] & (d < D)[None, :], other=0.0)
             f = tl.load(
                 features + d[:, None] * f_c + pos[None, :] * f_l,
                 mask=(d < D)[:, None] & (pos < L)[None, :],

@@ -120,9 +120,7 @@ def weight_gradient(
             other=0.0,
         )
         grouped = tl.reshape(dz, [K_PAD, R_PAD, BLOCK_L])
-        return tl.dot(
-            grouped.to(NARROW), tl.permute(f, (0, 2, 1)).to(NARROW), weight_sum, input_precision=PRECISION
-        )
+        return tl.dot(grouped.to(NARROW), tl.permute(f, (0, 2, 1)).to(NARROW), weight_sum, input_precision=PRECISION)
 
 
 @triton.jit

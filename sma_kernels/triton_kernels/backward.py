@@ -196,8 +196,9 @@ SOFTMAX, PRECISION,
             if REFINED:
                 ds += gate * p
                 pulled = s * p
-                dgate = tl.sum(pulled) - tl.sum(diagonal(p, ROWS))
-                row_dot += (1.0 - gate) * diagonal(p, ROWS) + gate * tl.sum(pulled, 0)
+                own = diagonal(p, ROWS)
+                dgate = tl.sum(s * (p - own[:, None]))  # rows of s sum to 1: small terms, not a small difference
+                row_dot += (1.0 - gate) * own + gate * tl.sum(pulled, 0)
                 i = tl.arange(0, ROWS)
                 w = gate * tl.trans(s) + tl.where(i[:, None] == i[None, :], 1.0 - gate, 0.0)
             dscores = correlation_backward(s, ds)
@@ -213,10 +214,7 @@ SOFTMAX, PRECISION,
         tl.store(partial + AT_GATE, dgate, mask=owns)
 
     if (grad_features is not None) or (grad_maps is not None) or NEEDS_WEIGHT or AT_BIAS >= 0:
-        if G == 1:
-            weight_sum = tl.zeros([ROWS, PART_D], tl.float32)
-        else:
-            weight_sum = tl.zeros([K_PAD, R_PAD, PART_D], tl.float32)
+        weight_sum = tl.zeros([ROWS, PART_D], tl.float32) if G == 1 else tl.zeros([K_PAD, R_PAD, PART_D], tl.float32)
         bias_sum = tl.zeros([ROWS], tl.float32)
         for l0 in range(0, L, BLOCK_L):
             pos = l0 + tl.arange(0, BLOCK_L)
@@ -264,12 +262,8 @@ SOFTMAX, PRECISION,
                 else:
                     bias_sum += tl.sum(dz, 1)
                 if grad_features is not None:
-                    df = features_gradient(
-                        dz, weight, 0, 0, d0, R, K, D, G, R_PAD, K_PAD, PART_D, NARROW, PRECISION
-                    )
-                    store_features_tile(
-                        grad_features, df, g_c, g_l, 0, d0, l0, L, K, D, G, K_PAD, PART_D, BLOCK_L
-                    )
+                    df = features_gradient(dz, weight, 0, 0, d0, R, K, D, G, R_PAD, K_PAD, PART_D, NARROW, PRECISION)
+                    store_features_tile(grad_features, df, g_c, g_l, 0, d0, l0, L, K, D, G, K_PAD, PART_D, BLOCK_L)
                 if NEEDS_WEIGHT:
                     weight_sum = weight_gradient(
                         weight_sum, dz, features, f_c, f_l, 0, d0, l0, L,

@@ -211,9 +211,7 @@ SOFTMAX, PRECISION,
                 )  # fmt: skip
                 row_sum += tl.sum(a_tile, 1)
                 if pooled is not None:
-                    x = values_tile(
-                        values, x_c, x_l, first + tl.arange(0, BLOCK_C), l0 + tl.arange(0, BLOCK_L), C, X_L
-                    )
+                    x = values_tile(values, x_c, x_l, first + tl.arange(0, BLOCK_C), l0 + tl.arange(0, BLOCK_L), C, X_L)
                     acc = pool_tile(a_tile, x, acc, NARROW, PRECISION)
             if pooled is not None:
                 c = first + tl.arange(0, BLOCK_C)

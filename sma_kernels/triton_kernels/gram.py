@@ -41,6 +41,4 @@ def gram_backward(dcos, cos, inverse, above_floor, SIZE: tl.constexpr):
     both = dcos + tl.trans(dcos)
     along = tl.where(above_floor, inverse * inverse * tl.sum(both * cos, 1), 0.0)
     i = tl.arange(0, SIZE)
-    return inverse[:, None] * both * inverse[None, :] - tl.where(
-        i[:, None] == i[None, :], along[:, None], 0.0
-    )
+    return inverse[:, None] * both * inverse[None, :] - tl.where(i[:, None] == i[None, :], along[:, None], 0.0)

@@ -26,7 +26,7 @@ PARAMETERS = ("weight", "bias", "relation_bias", "temperature", "gate")
 
 
 def share_offsets(sizes: Sizes, wanted: list[bool]) -> tuple[dict[str, int], int]:
-    """Where each parameter's gradient starts in a sample's share (-1 where it is not needed), and the share's length."""
+    """Where each parameter's gradient starts in a sample's share (-1: not needed), and the length of the share."""
     names = ("AT_WEIGHT", "AT_BIAS", "AT_RELATION", "AT_TEMPERATURE", "AT_GATE")
     lengths = (sizes.N * sizes.D, sizes.N, sizes.N * sizes.N, 1, 1)
     offsets, total = {}, 0
@@ -42,9 +42,7 @@ class _Target:
     def __init__(self, gradient: Tensor | None, dense: bool):
         self.gradient = gradient
         self.written = (
-            gradient
-            if gradient is None or dense
-            else torch.empty_like(gradient, memory_format=torch.contiguous_format)
+            gradient if gradient is None or dense else torch.empty_like(gradient, memory_format=torch.contiguous_format)
         )
 
     def finish(self) -> None:
@@ -61,8 +59,7 @@ def backward(head: Head, saved: Saved, cotangents: Cotangents, needs: list[bool]
     targets = {
         name: _Target(
             gradient,
-            gradient is None
-            or (is_dense(gradient) if name in ("values", "features") else gradient.is_contiguous()),
+            gradient is None or (is_dense(gradient) if name in ("values", "features") else gradient.is_contiguous()),
         )
         for name, gradient in gradients._asdict().items()
     }

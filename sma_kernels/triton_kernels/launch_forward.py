@@ -35,9 +35,7 @@ def forward(head: Head) -> Outputs:
     return out
 
 
-def _maps(
-    head: Head, out: Outputs, values: FeatureMap, features: FeatureMap, sizes: Sizes, plan: ForwardPlan
-) -> None:
+def _maps(head: Head, out: Outputs, values: FeatureMap, features: FeatureMap, sizes: Sizes, plan: ForwardPlan) -> None:
     forward_kernel[plan.maps.grid](
         out.pooled if plan.pools else None,
         out.attention,

@@ -12,16 +12,10 @@ from sma_kernels.triton_kernels.launch import (
     precision_of,
 )
 from sma_kernels.triton_kernels.plan import Sizes, StagedPlan, ceil_div, staged_plan
-from sma_kernels.triton_kernels.staged_backward import (
-    softmax_rows_kernel,
-    staged_gram_backward_kernel,
-    staged_maps_backward_kernel,
-)
-from sma_kernels.triton_kernels.staged_forward import (
-    moments_kernel,
-    staged_attention_kernel,
-    staged_correlation_kernel,
-)
+from sma_kernels.triton_kernels.staged_backward import staged_maps_backward_kernel
+from sma_kernels.triton_kernels.staged_correlation import staged_correlation_kernel
+from sma_kernels.triton_kernels.staged_correlation_backward import softmax_rows_kernel, staged_gram_backward_kernel
+from sma_kernels.triton_kernels.staged_forward import moments_kernel, staged_attention_kernel
 
 
 def _block_sizes(head: Head, sizes: Sizes, plan: StagedPlan) -> dict:
@@ -86,9 +80,7 @@ def forward_maps(head: Head, out: Outputs, features: FeatureMap, sizes: Sizes) -
     gram = _wide(head, batch, total, total, wanted=head.diversify or head.correlate)
     statistics = _wide(head, batch, 2, total, wanted=from_features and head.activation == "softmax")
     if gram is not None or statistics is not None:
-        _moments(
-            head, features, sizes, plan, (gram, None, statistics, None), Cotangents(), AttentionShares(), None
-        )
+        _moments(head, features, sizes, plan, (gram, None, statistics, None), Cotangents(), AttentionShares(), None)
     if gram is not None:
         staged_correlation_kernel[(batch,)](
             out.diversity,

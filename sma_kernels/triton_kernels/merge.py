@@ -99,8 +99,5 @@ def refined_gradient_tile(
         for part in range(alongs):
             along += tl.load(partial_along + part * A + row, mask=row_inside, other=0.0)
         da = tl.where(inside, da - along[:, None], 0.0)
-    if MERGE == "max":
-        winning = tl.load(winner + offset, mask=inside, other=0).to(tl.int32)
-    else:
-        winning = 0
+    winning = tl.load(winner + offset, mask=inside, other=0).to(tl.int32) if MERGE == "max" else 0
     return spread_tile(da, winning, k0, K, R_PAD, K_PAD, BLOCK_L, MERGE)

@@ -14,9 +14,7 @@ BLOCK_ROWS = 64  # rows of a block of maps in the staged path
 MAX_WIDTH = 256  # D
 MAX_POSITIONS = 4096  # beyond it one program per sample walks too long
 ENOUGH_PROGRAMS = 256  # about two on each multiprocessor of a large GPU
-MAX_REDERIVED = (
-    0.5  # share of |X| that re-reading F in every slice may cost before maps take a launch of their own
-)
+MAX_REDERIVED = 0.5  # share of |X| that re-reading F in every slice may cost before maps take a launch of their own
 MAX_PARTIALS = 0.1  # share of a slice's traffic that its partial gradient of A may cost
 
 
@@ -97,9 +95,7 @@ class ForwardPlan:
 @dataclass(frozen=True)
 class BackwardPlan:
     values: Launch
-    values_staged: (
-        Launch | None
-    )  # the gradient of the values in a launch of its own, where A takes several blocks
+    values_staged: Launch | None  # the gradient of the values in a launch of its own, where A takes several blocks
     slices: int
     maps: Launch
     parameters: Launch
@@ -115,10 +111,7 @@ def _map_tiles(sizes: Sizes, backward: bool) -> tuple[dict[str, int], int]:
     if backward or sizes.rows > 64:
         block_l = 16 if sizes.amd and sizes.rows > 64 else 32
     block_d = max(16, (64 if sizes.itemsize == 4 else 128) // padded(sizes.G))
-    if sizes.rows <= 32 or (sizes.amd and backward):
-        warps = 4
-    else:
-        warps = 8
+    warps = 4 if sizes.rows <= 32 or (sizes.amd and backward) else 8
     tiles = {
         "BLOCK_L": min(block_l, padded(sizes.L, 16)),
         "BLOCK_D": min(block_d, padded(max(sizes.D, 1), 16), 64),
@@ -140,7 +133,7 @@ def pool_launch(sizes: Sizes) -> Launch:
 
 def forward_plan(sizes: Sizes) -> ForwardPlan:
     tiles, warps = _map_tiles(sizes, backward=False)
-    single = sizes.L <= tiles["BLOCK_L"]
+    single = tiles["BLOCK_L"] >= sizes.L
     a_pad = sizes.rows if sizes.merge == "none" else sizes.R_PAD
     block_c = min(64 if a_pad > 32 else 128, padded(max(sizes.C, 1), 16))
     blocks = ceil_div(sizes.C, block_c)
@@ -219,7 +212,10 @@ def staged_plan(sizes: Sizes) -> StagedPlan:
         r_pad,
         ceil_div(sizes.K, k_pad),
         ceil_div(sizes.R, r_pad),
-        {"BLOCK_L": min(16 if sizes.split else 32, padded(sizes.L, 16)), "BLOCK_D": min(32, padded(max(sizes.D, 1), 16))},
+        {
+            "BLOCK_L": min(16 if sizes.split else 32, padded(sizes.L, 16)),
+            "BLOCK_D": min(32, padded(max(sizes.D, 1), 16)),
+        },
         {"BLOCK_I": 16, "BLOCK_J": min(64, padded(sizes.N, 16))},
         16,
     )

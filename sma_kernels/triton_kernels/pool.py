@@ -186,20 +186,13 @@ def staged_value_gradient_kernel(
     for a0 in range(0, A, BLOCK_A):
         a = a0 + tl.arange(0, BLOCK_A)
         row = sample * A + a
-        m = tl.load(
-            attention + row[None, :] * L + pos[:, None], mask=(a < A)[None, :] & (pos < L)[:, None], other=0.0
-        )
-        df = tl.load(
-            grad_pooled + row[:, None] * C + c[None, :], mask=(a < A)[:, None] & (c < C)[None, :], other=0.0
-        )
+        m = tl.load(attention + row[None, :] * L + pos[:, None], mask=(a < A)[None, :] & (pos < L)[:, None], other=0.0)
+        df = tl.load(grad_pooled + row[:, None] * C + c[None, :], mask=(a < A)[:, None] & (c < C)[None, :], other=0.0)
         total = tl.load(attention_sum + row, mask=a < A, other=1.0)
         scaled = m.to(tl.float32) / floored(total)[None, :]
         dx = tl.dot(scaled.to(NARROW), df.to(NARROW), dx, input_precision=PRECISION)
     tl.store(
-        grad_values
-        + sample * (g_batch // G_VEC * G_VEC)
-        + pos[:, None].to(tl.int64) * g_l
-        + c[None, :] * g_c,
+        grad_values + sample * (g_batch // G_VEC * G_VEC) + pos[:, None].to(tl.int64) * g_l + c[None, :] * g_c,
         dx,
         mask=(pos < L)[:, None] & (c < C)[None, :],
     )

@@ -77,9 +77,7 @@ SHAPES = {
 }
 
 
-def attention_head(
-    shape: Shape, dtype: torch.dtype, merge: str, channels_last: bool, activation="softmax"
-) -> Head:
+def attention_head(shape: Shape, dtype: torch.dtype, merge: str, channels_last: bool, activation="softmax") -> Head:
     """A call of `sma_attention` as `SMAAttention` makes it, without memory."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
 

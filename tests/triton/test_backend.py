@@ -94,9 +94,7 @@ def test_error_rule_on_a_card(case, dtype, layout):
 @pytest.mark.parametrize("merge", ("max", "mean", "none"))
 @pytest.mark.parametrize("channels, side", ((4, 7), (4, 14), (8, 14), (4, 28), (16, 20), (4, 66)))
 def test_standard_sizes_on_a_card(channels, side, merge):
-    case = Case(
-        regions=12, channels=channels, embed=64, values=512, height=side, width=side, merge=merge, batch=3
-    )
+    case = Case(regions=12, channels=channels, embed=64, values=512, height=side, width=side, merge=merge, batch=3)
     for dtype in (torch.float32, torch.bfloat16):
         assert not cases.error_excess(case, dtype, "triton", "cuda", seeds=3)
 

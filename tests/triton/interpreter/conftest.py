@@ -4,6 +4,7 @@ import os
 import warnings
 
 import pytest
+import torch
 
 from tests.triton.interpreter.hardware_arithmetic import hardware_arithmetic
 
@@ -20,6 +21,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(autouse=True)
 def quiet_numpy():
     """The interpreter computes padding that is masked afterwards: 0 / 0 there is no news."""
+    torch.set_num_threads(1)  # tensors this small gain nothing from more
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         yield

@@ -24,8 +24,8 @@ def take(path: str, monkeypatch, merge: str, shared: bool) -> Case:
         return Case(**{**small, "height": 5, "width": 13}, values=19)
     if path == "two launches":
         monkeypatch.setattr(plan, "MAX_REDERIVED", 0.0)
-        monkeypatch.setattr(plan, "MAX_PARTIALS", 1e9)
-        return Case(**{**small, "height": 5, "width": 13, "embed": 35}, values=133)
+        monkeypatch.setattr(plan, "ENOUGH_PROGRAMS", 3)
+        return Case(**{**small, "height": 5, "width": 13, "embed": 19}, values=133)
     if path == "staged":
         monkeypatch.setattr(plan, "MAX_POSITIONS", 8)
         monkeypatch.setattr(plan, "BLOCK_ROWS", 16)
