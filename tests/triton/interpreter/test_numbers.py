@@ -25,7 +25,7 @@ def test_float32(case):
 @pytest.mark.parametrize("merge", ("max", "none"))
 @pytest.mark.parametrize("activation", ("softmax", "sigmoid"))
 def test_sixteen_bits(activation, merge, dtype, as_hardware):
-    keeps_rule(Case(activation=activation, merge=merge, layout=torch.channels_last, **SMALL), dtype, seeds=4)
+    keeps_rule(Case(activation=activation, merge=merge, layout=torch.channels_last, **SMALL), dtype, seeds=3)
 
 
 @pytest.mark.parametrize("merge", ("max", "mean", "none"))
