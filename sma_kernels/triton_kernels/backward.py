@@ -197,11 +197,8 @@ SOFTMAX, PRECISION,
                 ds += gate * p
                 pulled = s * p
                 own = diagonal(p, ROWS)
-                if PRECISION == "tf32":
-                    dgate = tl.sum(pulled) - tl.sum(own)
-                else:
-                    # Rows of s sum to 1: small terms instead of a small difference, for more registers.
-                    dgate = tl.sum(s * (p - own[:, None]))
+                # Rows of s sum to 1: small terms instead of a small difference, where the precision is worth registers.
+                dgate = tl.sum(pulled) - tl.sum(own) if PRECISION == "tf32" else tl.sum(s * (p - own[:, None]))
                 row_dot += (1.0 - gate) * own + gate * tl.sum(pulled, 0)
                 i = tl.arange(0, ROWS)
                 w = gate * tl.trans(s) + tl.where(i[:, None] == i[None, :], 1.0 - gate, 0.0)

@@ -9,7 +9,7 @@ from sma_kernels.triton_kernels import plan
 from tests import cases
 from tests.cases import Case
 
-SIZES = dict(batch=2, regions=3, channels=3, embed=5, values=9, height=3, width=7)
+SIZES = dict(batch=2, regions=3, channels=2, embed=5, values=9, height=3, width=7)
 
 
 @pytest.fixture(params=("fused", "staged"))

@@ -51,6 +51,7 @@ def test_paths_are_the_ones_they_claim(monkeypatch):
             sizes = sizes_of(head_of(take(path, patch, "max", False)))
             forward, backward = plan.forward_plan(sizes), plan.backward_plan(sizes, 1)
             staged = plan.staged_plan(sizes)
+            assert sizes.backward_fits == ("staged" not in path)
             if path == "one launch":
                 assert forward.single and forward.pools and forward.maps.grid[1] > 1
             elif path == "one launch, several tiles":
