@@ -10,11 +10,12 @@ from sma_kernels.api import (
     sma_attention,
 )
 from sma_kernels.modules import SMAAttention
+from sma_kernels.version import __version__
 
-__version__ = "0.1.0"
 __all__ = [
     "SMAAttention",
     "SMAOutput",
+    "__version__",
     "attention_diversity",
     "attention_pool",
     "correlate_attention",

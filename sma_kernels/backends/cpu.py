@@ -4,6 +4,9 @@ import torch
 
 from sma_kernels.backends import extension
 from sma_kernels.head import Cotangents, Gradients, Head, Outputs, Saved
+from sma_kernels.library import define_backend_operators
+
+define_backend_operators("cpu")
 
 
 def why_unavailable() -> str | None:

@@ -19,8 +19,7 @@ from sma_kernels.head import (
     allocate_gradients,
     allocate_outputs,
 )
-
-LIBRARY = torch.library.Library("sma_kernels", "DEF")
+from sma_kernels.library import LIBRARY
 
 _TYPES = {
     "values": "Tensor",

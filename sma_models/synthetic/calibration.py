@@ -7,8 +7,16 @@ computed on import, because an eigenvalue routine may differ in its last bits be
 import numpy as np
 
 from sma_models.synthetic.rates import (
-    AUS, BASE_RATES, COLUMN, CORRELATIONS, EXCLUDED, LABEL_THRESHOLD, cutpoints, exclude, phi,
-)  # fmt: skip
+    AUS,
+    BASE_RATES,
+    COLUMN,
+    CORRELATIONS,
+    EXCLUDED,
+    LABEL_THRESHOLD,
+    cutpoints,
+    exclude,
+    phi,
+)
 
 _SMALLEST_EIGENVALUE = 0.03
 _SAMPLES = 200_000
@@ -16,7 +24,7 @@ _ROUNDS = 25
 
 
 def complete(pairs):
-    """The correlation matrix [15, 15] nearest to holding `pairs`, positive definite; other entries are free."""
+    """The correlation matrix [15, 15] that comes nearest to `pairs`; other entries are free."""
     matrix = np.eye(len(AUS))
     for _ in range(500):
         for (a, b), value in pairs.items():
@@ -54,10 +62,10 @@ def calibrate():
 def main():
     matrix, raw = calibrate()
     print("CORRELATED_RAW =", raw)
-    print("LATENT = (")
-    for row, au in enumerate(AUS):
-        print("    (" + "".join(f"{value:g}, " for value in matrix[row, :row]).rstrip() + f"),  # AU{au}")
-    print(")")
+    print("LATENT = {")
+    for row, column in zip(*np.nonzero(np.triu(matrix, 1)), strict=True):
+        print(f"    ({AUS[row]}, {AUS[column]}): {matrix[row, column]:g},")
+    print("}")
 
 
 if __name__ == "__main__":

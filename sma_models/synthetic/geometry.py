@@ -1,6 +1,7 @@
 """Landmarks of a face as continuous functions of identity and action-unit strengths.
 
-Face coordinates: x to the right of the picture, y down, both in half face widths, (0, 0) between the cheekbones.
+Face coordinates: x to the right of the picture, y down, both in half face widths; (0, 0) lies between
+the cheekbones.
 Every displacement by an action unit is written here; its wrinkles and shadows are in `marks.py`.
 """
 
@@ -54,7 +55,11 @@ def _brow(who, side, a):
     dip = 0.06 * a[9]
     places = (
         (inner, who.brow_slant * -0.5, raise_inner + dip + 1.15 * lower),
-        (inner + 0.33 * (outer - inner) - 0.02 * a[4], -0.5 * who.brow_arch, 0.6 * raise_inner + 0.6 * dip + lower),
+        (
+            inner + 0.33 * (outer - inner) - 0.02 * a[4],
+            -0.5 * who.brow_arch,
+            0.6 * raise_inner + 0.25 * raise_outer + 0.6 * dip + lower,
+        ),
         (inner + 0.68 * (outer - inner), -who.brow_arch, 0.85 * raise_outer + 0.8 * lower),
         (outer, 0.04 + who.brow_slant * 0.5, raise_outer + 0.45 * lower),
     )
@@ -66,9 +71,9 @@ def _eye(who, scene, side, a):
     half = who.eye_width
     upper = 0.10 * who.eye_openness
     lower = 0.062 * (0.5 + 0.5 * who.eye_openness)
-    # AU7 flattens and lifts the lower lid and draws the upper one down; AU6 pushes the lower lid up from below.
+    # AU7 flattens and lifts the lower lid and draws the upper one down; AU6 pushes the lower lid up.
     upper *= 1.0 - 0.32 * a[7]
-    lower = lower * (1.0 - 1.15 * a[7]) - 0.042 * a[6]
+    lower = lower * (1.0 - 0.95 * min(a[7], 1.0)) - 0.042 * a[6]
     lower = max(lower, 0.012 - upper)
     upper += (0.004 - lower - upper) * scene.blink
     tilt = -side * who.eye_tilt * _LID
@@ -85,24 +90,24 @@ def _eye(who, scene, side, a):
 def _mouth(who, scene, left, right):
     both = {au: 0.5 * (left[au] + right[au]) for au in left}
     centre = 0.68 + who.mouth_height
-    narrow = 1.0 - 0.24 * both[24] - 0.04 * both[23]
+    narrow = 1.0 - 0.30 * both[24] - 0.04 * both[23]
+    jaw = 0.25 * both[26]
     corners = []
     for side, a in zip(SIDES, (left, right), strict=True):
         x = who.mouth_width * narrow + 0.10 * a[12] - 0.075 * a[14] + 0.015 * a[15]
-        y = centre - who.mouth_curve - 0.15 * a[12] + 0.12 * a[15] + 0.012 * a[14]
+        y = centre - who.mouth_curve - 0.15 * a[12] + 0.12 * a[15] + 0.012 * a[14] + 0.2 * jaw
         corners.append((side * x, y))
     pressed = min(1.0, both[24])
     gap = 0.15 * both[25] * (1.0 + 0.9 * both[26])
     gap = max(gap, 0.15 * scene.speech * (1.0 - pressed))
-    jaw = 0.20 * both[26]
     # AU17 pushes both lips up in the middle without thinning them.
-    middle = centre + 0.4 * who.mouth_curve - 0.065 * both[17] - 0.03 * both[12] - 0.03 * both[10] + 0.15 * jaw
-    thin = (1.0 - 0.62 * min(both[23], 1.1)) * (1.0 - 0.52 * min(both[24], 1.1))
+    middle = centre + 0.4 * who.mouth_curve - 0.065 * both[17] - 0.03 * both[12] + 0.25 * jaw
+    thin = (1.0 - 0.62 * min(both[23], 1.1)) * (1.0 - 0.46 * min(both[24], 1.1))
     upper = who.upper_lip * thin * (1.0 - 0.15 * both[12])
     lower = who.lower_lip * thin * (1.0 - 0.10 * both[12])
     seam_up, seam_down = middle - 0.22 * gap, middle + 0.78 * gap
-    top = middle - upper - 0.22 * gap - 0.085 * both[10]
-    bottom = seam_down + lower + 0.35 * jaw
+    top = middle - upper - 0.22 * gap - 0.105 * both[10]
+    bottom = seam_down + lower + 0.12 * jaw
 
     def between(t, end, mid, bend=2.0):
         return end + (mid - end) * (1.0 - abs(t) ** bend)
@@ -119,7 +124,7 @@ def _mouth(who, scene, left, right):
     inner = (-1.0, -0.55, 0.0, 0.55, 1.0)
     return {
         "corners": corners,
-        "upper_outer": row((-1.0, -0.6, -0.25, 0.0, 0.25, 0.6, 1.0), top, 1.7, 0.22 * upper),
+        "upper_outer": row((-1.0, -0.55, -0.25, 0.0, 0.25, 0.55, 1.0), top, 1.7, 0.22 * upper),
         "upper_inner": row(inner, seam_up, 2.0),
         "lower_inner": row(inner, seam_down, 2.0 + 1.5 * min(1.0, gap / 0.1)),
         "lower_outer": row(inner, bottom, 2.3),
@@ -144,7 +149,7 @@ def _contour(who, jaw):
 
 
 def build_face(identity, scene, left, right):
-    """The landmarks of one face; left and right are dicts {au: strength} for the two halves of the picture."""
+    """The landmarks of one face; left and right hold strengths {au: float} of the halves of the picture."""
     pairs = tuple(zip(SIDES, (left, right), strict=True))
     mouth = _mouth(identity, scene, left, right)
     rise = 0.5 * (left[17] + right[17])

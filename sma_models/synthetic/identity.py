@@ -9,8 +9,10 @@ from sma_models.synthetic.rates import AUS
 from sma_models.synthetic.streams import IDENTITY, generator
 
 # Red, green, blue, from light to dark; a subject lies between two neighbours.
-_SKIN = np.array([(250, 218, 194), (232, 188, 156), (205, 152, 116), (158, 108, 76), (104, 70, 52)], float)
-_HAIR = np.array([(34, 27, 24), (66, 44, 30), (118, 80, 48), (196, 158, 98), (150, 146, 142), (126, 58, 34)], float)
+_SKIN = np.array([(232, 200, 178), (220, 178, 148), (205, 152, 116), (158, 108, 76), (104, 70, 52)], float)
+_HAIR = np.array(
+    [(34, 27, 24), (66, 44, 30), (150, 146, 142), (118, 80, 48), (126, 58, 34), (196, 158, 98)], float
+)
 _EYES = np.array([(70, 44, 26), (96, 70, 40), (88, 112, 84), (84, 116, 148), (112, 122, 128)], float)
 
 # Places where skin may be lined at rest, each a confound for the action unit that lines it.
@@ -60,9 +62,9 @@ class Identity:
     expressiveness: tuple
 
 
-def _between(rng, palette):
-    place = rng.uniform(0, len(palette) - 1)
-    low = int(place)
+def _between(palette, share):
+    place = share * (len(palette) - 1)
+    low = min(int(place), len(palette) - 2)
     return palette[low] + (place - low) * (palette[low + 1] - palette[low])
 
 
@@ -77,8 +79,10 @@ def draw_identity(seed, subject):
     def chance(probability):
         return bool(rng.random() < probability)
 
-    skin = _between(rng, _SKIN) * span(0.94, 1.04)
-    hair = _HAIR[rng.integers(len(_HAIR))] * span(0.8, 1.15)
+    tone = span(0.0, 1.0)
+    skin = _between(_SKIN, tone) * span(0.94, 1.04)
+    # Light hair on dark skin would leave no brow to see.
+    hair = _HAIR[rng.integers(len(_HAIR) if tone < 0.5 else 3)] * span(0.8, 1.15)
     redness = np.array([1.0, span(0.62, 0.78), span(0.64, 0.80)])
     bearded = chance(0.3)
     return Identity(
@@ -108,7 +112,7 @@ def draw_identity(seed, subject):
         wrinkles={place: span(0.0, 0.55) if chance(0.6) else 0.0 for place in WRINKLES},
         skin=tuple(skin),
         hair=tuple(hair),
-        iris=tuple(_between(rng, _EYES)),
+        iris=tuple(_between(_EYES, span(0.0, 1.0))),
         lips=tuple(skin * redness),
         hairline=span(-1.02, -0.9),
         fringe=span(0.0, 0.1) if chance(0.3) else 0.0,

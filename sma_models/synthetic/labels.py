@@ -5,12 +5,21 @@ from functools import cache
 import numpy as np
 
 from sma_models.synthetic.latent import CORRELATED_RAW, LATENT
-from sma_models.synthetic.rates import AUS, BASE_RATES, COLUMN, EXCLUDED, EXCLUDING, cutpoints, exclude, reach
+from sma_models.synthetic.rates import (
+    AUS,
+    BASE_RATES,
+    COLUMN,
+    EXCLUDED,
+    EXCLUDING,
+    cutpoints,
+    exclude,
+    reach,
+)
 from sma_models.synthetic.streams import normals
 
 MODES = ("correlated", "independent")
 
-# AU24 clears AU25 and AU26 together, which alone would correlate them by .05; this latent correlation undoes it.
+# AU24 clears AU25 and AU26 together, which alone would correlate them by .05; this latent value undoes it.
 _INDEPENDENT_25_26 = -0.12
 
 
@@ -20,8 +29,9 @@ def _sampler(mode):
     matrix = np.eye(len(AUS))
     if mode == "correlated":
         raw = CORRELATED_RAW
-        for row, values in enumerate(LATENT):
-            matrix[row, :row] = matrix[:row, row] = values
+        for (first, second), value in LATENT.items():
+            row, column = COLUMN[first], COLUMN[second]
+            matrix[row, column] = matrix[column, row] = value
     else:
         # Without other correlations the share that AU24 clears is the share of images that show it.
         kept = 1.0 - reach(BASE_RATES[EXCLUDING])[0]

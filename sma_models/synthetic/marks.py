@@ -4,7 +4,7 @@ from sma_models.synthetic.geometry import SIDES
 
 
 class Marks:
-    """Soft strokes in face coordinates, each with a signed amount: below 0 darkens, above 0 lightens (to ±127)."""
+    """Soft strokes in face coordinates. An amount below 0 darkens, one above 0 lightens, up to 127."""
 
     def __init__(self):
         self.creases = []
@@ -29,8 +29,14 @@ def _relief(marks, who, face):
         marks.blob(14, (side * 0.52, 0.17, 0.20, 0.13))
         marks.blob(-14, (side * 0.15, 0.05, 0.05, 0.26))
         wing_x, wing_y = face.wings[0 if side < 0 else 1]
-        marks.crease(-46, ((wing_x - side * 0.03, wing_y - 0.07), (wing_x + side * 0.04, wing_y),
-                           (wing_x - side * 0.03, wing_y + 0.06)))  # fmt: skip
+        marks.crease(
+            -46,
+            (
+                (wing_x - side * 0.03, wing_y - 0.07),
+                (wing_x + side * 0.04, wing_y),
+                (wing_x - side * 0.03, wing_y + 0.06),
+            ),
+        )
     tip = 0.22 + who.nose_length
     marks.blob(22, (0.0, tip - 0.06, 0.07, 0.08), (0.0, -0.1, 0.035, 0.22))
     marks.blob(-24, (0.0, tip + 0.15, 0.14, 0.035))
@@ -47,14 +53,20 @@ def _static(marks, who):
     for y in (-0.80, -0.69):
         marks.crease(line["forehead"] * 0.7, ((-0.5, y + 0.02), (0.0, y - 0.03), (0.5, y + 0.02)))
     for side in SIDES:
-        marks.crease(line["glabella"] * 0.7, ((side * 0.06, -0.5), (side * 0.045, -0.42), (side * 0.07, -0.36)))
+        marks.crease(
+            line["glabella"] * 0.7, ((side * 0.06, -0.5), (side * 0.045, -0.42), (side * 0.07, -0.36))
+        )
         x, y = side * (who.eye_distance + who.eye_width), -0.21 + who.eye_height
-        marks.crease(line["crow"] * 0.7, ((x + side * 0.05, y), (x + side * 0.09, y), (x + side * 0.14, y + 0.01)))
+        marks.crease(
+            line["crow"] * 0.7, ((x + side * 0.05, y), (x + side * 0.09, y), (x + side * 0.14, y + 0.01))
+        )
         x = side * who.eye_distance
         marks.crease(line["bag"], ((x - side * 0.15, y + 0.13), (x, y + 0.19), (x + side * 0.13, y + 0.14)))
         x = side * who.nose_width
-        marks.crease(line["nasolabial"] * 0.8, ((x + side * 0.05, 0.28), (x + side * 0.15, 0.40),
-                                               (x + side * 0.19, 0.52)))  # fmt: skip
+        marks.crease(
+            line["nasolabial"] * 0.8,
+            ((x + side * 0.05, 0.28), (x + side * 0.15, 0.40), (x + side * 0.19, 0.52)),
+        )
         x = side * (who.mouth_width + 0.05)
         marks.crease(line["mouth"] * 0.7, ((x, 0.74), (x + side * 0.02, 0.80), (x, 0.86)))
     y = 0.90 * who.length
@@ -74,8 +86,8 @@ def _brow_region(marks, who, face, side, brow, a):
         y = base - 0.04 - 0.075 * step - 0.05 * a[2]
         marks.crease(two, ((side * 0.47, y + 0.01), (side * 0.64, y - 0.07), (side * 0.80, y + 0.05)))
     marks.blob(-26 * a[2], (outer[0] - side * 0.12, outer[1] + 0.10, 0.14, 0.04))
-    x = inner[0] - side * 0.12
-    marks.crease(-120 * a[4], ((x, -0.56), (x - side * 0.02, -0.45), (x + side * 0.02, -0.33)))
+    x = side * max(0.045, abs(inner[0]) - 0.09)
+    marks.crease(-120 * a[4], ((x, -0.56), (x - side * 0.01, -0.45), (x + side * 0.02, -0.33)))
     marks.blob(-34 * a[4], (side * 0.10, -0.42, 0.07, 0.08))
     marks.blob(24 * a[4], (0.0, -0.46, 0.03, 0.08))
 
@@ -85,30 +97,54 @@ def _eye_region(marks, who, face, side, eye, a):
     out = x + side * who.eye_width
     six = -95 * a[6]
     for angle in (-0.10, 0.0, 0.10):
-        marks.crease(six, ((out + side * 0.05, y + 0.03 + angle * 0.4), (out + side * 0.12, y + 0.03 + angle),
-                           (out + side * 0.2, y + 0.05 + angle * 1.6)))  # fmt: skip
-    marks.crease(-85 * a[6], ((x - side * 0.17, y + 0.10), (x, y + 0.19 - 0.02 * a[6]), (x + side * 0.17, y + 0.09)))
+        marks.crease(
+            six,
+            (
+                (out + side * 0.05, y + 0.03 + angle * 0.4),
+                (out + side * 0.12, y + 0.03 + angle),
+                (out + side * 0.2, y + 0.05 + angle * 1.6),
+            ),
+        )
+    marks.crease(
+        -85 * a[6], ((x - side * 0.17, y + 0.10), (x, y + 0.19 - 0.02 * a[6]), (x + side * 0.17, y + 0.09))
+    )
     marks.blob(40 * a[6], (side * 0.54, 0.12 - 0.05 * a[6], 0.17, 0.07))
     marks.blob(-30 * a[6], (side * 0.50, 0.27, 0.17, 0.035))
     # The tightened lower lid: a sharp straight edge just below the lashes.
     low = eye.lower[4, 1] + 0.035
     marks.crease(-85 * a[7], ((x - side * 0.17, low), (x, low + 0.004), (x + side * 0.15, low)))
-    marks.crease(70 * a[7], ((x - side * 0.15, low + 0.035), (x, low + 0.035), (x + side * 0.13, low + 0.035)))
+    marks.crease(
+        70 * a[7], ((x - side * 0.15, low + 0.035), (x, low + 0.035), (x + side * 0.13, low + 0.035))
+    )
 
 
 def _nose_region(marks, who, face, side, wing, a):
     nine = -100 * a[9]
     for step, y in enumerate((-0.26, -0.18, -0.10)):
         marks.crease(nine, ((0.0, y - 0.01), (side * 0.06, y - 0.005), (side * 0.11, y + 0.04)))
-        marks.crease(nine, ((side * 0.12, y + 0.16 + 0.02 * step), (side * 0.17, y + 0.09), (side * 0.2, y + 0.02)))
+        marks.crease(
+            nine, ((side * 0.12, y + 0.16 + 0.02 * step), (side * 0.17, y + 0.09), (side * 0.2, y + 0.02))
+        )
     wing_x, wing_y = wing
-    marks.crease(nine, ((wing_x + side * 0.02, wing_y + 0.02), (wing_x + side * 0.03, wing_y - 0.07),
-                        (wing_x - side * 0.03, wing_y - 0.12)))  # fmt: skip
+    marks.crease(
+        nine,
+        (
+            (wing_x + side * 0.02, wing_y + 0.02),
+            (wing_x + side * 0.03, wing_y - 0.07),
+            (wing_x - side * 0.03, wing_y - 0.12),
+        ),
+    )
     # AU10: the upper end of the nasolabial furrow only, bent like a pouch beside the wing.
     rest = 0.26 + who.nose_length
     edge = side * who.nose_width
-    marks.crease(-105 * a[10], ((edge + side * 0.03, rest - 0.06), (edge + side * 0.13, rest - 0.01),
-                                (edge + side * 0.14, rest + 0.14)))  # fmt: skip
+    marks.crease(
+        -105 * a[10],
+        (
+            (edge + side * 0.03, rest - 0.06),
+            (edge + side * 0.13, rest - 0.01),
+            (edge + side * 0.14, rest + 0.14),
+        ),
+    )
     marks.blob(28 * a[10], (edge + side * 0.19, rest - 0.03, 0.06, 0.07))
     marks.blob(-22 * a[10], (side * 0.10, rest + 0.14, 0.07, 0.04))
 
@@ -121,27 +157,44 @@ def _mouth_region(marks, who, face, side, corner, a):
     marks.blob(36 * a[12], (side * 0.60, 0.33 - 0.05 * a[12], 0.14, 0.12))
     marks.blob(-30 * a[12], (x + side * 0.05, y + 0.04, 0.06, 0.06))
     fourteen = a[14]
-    marks.crease(-120 * fourteen, ((x + side * 0.055, y - 0.075), (x + side * 0.09, y), (x + side * 0.055, y + 0.08)))
+    marks.crease(
+        -120 * fourteen, ((x + side * 0.055, y - 0.075), (x + side * 0.09, y), (x + side * 0.055, y + 0.08))
+    )
     marks.blob(44 * fourteen, (x + side * 0.17, y, 0.05, 0.10))
     marks.blob(-36 * fourteen, (x + side * 0.05, y + 0.01, 0.03, 0.05))
-    marks.crease(-95 * a[15], ((x - side * 0.01, y + 0.02), (x + side * 0.04, y + 0.06), (x + side * 0.03, y + 0.13)))
-    marks.blob(-34 * a[15], (x + side * 0.02, y + 0.10, 0.06, 0.04))
-    marks.blob(28 * a[15], (x - side * 0.06, y + 0.12, 0.05, 0.04))
+    marks.crease(
+        -95 * a[15], ((x - side * 0.01, y + 0.02), (x + side * 0.04, y + 0.06), (x + side * 0.03, y + 0.13))
+    )
+    marks.blob(-34 * a[15], (x + side * 0.02, y + 0.09, 0.06, 0.04))
+    marks.blob(28 * a[15], (x - side * 0.06, y + 0.09, 0.05, 0.035))
 
 
 def _lips_and_chin(marks, who, face, a):
     x, y = face.chin
     seventeen = -90 * a[17]
-    for dx, dy in ((-0.12, -0.02), (-0.05, 0.05), (0.04, -0.04), (0.11, 0.04), (0.0, 0.0), (-0.09, 0.08), (0.08, 0.1)):
-        marks.crease(seventeen, ((x + dx - 0.025, y + dy), (x + dx, y + dy - 0.03), (x + dx + 0.025, y + dy + 0.01)))
+    for dx, dy in (
+        (-0.12, -0.02),
+        (-0.05, 0.05),
+        (0.04, -0.04),
+        (0.11, 0.04),
+        (0.0, 0.0),
+        (-0.09, 0.08),
+        (0.08, 0.1),
+    ):
+        marks.crease(
+            seventeen, ((x + dx - 0.025, y + dy), (x + dx, y + dy - 0.03), (x + dx + 0.025, y + dy + 0.01))
+        )
     marks.blob(40 * a[17], (x, y - 0.01, 0.15, 0.08))
     bottom = face.lower_outer[2, 1]
     marks.crease(-85 * a[17], ((-0.17, bottom + 0.10), (0.0, bottom + 0.03), (0.17, bottom + 0.10)))
     top = face.upper_outer[3, 1]
     half = 0.8 * abs(face.corners[1][0])
     # AU23: a pale tight rim where the red is rolled in; AU24: the skin bulges above and below.
-    marks.crease(60 * a[23], ((-half, top + 0.015), (0.0, top - 0.035), (half, top + 0.015)),
-                 ((-half, bottom - 0.01), (0.0, bottom + 0.035), (half, bottom - 0.01)))  # fmt: skip
+    marks.crease(
+        60 * a[23],
+        ((-half, top + 0.015), (0.0, top - 0.035), (half, top + 0.015)),
+        ((-half, bottom - 0.01), (0.0, bottom + 0.035), (half, bottom - 0.01)),
+    )
     marks.blob(52 * a[24], (0.0, top - 0.075, 0.7 * half, 0.035), (0.0, bottom + 0.06, 0.7 * half, 0.035))
     marks.crease(-60 * a[24], ((-half, top - 0.06), (0.0, top - 0.16), (half, top - 0.06)))
 

@@ -10,7 +10,7 @@ from sma_models.synthetic.streams import SCENE, generator
 
 @dataclass(frozen=True)
 class Scene:
-    """Pose, light, camera, occlusion, and the small movements that are no label. The default is a plain portrait."""
+    """Pose, light, camera, occlusion, and movements that are no label. The default is a plain portrait."""
 
     yaw: float = 0.0
     pitch: float = 0.0
@@ -74,12 +74,13 @@ def draw_scene(seed, subject, index):
         angle, distance = span(0, 2 * np.pi), span(0.85, 1.15)
         colour = tuple(rng.uniform(30, 220, 3).tolist())
         radii = (span(0.2, 0.42), span(0.2, 0.42))
-        scene = replace(scene, occluder=(distance * np.cos(angle), 1.2 * distance * np.sin(angle), *radii, colour))
+        x, y = distance * np.cos(angle), 1.2 * distance * np.sin(angle)
+        scene = replace(scene, occluder=(x, y, *radii, colour))
     return scene
 
 
 def strengths(identity, scene, intensities):
-    """How far each action unit is shown, in 0 to about 1.2: two dicts {au: float}, left and right of the picture."""
+    """How far each action unit is shown, 0 to about 1.3: {au: float} for the two halves of the picture."""
     sides = ({}, {})
     for column, au in enumerate(AUS):
         level = float(intensities[column])

@@ -1,0 +1,93 @@
+// The cosine Gram matrix of one sample's maps, which diversity and correlation share; and the diversity hinge.
+#pragma once
+
+#include "matrix.h"
+
+namespace sma::cpu::SMA_ISA {
+namespace {
+
+// Matrices [N, width] and [N] of one sample. cos_ij = gram_ij * inverse_norm_i * inverse_norm_j.
+template <typename W>
+struct Cosines {
+  W* cos;
+  W* inverse_norm;
+  bool* above_floor;  // the norm is above its floor, so that it has a gradient
+  int64_t count, width;
+
+  Cosines(Arena& arena, const Shape& shape)
+      : cos(arena.take<W>(shape.maps() * padded<W>(shape.maps()))),
+        inverse_norm(arena.take<W>(shape.maps())),
+        above_floor(arena.take<bool>(shape.maps())),
+        count(shape.maps()),
+        width(padded<W>(shape.maps())) {}
+};
+
+// maps [N, maps_width]; `transposed` is [L, cosines.width], maps with positions as rows.
+template <typename W>
+inline void cosine_gram(const Shape& shape, const W* maps, int64_t maps_width, const W* transposed,
+                        const Cosines<W>& cosines) {
+  const int64_t count = cosines.count, width = cosines.width;
+  multiply<W, false>(count, width, shape.positions, maps, maps_width, 1, transposed, width, cosines.cos, width);
+  for (int64_t i = 0; i < count; ++i) {
+    const W norm = std::sqrt(cosines.cos[i * width + i]);
+    cosines.above_floor[i] = norm > W(kNormFloor);
+    cosines.inverse_norm[i] = W(1) / (norm < W(kNormFloor) ? W(kNormFloor) : norm);
+  }
+  for (int64_t i = 0; i < count; ++i)
+    for (int64_t j = 0; j < count; ++j)
+      cosines.cos[i * width + j] *= cosines.inverse_norm[i] * cosines.inverse_norm[j];
+}
+
+// Calls body(i, j) for every ordered pair of different maps of one region.
+template <typename Body>
+SMA_INLINE void for_pairs_within_regions(const Shape& shape, Body body) {
+  for (int64_t i = 0; i < shape.maps(); ++i) {
+    const int64_t start = i / shape.channels * shape.channels;
+    for (int64_t j = start; j < start + shape.channels; ++j)
+      if (j != i) body(i, j);
+  }
+}
+
+template <typename W>
+SMA_INLINE W pair_share(const Shape& shape) {
+  return shape.channels > 1 ? W(1) / static_cast<W>(shape.maps() * (shape.channels - 1)) : W(0);
+}
+
+// Mean excess of the cosine over the margin; written so that a NaN cosine stays NaN.
+template <typename W>
+inline W hinge_diversity(const Shape& shape, const Cosines<W>& cosines, W margin) {
+  W total = 0;
+  for_pairs_within_regions(shape, [&](int64_t i, int64_t j) {
+    const W excess = cosines.cos[i * cosines.width + j] - margin;
+    total += excess <= 0 ? W(0) : excess;
+  });
+  return total * pair_share<W>(shape);
+}
+
+template <typename W>
+inline void hinge_diversity_backward(const Shape& shape, const Cosines<W>& cosines, W margin, W cotangent, W* dcos) {
+  const W slope = cotangent * pair_share<W>(shape);
+  for_pairs_within_regions(shape, [&](int64_t i, int64_t j) {
+    if (!(cosines.cos[i * cosines.width + j] <= margin)) dcos[i * cosines.width + j] += slope;
+  });
+}
+
+// Turns dcos into Q [N, width] with dmaps += Q maps. With E = dcos + dcos^T and u = 1/norm,
+// Q_ij = u_i E_ij u_j, less u_i^2 sum_j E_ij cos_ij on the diagonal where the norm has a gradient.
+template <typename W>
+inline void cosine_gram_backward(const Cosines<W>& cosines, const W* dcos, W* q) {
+  const int64_t count = cosines.count, width = cosines.width;
+  for (int64_t i = 0; i < count; ++i) {
+    W along = 0;
+    const W u = cosines.inverse_norm[i];
+    for (int64_t j = 0; j < count; ++j) {
+      const W e = dcos[i * width + j] + dcos[j * width + i];
+      along += e * cosines.cos[i * width + j];
+      q[i * width + j] = u * e * cosines.inverse_norm[j];
+    }
+    if (cosines.above_floor[i]) q[i * width + i] -= u * u * along;
+  }
+}
+
+}  // namespace
+}  // namespace sma::cpu::SMA_ISA

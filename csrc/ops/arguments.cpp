@@ -1,0 +1,194 @@
+#include "arguments.h"
+
+namespace sma {
+
+Dtype dtype_of(at::ScalarType type) {
+  switch (type) {
+    case at::kFloat: return Dtype::f32;
+    case at::kDouble: return Dtype::f64;
+    case at::kBFloat16: return Dtype::bf16;
+    case at::kHalf: return Dtype::f16;
+    default: TORCH_CHECK_TYPE(false, "dtype ", type, " is not float32, float64, bfloat16 or float16");
+  }
+}
+
+at::ScalarType wide_type(at::ScalarType type) { return type == at::kDouble ? at::kDouble : at::kFloat; }
+
+namespace {
+
+Merge merge_of(std::string_view name) {
+  if (name == "max") return Merge::max;
+  if (name == "mean") return Merge::mean;
+  TORCH_CHECK_VALUE(name == "none", "merge must be 'max', 'mean' or 'none'; got '", name, "'");
+  return Merge::none;
+}
+
+Activation activation_of(std::string_view name) {
+  if (name == "softmax") return Activation::softmax;
+  TORCH_CHECK_VALUE(name == "sigmoid", "activation must be 'softmax' or 'sigmoid'; got '", name, "'");
+  return Activation::sigmoid;
+}
+
+int64_t position_stride(const at::Tensor& x) { return x.size(3) > 1 ? x.stride(3) : x.stride(2); }
+
+// Height and width run as one axis, and positions or channels are contiguous.
+bool readable(const at::Tensor& x) {
+  const bool one_axis = x.size(2) == 1 || x.size(3) == 1 || x.stride(2) == x.size(3) * x.stride(3);
+  const bool trivial = x.size(1) == 1 || x.size(2) * x.size(3) == 1;
+  return one_axis && (trivial || position_stride(x) == 1 || x.stride(1) == 1);
+}
+
+FeatureMap view_of(const at::Tensor& x) {
+  FeatureMap map{x.data_ptr(), x.stride(0), x.stride(1), position_stride(x)};
+  // Strides of axes of size 1 mean nothing: choose ones that leave an inner stride of 1.
+  if (x.size(2) * x.size(3) == 1) map.position_stride = 1;
+  if (x.size(1) == 1 && map.position_stride != 1) map.channel_stride = 1;
+  return map;
+}
+
+}  // namespace
+
+Call::Call(const HeadArguments& a) {
+  const at::Tensor& grid = a.features ? *a.features : a.maps.value();
+  options_ = grid.options();
+  type = grid.scalar_type();
+  wide = wide_type(type);
+  height_ = grid.size(-2);
+  width_ = grid.size(-1);
+  shape.batch = grid.size(0);
+  shape.positions = height_ * width_;
+  if (a.features) {
+    const at::Tensor& weight = a.weight.value();
+    shape.regions = weight.size(0);
+    shape.channels = weight.size(1);
+    shape.embed = weight.size(2);
+    shape.groups = grid.size(1) / shape.embed;
+    TORCH_CHECK_VALUE(grid.size(1) % shape.embed == 0 && (shape.groups == 1 || shape.groups == shape.channels),
+                      "features have ", grid.size(1), " channels; expected D or K*D of weight ", weight.sizes());
+    inputs.features = feature_map(grid);
+    inputs.weight = parameter(a.weight);
+    inputs.bias = parameter(a.bias);
+  } else {
+    shape.regions = grid.size(1);
+    shape.channels = grid.size(2);
+    held_.push_back(grid.contiguous());
+    inputs.maps = held_.back().data_ptr();
+  }
+  if (a.values) {
+    TORCH_CHECK_VALUE(a.values->size(0) == shape.batch && a.values->size(2) == height_ && a.values->size(3) == width_ &&
+                          a.values->scalar_type() == type && a.values->device() == grid.device(),
+                      "values must agree with the maps in batch, height, width, dtype and device");
+    shape.values = a.values->size(1);
+    inputs.values = feature_map(*a.values);
+  }
+  inputs.relation_bias = parameter(a.relation_bias);
+  inputs.temperature = scalar(a.temperature, a.temperature_tensor);
+  inputs.gate = scalar(a.gate, a.gate_tensor);
+  inputs.activation = activation_of(a.activation);
+  inputs.merge = merge_of(a.merge);
+  inputs.margin = a.margin;
+  inputs.diversify = a.diversify;
+  inputs.correlate = a.correlate;
+}
+
+FeatureMap Call::feature_map(const at::Tensor& tensor) {
+  held_.push_back(readable(tensor) ? tensor : tensor.contiguous());
+  return view_of(held_.back());
+}
+
+const void* Call::parameter(const OptionalTensor& tensor) {
+  if (!tensor) return nullptr;
+  held_.push_back(tensor->to(wide).contiguous());
+  return held_.back().data_ptr();
+}
+
+Scalar Call::scalar(double value, const OptionalTensor& tensor) { return {parameter(tensor), value}; }
+
+AllocatedOutputs::AllocatedOutputs(const Call& call) : pointers{} {
+  const Shape& s = call.shape;
+  const bool none = call.inputs.merge == Merge::none, pools = call.inputs.values.data != nullptr;
+  const auto wide = call.options().dtype(call.wide);
+  auto sized = [&](std::vector<int64_t> tail, bool per_channel) {
+    std::vector<int64_t> sizes{s.batch, s.regions};
+    if (per_channel) sizes.push_back(s.channels);
+    sizes.insert(sizes.end(), tail.begin(), tail.end());
+    return sizes;
+  };
+  auto& [pooled, attention, maps, diversity, correlation, sum, winner] = tensors;
+  if (pools) pooled = at::empty(sized({s.values}, none), call.options());
+  if (call.inputs.correlate || (pools && !none))
+    attention = at::empty(sized({call.height(), call.width()}, none), call.options());
+  if (!call.inputs.maps) maps = at::empty(sized({call.height(), call.width()}, true), call.options());
+  if (call.inputs.diversify) diversity = at::empty({s.batch}, wide);
+  if (call.inputs.correlate) correlation = at::empty({s.batch, s.maps(), s.maps()}, wide);
+  if (pools) sum = at::empty(sized({}, none), wide);
+  if (pools && call.inputs.merge == Merge::max)
+    winner = at::empty(sized({call.height(), call.width()}, false), call.options().dtype(at::kByte));
+  auto pointer = [](const at::Tensor& tensor) { return tensor.defined() ? tensor.data_ptr() : nullptr; };
+  pointers = {pointer(pooled),      pointer(attention), pointer(maps), pointer(diversity),
+              pointer(correlation), pointer(sum),       static_cast<uint8_t*>(pointer(winner))};
+}
+
+GradientTensors::GradientTensors(const HeadArguments& a, const Call& call, at::ArrayRef<bool> needs) {
+  TORCH_CHECK_VALUE(needs.size() == 8, "needs must hold 8 flags; got ", needs.size());
+  pointers.values = feature_gradient(0, a.values, needs[0]);
+  pointers.features = feature_gradient(1, a.features, needs[1]);
+  if (needs[2] && a.maps) {
+    returned_[2] = at::empty_like(*a.maps);
+    written_[2] = returned_[2].is_contiguous() ? returned_[2] : at::empty(a.maps->sizes(), call.options());
+    pointers.maps = written_[2].data_ptr();
+  }
+  pointers.weight = wide_gradient(3, a.weight, needs[3], call.wide);
+  pointers.bias = wide_gradient(4, a.bias, needs[4], call.wide);
+  pointers.temperature = wide_gradient(5, a.temperature_tensor, needs[5], call.wide);
+  pointers.gate = wide_gradient(6, a.gate_tensor, needs[6], call.wide);
+  pointers.relation_bias = wide_gradient(7, a.relation_bias, needs[7], call.wide);
+}
+
+FeatureMap GradientTensors::feature_gradient(int index, const OptionalTensor& input, bool needed) {
+  if (!needed || !input) return {};
+  returned_[index] = at::empty_like(*input);
+  written_[index] =
+      readable(returned_[index]) ? returned_[index] : at::empty(input->sizes(), input->options());
+  return view_of(written_[index]);
+}
+
+void* GradientTensors::wide_gradient(int index, const OptionalTensor& input, bool needed, at::ScalarType wide) {
+  if (!needed || !input) return nullptr;
+  returned_[index] = at::empty_like(*input);
+  const bool direct = returned_[index].scalar_type() == wide && returned_[index].is_contiguous();
+  written_[index] = direct ? returned_[index] : at::empty(input->sizes(), input->options().dtype(wide));
+  return written_[index].data_ptr();
+}
+
+GradientTuple GradientTensors::result() const {
+  for (size_t i = 0; i < returned_.size(); ++i)
+    if (returned_[i].defined() && !returned_[i].is_same(written_[i])) at::Tensor(returned_[i]).copy_(written_[i]);
+  return {returned_[0], returned_[1], returned_[2], returned_[3],
+          returned_[4], returned_[5], returned_[6], returned_[7]};
+}
+
+const void* Arrived::pointer(const OptionalTensor& tensor) {
+  if (!tensor || !tensor->defined()) return nullptr;
+  held_.push_back(tensor->contiguous());
+  return held_.back().data_ptr();
+}
+
+Cotangents Arrived::cotangents(const OptionalTensor& pooled, const OptionalTensor& attention,
+                               const OptionalTensor& maps, const OptionalTensor& diversity,
+                               const OptionalTensor& correlation) {
+  return {pointer(pooled), pointer(attention), pointer(maps), pointer(diversity), pointer(correlation)};
+}
+
+Saved Arrived::saved(const OptionalTensor& pooled, const OptionalTensor& attention, const OptionalTensor& maps,
+                     const OptionalTensor& correlation, const OptionalTensor& attention_sum,
+                     const OptionalTensor& winner, const OptionalTensor& given_maps) {
+  return {pointer(pooled),
+          pointer(attention ? attention : given_maps),
+          pointer(maps),
+          pointer(correlation),
+          pointer(attention_sum),
+          static_cast<const uint8_t*>(pointer(winner))};
+}
+
+}  // namespace sma

@@ -1,0 +1,110 @@
+// The private operators of the `cpu` backend: they allocate, and spread samples over threads.
+#include <ATen/Parallel.h>
+#include <torch/library.h>
+
+#include "../cpu/kernels.h"
+#include "arguments.h"
+
+namespace sma {
+namespace {
+
+// Parameter gradients are summed over this many runs of samples at most, each in order, then over the runs in order:
+// the bits do not depend on the number of threads.
+constexpr int64_t kRuns = 64;
+
+template <typename Body>
+void parallel(int64_t jobs, size_t scratch_bytes, const Call& call, Body body) {
+  const at::Tensor scratch =
+      at::empty({at::get_num_threads(), static_cast<int64_t>(scratch_bytes)}, call.options().dtype(at::kByte));
+  char* memory = static_cast<char*>(scratch.data_ptr());
+  at::parallel_for(0, jobs, 1, [&](int64_t begin, int64_t end) {
+    char* own = memory + at::get_thread_num() * static_cast<int64_t>(scratch_bytes);
+    for (int64_t job = begin; job < end; ++job) body(job, own);
+  });
+}
+
+// The wide attention [B,A,L] that pooling reads: the output itself where it is wide, else a buffer.
+at::Tensor wide_attention(const Call& call, const OutputTensors& tensors) {
+  const at::Tensor& attention = std::get<1>(tensors);
+  if (!call.inputs.values.data && !attention.defined()) return {};
+  if (attention.defined() && call.type == call.wide) return attention;
+  return at::empty({call.shape.batch, call.merged_rows(), call.shape.positions}, call.options().dtype(call.wide));
+}
+
+OutputTensors forward(const HeadArguments& arguments) {
+  const Call call(arguments);
+  const cpu::Kernels& kernels = cpu::kernels(dtype_of(call.type));
+  AllocatedOutputs out(call);
+  const at::Tensor attention = wide_attention(call, out.tensors);
+  void* wide = attention.defined() ? attention.data_ptr() : nullptr;
+  const size_t bytes = kernels.forward_scratch(call.shape, call.inputs);
+  parallel(call.shape.batch, bytes, call, [&](int64_t sample, void* scratch) {
+    kernels.forward_maps(call.shape, call.inputs, out.pointers, wide, sample, scratch);
+  });
+  if (!call.inputs.values.data) return out.tensors;
+  const int64_t chunks = (call.shape.values + cpu::kPoolChunk - 1) / cpu::kPoolChunk;
+  parallel(call.shape.batch * chunks, bytes, call, [&](int64_t job, void* scratch) {
+    const int64_t first = job % chunks * cpu::kPoolChunk;
+    const int64_t last = std::min(first + cpu::kPoolChunk, call.shape.values);
+    kernels.forward_pool(call.shape, call.inputs, out.pointers, wide, job / chunks, first, last, scratch);
+  });
+  return out.tensors;
+}
+
+GradientTuple backward(const HeadArguments& arguments, const Saved& saved, const Cotangents& given,
+                       at::ArrayRef<bool> needs) {
+  const Call call(arguments);
+  const cpu::Kernels& kernels = cpu::kernels(dtype_of(call.type));
+  GradientTensors out(arguments, call, needs);
+  const int64_t batch = call.shape.batch, runs = std::min(batch, kRuns);
+  const int64_t partial_size = static_cast<int64_t>(kernels.partial_size(call.shape));
+  const at::Tensor partials = at::zeros({runs, partial_size}, call.options().dtype(call.wide));
+  char* memory = static_cast<char*>(partials.data_ptr());
+  const int64_t partial_bytes = partial_size * partials.element_size();
+  parallel(runs, kernels.backward_scratch(call.shape, call.inputs), call, [&](int64_t run, void* scratch) {
+    for (int64_t sample = batch * run / runs; sample < batch * (run + 1) / runs; ++sample)
+      kernels.backward(call.shape, call.inputs, saved, given, out.pointers, memory + run * partial_bytes, sample,
+                       scratch);
+  });
+  kernels.reduce_partials(call.shape, out.pointers, memory, runs);
+  return out.result();
+}
+
+OutputTensors forward_cpu(const OptionalTensor& values, const OptionalTensor& features, const OptionalTensor& maps,
+                          const OptionalTensor& weight, const OptionalTensor& bias, double temperature,
+                          const OptionalTensor& temperature_tensor, double gate, const OptionalTensor& gate_tensor,
+                          const OptionalTensor& relation_bias, std::string_view activation, std::string_view merge,
+                          double margin, bool diversify, bool correlate) {
+  return forward({values, features, maps, weight, bias, temperature, temperature_tensor, gate, gate_tensor,
+                  relation_bias, activation, merge, margin, diversify, correlate});
+}
+
+GradientTuple backward_cpu(const OptionalTensor& grad_pooled, const OptionalTensor& grad_attention,
+                           const OptionalTensor& grad_maps, const OptionalTensor& grad_diversity,
+                           const OptionalTensor& grad_correlation, const OptionalTensor& pooled,
+                           const OptionalTensor& attention, const OptionalTensor& saved_maps,
+                           const OptionalTensor& correlation, const OptionalTensor& attention_sum,
+                           const OptionalTensor& winner, const OptionalTensor& values, const OptionalTensor& features,
+                           const OptionalTensor& maps, const OptionalTensor& weight, const OptionalTensor& bias,
+                           double temperature, const OptionalTensor& temperature_tensor, double gate,
+                           const OptionalTensor& gate_tensor, const OptionalTensor& relation_bias,
+                           std::string_view activation, std::string_view merge, double margin, bool diversify,
+                           bool correlate, c10::List<bool> needs) {
+  Arrived arrived;
+  const Saved saved = arrived.saved(pooled, attention, saved_maps, correlation, attention_sum, winner, maps);
+  const Cotangents given = arrived.cotangents(grad_pooled, grad_attention, grad_maps, grad_diversity, grad_correlation);
+  c10::SmallVector<bool, 8> flags;
+  for (const bool need : needs) flags.push_back(need);
+  return backward({values, features, maps, weight, bias, temperature, temperature_tensor, gate, gate_tensor,
+                   relation_bias, activation, merge, margin, diversify, correlate},
+                  saved, given, flags);
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(sma_kernels, CPU, m) {
+  m.impl("_forward_cpu", forward_cpu);
+  m.impl("_backward_cpu", backward_cpu);
+}
+
+}  // namespace sma

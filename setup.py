@@ -1,0 +1,96 @@
+"""Builds the extension module `sma_kernels._C` and writes down, beside it, what was built and what was left out.
+
+SMA_BUILD=0 builds nothing: the package then runs through its reference.
+"""
+
+import json
+import os
+import platform
+import shutil
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+SOURCES = sorted(str(path) for folder in ("csrc", "csrc/cpu", "csrc/ops") for path in Path(folder).glob("*.cpp"))
+HEADERS = sorted(str(path) for path in Path("csrc").rglob("*.h"))
+COMPILE_ARGS = ["-O3", "-g0", "-fno-math-errno", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-psabi"]
+GIB_PER_JOB = 2  # a file that includes torch's headers takes about 1.5 GiB to compile
+
+
+def compiler() -> str | None:
+    """The C++ compiler that the build will call, or None."""
+    asked = os.environ.get("CXX", "").split()
+    return shutil.which(asked[0]) if asked else next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
+
+
+def free_gib() -> float:
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    except (ValueError, OSError):
+        return GIB_PER_JOB
+
+
+def why_not_built() -> str | None:
+    if os.environ.get("SMA_BUILD") == "0":
+        return "SMA_BUILD=0 was set"
+    if compiler() is None:
+        return "no C++ compiler was found on PATH or in CXX"
+    return None
+
+
+class BuildExtension(build_ext):
+    """Hands the compilation to torch's own build class, which knows torch's include folders, ABI and ninja."""
+
+    def run(self):
+        reason = why_not_built()
+        if reason:
+            self.extensions = []
+            self.write_facts({"built": False, "left_out": {"extension": reason}})
+            return
+        try:
+            import pybind11
+            import torch
+            from torch.utils import cpp_extension
+        except ImportError as error:
+            raise SystemExit(
+                f"sma-kernels is built against the torch that it will run with, and {error.name} is not importable "
+                "here. Install torch, pybind11, ninja, setuptools and wheel first, then run "
+                "pip install --no-build-isolation ."
+            ) from error
+        os.environ.setdefault("MAX_JOBS", str(max(1, min(os.cpu_count() or 1, int(free_gib() // GIB_PER_JOB)))))
+        for extension in self.extensions:
+            extension.include_dirs += [*cpp_extension.include_paths(), pybind11.get_include()]
+            extension.library_dirs += cpp_extension.library_paths()
+            extension.libraries += ["c10", "torch", "torch_cpu", "torch_python"]
+        build = cpp_extension.BuildExtension(self.distribution)
+        build.__dict__.update({k: v for k, v in self.__dict__.items() if k != "compiler"})
+        build.run()
+        self.write_facts(
+            {
+                "built": True,
+                "torch": torch.__version__,
+                "cuda": None,
+                "architectures": [],
+                "compiler": compiler(),
+                "python": platform.python_version(),
+                "platform": f"{sys.platform}-{platform.machine()}",
+                "left_out": {"cuda": "this release has no CUDA sources"},
+            }
+        )
+
+    def write_facts(self, facts: dict):
+        folder = Path(self.get_ext_fullpath("sma_kernels._C")).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "_build.json").write_text(json.dumps(facts, indent=1) + "\n")
+
+
+setup(
+    ext_modules=[
+        Extension(
+            "sma_kernels._C", SOURCES, depends=HEADERS, language="c++", extra_compile_args={"cxx": COMPILE_ARGS}
+        )
+    ],
+    cmdclass={"build_ext": BuildExtension},
+)

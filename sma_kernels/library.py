@@ -1,0 +1,28 @@
+"""The operator library, and the schemas of the private operators that a compiled backend implements."""
+
+import torch
+
+LIBRARY = torch.library.Library("sma_kernels", "DEF")
+
+_HEAD = (
+    "Tensor? values, Tensor? features, Tensor? maps, Tensor? weight, Tensor? bias, float temperature, "
+    "Tensor? temperature_tensor, float gate, Tensor? gate_tensor, Tensor? relation_bias, str activation, str merge, "
+    "float margin, bool diversify, bool correlate"
+)
+
+
+def define_backend_operators(backend: str) -> None:
+    """Defines `_forward_<backend>` and `_backward_<backend>`: the pipeline of `Head`, and its gradients.
+
+    The compiled module implements them with TORCH_LIBRARY_IMPL. Absent stages give undefined tensors, None in Python.
+    """
+    LIBRARY.define(
+        f"_forward_{backend}({_HEAD}) -> (Tensor pooled, Tensor attention, Tensor maps, Tensor diversity, "
+        "Tensor correlation, Tensor attention_sum, Tensor winner)"
+    )
+    LIBRARY.define(
+        f"_backward_{backend}(Tensor? grad_pooled, Tensor? grad_attention, Tensor? grad_maps, Tensor? grad_diversity, "
+        "Tensor? grad_correlation, Tensor? pooled, Tensor? attention, Tensor? saved_maps, Tensor? correlation, "
+        f"Tensor? attention_sum, Tensor? winner, {_HEAD}, bool[] needs) -> (Tensor values, Tensor features, "
+        "Tensor grad_maps, Tensor weight, Tensor bias, Tensor temperature, Tensor gate, Tensor relation_bias)"
+    )
