@@ -37,11 +37,11 @@ __device__ __forceinline__ void correlate(const Sizes& n, const Matrix& cos, flo
 }
 
 // strip[:, 0..columns) = m' at positions first.. of all maps.
-template <class Mode>
-__device__ __forceinline__ void refine(const Sizes& n, const Matrix& m, const Matrix& correlation, float gate,
+template <class Mode, class Correlation>
+__device__ __forceinline__ void refine(const Sizes& n, const Matrix& m, const Correlation& correlation, float gate,
                                        int first, int columns, const Matrix& strip) {
   contract<Mode>(
-      n.maps, columns, n.maps, [&](int i, int j) { return correlation(i, j); },
+      n.maps, columns, n.maps, correlation,
       [&](int j, int l) { return m(j, first + l); },
       [&](int i, int l, float sum) {
         const float own = m(i, first + l);

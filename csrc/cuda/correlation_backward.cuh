@@ -1,6 +1,6 @@
 // Backward of correlation, diversity and the cosines of one sample. With P = d m^T, d the gradient of the refined maps:
 //   dS = dCorrelation + g P          dZ = S o (dS - rowsum(dS o S))       dTheta = dZ
-//   dg = <S, P> - tr P               dtau = -sum(dZ o cos) / tau^2        dcos = dZ / tau + hinge
+//   dg = sum(S_ij (P_ij - P_ii))     dtau = -sum(dZ o cos) / tau^2        dcos = dZ / tau + hinge
 //   E = dcos + dcos^T                u_i = 1 / max(|m_i|, floor)
 //   Q_ij = u_i E_ij u_j - delta_ij [|m_i| > floor] u_i^2 sum_j E_ij cos_ij
 //   dm = dMaps + Q m + ((1-g) I + g S^T) d
@@ -38,7 +38,7 @@ __device__ __forceinline__ CorrelationGradients correlation_backward(const Sizes
       const float s = correlation[row + j], p = product(i, j);
       const float ds = (grad_correlation ? grad_correlation[row + j] : 0.0f) + gate * p;
       mean = fmaf(ds, s, mean);
-      agreement = fmaf(s, p, agreement) - (i == j ? p : 0.0f);
+      agreement = fmaf(s, p - product(i, i), agreement);
     }
     mean = warp_sum(mean);
     found.gate += warp_sum(agreement);

@@ -22,7 +22,6 @@ struct HeadBackward {
   float margin;
   bool correlate;
 
-  const T* pooled;
   const float *correlation, *attention_sum;
   const uint8_t* winner;
 
@@ -45,7 +44,7 @@ struct HeadBackward {
 // What the kernel takes, in this order; the host places the same list.
 struct HeadBackwardArrays {
   static constexpr int kCount = 8;
-  int64_t floats[kCount];  // shares, inverse norms, pulls, strip, cosines, product, maps, their gradient
+  int64_t floats[kCount];  // dots, inverse norms, pulls, strip, cosines, product, maps, their gradient
 
   __host__ __device__ HeadBackwardArrays(const Sizes& n, bool gram)
       : floats{n.rows,
@@ -57,6 +56,29 @@ struct HeadBackwardArrays {
                static_cast<int64_t>(n.maps) * pitch_of(n.positions),
                static_cast<int64_t>(n.maps) * pitch_of(n.positions)} {}
 };
+
+// df X into d and its dot with every row of A. A is refined and merged anew: rounded to 16 bits, as it was returned, it
+// put an error of 1 % into the small gradients of temperature and gate.
+template <class T, class Mode>
+__device__ __forceinline__ void pooled_backward(const HeadBackward<T>& p, int64_t sample, const Matrix& m,
+                                                const float* correlation, float gate, const Matrix& strip,
+                                                const Matrix& d, float* dots) {
+  const Sizes& n = p.n;
+  gather_partial(n, p.merge, p.partial, p.slices, sample, d);
+  for (int first = 0; first < n.positions; first += kTile) {
+    const int columns = min(kTile, n.positions - first);
+    sync_block();
+    if (p.correlate) {
+      refine<Mode>(
+          n, m, [&](int i, int j) { return correlation[static_cast<int64_t>(i) * n.maps + j]; }, gate, first, columns,
+          strip);
+      sync_block();
+    }
+    const Matrix refined = p.correlate ? strip : Matrix{m.data + first, m.pitch};
+    add_dots(n, p.merge, refined, first, columns, p.winner, sample, d, dots);
+  }
+  sync_block();
+}
 
 // d becomes dm. Columns are taken in strips, since every map's gradient reads those of all maps at its position.
 template <class T, class Mode>
@@ -102,7 +124,7 @@ __global__ void __launch_bounds__(kHeadThreads) head_backward(const __grid_const
     out = arrays.template tile<T>(kTileElements<T>);
   }
   const HeadBackwardArrays sizes(n, p.has_gram());
-  float* share = arrays.take(sizes.floats[0]);
+  float* dots = arrays.take(sizes.floats[0]);
   float* inverse = arrays.take(sizes.floats[1]);
   float* pull = arrays.take(sizes.floats[2]);
   const Matrix strip{arrays.take(sizes.floats[3]), pitch_of(kTile)};
@@ -118,17 +140,16 @@ __global__ void __launch_bounds__(kHeadThreads) head_backward(const __grid_const
     sync_block();
     activate(n, p.activation, m);
   }
-  if (p.has_rows()) {
-    if (p.grad_pooled) pooled_shares(n, p.grad_pooled, p.pooled, p.attention_sum, sample, share);
-    sync_block();
-    merge_backward(n, p.merge, p.grad_pooled ? p.partial : nullptr, p.slices, share, p.attention_sum,
-                   p.grad_attention, p.winner, sample, d);
-  }
   sync_block();
 
   const int64_t square = static_cast<int64_t>(n.maps) * n.maps;
   const float* correlation = p.correlation ? p.correlation + sample * square : nullptr;
   const float gate = scalar(p.gate);
+  if (p.grad_pooled) pooled_backward<T, Mode>(p, sample, m, correlation, gate, strip, d, dots);
+  if (p.has_rows()) {
+    merge_backward(n, p.merge, p.grad_pooled ? dots : nullptr, p.attention_sum, p.grad_attention, p.winner, sample, d);
+    sync_block();
+  }
   if (p.has_gram()) {
     invert_norms(n, m, inverse);
     if (p.relates() && p.has_rows()) {

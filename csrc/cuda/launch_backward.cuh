@@ -5,7 +5,6 @@
 #include "launch_forward.cuh"
 #include "reduce_parameters.cuh"
 #include "values_backward.cuh"
-#include "zero_map.cuh"
 
 namespace sma::cuda {
 
@@ -64,7 +63,6 @@ HeadBackward<T> head_backward_of(const Shape& shape, const Inputs& in, const Sav
   p.merge = in.merge;
   p.margin = static_cast<float>(in.margin);
   p.correlate = in.correlate;
-  p.pooled = static_cast<const T*>(saved.pooled);
   p.correlation = static_cast<const float*>(saved.correlation);
   p.attention_sum = static_cast<const float*>(saved.attention_sum);
   p.winner = saved.winner;
@@ -143,8 +141,6 @@ const char* backward_as(const Shape& shape, const Inputs& in, const Saved& saved
     const char* failed = nullptr;
     if (c.pooled && (g.values.data || needs_head(g))) {
       failed = launch_values_backward<T, typename Chosen::Stream>(p.values, shape.batch, device);
-    } else if (g.values.data) {
-      failed = launch_zero_map(p.values.grad_values, p.values.n, shape.batch, device.stream);
     }
     if (failed || !needs_head(g)) return failed;
     failed = launch_head_backward<T, typename Chosen::Head>(p.head, shape.batch, device.stream);

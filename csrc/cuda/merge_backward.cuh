@@ -6,49 +6,72 @@
 
 namespace sma::cuda {
 
-// share[a] = [sum of A > floor] * sum over c of df[a,c] f[a,c]: the part of dA that comes through the sum of A.
-template <class T>
-__device__ __forceinline__ void pooled_shares(const Sizes& n, const T* grad_pooled, const T* pooled,
-                                              const float* attention_sum, int64_t sample, float* share) {
+// The map whose row of d carries a row of A until the merge's backward.
+__device__ __forceinline__ int first_map(const Sizes& n, Merge merge, int row) {
+  return merge == Merge::none ? row : row * n.channels;
+}
+
+// d of each row's first map = df X, the sum over the slices of `partial`. A warp a row.
+__device__ __forceinline__ void gather_partial(const Sizes& n, Merge merge, const float* partial, int slices,
+                                               int64_t sample, const Matrix& d) {
+  const int64_t area = static_cast<int64_t>(n.rows) * n.positions;
   for (int row = warp(); row < n.rows; row += warps()) {
-    const int64_t at = sample * n.rows + row;
-    float total = 0;
-    for (int c = lane(); c < n.values; c += kLanes) {
-      total = fmaf(widen(grad_pooled[at * n.values + c]), widen(pooled[at * n.values + c]), total);
+    const float* from = partial + sample * slices * area + static_cast<int64_t>(row) * n.positions;
+    for (int l = lane(); l < n.positions; l += kLanes) {
+      float total = 0;
+      for (int slice = 0; slice < slices; ++slice) total += from[slice * area + l];
+      d(first_map(n, merge, row), l) = total;
     }
-    total = warp_sum(total);
-    if (lane() == 0) share[row] = attention_sum[at] <= static_cast<float>(kSumFloor) ? 0.0f : total;
   }
 }
 
-// d [N,L] = gradient of m' from `partial` (slices of df X; null without a gradient of pooled) and from the gradient of
-// A (may be null).
-template <class T>
-__device__ __forceinline__ void merge_backward(const Sizes& n, Merge merge, const float* partial, int slices,
-                                               const float* share, const float* attention_sum,
-                                               const T* grad_attention, const uint8_t* winner, int64_t sample,
-                                               const Matrix& d) {
-  const int64_t area = static_cast<int64_t>(n.rows) * n.positions;
+// dots[row] += sum over the strip of A (df X), with A merged anew from the refined maps.
+__device__ __forceinline__ void add_dots(const Sizes& n, Merge merge, const Matrix& refined, int first, int columns,
+                                         const uint8_t* winner, int64_t sample, const Matrix& d, float* dots) {
   for (int row = warp(); row < n.rows; row += warps()) {
-    const float floored =
-        partial ? at_least(attention_sum[sample * n.rows + row], static_cast<float>(kSumFloor)) : 1.0f;
-    for (int l = lane(); l < n.positions; l += kLanes) {
-      const int64_t at = static_cast<int64_t>(row) * n.positions + l;
-      float gradient = 0;
-      if (partial) {
-        for (int slice = 0; slice < slices; ++slice) gradient += partial[(sample * slices + slice) * area + at];
-        gradient = (gradient - share[row]) / floored;
+    const int map = first_map(n, merge, row);
+    float total = 0;
+    for (int l = lane(); l < columns; l += kLanes) {
+      float value = 0;
+      if (merge == Merge::mean) {
+        for (int k = 0; k < n.channels; ++k) value += refined(map + k, l);
+        value /= static_cast<float>(n.channels);
+      } else {
+        const int64_t at = (sample * n.rows + row) * n.positions + first + l;
+        value = refined(map + (merge == Merge::max ? winner[at] : 0), l);
       }
-      if (grad_attention) gradient += widen(grad_attention[sample * area + at]);
+      total = fmaf(value, d(map, first + l), total);
+    }
+    total = warp_sum(total);
+    if (lane() == 0) dots[row] = first == 0 ? total : dots[row] + total;
+  }
+}
+
+// d [N,L] = gradient of m', from df X in its place and dots (null without a gradient of pooled) and from the gradient of
+// A (may be null). The division by the sum of A takes <df, f> = dots / sum A from every position. A warp a row.
+template <class T>
+__device__ __forceinline__ void merge_backward(const Sizes& n, Merge merge, const float* dots,
+                                               const float* attention_sum, const T* grad_attention,
+                                               const uint8_t* winner, int64_t sample, const Matrix& d) {
+  for (int row = warp(); row < n.rows; row += warps()) {
+    const int map = first_map(n, merge, row);
+    const int64_t start = (sample * n.rows + row) * n.positions;
+    float mean = 0, floored = 1;
+    if (dots) {
+      const float sum = attention_sum[sample * n.rows + row], floor = static_cast<float>(kSumFloor);
+      floored = at_least(sum, floor);
+      mean = sum <= floor ? 0.0f : dots[row] / sum;
+    }
+    for (int l = lane(); l < n.positions; l += kLanes) {
+      float gradient = dots ? (d(map, l) - mean) / floored : 0.0f;
+      if (grad_attention) gradient += widen(grad_attention[start + l]);
       if (merge == Merge::none) {
         d(row, l) = gradient;
       } else if (merge == Merge::mean) {
-        for (int k = 0; k < n.channels; ++k) {
-          d(row * n.channels + k, l) = gradient / static_cast<float>(n.channels);
-        }
+        for (int k = 0; k < n.channels; ++k) d(map + k, l) = gradient / static_cast<float>(n.channels);
       } else {
-        const int best = winner[sample * area + at];
-        for (int k = 0; k < n.channels; ++k) d(row * n.channels + k, l) = k == best ? gradient : 0.0f;
+        const int best = winner[start + l];
+        for (int k = 0; k < n.channels; ++k) d(map + k, l) = k == best ? gradient : 0.0f;
       }
     }
   }

@@ -134,7 +134,6 @@ void run_call(bool backwards) {
     return answer();
   }
   sma::Saved saved{};
-  saved.pooled = array();
   saved.attention = array();
   saved.maps = array();
   saved.correlation = array();
