@@ -88,9 +88,7 @@ class BuildExtension(build_ext):
 
 setup(
     ext_modules=[
-        Extension(
-            "sma_kernels._C", SOURCES, depends=HEADERS, language="c++", extra_compile_args={"cxx": COMPILE_ARGS}
-        )
+        Extension("sma_kernels._C", SOURCES, depends=HEADERS, language="c++", extra_compile_args={"cxx": COMPILE_ARGS})
     ],
     cmdclass={"build_ext": BuildExtension},
 )

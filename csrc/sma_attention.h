@@ -71,9 +71,9 @@ struct Outputs {
   uint8_t* winner;      // [B,R,L] for Merge::max
 };
 
-// Forward results that the backward reads; attention is the given maps where the forward wrote none.
+// Forward results that the backward reads; attention is the given maps where the forward wrote none. The pooled values
+// are not among them: <df, f> = sum_l A_l dA_l, with the un-normalised dA, is at hand without their rounding.
 struct Saved {
-  const void* pooled;
   const void* attention;
   const void* maps;
   const void* correlation;

@@ -137,9 +137,7 @@ def correlate_attention(
     return ops.correlate_attention(maps, t, t_tensor, g, g_tensor, relation_bias, backend)
 
 
-def attention_pool(
-    values: Tensor, maps: Tensor, *, merge: str = "max", backend: str = "auto"
-) -> tuple[Tensor, Tensor]:
+def attention_pool(values: Tensor, maps: Tensor, *, merge: str = "max", backend: str = "auto") -> tuple[Tensor, Tensor]:
     """(pooled, attention): values [B,C,H,W] averaged under non-negative maps [B,R,K,H,W] merged over K.
 
     pooled is [B,R,C] and attention [B,R,H,W]; with merge="none" pooled is [B,R,K,C] and attention is `maps` itself.

@@ -70,7 +70,6 @@ class Outputs(NamedTuple):
 class Saved(NamedTuple):
     """Forward results that a backward reads."""
 
-    pooled: Tensor | None = None
     attention: Tensor | None = None
     maps: Tensor | None = None
     correlation: Tensor | None = None

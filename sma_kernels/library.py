@@ -22,7 +22,7 @@ def define_backend_operators(backend: str) -> None:
     )
     LIBRARY.define(
         f"_backward_{backend}(Tensor? grad_pooled, Tensor? grad_attention, Tensor? grad_maps, Tensor? grad_diversity, "
-        "Tensor? grad_correlation, Tensor? pooled, Tensor? attention, Tensor? saved_maps, Tensor? correlation, "
+        "Tensor? grad_correlation, Tensor? attention, Tensor? saved_maps, Tensor? correlation, "
         f"Tensor? attention_sum, Tensor? winner, {_HEAD}, bool[] needs) -> (Tensor values, Tensor features, "
         "Tensor grad_maps, Tensor weight, Tensor bias, Tensor temperature, Tensor gate, Tensor relation_bias)"
     )

@@ -19,7 +19,7 @@ def wide_dtype(dtype: torch.dtype) -> torch.dtype:
 
 def attention_maps(features: Tensor, weight: Tensor, bias: Tensor | None, activation: str) -> Tensor:
     """M [B,R,K,L] from features [B,G*D,H,W], weight [R,K,D] and bias [R,K]: each channel k reads feature group k."""
-    regions, channels, width = weight.shape
+    _, channels, width = weight.shape
     grouped = features.flatten(2).unflatten(1, (-1, width)).expand(-1, channels, -1, -1)
     logits = torch.einsum("rkd,bkdl->brkl", weight, grouped)
     if bias is not None:
@@ -81,9 +81,7 @@ def sma_attention(
     """(pooled, attention, maps, diversity, correlation), shapes as in `sma_kernels.sma_attention`."""
     dtype, size = values.dtype, values.shape[-2:]
     regions, channels, _ = weight.shape
-    x, f, w, b, t, g, theta = _wide(
-        wide_dtype(dtype), values, features, weight, bias, temperature, gate, relation_bias
-    )
+    x, f, w, b, t, g, theta = _wide(wide_dtype(dtype), values, features, weight, bias, temperature, gate, relation_bias)
     with torch.autocast(values.device.type, enabled=False):
         maps = attention_maps(f, w, b, activation)
         flat = maps.flatten(1, 2)

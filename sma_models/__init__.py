@@ -1,0 +1,1 @@
+"""SMA-Net: facial action units and expressions, read through self-diversified multi-channel attention."""

@@ -7,6 +7,7 @@ import pytest
 
 from sma_models.synthetic import AUS, SyntheticFaces
 from sma_models.synthetic.identity import WRINKLES, Identity, draw_identity
+from sma_models.synthetic.projection import SHIFT, Projection
 from sma_models.synthetic.render import landmarks, render
 from sma_models.synthetic.scene import PLAIN, Scene, draw_scene, strengths
 
@@ -53,9 +54,7 @@ def check_unrelated(rows, labels):
 
 def test_traits_of_subjects_tell_nothing_about_labels(labels):
     people = [draw_identity(SEED, subject) for subject in range(COUNT)]
-    check_unrelated(
-        [numbers(tuple(getattr(who, f.name) for f in fields(Identity))) for who in people], labels
-    )
+    check_unrelated([numbers(tuple(getattr(who, f.name) for f in fields(Identity))) for who in people], labels)
 
 
 def test_scenes_tell_nothing_about_labels(labels):
@@ -144,6 +143,16 @@ def test_scenes_vary():
 def test_each_nuisance_changes_the_picture(scene):
     who = draw_identity(0, 3)
     assert not np.array_equal(render(who, scene, NOTHING, 128), render(who, PLAIN, NOTHING, 128))
+
+
+def test_a_turned_head_shows_its_depth():
+    """The nose moves against the outline, sideways with yaw and up or down with pitch."""
+    nose, outline = np.array([[0.0, 0.2]]), np.array([[-1.1, 0.2], [1.1, 0.2]])
+    for scene, axis in ((Scene(yaw=0.3), 0), (Scene(pitch=0.2), 1)):
+        project = Projection(scene, 128)
+        moved = project(nose)[0] - project(outline).mean(axis=0)
+        assert moved[axis] / (1 << SHIFT) > 4
+        assert abs(moved[1 - axis]) / (1 << SHIFT) < 0.1
 
 
 def test_an_unshown_unit_is_never_shown():

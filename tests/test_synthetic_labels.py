@@ -46,27 +46,24 @@ def test_action_units_are_the_fifteen_of_the_table():
 def test_base_rates_in_both_modes(faces):
     measured = faces.all_labels().mean(axis=0)
     for au, rate in RATES.items():
-        assert abs(measured[column(au)] - rate) < 0.03, (
-            f"AU{au}: {measured[column(au)]:.3f}, published {rate}"
-        )
+        assert abs(measured[column(au)] - rate) < 0.03, f"AU{au}: {measured[column(au)]:.3f}, published {rate}"
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_correlations(seed):
     phi = np.corrcoef(SyntheticFaces(COUNT, seed=seed).all_labels().T)
     for (a, b), target in PHI.items():
-        assert abs(phi[column(a), column(b)] - target) < 0.1, (
-            f"{a}-{b}: {phi[column(a), column(b)]:.3f}, {target}"
-        )
+        assert abs(phi[column(a), column(b)] - target) < 0.1, f"{a}-{b}: {phi[column(a), column(b)]:.3f}, {target}"
 
 
 def test_independent_mode_keeps_no_correlation_but_the_exclusion():
-    phi = np.corrcoef(SyntheticFaces(COUNT, seed=3, mode="independent").all_labels().T)
+    # Many labels: what AU24 leaves between AU25 and AU26 if nothing is done about it is only .05.
+    phi = np.corrcoef(SyntheticFaces(200_000, seed=3, mode="independent").all_labels().T)
     np.fill_diagonal(phi, 0.0)
     pressed, parted = column(24), [column(25), column(26)]
     assert (phi[pressed, parted] < -0.1).all()
     phi[pressed, parted] = phi[parted, pressed] = 0.0
-    assert np.abs(phi).max() < 0.05
+    assert np.abs(phi).max() < 0.02
 
 
 def test_pressed_lips_never_part(faces):
@@ -109,6 +106,4 @@ def test_images_of_one_subject_and_of_neighbours_are_not_alike():
 def test_seed_and_subjects_change_the_labels():
     reference = SyntheticFaces(300, seed=1).all_intensities()
     assert (SyntheticFaces(300, seed=2).all_intensities() != reference).any(axis=1).mean() > 0.9
-    assert (SyntheticFaces(300, seed=1, first_subject=100).all_intensities() != reference).any(
-        axis=1
-    ).mean() > 0.9
+    assert (SyntheticFaces(300, seed=1, first_subject=100).all_intensities() != reference).any(axis=1).mean() > 0.9

@@ -28,7 +28,8 @@ SMA_INLINE W row_max(const W* row, int64_t width) {
   return result;
 }
 
-// exp(row - max) over the padded row and its sum; then scaled to sum 1.
+// Softmax of a padded row. It divides: a reciprocal's rounding would be shared by the whole row, and such errors do not
+// average out in the gradients of temperature and gate.
 template <typename W>
 SMA_INLINE void softmax_row(W* row, int64_t width) {
   const Vector<W> top = broadcast(row_max(row, width));
@@ -38,8 +39,8 @@ SMA_INLINE void softmax_row(W* row, int64_t width) {
     store(e, row + l);
     sums += e;
   }
-  const Vector<W> scale = broadcast(W(1) / sum_lanes<W>(sums));
-  for (int64_t l = 0; l < width; l += lanes<W>) store(load(row + l) * scale, row + l);
+  const Vector<W> total = broadcast(sum_lanes<W>(sums));
+  for (int64_t l = 0; l < width; l += lanes<W>) store(load(row + l) / total, row + l);
 }
 
 template <typename W>
@@ -55,7 +56,7 @@ inline void attention_maps(const Shape& shape, const Inputs& in, int64_t sample,
   const W* bias = static_cast<const W*>(in.bias);
   for (int64_t g = 0; g < shape.groups; ++g) {
     const GroupRows rows(shape, g);
-    read_channels(features, g * shape.embed, shape.embed, shape.positions, feature, width);
+    read_channels(features, g * shape.embed, shape.embed, 0, shape.positions, feature, width);
     multiply<W, false>(rows.count, width, shape.embed, weight + rows.first * shape.embed, rows.step * shape.embed, 1,
                        feature, width, maps + rows.first * width, rows.step * width);
   }

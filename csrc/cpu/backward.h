@@ -1,5 +1,5 @@
 // The backward of one sample. With f the pooled values, A the attention, m the maps, m' the refined ones:
-//   dA  = dattention + (df X - [sum A > floor] <df, f>) / max(sum A, floor),   dX = A^T df / max(sum A, floor)
+//   dA  = dattention + (df X - [sum A > floor] <df, f>) / max(sum A, floor),  dX = A^T df / max(sum A, floor)
 //   dm' = dA through the merge,   P = dm' m^T
 //   dcos from P and dcorrelation through S, and from ddiversity through the hinge
 //   dm  = dmaps + ((1-g) I + g S^T) dm' + Q m,   Q from dcos (gram.h)
@@ -13,14 +13,16 @@ namespace {
 
 template <typename T, typename W>
 struct BackwardScratch {
-  W* maps;        // m [N, padded L]
-  W* dmaps;       // dm [N, padded L]
-  W* drefined;    // dm' [N, padded L]
-  W* attention;   // A [rows, padded L]
-  W* dattention;  // dA [rows, padded L]; is drefined with Merge::none
-  W* transposed;  // [L, padded N] maps, later [L, padded D] features
-  W* feature;     // [D, padded L]
-  W* s;           // the next four [N, padded N]
+  W* maps;          // m [N, padded L]
+  W* dmaps;         // dm [N, padded L]
+  W* drefined;      // dm' [N, padded L]
+  W* attention;     // A [rows, padded L]
+  W* dattention;    // dA [rows, padded L]; is drefined with Merge::none
+  W* transposed;    // [L, padded N] maps, later [L, padded D] features
+  W* feature;       // [D, padded L]
+  W* region;        // [K, padded L], refined maps of one region, or S m - m
+  uint8_t* winner;  // [L], of one region
+  W* s;             // the next four [N, padded N]
   W* p;
   W* dcos;
   W* mix;
@@ -36,6 +38,8 @@ struct BackwardScratch {
                                            : arena.take<W>(shape.regions * padded<W>(shape.positions))),
         transposed(arena.take<W>(shape.positions * padded<W>(shape.maps() > shape.embed ? shape.maps() : shape.embed))),
         feature(arena.take<W>(shape.embed * padded<W>(shape.positions))),
+        region(arena.take<W>(shape.channels * padded<W>(shape.positions))),
+        winner(arena.take<uint8_t>(shape.positions)),
         s(arena.take<W>(shape.maps() * padded<W>(shape.maps()))),
         p(arena.take<W>(shape.maps() * padded<W>(shape.maps()))),
         dcos(arena.take<W>(shape.maps() * padded<W>(shape.maps()))),
@@ -81,6 +85,10 @@ struct Backward {
   }
 
   void run() const {
+    if (beyond_values()) {
+      read_maps();
+      if (in.correlate) read_correlation();
+    }
     if (refined_gradient()) through_pool();
     if (!beyond_values()) return;
     if (refined_gradient() && in.merge != Merge::none) through_merge();
@@ -92,13 +100,12 @@ struct Backward {
     const int64_t count = rows(), positions = shape.positions;
     W* dattention = beyond_values() ? scratch.dattention : nullptr;
     if (given.pooled) {
-      const T* attention = static_cast<const T*>(saved.attention) + sample * count * positions;
-      copy_in(count, positions, attention, positions, scratch.attention, width(), width());
-      const int64_t offset = sample * count * shape.values;
-      scale_dpooled(shape, static_cast<const T*>(given.pooled) + offset, static_cast<const T*>(saved.pooled) + offset,
-                    static_cast<const W*>(saved.attention_sum) + sample * count, count, scratch.pool);
+      read_attention();
+      const W* sum = static_cast<const W*>(saved.attention_sum) + sample * count;
+      scale_dpooled(shape, static_cast<const T*>(given.pooled) + sample * count * shape.values, sum, count, scratch.pool);
       attention_pool_backward(shape, SampleMap<T>(in.values, sample), SampleMap<T>(out.values, sample),
                               scratch.attention, width(), count, dattention, scratch.pool);
+      if (dattention) normalisation_backward(count, positions, scratch.attention, sum, width(), dattention);
     } else if (dattention) {
       for (int64_t i = 0; i < count * width(); ++i) dattention[i] = 0;
     }
@@ -106,6 +113,32 @@ struct Backward {
     const T* direct = static_cast<const T*>(given.attention) + sample * count * positions;
     for (int64_t a = 0; a < count; ++a)
       for (int64_t l = 0; l < positions; ++l) dattention[a * width() + l] += to_wide(direct[a * positions + l]);
+  }
+
+  // Like the maps, an attention that was rounded is derived again where more than dX depends on it.
+  void read_attention() const {
+    const int64_t count = rows(), positions = shape.positions, columns = scratch.cosines.width;
+    if (sizeof(T) == sizeof(W) || !beyond_values()) {
+      copy_in(count, positions, static_cast<const T*>(saved.attention) + sample * count * positions, positions,
+              scratch.attention, width(), width());
+      return;
+    }
+    if (in.correlate) refinement<W, false>(in, shape.maps(), columns, scratch.s, scratch.mix);
+    for (int64_t r = 0; r < shape.regions; ++r) {
+      const W* refined = refined_region(shape, in, r, scratch.mix, columns, scratch.maps, width(), scratch.region);
+      merge_padded(refined, r);
+    }
+  }
+
+  void merge_padded(const W* refined, int64_t region) const {
+    if (in.merge == Merge::none) {
+      copy_in(shape.channels, shape.positions, refined, width(), scratch.attention + region * shape.channels * width(),
+              width(), width());
+    } else {
+      W* row = scratch.attention + region * width();
+      merge_region(in.merge, shape.channels, shape.positions, refined, width(), row, scratch.winner);
+      for (int64_t l = shape.positions; l < width(); ++l) row[l] = 0;
+    }
   }
 
   void through_merge() const {
@@ -124,7 +157,6 @@ struct Backward {
     const bool through_s = in.correlate && (refined_gradient() || given.correlation);
     const bool through_hinge = in.diversify && given.diversity;
     const W* arrived = refined_gradient() ? scratch.drefined : nullptr;
-    read_maps();
     if (!through_s && !through_hinge) {
       for (int64_t i = 0; i < count * width(); ++i) scratch.dmaps[i] = arrived ? arrived[i] : W(0);
       return;
@@ -157,17 +189,24 @@ struct Backward {
     }
   }
 
-  void through_correlation(const W* arrived) const {
+  void read_correlation() const {
     const int64_t count = shape.maps(), columns = scratch.cosines.width;
     copy_in(count, count, static_cast<const W*>(saved.correlation) + sample * count * count, count, scratch.s,
             columns, columns);
+  }
+
+  void through_correlation(const W* arrived) const {
+    const int64_t count = shape.maps(), columns = scratch.cosines.width;
     if (arrived)
       multiply<W, false>(count, columns, shape.positions, arrived, width(), 1, scratch.transposed, columns, scratch.p,
                          columns);
     const W* dcorrelation =
         given.correlation ? static_cast<const W*>(given.correlation) + sample * count * count : nullptr;
     correlation_backward<W>(in, scratch.cosines, scratch.s, arrived ? scratch.p : nullptr, dcorrelation, scratch.dcos,
-                            {partial.relation_bias, partial.temperature, partial.gate});
+                            partial.relation_bias, partial.temperature);
+    if (arrived && out.gate)
+      *partial.gate += gate_gradient(shape, scratch.s, columns, scratch.maps, arrived, width(), scratch.mix,
+                                     scratch.region);
   }
 
   void finish_maps() const {

@@ -37,41 +37,49 @@ inline void refinement(const Inputs& in, int64_t count, int64_t width, const W* 
   }
 }
 
-template <typename W>
-struct CorrelationGradients {
-  W* relation_bias;  // [N, width]
-  W* temperature;
-  W* gate;
-};
-
 // dcos [N, width] from dS = dcorrelation + g P, where P = dm' m^T [N, width] (null without a refined gradient) and
 // dcorrelation is [N,N] (may be null). With dZ = S o (dS - rowsum(dS o S)): dtheta += dZ, dcos = dZ/tau,
-// dtau -= sum dZ o cos / tau^2, dg += sum_ij S_ij (P_ij - P_ii): rows of S sum to 1, and subtracting first keeps digits.
+// dtau -= sum dZ o cos / tau^2.
 template <typename W>
 inline void correlation_backward(const Inputs& in, const Cosines<W>& cosines, const W* s, const W* p,
-                                 const W* dcorrelation, W* dcos, const CorrelationGradients<W>& out) {
+                                 const W* dcorrelation, W* dcos, W* drelation_bias, W* dtemperature) {
   const int64_t count = cosines.count, width = cosines.width;
   const W temperature = value_of<W>(in.temperature), gate = value_of<W>(in.gate);
-  W dtemperature = 0, dgate = 0;
+  W through_temperature = 0;
   for (int64_t i = 0; i < count; ++i) {
     const W* s_row = s + i * width;
     W* d_row = dcos + i * width;
     W along = 0;
     for (int64_t j = 0; j < count; ++j) {
-      const W through_maps = p ? p[i * width + j] : W(0);
-      d_row[j] = (dcorrelation ? dcorrelation[i * count + j] : W(0)) + gate * through_maps;
+      d_row[j] = (dcorrelation ? dcorrelation[i * count + j] : W(0)) + gate * (p ? p[i * width + j] : W(0));
       along += d_row[j] * s_row[j];
-      if (p) dgate += s_row[j] * (through_maps - p[i * width + i]);
     }
     for (int64_t j = 0; j < count; ++j) {
       const W dz = s_row[j] * (d_row[j] - along);
-      out.relation_bias[i * width + j] += dz;
-      dtemperature -= dz * cosines.cos[i * width + j];
+      drelation_bias[i * width + j] += dz;
+      through_temperature -= dz * cosines.cos[i * width + j];
       d_row[j] = dz / temperature;
     }
   }
-  *out.temperature += dtemperature / (temperature * temperature);
-  *out.gate += dgate;
+  *dtemperature += through_temperature / (temperature * temperature);
+}
+
+// The gradient of the gate, sum dm' o (S m - m), a region at a time. Not from P: <S, P> - trace P is the same number
+// with most of its digits cancelled. `mix` [N, mix_width] and `region` [K, width] are scratch.
+template <typename W>
+inline W gate_gradient(const Shape& shape, const W* s, int64_t mix_width, const W* maps, const W* drefined,
+                       int64_t width, W* mix, W* region) {
+  const int64_t count = shape.maps(), step = shape.channels;
+  for (int64_t i = 0; i < count; ++i) {
+    for (int64_t j = 0; j < count; ++j) mix[i * mix_width + j] = s[i * mix_width + j];
+    mix[i * mix_width + i] -= W(1);
+  }
+  Vector<W> dots{};
+  for (int64_t n = 0; n < count; n += step) {
+    multiply<W, false>(step, width, count, mix + n * mix_width, mix_width, 1, maps, width, region, width);
+    for (int64_t i = 0; i < step * width; i += lanes<W>) dots += load(region + i) * load(drefined + n * width + i);
+  }
+  return sum_lanes<W>(dots);
 }
 
 }  // namespace

@@ -43,6 +43,16 @@ inline void maps_of_sample(const Shape& shape, const Inputs& in, int64_t sample,
   }
 }
 
+// m' [K, width] of one region under the refinement `t` [N, columns]; the maps themselves without a correlation.
+template <typename W>
+inline const W* refined_region(const Shape& shape, const Inputs& in, int64_t region, const W* t, int64_t columns,
+                               const W* maps, int64_t width, W* refined) {
+  const int64_t first = region * shape.channels;
+  if (!in.correlate) return maps + first * width;
+  multiply<W, false>(shape.channels, width, shape.maps(), t + first * columns, columns, 1, maps, width, refined, width);
+  return refined;
+}
+
 template <typename T, typename W>
 struct Forward {
   const Shape& shape;
@@ -61,7 +71,9 @@ struct Forward {
                positions);
     if (in.diversify || in.correlate) relations();
     if (!attention) return;
-    for (int64_t r = 0; r < shape.regions; ++r) merge(r, refined_region(r), attention);
+    for (int64_t r = 0; r < shape.regions; ++r)
+      merge(r, refined_region(shape, in, r, scratch.t, scratch.cosines.width, scratch.maps, width(), scratch.region),
+            attention);
     write_attention(attention);
   }
 
@@ -75,14 +87,6 @@ struct Forward {
     correlation(in, scratch.cosines, scratch.s);
     copy_out(count, count, scratch.s, columns, static_cast<W*>(out.correlation) + sample * count * count, count);
     refinement<W, false>(in, count, columns, scratch.s, scratch.t);
-  }
-
-  const W* refined_region(int64_t region) const {
-    if (!in.correlate) return scratch.maps + region * shape.channels * width();
-    const int64_t columns = scratch.cosines.width;
-    multiply<W, false>(shape.channels, width(), shape.maps(), scratch.t + region * shape.channels * columns, columns, 1,
-                       scratch.maps, width(), scratch.region, width());
-    return scratch.region;
   }
 
   void merge(int64_t region, const W* maps, W* attention) const {

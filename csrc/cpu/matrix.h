@@ -2,6 +2,8 @@
 // Scratch matrices have rows padded to whole vectors; padding is zero unless said otherwise.
 #pragma once
 
+#include <type_traits>
+
 #include "../sma_attention.h"
 #include "vector.h"
 
@@ -102,14 +104,14 @@ struct SampleMap {
   }
 };
 
-// to[count, to_row]: channels `first`.. as rows over all positions, zeros up to to_row.
+// to[count, to_row]: channels `first`.. as rows over `positions` from `start`, zeros up to to_row.
 template <typename W, typename T>
-inline void read_channels(const SampleMap<T>& map, int64_t first, int64_t count, int64_t positions, W* to,
+inline void read_channels(const SampleMap<T>& map, int64_t first, int64_t count, int64_t start, int64_t positions, W* to,
                           int64_t to_row) {
   if (map.positions_inner()) {
-    copy_in(count, positions, map.at(first, 0), map.channel_stride, to, to_row, to_row);
+    copy_in(count, positions, map.at(first, start), map.channel_stride, to, to_row, to_row);
   } else {
-    transpose<W>(positions, count, map.at(first, 0), map.position_stride, to, to_row, to_row);
+    transpose<W>(positions, count, map.at(first, start), map.position_stride, to, to_row, to_row);
   }
 }
 

@@ -49,37 +49,103 @@ inline void attention_pool(const Shape& shape, const SampleMap<T>& values, const
   }
 }
 
-constexpr int64_t kBackwardChannels = 32;  // channels of X in flight between their two uses
+// Channels of X in flight between their two uses. The gradient of the pooled values is kept in blocks of as many: rows a
+// power of two apart would share one set of the first cache.
+constexpr int64_t kBackwardChannels = 32;
 
 template <typename W>
 struct PoolBackwardScratch {
-  W* dpooled;  // [rows, padded C], divided by the floored sum
-  W* along;    // [rows], what the division by the sum sends back to every position
+  W* dpooled;  // [blocks of channels, rows, kBackwardChannels], divided by the floored sum; padding is 0
   W* tile;     // X or dX, kBackwardChannels of them over all positions
 
   PoolBackwardScratch(Arena& arena, const Shape& shape, int64_t rows)
-      : dpooled(arena.take<W>(rows * padded<W>(shape.values))),
-        along(arena.take<W>(rows)),
-        tile(arena.take<W>(padded<W>(kBackwardChannels) * padded<W>(shape.positions))) {}
+      : dpooled(arena.take<W>((shape.values + kBackwardChannels - 1) / kBackwardChannels * kBackwardChannels * rows)),
+        tile(arena.take<W>(kBackwardChannels * padded<W>(shape.positions))) {}
 };
 
 template <typename T, typename W>
-inline void scale_dpooled(const Shape& shape, const T* dpooled, const T* pooled, const W* attention_sum, int64_t rows,
+inline void scale_dpooled(const Shape& shape, const T* dpooled, const W* attention_sum, int64_t rows,
                           const PoolBackwardScratch<W>& scratch) {
-  const int64_t width = padded<W>(shape.values);
-  copy_in(rows, shape.values, dpooled, shape.values, scratch.dpooled, width, width);
-  for (int64_t a = 0; a < rows; ++a) {
-    W* row = scratch.dpooled + a * width;
-    const T* f = pooled + a * shape.values;
-    const Vector<W> scale = broadcast(inverse_sum(attention_sum[a]));
-    for (int64_t c = 0; c < width; c += lanes<W>) store(load(row + c) * scale, row + c);
-    Vector<W> dots{};
-    int64_t c = 0;
-    for (; c + lanes<W> <= shape.values; c += lanes<W>) dots += load(row + c) * load(f + c);
-    W dot = sum_lanes<W>(dots);
-    for (; c < shape.values; ++c) dot += row[c] * to_wide(f[c]);
-    scratch.along[a] = attention_sum[a] > W(kSumFloor) ? dot : W(0);
+  for (int64_t c = 0; c < shape.values; c += kBackwardChannels) {
+    const int64_t left = shape.values - c, count = left < kBackwardChannels ? left : kBackwardChannels;
+    W* block = scratch.dpooled + c * rows;
+    copy_in(rows, count, dpooled + c, shape.values, block, kBackwardChannels, kBackwardChannels);
+    for (int64_t a = 0; a < rows; ++a) {
+      const Vector<W> scale = broadcast(inverse_sum(attention_sum[a]));
+      for (int64_t i = 0; i < kBackwardChannels; i += lanes<W>)
+        store(load(block + a * kBackwardChannels + i) * scale, block + a * kBackwardChannels + i);
+    }
   }
+}
+
+// The gradient of the division by sum A: it takes <df, f> / sum A from every position. Read off as sum_l A_l dA_l / sum A,
+// which needs no rounded f and, with the sum of the A at hand, leaves sum_l A_l dA_l = 0 to the last bits.
+template <typename W>
+inline void normalisation_backward(int64_t rows, int64_t positions, const W* attention, const W* attention_sum,
+                                   int64_t width, W* dattention) {
+  for (int64_t a = 0; a < rows; ++a) {
+    const W* weight = attention + a * width;
+    W* row = dattention + a * width;
+    if (!(attention_sum[a] <= W(kSumFloor))) {
+      Vector<W> dots{}, sums{};
+      for (int64_t l = 0; l < width; l += lanes<W>) {
+        dots += load(weight + l) * load(row + l);
+        sums += load(weight + l);
+      }
+      const W mean = sum_lanes<W>(dots) / sum_lanes<W>(sums);
+      for (int64_t l = 0; l < positions; ++l) row[l] -= mean;
+    }
+    for (int64_t l = positions; l < width; ++l) row[l] = 0;
+  }
+}
+
+// dattention [rows, width] (+)= block [rows, count] times channels `first`.. of X. Float rows of X are read where they
+// lie, but for the positions past the last whole vector.
+template <bool accumulate, typename T, typename W>
+inline void dattention_from(const SampleMap<T>& values, int64_t first, int64_t count, int64_t positions, const W* block,
+                            int64_t rows, W* dattention, int64_t width, W* tile) {
+  int64_t whole = 0;
+  if constexpr (std::is_same_v<T, W>) {
+    if (values.positions_inner()) {
+      whole = positions / lanes<W> * lanes<W>;
+      multiply<W, accumulate>(rows, whole, count, block, kBackwardChannels, 1, values.at(first, 0),
+                              values.channel_stride, dattention, width);
+    }
+  }
+  if (whole == positions) return;
+  const int64_t tile_width = width - whole;
+  read_channels(values, first, count, whole, positions - whole, tile, tile_width);
+  multiply<W, accumulate>(rows, tile_width, count, block, kBackwardChannels, 1, tile, tile_width, dattention + whole,
+                          width);
+}
+
+// Channels `first`.. of dX = block^T A. Whole float vectors go straight to memory.
+template <typename T, typename W>
+inline void dvalues_from(const SampleMap<T>& dvalues, int64_t first, int64_t count, int64_t positions, const W* block,
+                         int64_t rows, const W* attention, int64_t width, W* tile) {
+  int64_t whole = 0;
+  if (dvalues.positions_inner()) {
+    if constexpr (std::is_same_v<T, W>) {
+      whole = positions / lanes<W> * lanes<W>;
+      multiply<W, false>(count, whole, rows, block, 1, kBackwardChannels, attention, width, dvalues.at(first, 0),
+                         dvalues.channel_stride);
+    }
+    if (whole == positions) return;
+    const int64_t tile_width = width - whole;
+    multiply<W, false>(count, tile_width, rows, block, 1, kBackwardChannels, attention + whole, width, tile, tile_width);
+    copy_out(count, positions - whole, tile, tile_width, dvalues.at(first, whole), dvalues.channel_stride);
+    return;
+  }
+  if constexpr (std::is_same_v<T, W>) {
+    whole = count / lanes<W> * lanes<W>;
+    multiply<W, false>(positions, whole, rows, attention, 1, width, block, kBackwardChannels, dvalues.at(first, 0),
+                       dvalues.position_stride);
+  }
+  if (whole == count) return;
+  const int64_t tile_width = padded<W>(count) - whole;
+  multiply<W, false>(positions, tile_width, rows, attention, 1, width, block + whole, kBackwardChannels, tile,
+                     tile_width);
+  copy_out(positions, count - whole, tile, tile_width, dvalues.at(first + whole, 0), dvalues.position_stride);
 }
 
 // dvalues (where wanted) and dattention [rows, width] (where not null, overwritten) from attention [rows, width].
@@ -87,33 +153,15 @@ template <typename T, typename W>
 inline void attention_pool_backward(const Shape& shape, const SampleMap<T>& values, const SampleMap<T>& dvalues,
                                     const W* attention, int64_t width, int64_t rows, W* dattention,
                                     const PoolBackwardScratch<W>& scratch) {
-  const int64_t dpooled_width = padded<W>(shape.values), positions = shape.positions;
+  const int64_t positions = shape.positions;
   for (int64_t c = 0; c < shape.values; c += kBackwardChannels) {
     const int64_t left = shape.values - c, count = left < kBackwardChannels ? left : kBackwardChannels;
-    const W* dpooled = scratch.dpooled + c;
-    if (dattention) {
-      read_channels(values, c, count, positions, scratch.tile, width);
-      if (c == 0)
-        multiply<W, false>(rows, width, count, dpooled, dpooled_width, 1, scratch.tile, width, dattention, width);
-      else
-        multiply<W, true>(rows, width, count, dpooled, dpooled_width, 1, scratch.tile, width, dattention, width);
-    }
-    if (!dvalues.data) continue;
-    if (dvalues.positions_inner()) {
-      multiply<W, false>(count, width, rows, dpooled, 1, dpooled_width, attention, width, scratch.tile, width);
-      write_channels(scratch.tile, width, dvalues, c, count, positions);
-    } else {
-      constexpr int64_t tile_width = padded<W>(kBackwardChannels);
-      multiply<W, false>(positions, padded<W>(count), rows, attention, 1, width, dpooled, dpooled_width, scratch.tile,
-                         tile_width);
-      copy_out(positions, count, scratch.tile, tile_width, dvalues.at(c, 0), dvalues.position_stride);
-    }
-  }
-  if (!dattention) return;
-  for (int64_t a = 0; a < rows; ++a) {
-    W* row = dattention + a * width;
-    for (int64_t l = 0; l < positions; ++l) row[l] -= scratch.along[a];
-    for (int64_t l = positions; l < width; ++l) row[l] = 0;
+    const W* block = scratch.dpooled + c * rows;
+    if (dattention && c == 0)
+      dattention_from<false>(values, c, count, positions, block, rows, dattention, width, scratch.tile);
+    else if (dattention)
+      dattention_from<true>(values, c, count, positions, block, rows, dattention, width, scratch.tile);
+    if (dvalues.data) dvalues_from(dvalues, c, count, positions, block, rows, attention, width, scratch.tile);
   }
 }
 

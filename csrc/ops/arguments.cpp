@@ -180,11 +180,10 @@ Cotangents Arrived::cotangents(const OptionalTensor& pooled, const OptionalTenso
   return {pointer(pooled), pointer(attention), pointer(maps), pointer(diversity), pointer(correlation)};
 }
 
-Saved Arrived::saved(const OptionalTensor& pooled, const OptionalTensor& attention, const OptionalTensor& maps,
+Saved Arrived::saved(const OptionalTensor& attention, const OptionalTensor& maps,
                      const OptionalTensor& correlation, const OptionalTensor& attention_sum,
                      const OptionalTensor& winner, const OptionalTensor& given_maps) {
-  return {pointer(pooled),
-          pointer(attention ? attention : given_maps),
+  return {pointer(attention ? attention : given_maps),
           pointer(maps),
           pointer(correlation),
           pointer(attention_sum),

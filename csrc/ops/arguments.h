@@ -95,9 +95,8 @@ class Arrived {
  public:
   Cotangents cotangents(const OptionalTensor& pooled, const OptionalTensor& attention, const OptionalTensor& maps,
                         const OptionalTensor& diversity, const OptionalTensor& correlation);
-  Saved saved(const OptionalTensor& pooled, const OptionalTensor& attention, const OptionalTensor& maps,
-              const OptionalTensor& correlation, const OptionalTensor& attention_sum, const OptionalTensor& winner,
-              const OptionalTensor& given_maps);
+  Saved saved(const OptionalTensor& attention, const OptionalTensor& maps, const OptionalTensor& correlation,
+              const OptionalTensor& attention_sum, const OptionalTensor& winner, const OptionalTensor& given_maps);
 
  private:
   const void* pointer(const OptionalTensor& tensor);

@@ -81,7 +81,7 @@ OutputTensors forward_cpu(const OptionalTensor& values, const OptionalTensor& fe
 
 GradientTuple backward_cpu(const OptionalTensor& grad_pooled, const OptionalTensor& grad_attention,
                            const OptionalTensor& grad_maps, const OptionalTensor& grad_diversity,
-                           const OptionalTensor& grad_correlation, const OptionalTensor& pooled,
+                           const OptionalTensor& grad_correlation,
                            const OptionalTensor& attention, const OptionalTensor& saved_maps,
                            const OptionalTensor& correlation, const OptionalTensor& attention_sum,
                            const OptionalTensor& winner, const OptionalTensor& values, const OptionalTensor& features,
@@ -91,7 +91,7 @@ GradientTuple backward_cpu(const OptionalTensor& grad_pooled, const OptionalTens
                            std::string_view activation, std::string_view merge, double margin, bool diversify,
                            bool correlate, c10::List<bool> needs) {
   Arrived arrived;
-  const Saved saved = arrived.saved(pooled, attention, saved_maps, correlation, attention_sum, winner, maps);
+  const Saved saved = arrived.saved(attention, saved_maps, correlation, attention_sum, winner, maps);
   const Cotangents given = arrived.cotangents(grad_pooled, grad_attention, grad_maps, grad_diversity, grad_correlation);
   c10::SmallVector<bool, 8> flags;
   for (const bool need : needs) flags.push_back(need);

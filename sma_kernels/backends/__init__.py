@@ -1,7 +1,8 @@
 """Which backend runs a call, and why the others cannot.
 
-A backend is a module with `why_unavailable() -> str | None` (this installation and machine), `refusals(head) ->
-list[str]` (this call), `forward(head) -> Outputs` and `backward(head, saved, cotangents, needs) -> Gradients`.
+A backend is a module with `why_unavailable() -> str | None` (this installation and machine), `describe() -> str` (what
+would run), `refusals(head) -> list[str]` (this call), `forward(head) -> Outputs` and `backward(head, saved,
+cotangents, needs) -> Gradients`.
 """
 
 import logging
@@ -58,7 +59,11 @@ def backward(head: Head, saved: Saved, cotangents: Cotangents, needs: list[bool]
     if head.grid.shape[0] == 0 or all(cotangent is None for cotangent in cotangents):
         gradients = allocate_gradients(head, needs)
         return Gradients(*(None if gradient is None else gradient.zero_() for gradient in gradients))
-    return _fused(backend, head).backward(head, saved, cotangents, needs)
+    run = _fused(backend, head).backward
+    if cotangents.pooled is not None or head.values is None or not needs[0]:
+        return run(head, saved, cotangents, needs)
+    # Values reach the loss through the pooled output alone.
+    return run(head, saved, cotangents, [False, *needs[1:]])._replace(values=torch.zeros_like(head.values))
 
 
 def _fused(backend: str, head: Head) -> ModuleType:

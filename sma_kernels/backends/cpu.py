@@ -13,6 +13,10 @@ def why_unavailable() -> str | None:
     return extension.WHY_NOT
 
 
+def describe() -> str:
+    return f"{extension.module().cpu_instructions} kernels"
+
+
 def refusals(head: Head) -> list[str]:
     device = head.grid.device.type
     return [] if device == "cpu" else [f"runs on CPU tensors; got a tensor on {device}"]
@@ -31,6 +35,4 @@ def forward(head: Head) -> Outputs:
 
 
 def backward(head: Head, saved: Saved, cotangents: Cotangents, needs: list[bool]) -> Gradients:
-    return Gradients(
-        *torch.ops.sma_kernels._backward_cpu.default(*cotangents, *saved, *_arguments(head), needs)
-    )
+    return Gradients(*torch.ops.sma_kernels._backward_cpu.default(*cotangents, *saved, *_arguments(head), needs))

@@ -1,12 +1,17 @@
 """Loads the compiled module `sma_kernels._C`, or says why it cannot be."""
 
 import importlib
-import importlib.util
 import warnings
+from importlib.machinery import all_suffixes
+from types import ModuleType
 
 import torch
 
 from sma_kernels import build_facts
+
+
+def module() -> ModuleType:
+    return importlib.import_module("sma_kernels._C")
 
 
 def _load() -> str | None:
@@ -15,10 +20,10 @@ def _load() -> str | None:
         return f"not built ({facts.get('left_out', {}).get('extension', 'no build facts beside the package')})"
     if facts["torch"] != torch.__version__:
         return f"built for another torch ({facts['torch']}; this is {torch.__version__}): reinstall sma-kernels"
-    if importlib.util.find_spec("sma_kernels._C") is None:
+    if not any(build_facts.FILE.with_name(f"_C{suffix}").exists() for suffix in all_suffixes()):
         return "not built for this Python (the build facts are there, the module is not)"
     try:
-        importlib.import_module("sma_kernels._C")
+        module()
     except ImportError as error:
         return f"built, but does not load: {error}"
     return None

@@ -5,6 +5,7 @@ chooses its backend, the autograd formula, the refusal of a second derivative an
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -62,7 +63,8 @@ def fused_operator(
     schema = ", ".join([*(f"{_TYPES[field]} {field}" for field in arguments), "str backend"])
 
     def head_of(args: Sequence) -> Head:
-        return Head(**dict(zip(arguments, args, strict=True)), **stages)
+        fields: dict[str, Any] = {**dict(zip(arguments, args, strict=True)), **stages}
+        return Head(**fields)
 
     def pick(found: Outputs) -> tuple:
         picked = tuple(getattr(found, field) for field in returned)
@@ -124,6 +126,8 @@ def _differentiate(
 ) -> None:
     saved = [index for index, field in enumerate(returned) if field in Saved._fields]
     tensors = [index for index, field in enumerate(arguments) if field in _GRADIENT_OF]
+    pooled = outputs.index("pooled") if "pooled" in outputs else None
+    values = arguments.index("values") if pooled is not None else 0
 
     def setup_context(ctx, inputs, output):
         results = output if isinstance(output, tuple) else (output,)
@@ -137,6 +141,10 @@ def _differentiate(
         for index, tensor in zip(tensors, ctx.saved_tensors[len(saved) :], strict=True):
             args[index] = tensor
         needs = [ctx.needs_input_grad[index] for index in tensors]
+        if pooled is not None and cotangents[pooled] is None:
+            needs[tensors.index(values)] = (
+                False  # values reach the loss through the pooled output alone: no gradient to write
+            )
         found = backward(*cotangents[: len(outputs)], *kept, *args, needs)
         gradients: list[Tensor | None] = [None] * len(args)
         for index, gradient in zip(tensors, found if isinstance(found, tuple) else (found,), strict=True):

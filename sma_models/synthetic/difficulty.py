@@ -16,8 +16,10 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from sma_models.synthetic.dataset import SyntheticFaces
+from sma_models.synthetic.identity import draw_identity
 from sma_models.synthetic.machine import machine
 from sma_models.synthetic.rates import AUS, BASE_RATES
+from sma_models.synthetic.scene import draw_scene, strengths
 
 EPOCHS, BATCH = 5, 32
 BUDGETS = {"demo": 4_000, "tenfold": 40_000}
@@ -113,15 +115,26 @@ def score_others(train_set, validation, test):
     return scores
 
 
+def shown(dataset):
+    """How far each unit is really shown, float64 [n, 15]: what a perfect measurement would give."""
+    rows = []
+    for index, intensities in enumerate(dataset.all_intensities()):
+        subject = dataset.subject(index)
+        scene = draw_scene(dataset.seed, subject, index)
+        left, right = strengths(draw_identity(dataset.seed, subject), scene, intensities)
+        rows.append([0.5 * (left[au] + right[au]) for au in AUS])
+    return np.array(rows)
+
+
 def score_neutralised(model, test, thresholds, probabilities):
     """F1 per AU with its region painted with the subject's neutral face, in every image that shows it."""
     labels, intensities = test.all_labels(), test.all_intensities()
     scores = []
     for column, au in enumerate(AUS):
         guess = probabilities[:, column] >= thresholds[column]
-        shown = np.flatnonzero(intensities[:, column])
-        painted = np.stack([test.neutralised(int(index), au) for index in shown]).transpose(0, 3, 1, 2)
-        guess[shown] = predict(model, torch.from_numpy(painted))[:, column] >= thresholds[column]
+        present = np.flatnonzero(intensities[:, column])
+        painted = np.stack([test.neutralised(int(index), au) for index in present]).transpose(0, 3, 1, 2)
+        guess[present] = predict(model, torch.from_numpy(painted))[:, column] >= thresholds[column]
         scores.append(f1(labels[:, column], guess))
     return scores
 
@@ -146,6 +159,8 @@ def measure(budget, seed, size):
     truth, held_out = test.all_labels(), validation.all_labels()
     thresholds = [best_threshold(held_out[:, k], validated[:, k]) for k in range(len(AUS))]
     scores = [f1(truth[:, k], tested[:, k] >= thresholds[k]) for k in range(len(AUS))]
+    exact, seen = shown(validation), shown(test)
+    limits = [f1(truth[:, k], seen[:, k] >= best_threshold(held_out[:, k], exact[:, k])) for k in range(len(AUS))]
     always = mean(2 * rate / (1 + rate) for rate in BASE_RATES.values())
     figures = {
         "images": len(training),
@@ -154,6 +169,7 @@ def measure(budget, seed, size):
         "mean_f1": mean(scores),
         "mean_f1_at_half": mean(f1(truth[:, k], tested[:, k] >= 0.5) for k in range(len(AUS))),
         "always_positive_f1": always,
+        "perfect_measurement_f1": mean(limits),
         "f1": by_au(scores),
     }
     if budget != "demo":
@@ -183,20 +199,19 @@ def main():
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(options.threads)
     results = json.loads(options.out.read_text()) if options.out.exists() else {}
-    results |= {
-        "command": "python -m sma_models.synthetic.difficulty",
-        "model": "resnet10t",
-        "size": options.size,
-        "seed": options.seed,
-        "machine": machine(),
-        "torch": torch.__version__,
-        "threads": options.threads,
-    }
     for budget in options.budgets:
-        results[budget] = measure(budget, options.seed, options.size)
-        print(json.dumps(results[budget], indent=1))
+        command = f"python -m sma_models.synthetic.difficulty --budgets {budget} --size {options.size}"
+        results[f"{budget}, {options.size} px"] = {
+            "command": f"{command} --seed {options.seed} --threads {options.threads}",
+            "model": "resnet10t",
+            "machine": machine(),
+            "torch": torch.__version__,
+            **measure(budget, options.seed, options.size),
+        }
+        text = json.dumps(results, indent=1)
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(results, indent=1) + "\n")
+        options.out.write_text(text + "\n")
+        print(text)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def _hair_colour(who):
 def _behind(painter, who, face):
     corners = np.array(painter.scene.background, np.float32).reshape(2, 2, 3).astype(np.uint8)
     cv2.resize(corners, painter.image.shape[:2], dst=painter.image)
-    neck = _shade(who.skin, 0.72)
+    neck = _shade(who.skin, 0.64)
     painter.fill(
         smooth(
             [
@@ -270,7 +270,7 @@ def _relief(painter, face, marks):
 
 
 def paint(identity, scene, face, marks, canvas):
-    """The face before light and camera, float32 RGB [canvas, canvas, 3] in 0 to 255 or a little above."""
+    """The face before light and camera, uint8 RGB [canvas, canvas, 3]."""
     painter = Painter(canvas, scene)
     _behind(painter, identity, face)
     if identity.beard:

@@ -1,7 +1,6 @@
 """Landmarks of a face as continuous functions of identity and action-unit strengths.
 
-Face coordinates: x to the right of the picture, y down, both in half face widths; (0, 0) lies between
-the cheekbones.
+Face coordinates: x to the right of the picture, y down, both in half face widths; (0, 0) lies between the cheekbones.
 Every displacement by an action unit is written here; its wrinkles and shadows are in `marks.py`.
 """
 
@@ -23,7 +22,6 @@ class Eye:
     centre: tuple
     upper: np.ndarray
     lower: np.ndarray
-    half_width: float
     opening: float
 
 
@@ -42,7 +40,6 @@ class Face:
     lower_outer: np.ndarray  # [5, 2]
     gap: float  # distance between the lips in their middle
     chin: tuple  # centre of the chin boss
-    jaw: float  # how far the jaw is lowered
 
 
 def _brow(who, side, a):
@@ -82,16 +79,14 @@ def _eye(who, scene, side, a):
         centre=(x, y),
         upper=np.stack([columns, y + tilt - upper * _ARCH], axis=1),
         lower=np.stack([columns, y + tilt + lower * _ARCH], axis=1),
-        half_width=half,
         opening=upper + lower,
     )
 
 
-def _mouth(who, scene, left, right):
+def _mouth(who, scene, jaw, left, right):
     both = {au: 0.5 * (left[au] + right[au]) for au in left}
     centre = 0.68 + who.mouth_height
     narrow = 1.0 - 0.30 * both[24] - 0.04 * both[23]
-    jaw = 0.25 * both[26]
     corners = []
     for side, a in zip(SIDES, (left, right), strict=True):
         x = who.mouth_width * narrow + 0.10 * a[12] - 0.075 * a[14] + 0.015 * a[15]
@@ -109,7 +104,7 @@ def _mouth(who, scene, left, right):
     top = middle - upper - 0.22 * gap - 0.105 * both[10]
     bottom = seam_down + lower + 0.12 * jaw
 
-    def between(t, end, mid, bend=2.0):
+    def between(t, end, mid, bend):
         return end + (mid - end) * (1.0 - abs(t) ** bend)
 
     def row(places, mid, bend, peak=0.0):
@@ -129,7 +124,6 @@ def _mouth(who, scene, left, right):
         "lower_inner": row(inner, seam_down, 2.0 + 1.5 * min(1.0, gap / 0.1)),
         "lower_outer": row(inner, bottom, 2.3),
         "gap": gap,
-        "jaw": jaw,
     }
 
 
@@ -151,13 +145,13 @@ def _contour(who, jaw):
 def build_face(identity, scene, left, right):
     """The landmarks of one face; left and right hold strengths {au: float} of the halves of the picture."""
     pairs = tuple(zip(SIDES, (left, right), strict=True))
-    mouth = _mouth(identity, scene, left, right)
+    jaw = 0.25 * 0.5 * (left[26] + right[26])
     rise = 0.5 * (left[17] + right[17])
     return Face(
-        contour=_contour(identity, mouth["jaw"]),
+        contour=_contour(identity, jaw),
         brows=[_brow(identity, side, a) for side, a in pairs],
         eyes=[_eye(identity, scene, side, a) for side, a in pairs],
         wings=[(side * identity.nose_width, 0.26 + identity.nose_length - 0.06 * a[9]) for side, a in pairs],
-        chin=(0.0, 1.08 * identity.length - 0.09 * rise + 0.9 * mouth["jaw"]),
-        **mouth,
+        chin=(0.0, 1.08 * identity.length - 0.09 * rise + 0.9 * jaw),
+        **_mouth(identity, scene, jaw, left, right),
     )

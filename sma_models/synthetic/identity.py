@@ -10,9 +10,7 @@ from sma_models.synthetic.streams import IDENTITY, generator
 
 # Red, green, blue, from light to dark; a subject lies between two neighbours.
 _SKIN = np.array([(232, 200, 178), (220, 178, 148), (205, 152, 116), (158, 108, 76), (104, 70, 52)], float)
-_HAIR = np.array(
-    [(34, 27, 24), (66, 44, 30), (150, 146, 142), (118, 80, 48), (126, 58, 34), (196, 158, 98)], float
-)
+_HAIR = np.array([(34, 27, 24), (66, 44, 30), (150, 146, 142), (118, 80, 48), (126, 58, 34), (196, 158, 98)], float)
 _EYES = np.array([(70, 44, 26), (96, 70, 40), (88, 112, 84), (84, 116, 148), (112, 122, 128)], float)
 
 # Places where skin may be lined at rest, each a confound for the action unit that lines it.
@@ -123,5 +121,5 @@ def draw_identity(seed, subject):
         glasses=int(rng.integers(1, 3)) if chance(0.2) else 0,
         teeth=chance(0.6),
         # How strongly this subject shows each action unit: the same intensity looks different on two people.
-        expressiveness=tuple(rng.uniform(0.85, 1.15, len(AUS)).tolist()),
+        expressiveness=tuple(rng.uniform(0.7, 1.3, len(AUS)).tolist()),
     )

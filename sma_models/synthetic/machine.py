@@ -11,8 +11,6 @@ def machine():
     facts = Path("/proc/cpuinfo")
     if facts.exists():
         lines = facts.read_text().splitlines()
-        model = next(
-            (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model
-        )
+        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
     system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
     return f"{model}, {os.cpu_count()} cores, {system}"

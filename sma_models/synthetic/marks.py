@@ -2,6 +2,9 @@
 
 from sma_models.synthetic.geometry import SIDES
 
+# Where the chin wrinkles when it is pushed up, from the centre of its boss.
+_CHIN_FOLDS = ((-0.12, -0.02), (-0.05, 0.05), (0.04, -0.04), (0.11, 0.04), (0.0, 0.0), (-0.09, 0.08), (0.08, 0.1))
+
 
 class Marks:
     """Soft strokes in face coordinates. An amount below 0 darkens, one above 0 lightens, up to 127."""
@@ -47,19 +50,15 @@ def _relief(marks, who, face):
     marks.crease(-50 * who.chin_dimple, ((x, y - 0.05), (x + 0.01, y), (x, y + 0.06)))
 
 
-def _static(marks, who):
+def _at_rest(marks, who):
     """Lines of a resting face: they sit where action units draw theirs, fainter."""
     line = {place: -70 * amount for place, amount in who.wrinkles.items()}
     for y in (-0.80, -0.69):
         marks.crease(line["forehead"] * 0.7, ((-0.5, y + 0.02), (0.0, y - 0.03), (0.5, y + 0.02)))
     for side in SIDES:
-        marks.crease(
-            line["glabella"] * 0.7, ((side * 0.06, -0.5), (side * 0.045, -0.42), (side * 0.07, -0.36))
-        )
+        marks.crease(line["glabella"] * 0.7, ((side * 0.06, -0.5), (side * 0.045, -0.42), (side * 0.07, -0.36)))
         x, y = side * (who.eye_distance + who.eye_width), -0.21 + who.eye_height
-        marks.crease(
-            line["crow"] * 0.7, ((x + side * 0.05, y), (x + side * 0.09, y), (x + side * 0.14, y + 0.01))
-        )
+        marks.crease(line["crow"] * 0.7, ((x + side * 0.05, y), (x + side * 0.09, y), (x + side * 0.14, y + 0.01)))
         x = side * who.eye_distance
         marks.crease(line["bag"], ((x - side * 0.15, y + 0.13), (x, y + 0.19), (x + side * 0.13, y + 0.14)))
         x = side * who.nose_width
@@ -73,29 +72,29 @@ def _static(marks, who):
     marks.crease(line["chin"] * 0.7, ((-0.14, y + 0.01), (0.0, y - 0.02), (0.14, y + 0.01)))
 
 
-def _brow_region(marks, who, face, side, brow, a):
+def _brow_region(marks, who, side, brow, a):
     inner, outer = brow[0], brow[3]
     base = -0.62 + who.brow_height
-    one = -95 * a[1]
+    one = -80 * a[1]
     for step in range(3):
         y = base - 0.085 * step - 0.06 * a[1]
         marks.crease(one, ((0.0, y + 0.005), (side * 0.12, y - 0.015), (side * 0.27, y + 0.02)))
     marks.blob(22 * a[1], (side * 0.12, base - 0.12, 0.10, 0.03))
-    two = -90 * a[2]
+    two = -75 * a[2]
     for step in range(3):
         y = base - 0.04 - 0.075 * step - 0.05 * a[2]
         marks.crease(two, ((side * 0.47, y + 0.01), (side * 0.64, y - 0.07), (side * 0.80, y + 0.05)))
     marks.blob(-26 * a[2], (outer[0] - side * 0.12, outer[1] + 0.10, 0.14, 0.04))
     x = side * max(0.045, abs(inner[0]) - 0.09)
-    marks.crease(-120 * a[4], ((x, -0.56), (x - side * 0.01, -0.45), (x + side * 0.02, -0.33)))
+    marks.crease(-100 * a[4], ((x, -0.56), (x - side * 0.01, -0.45), (x + side * 0.02, -0.33)))
     marks.blob(-34 * a[4], (side * 0.10, -0.42, 0.07, 0.08))
     marks.blob(24 * a[4], (0.0, -0.46, 0.03, 0.08))
 
 
-def _eye_region(marks, who, face, side, eye, a):
+def _eye_region(marks, who, side, eye, a):
     x, y = eye.centre
     out = x + side * who.eye_width
-    six = -95 * a[6]
+    six = -80 * a[6]
     for angle in (-0.10, 0.0, 0.10):
         marks.crease(
             six,
@@ -105,26 +104,20 @@ def _eye_region(marks, who, face, side, eye, a):
                 (out + side * 0.2, y + 0.05 + angle * 1.6),
             ),
         )
-    marks.crease(
-        -85 * a[6], ((x - side * 0.17, y + 0.10), (x, y + 0.19 - 0.02 * a[6]), (x + side * 0.17, y + 0.09))
-    )
+    marks.crease(-70 * a[6], ((x - side * 0.17, y + 0.10), (x, y + 0.19 - 0.02 * a[6]), (x + side * 0.17, y + 0.09)))
     marks.blob(40 * a[6], (side * 0.54, 0.12 - 0.05 * a[6], 0.17, 0.07))
     marks.blob(-30 * a[6], (side * 0.50, 0.27, 0.17, 0.035))
     # The tightened lower lid: a sharp straight edge just below the lashes.
     low = eye.lower[4, 1] + 0.035
     marks.crease(-85 * a[7], ((x - side * 0.17, low), (x, low + 0.004), (x + side * 0.15, low)))
-    marks.crease(
-        70 * a[7], ((x - side * 0.15, low + 0.035), (x, low + 0.035), (x + side * 0.13, low + 0.035))
-    )
+    marks.crease(70 * a[7], ((x - side * 0.15, low + 0.035), (x, low + 0.035), (x + side * 0.13, low + 0.035)))
 
 
-def _nose_region(marks, who, face, side, wing, a):
-    nine = -100 * a[9]
+def _nose_region(marks, who, side, wing, a):
+    nine = -90 * a[9]
     for step, y in enumerate((-0.26, -0.18, -0.10)):
         marks.crease(nine, ((0.0, y - 0.01), (side * 0.06, y - 0.005), (side * 0.11, y + 0.04)))
-        marks.crease(
-            nine, ((side * 0.12, y + 0.16 + 0.02 * step), (side * 0.17, y + 0.09), (side * 0.2, y + 0.02))
-        )
+        marks.crease(nine, ((side * 0.12, y + 0.16 + 0.02 * step), (side * 0.17, y + 0.09), (side * 0.2, y + 0.02)))
     wing_x, wing_y = wing
     marks.crease(
         nine,
@@ -138,7 +131,7 @@ def _nose_region(marks, who, face, side, wing, a):
     rest = 0.26 + who.nose_length
     edge = side * who.nose_width
     marks.crease(
-        -105 * a[10],
+        -85 * a[10],
         (
             (edge + side * 0.03, rest - 0.06),
             (edge + side * 0.13, rest - 0.01),
@@ -149,41 +142,26 @@ def _nose_region(marks, who, face, side, wing, a):
     marks.blob(-22 * a[10], (side * 0.10, rest + 0.14, 0.07, 0.04))
 
 
-def _mouth_region(marks, who, face, side, corner, a):
+def _mouth_region(marks, who, side, corner, a):
     x, y = corner
     edge = side * (who.nose_width + 0.07)
-    twelve = -110 * a[12]
+    twelve = -85 * a[12]
     marks.crease(twelve, ((edge, 0.22), (x + side * 0.06, 0.34), (x + side * 0.13, y + 0.10)))
     marks.blob(36 * a[12], (side * 0.60, 0.33 - 0.05 * a[12], 0.14, 0.12))
     marks.blob(-30 * a[12], (x + side * 0.05, y + 0.04, 0.06, 0.06))
-    fourteen = a[14]
-    marks.crease(
-        -120 * fourteen, ((x + side * 0.055, y - 0.075), (x + side * 0.09, y), (x + side * 0.055, y + 0.08))
-    )
-    marks.blob(44 * fourteen, (x + side * 0.17, y, 0.05, 0.10))
-    marks.blob(-36 * fourteen, (x + side * 0.05, y + 0.01, 0.03, 0.05))
-    marks.crease(
-        -95 * a[15], ((x - side * 0.01, y + 0.02), (x + side * 0.04, y + 0.06), (x + side * 0.03, y + 0.13))
-    )
+    marks.crease(-120 * a[14], ((x + side * 0.055, y - 0.075), (x + side * 0.09, y), (x + side * 0.055, y + 0.08)))
+    marks.blob(44 * a[14], (x + side * 0.17, y, 0.05, 0.10))
+    marks.blob(-36 * a[14], (x + side * 0.05, y + 0.01, 0.03, 0.05))
+    marks.crease(-95 * a[15], ((x - side * 0.01, y + 0.02), (x + side * 0.04, y + 0.06), (x + side * 0.03, y + 0.13)))
     marks.blob(-34 * a[15], (x + side * 0.02, y + 0.09, 0.06, 0.04))
     marks.blob(28 * a[15], (x - side * 0.06, y + 0.09, 0.05, 0.035))
 
 
-def _lips_and_chin(marks, who, face, a):
+def _lips_and_chin(marks, face, a):
     x, y = face.chin
-    seventeen = -90 * a[17]
-    for dx, dy in (
-        (-0.12, -0.02),
-        (-0.05, 0.05),
-        (0.04, -0.04),
-        (0.11, 0.04),
-        (0.0, 0.0),
-        (-0.09, 0.08),
-        (0.08, 0.1),
-    ):
-        marks.crease(
-            seventeen, ((x + dx - 0.025, y + dy), (x + dx, y + dy - 0.03), (x + dx + 0.025, y + dy + 0.01))
-        )
+    seventeen = -75 * a[17]
+    for dx, dy in _CHIN_FOLDS:
+        marks.crease(seventeen, ((x + dx - 0.025, y + dy), (x + dx, y + dy - 0.03), (x + dx + 0.025, y + dy + 0.01)))
     marks.blob(40 * a[17], (x, y - 0.01, 0.15, 0.08))
     bottom = face.lower_outer[2, 1]
     marks.crease(-85 * a[17], ((-0.17, bottom + 0.10), (0.0, bottom + 0.03), (0.17, bottom + 0.10)))
@@ -203,11 +181,11 @@ def build_marks(identity, face, left, right):
     """Every stroke of one face, for strengths {au: float} of the two halves of the picture."""
     marks = Marks()
     _relief(marks, identity, face)
-    _static(marks, identity)
+    _at_rest(marks, identity)
     for number, (side, a) in enumerate(zip(SIDES, (left, right), strict=True)):
-        _brow_region(marks, identity, face, side, face.brows[number], a)
-        _eye_region(marks, identity, face, side, face.eyes[number], a)
-        _nose_region(marks, identity, face, side, face.wings[number], a)
-        _mouth_region(marks, identity, face, side, face.corners[number], a)
-    _lips_and_chin(marks, identity, face, {au: 0.5 * (left[au] + right[au]) for au in left})
+        _brow_region(marks, identity, side, face.brows[number], a)
+        _eye_region(marks, identity, side, face.eyes[number], a)
+        _nose_region(marks, identity, side, face.wings[number], a)
+        _mouth_region(marks, identity, side, face.corners[number], a)
+    _lips_and_chin(marks, face, {au: 0.5 * (left[au] + right[au]) for au in left})
     return marks

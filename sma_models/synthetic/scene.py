@@ -57,19 +57,19 @@ def draw_scene(seed, subject, index):
         ambient=span(0.75, 1.12),
         tint=(span(0.95, 1.05), span(0.97, 1.03), span(0.93, 1.07)),
         blur=span(0.3, 0.9) if chance(0.4) else 0.0,
-        noise=span(1.0, 6.0),
+        noise=span(1.0, 8.0),
         noise_seed=int(rng.integers(2**31)),
         background=tuple(map(tuple, (rng.uniform(40, 220, 3) + rng.uniform(-30, 30, (4, 3))).tolist())),
         clothes=tuple(rng.uniform(20, 200, 3).tolist()),
         gaze=(span(-0.3, 0.3), span(-0.2, 0.2)),
         sides=tuple(map(tuple, (1.0 + np.array([[1], [-1]]) * rng.uniform(-0.12, 0.12, len(AUS))).tolist())),
-        jitter=tuple(rng.uniform(-0.35, 0.35, len(AUS)).tolist()),
+        jitter=tuple(rng.uniform(-0.5, 0.5, len(AUS)).tolist()),
     )
     if chance(0.06):
         scene = replace(scene, blink=span(0.5, 1.0))
     # A mouth that speaks opens less than the least AU25 that would be labelled.
     if chance(0.35):
-        scene = replace(scene, speech=span(0.05, 0.22))
+        scene = replace(scene, speech=span(0.05, 0.2))
     if chance(0.12):
         angle, distance = span(0, 2 * np.pi), span(0.85, 1.15)
         colour = tuple(rng.uniform(30, 220, 3).tolist())
@@ -79,12 +79,17 @@ def draw_scene(seed, subject, index):
     return scene
 
 
+# Skin stretches only so far, however expressive the face.
+_LIMIT = 1.25
+
+
 def strengths(identity, scene, intensities):
-    """How far each action unit is shown, 0 to about 1.3: {au: float} for the two halves of the picture."""
+    """How far each action unit is shown, 0 to about 1.4: {au: float} for the two halves of the picture."""
     sides = ({}, {})
     for column, au in enumerate(AUS):
         level = float(intensities[column])
         shown = (level + scene.jitter[column]) / 5.0 * identity.expressiveness[column] if level > 0 else 0.0
+        shown = min(shown, _LIMIT)
         for side, factors in zip(sides, scene.sides, strict=True):
             side[au] = shown * factors[column]
     return sides

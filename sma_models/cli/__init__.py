@@ -1,0 +1,5 @@
+"""`sma-net`: train, validate and test SMA-Net, or see a demonstration."""
+
+from sma_models.cli.main import main
+
+__all__ = ["main"]

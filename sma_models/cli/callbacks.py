@@ -1,0 +1,43 @@
+"""Which epoch is kept, and what is printed of it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from sma_models.cli.tables import print_scores, scores_as_dict
+
+
+class SelectedEpoch(ModelCheckpoint):
+    """Keeps the epoch with the best `val/score` as best.ckpt, or the last where there are no validation subjects; the
+    last one, to resume from, is last.ckpt. They lie in the logger's folder unless `dirpath` says otherwise."""
+
+    def __init__(self, dirpath: str | None = None):
+        super().__init__(dirpath, "best", monitor="val/score", mode="max", save_last=True)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if trainer.datamodule.selection == "last":  # type: ignore[attr-defined]
+            self.monitor = None
+        super().setup(trainer, pl_module, stage)
+
+
+class ScoreReport(Callback):
+    """Prints the table of a finished test or validation run, and writes it as scores_<part>.json beside the log."""
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._report(trainer, pl_module, "test")
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.training and not trainer.sanity_checking and trainer.state.fn == "validate":
+            self._report(trainer, pl_module, "val")
+
+    def _report(self, trainer: Trainer, task: Any, part: str) -> None:
+        if not trainer.is_global_zero:
+            return
+        print_scores(task, part)
+        if trainer.log_dir is not None:
+            folder = Path(trainer.log_dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"scores_{part}.json").write_text(json.dumps(scores_as_dict(task, part), indent=1) + "\n")

@@ -1,0 +1,64 @@
+"""`sma-net fit`, `validate` and `test`: Lightning's command line with this package's defaults and YAML files."""
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger
+
+from sma_models.cli.callbacks import ScoreReport, SelectedEpoch
+from sma_models.data.base import FaceData
+from sma_models.task import FaceTask
+
+
+class SMACLI(LightningCLI):
+    """Tasks and data by class name; the seed of training is the seed of the data as well."""
+
+    def __init__(self, args: ArgsType) -> None:
+        super().__init__(
+            FaceTask,
+            FaceData,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            seed_everything_default=0,
+            trainer_defaults={
+                "max_epochs": 20,
+                "log_every_n_steps": 10,
+                "logger": {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": "runs"}},
+                # The data shard themselves, so that order depends on seed and epoch alone.
+                "use_distributed_sampler": False,
+            },
+            parser_kwargs={"parser_mode": "yaml"},
+            save_config_kwargs={"overwrite": True},
+            args=args,
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        return {name: LightningCLI.subcommands()[name] for name in ("fit", "validate", "test")}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_lightning_class_args(SelectedEpoch, "checkpoint")
+        parser.add_lightning_class_args(ScoreReport, "report")
+        parser.link_arguments("seed_everything", "data.init_args.seed")
+
+    def after_fit(self) -> None:
+        """Measure the chosen epoch on the test part, where there is one."""
+        if len(self.datamodule.parts.test) and not self.trainer.fast_dev_run:
+            self.trainer.test(datamodule=self.datamodule, ckpt_path=self.trainer.checkpoint_callback.best_model_path)
+
+
+def run(arguments: Sequence[str]) -> SMACLI:
+    """Run one command; names of shipped YAML files stand for the files."""
+    return SMACLI([_shipped(argument) for argument in arguments])
+
+
+def _shipped(argument: str) -> str:
+    """`argument`, or the path of the shipped YAML file that it names where no file of that name is here."""
+    option, equals, name = argument.rpartition("=")
+    shipped = files("sma_models") / "configs" / Path(name).name
+    if option not in ("", "--config", "-c") or not name.endswith(".yaml") or Path(name).exists() or not shipped.is_file():
+        return argument
+    return f"{option}{equals}{shipped}"

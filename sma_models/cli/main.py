@@ -1,0 +1,36 @@
+"""The commands of `sma-net`."""
+
+import sys
+from collections.abc import Sequence
+
+USAGE = """usage: sma-net COMMAND ...
+
+  demo      train on drawn faces for a few minutes, and show what was learned
+  fit       train                      (sma-net fit --config csv_fer.yaml --data.csv faces.csv)
+  validate  measure a checkpoint on the validation subjects
+  test      measure a checkpoint on the test subjects
+  info      what runs on this machine
+  COMMAND --help tells more.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; `arguments` default to the process's."""
+    command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    # Each command imports what it needs: help and info should not wait for the training libraries.
+    if command == "demo":
+        from sma_models.cli.demo import main as demo
+
+        demo(rest)
+    elif command == "info":
+        from sma_kernels.info import main as info
+
+        info()
+    elif command in ("fit", "validate", "test"):
+        from sma_models.cli.lightning import run
+
+        run([command, *rest])
+    else:
+        print(USAGE, file=sys.stdout if command in ("-h", "--help") else sys.stderr)
+        if command not in ("-h", "--help"):
+            raise SystemExit(f"sma-net: {command!r} is no command")

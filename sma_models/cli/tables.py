@@ -1,0 +1,80 @@
+"""Scores as tables and as plain data."""
+
+import math
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from sma_models.metrics import ExpressionScores, UnitScores
+
+_COLUMNS = (
+    ("F1", "f1"),
+    ("constant", "constant"),
+    ("F1 at ½", "f1_half"),
+    ("AUC", "auc"),
+    ("accuracy", "accuracy"),
+    ("positive", "rate"),
+)
+
+
+def scores_as_dict(task: Any, part: str) -> dict[str, Any]:
+    """The scores of a task that has just been measured, as plain data; what is undefined is None."""
+    faces, data = task.data.faces, task.data
+    return {
+        "part": part,
+        "faces": len(getattr(data.parts, part)),
+        "selection": data.selection,
+        "backbone_weights": task.init_from and str(task.init_from) or task.backbone_weights,
+        "regions": list(faces.regions),
+        "scores": {
+            name: _plain(value.tolist() if hasattr(value, "tolist") else value)
+            for name, value in vars(task.scores).items()
+        },
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def print_scores(task: Any, part: str) -> None:
+    """Print the scores of a task that has just been measured on one part ("val" or "test")."""
+    found = scores_as_dict(task, part)
+    title = f"{part} part: {found['faces']} faces; epoch chosen by {found['selection']}; starts from {found['backbone_weights']}"
+    console = Console()
+    if isinstance(task.scores, UnitScores):
+        console.print(unit_table(title, found["regions"], found["scores"]))
+    else:
+        console.print(expression_table(title, found["regions"], task.scores))
+
+
+def unit_table(title: str, regions: list[str], scores: dict[str, list[float | None]]) -> Table:
+    """One row an action unit, then the means over those where a score is defined, and how many these are."""
+    table = Table("AU", *(head for head, _ in _COLUMNS), title=title)
+    for row, name in enumerate(regions):
+        table.add_row(name, *(_cell(scores[key][row]) for _, key in _COLUMNS))
+    table.add_section()
+    defined = {key: [v for v in scores[key] if v is not None] for _, key in _COLUMNS}
+    table.add_row("mean", *(_cell(sum(d) / len(d) if d else None) for d in defined.values()))
+    table.add_row("over", *(str(len(d)) for d in defined.values()))
+    return table
+
+
+def expression_table(title: str, regions: list[str], scores: ExpressionScores) -> Table:
+    """One row a class with its F1 and row of the confusion matrix, then accuracy and macro-F1 beside the majority guess."""
+    table = Table("true", "F1", *regions, title=title)
+    for row, name in enumerate(regions):
+        cells = [str(int(count)) for count in scores.confusion[row]]
+        table.add_row(name, _cell(_plain(float(scores.f1[row]))), *cells)
+    table.caption = (
+        f"accuracy {scores.accuracy:.3f} (majority guess {scores.majority_accuracy:.3f}); "
+        f"macro-F1 {scores.macro_f1:.3f} (majority guess {scores.majority_macro_f1:.3f})"
+    )
+    return table
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,55 @@
+"""From a picture a little larger than the network's input to the input: what varies in training, and what never does."""
+
+import torch
+from torch import Tensor
+from torchvision.transforms import v2
+
+AUGMENTATIONS = ("none", "mild", "strong")
+
+
+def canvas_size(image_size: int) -> int:
+    """Width and height in pixels of the picture that an input of `image_size` is cropped from (256 for 224)."""
+    return round(image_size * 8 / 7)
+
+
+class Augment:
+    """uint8 [3,canvas,canvas] to uint8 [3,image_size,image_size], as a function of the picture and a key.
+
+    kind: "none" takes the centre; "mild" crops at random, mirrors and shifts colours; "strong" also turns, scales,
+          greys and hides parts. Action units and expressions survive all of it.
+    The same key gives the same picture whatever was drawn before, in whichever process: that makes a resumed run exact.
+    """
+
+    def __init__(self, kind: str, image_size: int):
+        if kind not in AUGMENTATIONS:
+            raise ValueError(f"augment must be one of {', '.join(AUGMENTATIONS)}; got {kind!r}")
+        self.transform = _pipeline(kind, image_size)
+        self.random = kind != "none"
+
+    def __call__(self, picture: Tensor, key: tuple[int, int, int]) -> Tensor:
+        """key: (seed, epoch, index) of the picture, each at least 0."""
+        if not self.random:
+            return self.transform(picture)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_mix(key))
+            return self.transform(picture)
+
+
+def _pipeline(kind: str, size: int) -> v2.Compose:
+    if kind == "none":
+        return v2.Compose([v2.CenterCrop(size)])
+    mild = [v2.RandomCrop(size), v2.RandomHorizontalFlip(), v2.ColorJitter(0.2, 0.2, 0.2)]
+    if kind == "mild":
+        return v2.Compose(mild)
+    turn = v2.RandomAffine(12, scale=(0.9, 1.15), fill=128, interpolation=v2.InterpolationMode.BILINEAR)
+    hide = v2.RandomErasing(0.3, scale=(0.02, 0.12), value=128)
+    return v2.Compose([turn, *mild, v2.RandomGrayscale(0.1), hide])
+
+
+def _mix(key: tuple[int, int, int]) -> int:
+    """A 63-bit seed from a key, so that neighbouring keys share nothing: 64-bit FNV-1a over the numbers, then a fold."""
+    state = 0xCBF29CE484222325
+    for number in key:
+        for byte in number.to_bytes(8, "little"):
+            state = ((state ^ byte) * 0x100000001B3) % 2**64
+    return (state ^ (state >> 32)) % 2**63

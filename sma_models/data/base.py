@@ -1,0 +1,179 @@
+"""What every set of faces offers, and how it becomes batches."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+import lightning
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.data.distributed import DistributedSampler
+
+from sma_models.data.augment import Augment, canvas_size
+
+UNKNOWN = -1  # the label of an action unit that nobody could code
+
+
+class Faces(ABC):
+    """Labelled pictures of faces, read one by one.
+
+    kind:      "au" (action units) or "expression"
+    regions:   names of the R action units or classes
+    labels:    int8 [n,R] of 0, 1 and UNKNOWN for action units; int64 [n] of class numbers for expressions
+    subjects, sequences: str [n]; frames: int64 [n], 0 where there is no number
+    """
+
+    kind: Literal["au", "expression"]
+    regions: tuple[str, ...]
+    labels: NDArray[Any]
+    subjects: NDArray[np.str_]
+    sequences: NDArray[np.str_]
+    frames: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @abstractmethod
+    def picture(self, index: int, size: int) -> NDArray[np.uint8]:
+        """One face, uint8 RGB [size,size,3]."""
+
+
+class Parts(NamedTuple):
+    """Row numbers, int64, of the training, validation and test parts; any of the last two may be empty."""
+
+    train: NDArray[np.int64]
+    val: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+
+class FaceDataset(Dataset[dict[str, Any]]):
+    """Some rows of a set of faces as samples.
+
+    Takes (epoch, place) and gives a dict: image uint8 [3,size,size], subject and sequence str, frame int, index int (the
+    row in the whole set), and `labels` float [R] with `known` bool [R], or `label` int64.
+    """
+
+    def __init__(self, faces: Faces, rows: NDArray[np.int64], size: int, augment: str, seed: int):
+        self.faces, self.rows, self.seed = faces, rows, seed
+        self.canvas = canvas_size(size)
+        self.augment = Augment(augment, size)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
+        epoch, place = key
+        index = int(self.rows[place])
+        picture = torch.from_numpy(self.faces.picture(index, self.canvas)).permute(2, 0, 1)
+        sample = {
+            "image": self.augment(picture, (self.seed, epoch, index)).contiguous(),
+            "subject": str(self.faces.subjects[index]),
+            "sequence": str(self.faces.sequences[index]),
+            "frame": int(self.faces.frames[index]),
+            "index": index,
+        }
+        labels = self.faces.labels[index]
+        if self.faces.kind == "expression":
+            return {**sample, "label": torch.tensor(labels, dtype=torch.int64)}
+        units = torch.from_numpy(labels)
+        return {**sample, "labels": (units == 1).float(), "known": units != UNKNOWN}
+
+
+class EpochSampler(DistributedSampler[dict[str, Any]]):
+    """(epoch, place) of every sample of this process's share, in an order that follows from seed and epoch alone."""
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:  # type: ignore[override]
+        return ((self.epoch, place) for place in super().__iter__())
+
+
+class EvaluationSampler(EpochSampler):
+    """Every sample once, whatever the number of processes: nothing is repeated to fill up a share."""
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:  # type: ignore[override]
+        return ((0, place) for place in range(self.rank, len(self.dataset), self.num_replicas))  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return len(range(self.rank, len(self.dataset), self.num_replicas))  # type: ignore[arg-type]
+
+
+class FaceData(lightning.LightningDataModule, ABC):
+    """Batches of faces for training, validation and testing.
+
+    Args:
+        batch_size:  samples per process and step
+        num_workers: processes that read and augment
+        augment:     "none", "mild" or "strong", of the training part
+        selection:   how the epoch is chosen: "val" on validation subjects, "last" without any
+        seed:        of parts, order and augmentation, at least 0
+        image_size:  width and height of a sample in pixels; None takes the network's
+    """
+
+    def __init__(
+        self,
+        batch_size: int = 64,
+        num_workers: int = 2,
+        augment: str = "mild",
+        selection: Literal["val", "last"] = "val",
+        seed: int = 0,
+        image_size: int | None = None,
+    ):
+        super().__init__()
+        if seed < 0:
+            raise ValueError(f"seed must be at least 0; got {seed}")
+        self.batch_size, self.num_workers, self.augment = batch_size, num_workers, augment
+        self.selection, self.seed, self.image_size = selection, seed, image_size
+        self.faces: Faces | None = None
+
+    @abstractmethod
+    def load(self) -> tuple[Faces, Parts]:
+        """Read labels (not pictures) and divide them; errors name the file and what is wrong in it."""
+
+    def setup(self, stage: str) -> None:
+        if self.faces is None:
+            self.faces, self.parts = self.load()
+
+    def train_labels(self) -> torch.Tensor:
+        """Labels of the training part only: int8 [n,R] or int64 [n]."""
+        assert self.faces is not None, "setup comes first"
+        return torch.from_numpy(self.faces.labels[self.parts.train])
+
+    def train_dataloader(self) -> DataLoader[dict[str, Any]]:
+        dataset = self._dataset("train", self.augment)
+        sampler = EpochSampler(dataset, *self._share(), shuffle=True, seed=self.seed)
+        # A last batch of one or two samples would upset the batch norms.
+        return self._loader(dataset, sampler, drop_last=len(sampler) >= self.batch_size)
+
+    def val_dataloader(self) -> Any:
+        return self._evaluation("val") if len(self.parts.val) else []
+
+    def test_dataloader(self) -> Any:
+        if not len(self.parts.test):
+            raise ValueError("these data have no test part: give some rows the split or fold that is tested")
+        return self._evaluation("test")
+
+    def _evaluation(self, part: str) -> DataLoader[dict[str, Any]]:
+        dataset = self._dataset(part, "none")
+        return self._loader(dataset, EvaluationSampler(dataset, *self._share()), drop_last=False)
+
+    def _dataset(self, part: str, augment: str) -> FaceDataset:
+        assert self.faces is not None, "setup comes first"
+        size = self.image_size or self.trainer.lightning_module.network.config.image_size  # type: ignore[union-attr]
+        return FaceDataset(self.faces, getattr(self.parts, part), size, augment, self.seed)
+
+    def _share(self) -> tuple[int, int]:
+        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+
+    def _loader(
+        self, dataset: FaceDataset, sampler: EpochSampler, drop_last: bool
+    ) -> DataLoader[dict[str, Any]]:
+        return DataLoader(
+            dataset,
+            self.batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            drop_last=drop_last,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )

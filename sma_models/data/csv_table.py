@@ -1,0 +1,171 @@
+"""The CSV format: one row a picture, with its labels, and optionally its subject, part and face box."""
+
+import csv
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sma_models.data.base import UNKNOWN, Faces
+
+BOX = ("x", "y", "width", "height")
+_UNIT = re.compile(r"AU0*(\d+)")
+
+
+class CSVTable(Faces):
+    """The faces that a CSV file lists.
+
+    path:         the file
+    root:         folder that `image` is relative to; None is the CSV's own
+    classes:      expression classes in order; None takes the sorted names of the file
+    au_threshold: None reads 0 and 1; a number reads intensities 0-5, positive from it on
+
+    folds, splits: str [n], or None where the file has no such column; has_subjects: whether it names subjects.
+    Raises ValueError or FileNotFoundError that name the file, the line and what was expected.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        root: str | Path | None = None,
+        classes: Sequence[str] | None = None,
+        au_threshold: int | None = None,
+    ):
+        self.path = Path(path)
+        self.root = Path(root) if root is not None else self.path.parent
+        rows, self.lines, columns = self._rows()
+        units = {int(found[1]): name for name in columns if (found := _UNIT.fullmatch(name))}
+        if bool(units) == ("expression" in columns):
+            raise ValueError(f"{path}: expected either a column 'expression' or columns 'AU1', 'AU2', ...; got {columns}")
+        if units:
+            self.kind, self.regions = "au", tuple(f"AU{number}" for number in sorted(units))
+            ordered = [units[number] for number in sorted(units)]
+            self.labels = self._unit_labels(rows, ordered, au_threshold)
+        else:
+            self.kind = "expression"
+            names = self._texts(rows, "expression")
+            self.regions = tuple(classes) if classes else tuple(sorted(set(names)))
+            self.labels = self._class_labels(names)
+        self.images = [self._image_path(row, name) for row, name in enumerate(self._texts(rows, "image"))]
+        self.boxes = self._box_column(rows, columns)
+        self.has_subjects = "subject" in columns
+        plain = [""] * len(rows)
+        self.subjects = np.array(self._texts(rows, "subject") if self.has_subjects else plain)
+        self.sequences = np.array([row["sequence"] for row in rows] if "sequence" in columns else plain)
+        self.frames = np.array(
+            [self._number(row, i, "frame", int) for i, row in enumerate(rows)]
+            if "frame" in columns
+            else np.zeros(len(rows)),
+            np.int64,
+        )
+        self.folds = np.array(self._texts(rows, "fold")) if "fold" in columns else None
+        self.splits = np.array(self._texts(rows, "split")) if "split" in columns else None
+        for row, split in enumerate(self.splits if self.splits is not None else ()):
+            if split not in ("train", "val", "test"):
+                self._fail(row, f"split is {split!r}; expected train, val or test")
+
+    def picture(self, index: int, size: int) -> NDArray[np.uint8]:
+        """The face box, or the whole picture, as uint8 RGB [size,size,3]; grey where a square exceeds the picture."""
+        image = cv2.imread(str(self.images[index]), cv2.IMREAD_COLOR_RGB)
+        if image is None:
+            self._fail(index, f"cannot read {self.images[index]} as a picture")
+        height, width = image.shape[:2]
+        box = self.boxes[index] if self.boxes is not None else (0.0, 0.0, float(width), float(height))
+        return _square(image, box, size)
+
+    def _rows(self) -> tuple[list[dict[str, str]], list[int], list[str]]:
+        """Rows as dicts, the line of the file that each ends on, and the names of the columns."""
+        with self.path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, skipinitialspace=True)
+            columns = list(reader.fieldnames or ())
+            if "image" not in columns:
+                raise ValueError(f"{self.path}: expected a column 'image'; got {columns}")
+            rows, lines = [], []
+            for row in reader:
+                if None in row or None in row.values():
+                    raise ValueError(f"{self.path}, line {reader.line_num}: expected {len(columns)} cells")
+                rows.append({name: cell.strip() for name, cell in row.items()})
+                lines.append(reader.line_num)
+        if not rows:
+            raise ValueError(f"{self.path}: expected at least one row below the header")
+        return rows, lines, columns
+
+    def _fail(self, row: int, problem: str) -> NoReturn:
+        raise ValueError(f"{self.path}, line {self.lines[row]}: {problem}")
+
+    def _texts(self, rows: list[dict[str, str]], column: str) -> list[str]:
+        for number, row in enumerate(rows):
+            if not row[column]:
+                self._fail(number, f"{column} is empty")
+        return [row[column] for row in rows]
+
+    def _number(self, row: dict[str, str], number: int, column: str, kind: type) -> Any:
+        try:
+            return kind(row[column])
+        except ValueError:
+            self._fail(number, f"{column} is {row[column]!r}; expected a number")
+
+    def _image_path(self, row: int, name: str) -> Path:
+        path = self.root / name
+        if not path.is_file():
+            raise FileNotFoundError(f"{self.path}, line {self.lines[row]}: there is no file {path}")
+        return path
+
+    def _unit_labels(
+        self, rows: list[dict[str, str]], columns: list[str], threshold: int | None
+    ) -> NDArray[np.int8]:
+        if threshold is None:
+            meaning = {"0": 0, "1": 1}
+        else:
+            meaning = {str(level): int(level >= threshold) for level in range(6)}
+        meaning |= {"9": UNKNOWN, "": UNKNOWN}
+        labels = np.empty((len(rows), len(columns)), np.int8)
+        for number, row in enumerate(rows):
+            for place, column in enumerate(columns):
+                if row[column] not in meaning:
+                    known = ", ".join(filter(None, meaning))
+                    self._fail(number, f"{column} is {row[column]!r}; expected {known} or nothing")
+                labels[number, place] = meaning[row[column]]
+        return labels
+
+    def _class_labels(self, names: list[str]) -> NDArray[np.int64]:
+        place = {name: number for number, name in enumerate(self.regions)}
+        for row, name in enumerate(names):
+            if name not in place:
+                self._fail(row, f"unknown expression {name!r}; expected one of {', '.join(self.regions)}")
+        return np.array([place[name] for name in names], np.int64)
+
+    def _box_column(self, rows: list[dict[str, str]], columns: list[str]) -> list[tuple[float, ...]] | None:
+        given = [name for name in BOX if name in columns]
+        if not given:
+            return None
+        if len(given) < 4:
+            raise ValueError(f"{self.path}: a face box needs the columns {', '.join(BOX)}; got {', '.join(given)}")
+        boxes = []
+        for number, row in enumerate(rows):
+            box = tuple(self._number(row, number, name, float) for name in BOX)
+            if not (np.isfinite(box).all() and box[2] > 0 and box[3] > 0):
+                self._fail(number, f"the face box is {box}; expected finite numbers, width and height above 0")
+            boxes.append(box)
+        return boxes
+
+
+def _square(image: NDArray[np.uint8], box: tuple[float, ...], size: int) -> NDArray[np.uint8]:
+    """The smallest square round a box (x, y, width, height), resized; grey 128 beyond the picture."""
+    x, y, width, height = box
+    side = max(1, round(max(width, height)))
+    left, top = round(x + (width - side) / 2), round(y + (height - side) / 2)
+    square = np.full((side, side, 3), 128, np.uint8)
+    rows = slice(max(0, top), max(0, min(image.shape[0], top + side)))
+    columns = slice(max(0, left), max(0, min(image.shape[1], left + side)))
+    part = image[rows, columns]
+    if part.size:
+        at, beside = rows.start - top, columns.start - left
+        square[at : at + part.shape[0], beside : beside + part.shape[1]] = part
+    # Area averaging only shrinks well; enlarging with it would show blocks.
+    method = cv2.INTER_AREA if side >= size else cv2.INTER_LINEAR
+    return cv2.resize(square, (size, size), interpolation=method)  # type: ignore[return-value]

@@ -1,0 +1,104 @@
+"""Synthetic faces as training, validation and test subjects."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sma_models.data.base import FaceData, Faces, Parts
+from sma_models.synthetic import AUS, SyntheticFaces
+
+
+class SyntheticTable(Faces):
+    """Faces of several ranges of subjects as one set; pictures are kept once drawn if `keep`.
+
+    parts: (images, subjects) of each range; ranges follow each other and share no subject.
+    """
+
+    def __init__(self, parts: list[tuple[int, int]], seed: int, mode: str, keep: bool):
+        self.kind = "au"
+        self.regions = tuple(f"AU{number}" for number in AUS)
+        self._ranges, self._seed, self._mode = parts, seed, mode
+        self._kept: dict[tuple[int, int], NDArray[np.uint8]] | None = {} if keep else None
+        # The size of a picture changes nothing about its labels.
+        ranges = self.ranges(32)
+        self.starts = np.cumsum([0, *(len(faces) for faces in ranges)])
+        self.labels = np.concatenate([faces.all_labels() for faces in ranges]).astype(np.int8)
+        self.subjects = np.concatenate(
+            [np.array([f"{faces.subject(i):06d}" for i in range(len(faces))]) for faces in ranges]
+        )
+        self.sequences = self.subjects
+        self.frames = np.concatenate([np.arange(len(faces)) for faces in ranges])
+
+    def ranges(self, size: int) -> list[SyntheticFaces]:
+        """The faces of each range, drawn at `size` pixels."""
+        first = np.cumsum([0, *(subjects for _, subjects in self._ranges)])
+        return [
+            SyntheticFaces(
+                images,
+                seed=self._seed,
+                size=size,
+                subjects=subjects,
+                first_subject=int(start),
+                mode=self._mode,
+            )
+            for (images, subjects), start in zip(self._ranges, first, strict=False)
+        ]
+
+    def picture(self, index: int, size: int) -> NDArray[np.uint8]:
+        if self._kept is not None and (index, size) in self._kept:
+            return self._kept[index, size]
+        faces, place = self._locate(index, size)
+        image = faces[place].image
+        if self._kept is not None:
+            self._kept[index, size] = image
+        return image
+
+    def true_regions(self, index: int, size: int) -> NDArray[np.bool_]:
+        """Where each action unit shows, bool [R,size,size]."""
+        faces, place = self._locate(index, size)
+        return faces.regions(place)
+
+    def _locate(self, index: int, size: int) -> tuple[SyntheticFaces, int]:
+        part = int(np.searchsorted(self.starts, index, side="right")) - 1
+        return self.ranges(size)[part], index - int(self.starts[part])
+
+
+class SyntheticFaceData(FaceData):
+    """Drawn faces with 15 action units; no subject is in two parts.
+
+    Args:
+        train, val, test: images of each part
+        subjects:         people in each part
+        faces_seed:       of the faces themselves; `seed` only sets order and augmentation
+        mode:             "correlated" or "independent" action units
+        keep:             keep pictures in memory once drawn (36 kB each at 110 pixels); use with num_workers=0
+        settings:         see `FaceData`
+    """
+
+    def __init__(
+        self,
+        train: int = 4000,
+        val: int = 1000,
+        test: int = 1000,
+        subjects: int = 200,
+        faces_seed: int = 0,
+        mode: str = "correlated",
+        keep: bool = False,
+        **settings: Any,
+    ):
+        super().__init__(**settings)
+        for name, count in (("train", train), ("val", val), ("test", test)):
+            if count < 1:
+                raise ValueError(f"{name} must be at least 1; got {count}")
+        self.counts, self.subjects, self.faces_seed = (train, val, test), subjects, faces_seed
+        self.mode, self.keep = mode, keep
+
+    def load(self) -> tuple[Faces, Parts]:
+        table = SyntheticTable([(n, self.subjects) for n in self.counts], self.faces_seed, self.mode, self.keep)
+        train, val, test = (
+            np.arange(a, b) for a, b in zip(table.starts[:-1], table.starts[1:], strict=True)
+        )
+        if self.selection == "last":
+            train, val = np.concatenate([train, val]), train[:0]
+        return table, Parts(train, val, test)

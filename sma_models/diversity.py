@@ -1,0 +1,89 @@
+"""Ways to keep the attention maps of one region apart, behind one interface: an SMAOutput in, one term a sample out.
+
+"hinge" is the fused one; the others are plain PyTorch, for research. Each takes maps before refinement, scaled so that
+softmax and sigmoid maps can be compared, and is 0 where a region has one map.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from sma_kernels import SMAOutput
+
+_FLOOR = 1e-6
+
+
+def _hinge(output: SMAOutput) -> Tensor:
+    return output.diversity
+
+
+def _distributions(output: SMAOutput) -> Tensor:
+    """Maps [B,R,K,L] in float32, each scaled to sum 1."""
+    maps = output.maps.float().flatten(3)
+    return maps / maps.sum(-1, keepdim=True).clamp_min(_FLOOR)
+
+
+def _off_diagonal_mean(pairs: Tensor) -> Tensor:
+    """Mean [B] of pairs [B,R,K,K] over regions and ordered pairs of different channels."""
+    regions, channels = pairs.shape[1:3]
+    off = pairs.sum((1, 2, 3)) - pairs.diagonal(dim1=2, dim2=3).sum((1, 2))
+    return off / (regions * channels * max(channels - 1, 1))
+
+
+def _bhattacharyya(output: SMAOutput) -> Tensor:
+    """Mean overlap Σ√(pq), which is 1 minus the squared Hellinger distance (Li et al., CVPR 2018)."""
+    # The floor keeps the gradient of the root finite where a map is zero.
+    roots = _distributions(output).clamp_min(_FLOOR**2).sqrt()
+    return _off_diagonal_mean(roots @ roots.mT)
+
+
+def _orthogonal(output: SMAOutput) -> Tensor:
+    """Mean over regions of ‖AAᵀ − I‖² (Frobenius), A the maps as distributions (Lin et al., ICLR 2017)."""
+    maps = _distributions(output)
+    unlike = maps @ maps.mT - torch.eye(maps.shape[2], device=maps.device)
+    return unlike.square().sum((2, 3)).mean(1)
+
+
+_EXCESS = 0.1
+
+
+def _channel_grouping(output: SMAOutput) -> Tensor:
+    """Where a map is strong, the strongest other map should be below a margin of 0.1 (MA-CNN, ICCV 2017).
+
+    Maps are scaled to peak 1 for the comparison and to sum 1 as the weights of its mean.
+    """
+    weights = _distributions(output)
+    peaks = weights / weights.amax(-1, keepdim=True).clamp_min(_FLOOR)
+    channels = peaks.shape[2]
+    same = torch.eye(channels, dtype=torch.bool, device=peaks.device)[:, :, None]
+    others = peaks[:, :, None].masked_fill(same, 0).amax(3)
+    return (weights * (others - _EXCESS)).sum(-1).mean((1, 2))
+
+
+def _partition(output: SMAOutput) -> Tensor:
+    """log(1 + K/σ²), σ² the variance across a region's maps at a position, maps scaled to mean 1 (DAN, 2021)."""
+    maps = _distributions(output)
+    variance = (maps * maps.shape[-1]).var(2).mean(-1)
+    return torch.log1p(maps.shape[2] / variance.clamp_min(_FLOOR)).mean(1)
+
+
+_UNFUSED: dict[str, Callable[[SMAOutput], Tensor]] = {
+    "bhattacharyya": _bhattacharyya,
+    "orthogonal": _orthogonal,
+    "channel_grouping": _channel_grouping,
+    "partition": _partition,
+}
+VARIANTS = ("none", "hinge", *_UNFUSED)
+
+
+def diversity_term(variant: str, output: SMAOutput) -> Tensor:
+    """The term to be minimised, float32 [B], differentiable; 0 if a region has one map or the variant is "none".
+
+    variant: one of `VARIANTS`; ValueError otherwise.
+    """
+    if variant not in VARIANTS:
+        raise ValueError(f"diversity must be one of {', '.join(VARIANTS)}; got {variant!r}")
+    if variant == "none" or output.maps.shape[2] == 1:
+        return torch.zeros_like(output.diversity)
+    return _UNFUSED.get(variant, _hinge)(output)

@@ -1,0 +1,157 @@
+"""SMA-Net: a backbone, several attention maps per region, and one linear unit per region."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import timm
+import torch
+from timm.layers import Format
+from timm.models import get_pretrained_cfg
+from torch import Tensor, nn
+
+from sma_kernels import SMAAttention, SMAOutput
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The architecture of an SMA-Net; its switches are the ablations.
+
+    backbone:          name of a timm model that offers feature maps
+    stage:             which of its feature maps is read, counted as timm counts them; -1 is the last
+    output_stride:     dilates the backbone's later stages so that no map is coarser than this, where timm can
+    image_size:        width and height of the input in pixels; None follows the weights (224 without any)
+    mean, std:         of the input's RGB channels, in units of white = 1; None follows the weights
+    channels:          K, attention maps per region
+    embed_dim:         D, embedding width of a feature group
+    shared_features:   one feature group for all maps of a region instead of one each
+    activation, merge, margin, correlate, temperature, gate, learn_correlation, backend: see `SMAAttention`
+    """
+
+    backbone: str = "resnet18"
+    stage: int = -1
+    output_stride: int | None = None
+    image_size: int | None = None
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    channels: int = 4
+    embed_dim: int = 64
+    shared_features: bool = False
+    activation: str = "softmax"
+    merge: str = "max"
+    margin: float = 0.5
+    correlate: bool = True
+    temperature: float = 0.1
+    gate: float = 0.5
+    learn_correlation: bool = True
+    backend: str = "auto"
+
+
+class NetworkOutput(NamedTuple):
+    """logits [B,R], and the attention head's SMAOutput."""
+
+    logits: Tensor
+    head: SMAOutput
+
+
+class SMANet(nn.Module):
+    """One logit per region from pictures of faces.
+
+    regions:  their names, one per action unit or expression class; a checkpoint carries them
+    settings: the fields of `NetworkConfig`
+
+    forward(x [B,3,H,W], uint8 in 0..255 or floating in 0..1, RGB) -> NetworkOutput. An action unit's probability is the
+    sigmoid of its logit; expression classes share a softmax.
+
+    Raises ValueError for regions that are empty or repeat, and for a backbone or stage that timm does not offer.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, regions: Sequence[str], **settings: Any):
+        super().__init__()
+        self.regions = tuple(regions)
+        if not self.regions or len(set(self.regions)) < len(self.regions):
+            raise ValueError(f"regions must be different names, at least one; got {list(regions)}")
+        config = NetworkConfig(**settings)
+        defaults = get_pretrained_cfg(config.backbone)
+        self.config = NetworkConfig(
+            **asdict(config)
+            | {
+                "image_size": config.image_size or 224,
+                "mean": tuple(config.mean or (defaults.mean if defaults else (0.5, 0.5, 0.5))),
+                "std": tuple(config.std or (defaults.std if defaults else (0.5, 0.5, 0.5))),
+            }
+        )
+        self.register_buffer("mean", torch.tensor(self.config.mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(self.config.std).view(3, 1, 1), persistent=False)
+        self.backbone = _make_backbone(self.config, fixed_size=bool(defaults and defaults.fixed_input_size))
+        self.channels_last_maps = Format(getattr(self.backbone, "output_fmt", "NCHW")) == Format.NHWC
+        width = self.backbone.feature_info.channels()[-1]
+        self.attention = SMAAttention(
+            width,
+            len(self.regions),
+            config.channels,
+            config.embed_dim,
+            activation=config.activation,
+            merge=config.merge,
+            margin=config.margin,
+            shared_features=config.shared_features,
+            correlate=config.correlate,
+            temperature=config.temperature,
+            gate=config.gate,
+            learn_correlation=config.learn_correlation,
+            backend=config.backend,
+        )
+        rows = (config.channels,) if config.merge == "none" else ()
+        self.units = RegionUnits(len(self.regions), rows, width)
+
+    def forward(self, x: Tensor) -> NetworkOutput:
+        if not x.is_floating_point():
+            x = x.float() / 255
+        x = ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        maps = self.backbone(x)[-1]
+        if self.channels_last_maps:
+            maps = maps.permute(0, 3, 1, 2)
+        head = self.attention(maps)
+        return NetworkOutput(self.units(head.pooled), head)
+
+    def no_weight_decay(self) -> set[str]:
+        """Names of the parameters that an optimiser must not decay."""
+        return {f"attention.{name}" for name in self.attention.no_weight_decay()}
+
+
+class RegionUnits(nn.Module):
+    """One linear unit per region: logits [B,R] of pooled features [B,R,C], or [B,R,K,C] summed over the channels.
+
+    rows: () or (K,), what lies between R and C in the pooled features.
+    """
+
+    def __init__(self, regions: int, rows: tuple[int, ...], width: int):
+        super().__init__()
+        bound = 1 / math.sqrt(width * math.prod(rows))
+        self.weight = nn.Parameter(torch.empty(regions, *rows, width).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.zeros(regions))
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        return (pooled * self.weight).flatten(2).sum(2) + self.bias
+
+
+def _make_backbone(config: NetworkConfig, fixed_size: bool) -> Any:
+    options: dict[str, Any] = {}
+    if config.output_stride is not None:
+        options["output_stride"] = config.output_stride
+    if fixed_size:
+        options["img_size"] = config.image_size
+    if not timm.is_model(config.backbone):
+        raise ValueError(f"backbone must name a timm model; got {config.backbone!r}")
+    try:
+        return timm.create_model(
+            config.backbone, pretrained=False, features_only=True, out_indices=(config.stage,), **options
+        )
+    except (AssertionError, IndexError, RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"timm cannot build backbone {config.backbone!r} with stage {config.stage} and {options}: {error}"
+        ) from error

@@ -1,0 +1,259 @@
+"""Training and measuring SMA-Net: one Lightning module for action units, one for expressions."""
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning
+import torch
+from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from sma_models.calibration import Calibration
+from sma_models.checkpoint import ENTRY, same_regions
+from sma_models.data.base import UNKNOWN, FaceData
+from sma_models.diversity import VARIANTS, diversity_term
+from sma_models.losses import CLASS_WEIGHTS, UNIT_LOSSES, class_weights, unit_weights
+from sma_models.metrics import (
+    AttentionSpread,
+    Confusion,
+    ExpressionScores,
+    UnitPredictions,
+    UnitScores,
+    expression_scores,
+    unit_scores,
+)
+from sma_models.network import NetworkConfig, NetworkOutput, SMANet
+from sma_models.optimizer import OptimizerConfig, freeze, make_optimizer, make_schedule
+from sma_models.weights import build_network
+
+Batch = dict[str, Any]
+
+
+class FaceTask(lightning.LightningModule, ABC):
+    """What action units and expressions share. The network is built once the data have told its regions.
+
+    Args:
+        network:          the architecture
+        optimizer:        how the weights move
+        diversity:        what keeps the maps of one region apart: one of `sma_models.diversity.VARIANTS`
+        diversity_weight: λ of loss = task + λ·diversity
+        backbone_weights: "none", "timm" (a download) or the path of a safetensors file or checkpoint
+        key_map:          regular expressions to replacements, applied in order to the file's keys
+        allow_partial:    accept a file that fits less than 90 % of the backbone
+        init_from:        checkpoint of an SMA-Net to start from; regions are matched by name
+
+    Logs `val/score`, by which the best epoch is chosen: the mean F1 of action units at chosen thresholds, or macro-F1.
+    """
+
+    kind: Literal["au", "expression"]
+    scores: UnitScores | ExpressionScores
+
+    def __init__(
+        self,
+        network: NetworkConfig | None = None,
+        optimizer: OptimizerConfig | None = None,
+        diversity: str = "hinge",
+        diversity_weight: float = 0.1,
+        backbone_weights: str = "none",
+        key_map: dict[str, str] | None = None,
+        allow_partial: bool = False,
+        init_from: str | Path | None = None,
+    ):
+        super().__init__()
+        if diversity not in VARIANTS:
+            raise ValueError(f"diversity must be one of {', '.join(VARIANTS)}; got {diversity!r}")
+        self.network_config = network or NetworkConfig()
+        self.optimizer_config = optimizer or OptimizerConfig()
+        self.diversity, self.diversity_weight = diversity, diversity_weight
+        self.backbone_weights, self.key_map = backbone_weights, key_map
+        self.allow_partial, self.init_from = allow_partial, init_from
+        self.network: SMANet | None = None
+        self.spread = AttentionSpread()
+
+    @property
+    def data(self) -> FaceData:
+        return self.trainer.datamodule  # type: ignore[attr-defined]
+
+    @property
+    def fitting(self) -> bool:
+        """Whether training is under way; measuring takes what follows from training labels from the checkpoint."""
+        return self.trainer.state.fn == TrainerFn.FITTING
+
+    def configure_model(self) -> None:
+        if self.network is not None:
+            return
+        faces = self.data.faces
+        if faces.kind != self.kind:
+            raise ValueError(f"{type(self).__name__} needs labels of kind {self.kind!r}; these data have {faces.kind!r}")
+        self.network = build_network(
+            faces.regions,
+            self.network_config,
+            backbone_weights=self.backbone_weights,
+            key_map=self.key_map,
+            allow_partial=self.allow_partial,
+            init_from=self.init_from,
+        ).to(memory_format=torch.channels_last)
+        self.add_measures(len(faces.regions))
+
+    @abstractmethod
+    def add_measures(self, regions: int) -> None:
+        """Create the metrics, and the buffers that follow from the training labels."""
+
+    @abstractmethod
+    def task_loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Scalar."""
+
+    @abstractmethod
+    def count(self, logits: Tensor, batch: Batch) -> None:
+        """Add one batch to the metrics."""
+
+    @abstractmethod
+    def measure(self, part: str) -> tuple[float, dict[str, float]]:
+        """Read and reset the metrics, set `scores`, and return the selection score and what is logged of `part`."""
+
+    def forward(self, images: Tensor) -> NetworkOutput:
+        """Logits [B,R] and attention of uint8 images [B,3,H,W]."""
+        assert self.network is not None, "the network is built when a trainer starts"
+        return self.network(images)
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        output = self(batch["image"])
+        task = self.task_loss(output.logits.float(), batch)
+        apart = diversity_term(self.diversity, output.head).mean()
+        loss = task + self.diversity_weight * apart
+        values = {"train/loss": loss, "train/task": task, "train/diversity": apart}
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch["image"]))
+        self.log("loss", loss, prog_bar=True, logger=False)
+        return loss
+
+    def on_train_epoch_start(self) -> None:
+        assert self.network is not None
+        freeze(self.network, self.optimizer_config, self.current_epoch)
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        self._evaluate(batch, "val")
+
+    def test_step(self, batch: Batch, _: int) -> None:
+        self._evaluate(batch, "test")
+
+    def _evaluate(self, batch: Batch, part: str) -> None:
+        output = self(batch["image"])
+        assert self.network is not None
+        self.spread.update(self.network.attention, output.head)
+        logits = output.logits.float()
+        self.count(logits, batch)
+        loss = self.task_loss(logits, batch)
+        self.log(f"{part}/task", loss, batch_size=len(logits), sync_dist=True)
+
+    def on_validation_epoch_end(self) -> None:
+        self._report("val")
+
+    def on_test_epoch_end(self) -> None:
+        self._report("test")
+
+    def _report(self, part: str) -> None:
+        score, values = self.measure(part)
+        values |= {name: float(value) for name, value in self.spread.compute().items()}
+        self.spread.reset()
+        # Every process has computed the same numbers from all samples: sync_dist would only average them again.
+        self.log_dict({f"{part}/{name}": value for name, value in values.items()})
+        self.log(f"{part}/score", score, prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        assert self.network is not None
+        optimizer = make_optimizer(self.network, self.optimizer_config)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = make_schedule(optimizer, self.optimizer_config, steps, self.trainer.max_epochs or 1)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        assert self.network is not None
+        checkpoint[ENTRY] = {
+            "kind": self.kind,
+            "regions": list(self.network.regions),
+            "network": asdict(self.network.config),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        assert self.network is not None
+        same_regions(checkpoint, self.network.regions)
+
+
+class ActionUnitTask(FaceTask):
+    """Independent action units.
+
+    Args:
+        loss:     "weighted_asymmetric" or "weighted_bce", weighted from the training subjects
+        settings: see `FaceTask`
+    """
+
+    kind = "au"
+    weights: Tensor
+
+    def __init__(self, loss: str = "weighted_asymmetric", **settings: Any):
+        super().__init__(**settings)
+        if loss not in UNIT_LOSSES:
+            raise ValueError(f"loss must be one of {', '.join(UNIT_LOSSES)}; got {loss!r}")
+        self.loss = UNIT_LOSSES[loss]
+
+    def add_measures(self, regions: int) -> None:
+        self.predictions = UnitPredictions()
+        self.calibration = Calibration(regions)
+        self.register_buffer("weights", torch.ones(regions))
+        if self.fitting:
+            labels, names = self.data.train_labels(), self.data.faces.regions
+            self.weights = unit_weights(labels == 1, labels != UNKNOWN, names)
+
+    def task_loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        return self.loss(logits, batch["labels"], batch["known"], self.weights)
+
+    def count(self, logits: Tensor, batch: Batch) -> None:
+        self.predictions.update(logits, batch["labels"], batch["known"])
+
+    def measure(self, part: str) -> tuple[float, dict[str, float]]:
+        logits, labels, known = self.predictions.compute()
+        self.predictions.reset()
+        if part == "val":
+            self.calibration.fit(logits, labels, known)
+        self.scores = unit_scores(logits, labels, known, self.calibration.threshold)
+        means = {name: float(value.nanmean()) for name, value in vars(self.scores).items()}
+        return means["f1"], means
+
+
+class ExpressionTask(FaceTask):
+    """One expression of several.
+
+    Args:
+        class_weights: "none", "sqrt" or "inverse": how far rare classes of the training subjects weigh more
+        settings:      see `FaceTask`
+    """
+
+    kind = "expression"
+    weights: Tensor
+
+    def __init__(self, class_weights: str = "none", **settings: Any):
+        super().__init__(**settings)
+        if class_weights not in CLASS_WEIGHTS:
+            raise ValueError(f"class_weights must be one of {', '.join(CLASS_WEIGHTS)}; got {class_weights!r}")
+        self.weighting = class_weights
+
+    def add_measures(self, regions: int) -> None:
+        self.confusion = Confusion(regions)
+        self.register_buffer("weights", torch.ones(regions))
+        if self.fitting:
+            self.weights = class_weights(self.data.train_labels(), regions, self.weighting)
+
+    def task_loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        return cross_entropy(logits, batch["label"], self.weights)
+
+    def count(self, logits: Tensor, batch: Batch) -> None:
+        self.confusion.update(logits, batch["label"])
+
+    def measure(self, part: str) -> tuple[float, dict[str, float]]:
+        self.scores = expression_scores(self.confusion.compute())
+        self.confusion.reset()
+        names = ("accuracy", "macro_f1", "majority_accuracy", "majority_macro_f1")
+        return self.scores.macro_f1, {name: getattr(self.scores, name) for name in names}

@@ -1,0 +1,220 @@
+"""Calls of the operators for tests and benchmarks: inputs by seed, both directions by name, and the error rule."""
+
+from dataclasses import dataclass, replace
+from itertools import product
+
+import torch
+from torch import Tensor
+
+import sma_kernels
+
+FUNCTIONS = (
+    "sma_attention",
+    "multi_channel_attention",
+    "attention_diversity",
+    "correlate_attention",
+    "attention_pool",
+)
+OUTPUTS = {
+    "sma_attention": ("pooled", "attention", "maps", "diversity", "correlation"),
+    "multi_channel_attention": ("maps",),
+    "attention_diversity": ("diversity",),
+    "correlate_attention": ("refined", "correlation"),
+    "attention_pool": ("pooled", "attention"),
+}
+OUTPUTS_OF_OPERATORS = {  # what the registered operators return: fields of `Outputs`, kept ones included
+    "sma_attention": ("pooled", "attention", "maps", "diversity", "correlation", "attention_sum", "winner"),
+    "multi_channel_attention": ("maps",),
+    "attention_diversity": ("diversity",),
+    "correlate_attention": ("attention", "correlation"),
+    "attention_pool": ("pooled", "attention", "attention_sum", "winner"),
+}
+TENSORS = {
+    "sma_attention": ("values", "features", "weight", "bias", "temperature", "gate", "relation_bias"),
+    "multi_channel_attention": ("features", "weight", "bias"),
+    "attention_diversity": ("maps",),
+    "correlate_attention": ("maps", "temperature", "gate", "relation_bias"),
+    "attention_pool": ("values", "maps"),
+}
+SETTINGS = {
+    "sma_attention": ("activation", "merge", "margin"),
+    "multi_channel_attention": ("activation",),
+    "attention_diversity": ("margin",),
+    "correlate_attention": (),
+    "attention_pool": ("merge",),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call; sizes in the notation of the specification."""
+
+    function: str = "sma_attention"
+    batch: int = 2
+    regions: int = 3
+    channels: int = 4
+    embed: int = 11
+    values: int = 37
+    height: int = 5
+    width: int = 7
+    shared: bool = False
+    bias: bool = True
+    relation: bool = True
+    activation: str = "softmax"
+    merge: str = "max"
+    margin: float = 0.3
+    layout: torch.memory_format = torch.contiguous_format
+
+    @property
+    def groups(self) -> int:
+        return 1 if self.shared else self.channels
+
+    @property
+    def total(self) -> int:
+        return self.regions * self.channels
+
+    def __str__(self):
+        parts = [
+            self.function,
+            f"B{self.batch}R{self.regions}K{self.channels}D{self.embed}C{self.values}",
+            f"{self.height}x{self.width}",
+            self.activation,
+            self.merge,
+            "shared" if self.shared else "grouped",
+        ]
+        parts += [] if self.bias else ["nobias"]
+        parts += [] if self.relation else ["norelation"]
+        parts += ["nhwc"] if self.layout == torch.channels_last else []
+        return "-".join(parts)
+
+
+def inputs(case: Case, dtype: torch.dtype = torch.float64, seed: int = 0, device="cpu") -> dict[str, Tensor | None]:
+    """Tensor inputs of a call, drawn in float64 and rounded to `dtype` (parameters to its wide dtype)."""
+    draw = torch.Generator().manual_seed(seed)
+    wide = torch.float64 if dtype == torch.float64 else torch.float32
+
+    def normal(*shape, scale=1.0):
+        return torch.randn(*shape, generator=draw, dtype=torch.float64) * scale
+
+    grid = (case.height, case.width)
+    drawn: dict[str, Tensor | None] = {
+        "values": normal(case.batch, case.values, *grid),
+        "features": normal(case.batch, case.groups * case.embed, *grid),
+        "weight": normal(case.regions, case.channels, case.embed, scale=1.5 * case.embed**-0.5),
+        "bias": normal(case.regions, case.channels, scale=0.3) if case.bias else None,
+        "temperature": torch.tensor(0.2, dtype=torch.float64),
+        "gate": torch.tensor(0.4, dtype=torch.float64),
+        "relation_bias": normal(case.total, case.total, scale=0.3) if case.relation else None,
+        "maps": normal(case.batch, case.regions, case.channels, *grid).sigmoid(),
+    }
+    result = {}
+    for name in TENSORS[case.function]:
+        tensor = drawn[name]
+        if tensor is not None:
+            tensor = tensor.to(dtype if name in ("values", "features", "maps") else wide)
+            if name in ("values", "features"):
+                tensor = tensor.contiguous(memory_format=case.layout)
+            tensor = tensor.to(device)
+        result[name] = tensor
+    return result
+
+
+def call(case: Case, tensors: dict[str, Tensor | None], backend: str) -> tuple[Tensor, ...]:
+    """The outputs of a call as a tuple, in the order of OUTPUTS."""
+    settings = {name: getattr(case, name) for name in SETTINGS[case.function]}
+    found = getattr(sma_kernels, case.function)(**tensors, **settings, backend=backend)
+    return tuple(found) if isinstance(found, tuple) else (found,)
+
+
+def cotangents(outputs: tuple[Tensor, ...], seed: int) -> list[Tensor]:
+    draw = torch.Generator().manual_seed(seed + 1000)
+    return [torch.randn(out.shape, generator=draw, dtype=torch.float64).to(out.dtype).to(out.device) for out in outputs]
+
+
+def run(
+    case: Case, tensors: dict[str, Tensor | None], backend: str, grads: list[Tensor] | None = None, seed: int = 0
+) -> dict[str, Tensor]:
+    """Outputs, and gradients under `grads` (drawn by seed if None) as d_<input>."""
+    leaves = {name: None if tensor is None else tensor.detach().requires_grad_() for name, tensor in tensors.items()}
+    outputs = call(case, leaves, backend)
+    given = cotangents(outputs, seed) if grads is None else grads
+    present = {name: leaf for name, leaf in leaves.items() if leaf is not None}
+    # A merge="none" pool returns its maps: an output that is an input has no graph of its own to be absent from.
+    found = torch.autograd.grad(outputs, list(present.values()), given, allow_unused=True)
+    result = dict(zip(OUTPUTS[case.function], (out.detach() for out in outputs), strict=True))
+    result.update({f"d_{name}": grad for name, grad in zip(present, found, strict=True) if grad is not None})
+    return result
+
+
+def in_float64(tensors: dict[str, Tensor | None]) -> dict[str, Tensor | None]:
+    return {name: None if tensor is None else tensor.double() for name, tensor in tensors.items()}
+
+
+SLACK = {  # of outputs, of gradients
+    torch.float64: (1e-12, 1e-12),
+    torch.float32: (1e-6, 1e-6),
+    torch.float16: (2.0**-11, 2.0**-10),
+    torch.bfloat16: (2.0**-8, 2.0**-7),
+}
+
+
+def error_excess(case: Case, dtype: torch.dtype, backend: str, device, seeds: int = 8) -> dict[str, str]:
+    """Outputs and gradients that break the error rule, with their figures; {} if all keep it.
+
+    err(x) is the 2-norm of x - exact over that of exact (float64), both as root mean squares over `seeds`, so that one
+    seed whose scalar gradient happens to vanish does not decide. It must stay within 2 times (gradients 3 times) the
+    error of the reference in the same dtype, plus the slack of the dtype; where exact is zero, the slack alone counts.
+    """
+    squares: dict[str, list[float]] = {}  # of our difference, the reference's difference, the exact result
+    for seed in range(seeds):
+        tensors = inputs(case, dtype, seed, device)
+        grads = cotangents(call(case, tensors, "reference"), seed)
+        exact = run(case, in_float64(tensors), "reference", [grad.double() for grad in grads])
+        yardstick = run(case, tensors, "reference", grads)
+        found = run(case, tensors, backend, grads)
+        assert found.keys() == yardstick.keys() == exact.keys()
+        for name, truth in exact.items():
+            truth = significant(truth)
+            sums = squares.setdefault(name, [0.0, 0.0, 0.0])
+            for index, difference in enumerate((found[name] - truth, yardstick[name] - truth, truth)):
+                sums[index] += float(difference.square().sum())
+    broken = {}
+    for name, (ours, theirs, scale) in squares.items():
+        gradient = name.startswith("d_")
+        slack = SLACK[dtype][gradient]
+        ours, theirs = (ours / (scale or 1)) ** 0.5, (theirs / (scale or 1)) ** 0.5
+        limit = (3 if gradient else 2) * theirs + slack
+        if not ours <= limit:
+            broken[name] = f"error {ours:.3g} > {limit:.3g} (reference {theirs:.3g})"
+    return broken
+
+
+def significant(exact: Tensor) -> Tensor:
+    """`exact`, or zeros where it is rounding alone: a softmax over positions does not see its bias, for one."""
+    return torch.zeros_like(exact) if exact.numel() and exact.abs().max() < 1e-12 else exact
+
+
+def matrix(**fixed) -> list[Case]:
+    """Both activations, the three merges, G = 1 and K, for every function, without repeats."""
+    seen, found = set(), []
+    for function, activation, merge, shared in product(
+        FUNCTIONS, ("softmax", "sigmoid"), ("max", "mean", "none"), (False, True)
+    ):
+        case = Case(function=function, activation=activation, merge=merge, shared=shared, **fixed)
+        used = {name: getattr(case, name) for name in SETTINGS[function]}
+        if "features" in TENSORS[function]:
+            used["shared"] = shared
+        key = (function, tuple(sorted(used.items())))
+        if key not in seen:
+            seen.add(key)
+            found.append(case)
+    return found
+
+
+def ids(case: Case) -> str:
+    return str(case)
+
+
+def smaller(case: Case) -> Case:
+    """The same call at sizes whose full Jacobian takes a moment."""
+    return replace(case, regions=2, channels=3, embed=2, values=3, height=2, width=3)

@@ -1,0 +1,107 @@
+"""Breaks of the CPU kernels, of their caller and of the autograd code."""
+
+from tests.mutants.mutant import Mutant
+
+ACCURACY = "tests/operators/test_accuracy.py"
+EDGES = "tests/operators/test_edges.py"
+LAYOUTS = "tests/operators/test_layouts.py"
+GRADCHECK = (ACCURACY, "-k", "formula")
+ODD = (ACCURACY, "-k", "odd_sizes and float32")
+
+
+def kernel(file: str, old: str, new: str, *tests: str) -> Mutant:
+    return Mutant(f"csrc/cpu/{file}", old, new, tests)
+
+
+MUTANTS = [
+    # A dropped term, a wrong sign, a wrong factor.
+    kernel("gram.h", "if (cosines.above_floor[i]) q[", "if (false) q[", *GRADCHECK),
+    kernel("gram.h", "dcos[i * width + j] + dcos[j * width + i]", "2 * dcos[i * width + j]", *GRADCHECK),
+    kernel("gram.h", "total += excess <= 0 ? W(0) : excess;", "total += excess;", *GRADCHECK),
+    kernel("gram.h", "if (!(cosines.cos[i * cosines.width + j] <= margin))", "if (true)", *GRADCHECK),
+    kernel(
+        "gram.h",
+        "static_cast<W>(shape.maps() * (shape.channels - 1))",
+        "static_cast<W>(shape.maps())",
+        ACCURACY,
+        "-k",
+        "alone",
+    ),
+    kernel("correlation.h", "s_row[j] * (d_row[j] - along)", "s_row[j] * d_row[j]", *GRADCHECK),
+    kernel("correlation.h", "(temperature * temperature)", "temperature", *GRADCHECK),
+    kernel("correlation.h", "mix[i * mix_width + i] -= W(1);", "", *GRADCHECK),
+    kernel("correlation.h", "transposed ? s[j * width + i] : s[i * width + j]", "s[i * width + j]", *GRADCHECK),
+    kernel("attention_maps.h", "load(m + l) * (load(d + l) - dot)", "load(m + l) * load(d + l)", *GRADCHECK),
+    kernel("attention_maps.h", "load(d + l) * x * (W(1) - x)", "load(d + l) * x", *GRADCHECK),
+    kernel("pool.h", "row[l] -= mean;", "row[l] += mean;", *GRADCHECK),
+    kernel("merge.h", "dattention[l] / static_cast<W>(channels)", "dattention[l]", *GRADCHECK),
+    # A swapped index, the wrong winner.
+    kernel("attention_maps.h", "first(shape.groups == 1 ? 0 : group)", "first(0)", *GRADCHECK),
+    kernel("merge.h", "!(row[l] <= attention[l])", "!(row[l] < attention[l])", EDGES, "-k", "first_maximum"),
+    kernel("merge.h", "& (attention[l] == attention[l])", "", EDGES, "-k", "nan_wins"),
+    kernel("merge.h", "!(row[l] <= attention[l])", "(row[l] > attention[l])", EDGES, "-k", "nan_wins"),
+    # A missed tail, an unwritten element, memory from another strip.
+    kernel("matrix.h", "for (; j < columns; ++j) narrow(source[j], target + j);", "", EDGES, "-k", "every_element"),
+    kernel("matrix.h", "for (; j < width; ++j) target[j] = 0;", "", *ODD),
+    kernel("matrix.h", "if (rows - i == 3) multiply_tile<W, 3,", "if (false) multiply_tile<W, 3,", *ODD),
+    kernel(
+        "matrix.h",
+        "const int64_t count = depth - p < piece ? depth - p : piece;",
+        "const int64_t count = 0 * p;",
+        ACCURACY,
+        "-k",
+        "beyond",
+    ),
+    kernel("pool.h", "if (start == 0)", "if (true)", ACCURACY, "-k", "beyond"),
+    kernel(
+        "pool.h",
+        "else if (dattention)\n      dattention_from<true>",
+        "else if (dattention)\n      dattention_from<false>",
+        *ODD,
+    ),
+    # A lost floor, a lost NaN.
+    kernel("pool.h", "sum < W(kSumFloor) ? W(kSumFloor) : sum", "sum", EDGES, "-k", "all_zero"),
+    kernel("gram.h", "norm < W(kNormFloor) ? W(kNormFloor) : norm", "norm", EDGES, "-k", "all_zero"),
+    kernel("gram.h", "excess <= 0 ? W(0) : excess", "excess > 0 ? excess : W(0)", EDGES, "-k", "nan_stays"),
+    kernel("vector.h", "return x == x ? result : x;", "return result;", EDGES, "-k", "nan_stays"),
+    # Rounding that loses digits.
+    kernel(
+        "vector.h",
+        "(bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;\n  const Words kept",
+        "bits >> 16;\n  const Words kept",
+        ACCURACY,
+        "-k",
+        "error_rule and bfloat16",
+    ),
+    kernel(
+        "backward.h",
+        "if (sizeof(T) == sizeof(W) || !beyond_values())",
+        "if (true)",
+        *(ACCURACY, "-k", "odd_sizes and bfloat16"),
+    ),
+    # The caller: threads, strides, partial sums.
+    Mutant(
+        "csrc/ops/cpu.cpp",
+        "at::zeros({runs, partial_size}",
+        "at::empty({runs, partial_size}",
+        (EDGES, "-k", "every_element"),
+    ),
+    Mutant("csrc/ops/arguments.cpp", "position_stride(x) == 1 || x.stride(1) == 1", "true", (LAYOUTS,)),
+    Mutant("csrc/ops/arguments.cpp", "held_.push_back(tensor->contiguous());", "held_.push_back(*tensor);", (LAYOUTS,)),
+    # Autograd and registration.
+    Mutant(
+        "sma_kernels/ops/fused.py", "needs[tensors.index(values)] = False", "needs[0] = True", (ACCURACY, "-k", "alone")
+    ),
+    Mutant(
+        "sma_kernels/backends/__init__.py",
+        "values=torch.zeros_like(head.values)",
+        "values=torch.empty_like(head.values)",
+        ("tests/operators/test_registration.py", "-k", "values_reach"),
+    ),
+    Mutant(
+        "sma_kernels/ops/fused.py",
+        "ctx.needs_input_grad[index] for index in tensors",
+        "True for index in tensors",
+        ("tests/operators/test_registration.py", "-k", "unneeded"),
+    ),
+]

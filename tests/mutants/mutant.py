@@ -1,0 +1,14 @@
+"""One deliberate break."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """Replaces `old`, which occurs once in `file`, by `new`; `tests` are pytest arguments that must then fail."""
+
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...] = ()  # of the test process

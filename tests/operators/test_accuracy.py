@@ -1,0 +1,88 @@
+"""Values and gradients against float64: exact formulas by gradcheck, rounding by the error rule."""
+
+import pytest
+import torch
+
+from tests import cases
+from tests.cases import Case
+
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+
+
+def needs_float64(backend):
+    if backend not in ("cpu", "reference"):
+        pytest.skip(f"{backend} has no float64")
+
+
+@pytest.mark.parametrize("case", cases.matrix(), ids=cases.ids)
+def test_gradients_are_those_of_the_formula(case, backend, device):
+    """Full Jacobians of every output with respect to every tensor input, by central differences."""
+    needs_float64(backend)
+    case = cases.smaller(case)
+    tensors = cases.inputs(case, torch.float64, device=device)
+    present = {name: tensor.requires_grad_() for name, tensor in tensors.items()}
+
+    def function(*given):
+        outputs = cases.call(case, dict(zip(present, given, strict=True)), backend)
+        return tuple(out for out in outputs if not any(out is tensor for tensor in given))
+
+    assert torch.autograd.gradcheck(function, tuple(present.values()), fast_mode=False)
+
+
+@pytest.mark.parametrize("output", cases.OUTPUTS["sma_attention"])
+@pytest.mark.parametrize("bias", (True, False), ids=("bias", "nobias"))
+@pytest.mark.parametrize("relation", (True, False), ids=("relation", "norelation"))
+def test_each_output_alone_reaches_every_input(output, bias, relation, backend, device):
+    """A loss on one output leaves the other four cotangents absent."""
+    case = Case(bias=bias, relation=relation)
+    index = cases.OUTPUTS["sma_attention"].index(output)
+    dtype = torch.float64 if backend == "cpu" else torch.float32
+    tensors = cases.inputs(case, dtype, device=device)
+    found = {}
+    for name in ("reference", backend):
+        leaves = {k: None if v is None else v.detach().requires_grad_() for k, v in tensors.items()}
+        out = cases.call(case, leaves, name)[index]
+        (out * cases.cotangents((out,), 3)[0]).sum().backward()
+        found[name] = {k: v.grad for k, v in leaves.items() if v is not None}
+    tolerance = 1e-11 if dtype == torch.float64 else 2e-5
+    for name, expected in found["reference"].items():
+        got = found[backend][name]
+        expected = torch.zeros_like(tensors[name]) if expected is None else expected
+        got = torch.zeros_like(expected) if got is None else got
+        torch.testing.assert_close(got, expected, rtol=tolerance, atol=tolerance * float(expected.abs().max() + 1))
+
+
+@pytest.mark.parametrize("layout", (torch.contiguous_format, torch.channels_last), ids=("nchw", "nhwc"))
+@pytest.mark.parametrize("case", cases.matrix(), ids=cases.ids)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_error_rule(case, dtype, layout, backend, device):
+    if layout == torch.channels_last and "values" not in cases.TENSORS[case.function] + ("features",):
+        pytest.skip("takes no feature map")
+    case = cases.replace(case, layout=layout)
+    assert not cases.error_excess(case, dtype, backend, device)
+
+
+SIZES = (
+    dict(regions=1, channels=1),
+    dict(channels=1),
+    dict(height=1, width=1),
+    dict(height=1, width=17),
+    dict(values=1, embed=1),
+    dict(values=131, height=13, width=11),
+    dict(regions=12, channels=4, embed=64, values=96, height=7, width=7),
+    dict(regions=5, channels=7, embed=33, values=61, height=17, width=19),
+)
+
+
+@pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16), ids=str)
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+@pytest.mark.parametrize("merge", ("max", "none"))
+def test_error_rule_at_odd_sizes(sizes, merge, dtype, backend, device):
+    assert not cases.error_excess(Case(merge=merge, **sizes), dtype, backend, device, seeds=4)
+
+
+@pytest.mark.parametrize("layout", (torch.contiguous_format, torch.channels_last), ids=("nchw", "nhwc"))
+def test_error_rule_beyond_one_strip_of_positions(layout, backend, device):
+    """More positions and maps than a register block, a strip of scratch or a GPU tile holds."""
+    case = Case(batch=1, regions=9, channels=8, values=29, embed=5, height=36, width=31, layout=layout)
+    assert not cases.error_excess(case, torch.float32, backend, device, seeds=2)

@@ -1,0 +1,159 @@
+"""Empty batches, zeros, infinities, poisoned memory, repeats and threads."""
+
+import math
+
+import pytest
+import torch
+
+import sma_kernels
+from tests import cases
+from tests.cases import Case
+
+
+@pytest.fixture
+def poisoned_memory():
+    """Every uninitialised tensor, scratch included, starts as NaN (bytes as 255)."""
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = True
+    assert torch.empty(3).isnan().all()
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("case", cases.matrix(), ids=cases.ids)
+def test_every_element_is_written(case, backend, device, poisoned_memory):
+    for layout in (torch.contiguous_format, torch.channels_last):
+        tensors = cases.inputs(cases.replace(case, layout=layout), torch.float32, device=device)
+        for name, tensor in cases.run(case, tensors, backend).items():
+            assert tensor.isfinite().all(), name
+
+
+@pytest.mark.parametrize("function", cases.FUNCTIONS)
+def test_empty_batch(function, backend, device):
+    case = Case(function=function, batch=0)
+    expected = cases.run(case, cases.inputs(case, torch.float32, device=device), "reference")
+    found = cases.run(case, cases.inputs(case, torch.float32, device=device), backend)
+    for name, tensor in found.items():
+        assert tensor.shape == expected[name].shape and tensor.dtype == expected[name].dtype, name
+        assert not tensor.any(), name
+
+
+def test_no_gradient_wanted_by_any_output(backend, device):
+    tensors = cases.inputs(Case(), torch.float32, device=device)
+    weight = tensors["weight"].detach().requires_grad_()
+    pooled = cases.call(Case(), {**tensors, "weight": weight}, backend)[0]
+    (grad,) = torch.autograd.grad(pooled.sum() * 0, weight)
+    assert not grad.any()
+
+
+@pytest.mark.parametrize("function", ("attention_diversity", "correlate_attention", "attention_pool"))
+def test_all_zero_maps(function, backend, device):
+    """cos is 0, pooled is 0, and gradients are those of the reference, whose floors have no slope."""
+    case = Case(function=function)
+    tensors = cases.inputs(case, torch.float32, device=device)
+    tensors["maps"] = tensors["maps"].clone()
+    tensors["maps"][0] = 0
+    tensors["maps"][1, 1, 2] = 0
+    expected, found = cases.run(case, tensors, "reference"), cases.run(case, tensors, backend)
+    for name, tensor in found.items():
+        assert tensor.isfinite().all(), name
+        torch.testing.assert_close(tensor, expected[name], rtol=1e-4, atol=1e-4 * float(expected[name].abs().max()))
+
+
+@pytest.mark.parametrize("poison", (math.nan, math.inf))
+@pytest.mark.parametrize("where", ("values", "features"))
+@pytest.mark.parametrize("merge", ("max", "mean", "none"))
+@pytest.mark.parametrize("activation", ("softmax", "sigmoid"))
+def test_nan_stays_in_its_sample(activation, merge, where, poison, backend, device):
+    case = Case(batch=3, activation=activation, merge=merge)
+    clean = cases.inputs(case, torch.float32, device=device)
+    dirty = {**clean, where: clean[where].clone()}
+    dirty[where][1, 2, 3, 4] = poison
+    before, after = cases.run(case, clean, backend), cases.run(case, dirty, backend)
+    expected = cases.run(case, dirty, "reference")
+    for name in (*cases.OUTPUTS["sma_attention"], "d_values", "d_features"):
+        for sample in (0, 2):
+            assert torch.equal(before[name][sample], after[name][sample]), f"{name} of sample {sample}"
+        missed = expected[name][1].isnan() & ~after[name][1].isnan()
+        assert not missed.any(), f"{name}: {int(missed.sum())} elements should be NaN"
+
+
+def test_nan_wins_the_maximum(backend, device):
+    case = Case(function="attention_pool")
+    tensors = cases.inputs(case, torch.float32, device=device)
+    for channel in range(case.channels):
+        maps = tensors["maps"].clone()
+        maps[0, 0, channel, 2, 2] = math.nan
+        attention = cases.call(case, {**tensors, "maps": maps}, backend)[1]
+        assert attention[0, 0, 2, 2].isnan() and attention.isnan().sum() == 1
+
+
+def test_the_first_maximum_takes_the_gradient(backend, device):
+    case = Case(function="attention_pool")
+    tensors = cases.inputs(case, torch.float32, device=device)
+    tensors["maps"] = torch.full_like(tensors["maps"], 0.5)
+    found = cases.run(case, tensors, backend)["d_maps"]
+    assert found[:, :, 0].any() and not found[:, :, 1:].any()
+
+
+def test_hinge_has_no_slope_at_the_margin(backend, device):
+    """Equal one-hot maps have cosine exactly 1; at margin 1 neither value nor gradient is left."""
+    maps = torch.zeros(1, 1, 2, 1, 3, device=device)
+    maps[..., 0] = 1
+    maps.requires_grad_()
+    diversity = sma_kernels.attention_diversity(maps, margin=1.0, backend=backend)
+    diversity.sum().backward()
+    assert not diversity.any() and not maps.grad.any()
+
+
+def test_repeats_are_bit_equal(backend, device):
+    case = Case(batch=5)
+    tensors = cases.inputs(case, torch.float32, device=device)
+    first = cases.run(case, tensors, backend)
+    for _ in range(5):
+        for name, tensor in cases.run(case, tensors, backend).items():
+            assert torch.equal(tensor, first[name]), name
+
+
+@pytest.mark.parametrize("batch", (1, 3, 130))
+def test_thread_count_changes_no_bit(batch, backend, device):
+    if device.type != "cpu":
+        pytest.skip("threads are the CPU's")
+    case = Case(batch=batch, values=401)
+    tensors = cases.inputs(case, torch.float32)
+    threads = torch.get_num_threads()
+    found = []
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            found.append(cases.run(case, tensors, backend))
+    finally:
+        torch.set_num_threads(threads)
+    for other in found[1:]:
+        for name, tensor in other.items():
+            assert torch.equal(tensor, found[0][name]), name
+
+
+def test_second_derivative_is_refused(backend, device):
+    tensors = cases.inputs(Case(), torch.float32, device=device)
+    values = tensors["values"].detach().requires_grad_()
+    pooled = cases.call(Case(), {**tensors, "values": values}, backend)[0]
+    (grad,) = torch.autograd.grad(pooled.square().sum(), values, create_graph=True)
+    with pytest.raises(RuntimeError, match='backend="reference"'):
+        grad.sum().backward()
+
+
+def test_float_and_tensor_scalars_agree(backend, device):
+    tensors = cases.inputs(Case(), torch.float32, device=device)
+    with_floats = {**tensors, "temperature": 0.2, "gate": 0.4}
+    for one, other in zip(cases.call(Case(), tensors, backend), cases.call(Case(), with_floats, backend), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", (torch.bfloat16, torch.float16), ids=str)
+def test_parameters_may_have_the_inputs_dtype(dtype, backend, device):
+    tensors = cases.inputs(Case(), dtype, device=device)
+    low = {name: tensor.to(dtype) for name, tensor in tensors.items()}
+    found = cases.run(Case(), low, backend)
+    assert all(found[f"d_{name}"].dtype == dtype for name in low)
+    assert found["diversity"].dtype == found["correlation"].dtype == torch.float32

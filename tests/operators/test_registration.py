@@ -1,0 +1,117 @@
+"""What torch expects of an operator: schema, fake, autograd, autocast."""
+
+import pytest
+import torch
+
+import sma_kernels
+from tests import cases
+from tests.cases import Case
+
+
+def operator_arguments(case, tensors, backend):
+    """Positional arguments of torch.ops.sma_kernels.<function>."""
+    arguments = []
+    for name in cases.TENSORS[case.function]:
+        arguments += [0.2, tensors[name]] if name in ("temperature", "gate") else [tensors[name]]
+    return (*arguments, *(getattr(case, name) for name in cases.SETTINGS[case.function]), backend)
+
+
+@pytest.mark.parametrize("merge", ("max", "none"))
+@pytest.mark.parametrize("function", cases.FUNCTIONS)
+def test_opcheck(function, merge, backend, device):
+    case = Case(function=function, merge=merge)
+    tensors = {
+        name: tensor.requires_grad_() for name, tensor in cases.inputs(case, torch.float32, device=device).items()
+    }
+    operator = getattr(torch.ops.sma_kernels, function).default
+    torch.library.opcheck(operator, operator_arguments(case, tensors, backend))
+
+
+@pytest.mark.parametrize("function", cases.FUNCTIONS)
+def test_opcheck_of_the_backward(function, backend, device):
+    case = Case(function=function)
+    tensors = cases.inputs(case, torch.float32, device=device)
+    forward = getattr(torch.ops.sma_kernels, function).default
+    backward = getattr(torch.ops.sma_kernels, f"{function}_backward").default
+    arguments = operator_arguments(case, tensors, backend)
+    results = forward(*arguments)
+    results = results if isinstance(results, tuple) else (results,)
+    by_name = dict(zip(cases.OUTPUTS_OF_OPERATORS[function], results, strict=True))
+    names = [argument.name for argument in backward._schema.arguments]
+    grads = [torch.ones_like(by_name[name[5:]]) for name in names if name.startswith("grad_")]
+    saved = [by_name[name[6:]] for name in names if name.startswith("saved_")]
+    needs = [True] * len(cases.TENSORS[function])
+    torch.library.opcheck(backward, (*grads, *saved, *arguments, needs), test_utils=("test_schema", "test_faketensor"))
+
+
+def test_autocast_casts_feature_maps_and_nothing_else(backend, device):
+    tensors = cases.inputs(Case(), torch.float32, device=device)
+    leaves = {name: tensor.requires_grad_() for name, tensor in tensors.items()}
+    with torch.autocast(device.type, torch.bfloat16):
+        found = cases.call(Case(), leaves, backend)
+        expected = cases.call(Case(), leaves, "reference")
+    assert [out.dtype for out in found] == [out.dtype for out in expected]
+    assert found[0].dtype == torch.bfloat16 and found[3].dtype == found[4].dtype == torch.float32
+    sum(out.float().sum() for out in found).backward()
+    assert all(leaf.grad.dtype == torch.float32 for leaf in leaves.values())
+
+
+def test_the_choice_of_a_backend_is_logged_once(caplog, backend, device):
+    sma_kernels.backends._logged.clear()
+    tensors = cases.inputs(Case(), torch.float32, device=device)
+    with caplog.at_level("INFO", logger="sma_kernels"):
+        cases.call(Case(), tensors, backend)
+        cases.call(Case(), tensors, backend)
+    assert [record.message for record in caplog.records] == [f"backend={backend!r} runs on {backend!r}"]
+
+
+def test_compiled_function_equals_eager(backend, device):
+    case = Case()
+    tensors = cases.inputs(case, torch.float32, device=device)
+    compiled = torch.compile(
+        lambda values: cases.call(case, {**tensors, "values": values}, backend), fullgraph=True, backend="aot_eager"
+    )
+    values = tensors["values"].detach().requires_grad_()
+    (grad,) = torch.autograd.grad(compiled(values)[0].sum(), values)
+    (expected,) = torch.autograd.grad(cases.call(case, {**tensors, "values": values}, backend)[0].sum(), values)
+    assert torch.equal(grad, expected)
+
+
+def backward_arguments(case, tensors, backend, grads, needs):
+    """Arguments of torch.ops.sma_kernels.sma_attention_backward after a forward on `tensors`."""
+    results = torch.ops.sma_kernels.sma_attention.default(*operator_arguments(case, tensors, backend))
+    _, attention, maps, _, correlation, attention_sum, winner = results
+    return (
+        *grads,
+        attention,
+        maps,
+        correlation,
+        attention_sum,
+        winner,
+        *operator_arguments(case, tensors, backend),
+        needs,
+    )
+
+
+def test_values_reach_a_loss_through_pooled_alone(backend, device):
+    case = Case()
+    tensors = cases.inputs(case, torch.float32, device=device)
+    grads = (None, None, None, torch.ones(case.batch, device=device), None)
+    torch.use_deterministic_algorithms(True)  # fills uninitialised memory with NaN
+    try:
+        arguments = backward_arguments(case, tensors, backend, grads, [True] * 7)
+        found = torch.ops.sma_kernels.sma_attention_backward.default(*arguments)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert not found[0].any() and found[1].any()
+
+
+def test_unneeded_gradients_are_not_computed(monkeypatch, backend, device):
+    """The formula asks the backend for no more than autograd asks of it."""
+    tensors = cases.inputs(Case(), torch.float32, device=device)
+    asked = []
+    run = sma_kernels.backends.backward
+    monkeypatch.setattr(sma_kernels.backends, "backward", lambda *args: (asked.append(args[3]), run(*args))[1])
+    tensors["values"].requires_grad_()
+    cases.call(Case(), tensors, backend)[0].sum().backward()
+    assert asked == [[True, False, False, False, False, False, False, False]]

@@ -1,0 +1,124 @@
+"""What the build leaves behind, and what the package does where it is not there: in fresh processes."""
+
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+import torch
+
+import sma_kernels
+from sma_kernels import build_facts
+
+PACKAGE = Path(sma_kernels.__file__).parent
+
+RUN = """
+import torch, sma_kernels
+head = sma_kernels.SMAAttention(8, regions=2, channels=2, embed_dim=4)
+head(torch.randn(1, 8, 3, 3)).pooled.sum().backward()
+head(torch.randn(1, 8, 3, 3))
+print("ran", sma_kernels.backends.extension.WHY_NOT)
+"""
+
+
+@pytest.fixture
+def copied_package(tmp_path) -> Path:
+    """The package without its compiled module, in a folder of its own."""
+    shutil.copytree(
+        PACKAGE, tmp_path / "sma_kernels", ignore=shutil.ignore_patterns("*.so", "_build.json", "__pycache__")
+    )
+    return tmp_path
+
+
+def python(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin", **environment},
+    )
+
+
+def test_build_facts_name_the_torch_they_belong_to():
+    facts = build_facts.read()
+    assert facts["built"] and facts["torch"] == torch.__version__ and facts["compiler"]
+
+
+def test_without_the_module_the_reference_runs_and_says_so_once(copied_package):
+    done = python(copied_package, "-W", "default", "-c", RUN)
+    assert done.returncode == 0, done.stderr
+    assert "ran not built" in done.stdout
+    assert done.stderr.count("has no compiled module here") == 1
+
+
+@pytest.mark.parametrize(
+    ("facts", "answer"),
+    [
+        ({"built": False, "left_out": {"extension": "SMA_BUILD=0 was set"}}, "not built (SMA_BUILD=0 was set)"),
+        ({"built": True, "torch": "2.0.1"}, "built for another torch (2.0.1; this is"),
+        ({"built": True, "torch": torch.__version__}, "not built for this Python"),
+    ],
+)
+def test_reasons_are_told_apart(copied_package, facts, answer):
+    (copied_package / "sma_kernels" / "_build.json").write_text(json.dumps(facts))
+    done = python(copied_package, "-W", "ignore", "-c", RUN)
+    assert done.returncode == 0 and answer in done.stdout, done.stdout + done.stderr
+
+
+def test_a_module_that_does_not_load_is_reported_with_its_error(copied_package):
+    (copied_package / "sma_kernels" / "_build.json").write_text(json.dumps({"built": True, "torch": torch.__version__}))
+    (copied_package / "sma_kernels" / "_C.py").write_text("raise ImportError('undefined symbol: _Z3foo')")
+    done = python(copied_package, "-W", "ignore", "-c", RUN)
+    assert done.returncode == 0 and "built, but does not load: undefined symbol: _Z3foo" in done.stdout
+
+
+def test_info_names_every_backend():
+    done = python(PACKAGE.parent, "-m", "sma_kernels.info", "--require", "cpu")
+    assert done.returncode == 0, done.stderr
+    for name in sma_kernels.backends.FUSED:
+        assert f"\n    {name} " in done.stdout
+    refused = python(PACKAGE.parent, "-m", "sma_kernels.info", "--require", "tpu")
+    assert refused.returncode == 1 and "backend 'tpu' does not run here" in refused.stderr
+
+
+@pytest.mark.parametrize("capability", ("baseline", "avx2"))
+def test_narrower_instruction_sets_compute_the_same(capability):
+    """The kernels for older CPUs are in the binary too: they keep the error rule."""
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-k",
+            "error_rule and shared and nchw",
+            "tests/operators/test_accuracy.py",
+        ],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", "SMA_CPU_CAPABILITY": capability},
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_the_source_distribution_holds_what_a_build_needs(tmp_path):
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "setup.py", "-q", "sdist", "--dist-dir", str(tmp_path)],
+        cwd=root,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        names = {name.split("/", 1)[1] for name in opened.getnames() if "/" in name}
+    sources = {str(path.relative_to(root)) for path in (root / "csrc").rglob("*") if path.is_file()}
+    assert sources and sources <= names
+    assert {"setup.py", "pyproject.toml", "sma_models/configs/csv_fer.yaml", "sma_kernels/py.typed"} <= names
