@@ -110,7 +110,7 @@ __device__ __forceinline__ void refine_backward(const HeadBackward<T>& p, int64_
 }
 
 template <class T, class Mode, bool kShared>
-__global__ void __launch_bounds__(kHeadThreads) head_backward(const __grid_constant__ HeadBackward<T> p) {
+__global__ void __launch_bounds__(kHeadThreads, 2) head_backward(const __grid_constant__ HeadBackward<T> p) {
   const Sizes& n = p.n;
   const int64_t sample = block();
   Arrays<kShared> arrays(p.placement, p.workspace + sample * p.placement.workspace);

@@ -40,7 +40,7 @@ struct HeadForwardArrays {
 };
 
 template <class T, class Mode, bool kShared>
-__global__ void __launch_bounds__(kHeadThreads) head_forward(const __grid_constant__ HeadForward<T> p) {
+__global__ void __launch_bounds__(kHeadThreads, 2) head_forward(const __grid_constant__ HeadForward<T> p) {
   const Sizes& n = p.n;
   const int64_t sample = block();
   Arrays<kShared> arrays(p.placement, p.workspace + sample * p.placement.workspace);

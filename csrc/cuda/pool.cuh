@@ -25,7 +25,7 @@ struct Pool {
 };
 
 template <class T, class Mode, int kRowTiles>
-__global__ void __launch_bounds__(kStreamThreads) pool(const __grid_constant__ Pool<T> p) {
+__global__ void __launch_bounds__(kStreamThreads, kRowTiles == 4 ? 3 : 4) pool(const __grid_constant__ Pool<T> p) {
   const Sizes& n = p.n;
   const int slice = static_cast<int>(block() % p.slices);
   const int row_block = static_cast<int>(block() / p.slices % p.row_blocks);
@@ -73,7 +73,7 @@ __global__ void __launch_bounds__(kStreamThreads) pool(const __grid_constant__ P
     const Tile<T> x{data, kPitch<T>, !p.values.channels_last};
     const Tile<T> a{attention[attention_stage(i)], kPitch<T>, false};
     float sum[kRowTiles][2][4] = {};
-#pragma unroll 4
+#pragma unroll 2
     for (int k = 0; k < kTile; k += Mode::kDepth) {
       const auto right = tile_right<Mode>(x, k, 16 * warp());
       for (int r = 0; r < kRowTiles; ++r) Mode::multiply(sum[r], tile_left<Mode>(a, 16 * r, k), right);

@@ -49,7 +49,7 @@ __device__ __forceinline__ void load_scaled_attention(const ValuesBackward<T>& p
 }
 
 template <class T, class Mode, int kRowTiles>
-__global__ void __launch_bounds__(kStreamThreads) values_backward(const __grid_constant__ ValuesBackward<T> p) {
+__global__ void __launch_bounds__(kStreamThreads, 2) values_backward(const __grid_constant__ ValuesBackward<T> p) {
   constexpr int kRows = 16 * kRowTiles;
   const Sizes& n = p.n;
   const int steps = (n.positions + kTile - 1) / kTile;
@@ -110,7 +110,7 @@ __global__ void __launch_bounds__(kStreamThreads) values_backward(const __grid_c
       data = stream.arrive(p.values, i, tile_channels, positions);
       const Tile<T> x{data, kPitch<T>, p.values.channels_last};
       const Tile<T> g{grads[i], kPitch<T>, false};
-#pragma unroll 4
+#pragma unroll 2
       for (int k = 0; k < kTile; k += Mode::kDepth) {
         const auto right = tile_right<Mode>(x, k, 16 * warp());
         for (int r = 0; r < kRowTiles; ++r) Mode::multiply(partial[r], tile_left<Mode>(g, 16 * r, k), right);

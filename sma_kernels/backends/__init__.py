@@ -10,10 +10,10 @@ from types import ModuleType
 
 import torch
 
-from sma_kernels.backends import cpu
+from sma_kernels.backends import cpu, cuda
 from sma_kernels.head import Cotangents, Gradients, Head, Outputs, Saved, allocate_gradients, allocate_outputs
 
-FUSED: dict[str, ModuleType] = {"cpu": cpu}
+FUSED: dict[str, ModuleType] = {"cpu": cpu, "cuda": cuda}
 NAMES = ("auto", "reference", *FUSED)
 MAX_WINNERS = 256  # the winning channel is kept as uint8
 

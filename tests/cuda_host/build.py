@@ -10,7 +10,7 @@ KERNELS = HERE.parents[1] / "csrc" / "cuda"
 BUILD = HERE / "build"
 SOURCES = (
     *(HERE / name for name in ("emulator.cpp", "server.cpp", "probe_emulated.cpp")),
-    *sorted(KERNELS.glob("*.cpp")),
+    KERNELS / "dispatch.cpp",
     *sorted(KERNELS.glob("*.cu")),
 )
 # Unoptimised: the calls are small, and what a test waits for is the compiler. Contraction is off, so that a product
