@@ -1,4 +1,4 @@
-"""Decision thresholds and Platt scales of action units, fitted on the validation subjects and kept in the checkpoint."""
+"""Thresholds and Platt scales of action units, fitted on the validation subjects and kept in the checkpoint."""
 
 import torch
 from torch import Tensor, nn

@@ -40,7 +40,7 @@ def same_regions(checkpoint: dict[str, Any], regions: Sequence[str]) -> None:
 
 
 def load_network(path: str | Path) -> tuple[SMANet, Calibration]:
-    """The network of a checkpoint, in evaluation mode, and its thresholds and Platt scales (neutral for expressions)."""
+    """The network of a checkpoint, in evaluation mode, and its calibration (neutral for expressions)."""
     checkpoint = read_checkpoint(path)
     network = SMANet(checkpoint[ENTRY]["regions"], **checkpoint[ENTRY]["network"])
     network.load_state_dict(part_of_state(checkpoint, "network"))

@@ -22,9 +22,7 @@ def weighted_asymmetric(logits: Tensor, labels: Tensor, known: Tensor, weights: 
 
 def weighted_bce(logits: Tensor, labels: Tensor, known: Tensor, weights: Tensor) -> Tensor:
     """Binary cross-entropy with one weight per unit on both terms; shapes as in `weighted_asymmetric`."""
-    return _masked_mean(
-        -(labels * logsigmoid(logits) + (1 - labels) * logsigmoid(-logits)) * weights, known
-    )
+    return _masked_mean(-(labels * logsigmoid(logits) + (1 - labels) * logsigmoid(-logits)) * weights, known)
 
 
 def _masked_mean(terms: Tensor, known: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ class UnitScores:
 
 
 class UnitPredictions(Metric):
-    """Collects the logits and labels of action units; `compute` returns them: logits [n,R], labels [n,R], known [n,R]."""
+    """Collects what was predicted; `compute` returns logits [n,R], labels [n,R] and known [n,R]."""
 
     full_state_update = False
     logits: list[Tensor]

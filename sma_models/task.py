@@ -87,7 +87,9 @@ class FaceTask(lightning.LightningModule, ABC):
             return
         faces = self.data.faces
         if faces.kind != self.kind:
-            raise ValueError(f"{type(self).__name__} needs labels of kind {self.kind!r}; these data have {faces.kind!r}")
+            raise ValueError(
+                f"{type(self).__name__} needs labels of kind {self.kind!r}; these data have {faces.kind!r}"
+            )
         self.network = build_network(
             faces.regions,
             self.network_config,

@@ -56,6 +56,8 @@ def forward(head: Head, backend: str) -> Outputs:
 
 
 def backward(head: Head, saved: Saved, cotangents: Cotangents, needs: list[bool], backend: str) -> Gradients:
+    if not any(needs):
+        return Gradients()
     if head.grid.shape[0] == 0 or all(cotangent is None for cotangent in cotangents):
         gradients = allocate_gradients(head, needs)
         return Gradients(*(None if gradient is None else gradient.zero_() for gradient in gradients))

@@ -127,7 +127,7 @@ def _differentiate(
     saved = [index for index, field in enumerate(returned) if field in Saved._fields]
     tensors = [index for index, field in enumerate(arguments) if field in _GRADIENT_OF]
     pooled = outputs.index("pooled") if "pooled" in outputs else None
-    values = arguments.index("values") if pooled is not None else 0
+    values = tensors.index(arguments.index("values")) if pooled is not None else 0
 
     def setup_context(ctx, inputs, output):
         results = output if isinstance(output, tuple) else (output,)
@@ -142,9 +142,7 @@ def _differentiate(
             args[index] = tensor
         needs = [ctx.needs_input_grad[index] for index in tensors]
         if pooled is not None and cotangents[pooled] is None:
-            needs[tensors.index(values)] = (
-                False  # values reach the loss through the pooled output alone: no gradient to write
-            )
+            needs[values] = False  # they reach the loss through the pooled output alone
         found = backward(*cotangents[: len(outputs)], *kept, *args, needs)
         gradients: list[Tensor | None] = [None] * len(args)
         for index, gradient in zip(tensors, found if isinstance(found, tuple) else (found,), strict=True):

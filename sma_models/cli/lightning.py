@@ -1,12 +1,13 @@
 """`sma-net fit`, `validate` and `test`: Lightning's command line with this package's defaults and YAML files."""
 
+import warnings
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities import rank_zero_info
 
 from sma_models.cli.callbacks import ScoreReport, SelectedEpoch
 from sma_models.data.base import FaceData
@@ -26,7 +27,10 @@ class SMACLI(LightningCLI):
             trainer_defaults={
                 "max_epochs": 20,
                 "log_every_n_steps": 10,
-                "logger": {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": "runs"}},
+                "logger": {
+                    "class_path": "lightning.pytorch.loggers.CSVLogger",
+                    "init_args": {"save_dir": "runs", "name": "sma_net"},
+                },
                 # The data shard themselves, so that order depends on seed and epoch alone.
                 "use_distributed_sampler": False,
             },
@@ -46,12 +50,17 @@ class SMACLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Measure the chosen epoch on the test part, where there is one."""
-        if len(self.datamodule.parts.test) and not self.trainer.fast_dev_run:
-            self.trainer.test(datamodule=self.datamodule, ckpt_path=self.trainer.checkpoint_callback.best_model_path)
+        callback: Any = self.trainer.checkpoint_callback
+        chosen = callback.best_model_path
+        rank_zero_info(f"the chosen epoch is {chosen}")
+        if len(self.datamodule.parts.test):
+            self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=chosen, verbose=False)
 
 
 def run(arguments: Sequence[str]) -> SMACLI:
     """Run one command; names of shipped YAML files stand for the files."""
+    # Lightning warns whoever passes arguments while the process has some: here they are the same, with names resolved.
+    warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
     return SMACLI([_shipped(argument) for argument in arguments])
 
 
@@ -59,6 +68,11 @@ def _shipped(argument: str) -> str:
     """`argument`, or the path of the shipped YAML file that it names where no file of that name is here."""
     option, equals, name = argument.rpartition("=")
     shipped = files("sma_models") / "configs" / Path(name).name
-    if option not in ("", "--config", "-c") or not name.endswith(".yaml") or Path(name).exists() or not shipped.is_file():
+    if (
+        option not in ("", "--config", "-c")
+        or not name.endswith(".yaml")
+        or Path(name).exists()
+        or not shipped.is_file()
+    ):
         return argument
     return f"{option}{equals}{shipped}"

@@ -1,5 +1,6 @@
 """The commands of `sma-net`."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -17,6 +18,8 @@ USAGE = """usage: sma-net COMMAND ...
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; `arguments` default to the process's."""
     command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    # Threads of torch spin while they wait: on shared cores that made training 3.5 times slower. Sleeping is free.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Each command imports what it needs: help and info should not wait for the training libraries.
     if command == "demo":
         from sma_models.cli.demo import main as demo

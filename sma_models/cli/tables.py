@@ -25,7 +25,7 @@ def scores_as_dict(task: Any, part: str) -> dict[str, Any]:
         "part": part,
         "faces": len(getattr(data.parts, part)),
         "selection": data.selection,
-        "backbone_weights": task.init_from and str(task.init_from) or task.backbone_weights,
+        "starts_from": str(task.init_from or task.backbone_weights),
         "regions": list(faces.regions),
         "scores": {
             name: _plain(value.tolist() if hasattr(value, "tolist") else value)
@@ -43,7 +43,9 @@ def _plain(value: Any) -> Any:
 def print_scores(task: Any, part: str) -> None:
     """Print the scores of a task that has just been measured on one part ("val" or "test")."""
     found = scores_as_dict(task, part)
-    title = f"{part} part: {found['faces']} faces; epoch chosen by {found['selection']}; starts from {found['backbone_weights']}"
+    title = (
+        f"{part} part: {found['faces']} faces; epoch chosen by {found['selection']}; starts from {found['starts_from']}"
+    )
     console = Console()
     if isinstance(task.scores, UnitScores):
         console.print(unit_table(title, found["regions"], found["scores"]))
@@ -64,11 +66,12 @@ def unit_table(title: str, regions: list[str], scores: dict[str, list[float | No
 
 
 def expression_table(title: str, regions: list[str], scores: ExpressionScores) -> Table:
-    """One row a class with its F1 and row of the confusion matrix, then accuracy and macro-F1 beside the majority guess."""
-    table = Table("true", "F1", *regions, title=title)
+    """One row a class: its F1 and its row of the confusion matrix; below, the scores beside the majority guess."""
+    # Numbers head the columns: names of seven classes do not fit a terminal.
+    table = Table("true \\ predicted", "F1", *(str(place + 1) for place in range(len(regions))), title=title)
     for row, name in enumerate(regions):
         cells = [str(int(count)) for count in scores.confusion[row]]
-        table.add_row(name, _cell(_plain(float(scores.f1[row]))), *cells)
+        table.add_row(f"{row + 1} {name}", _cell(_plain(float(scores.f1[row]))), *cells)
     table.caption = (
         f"accuracy {scores.accuracy:.3f} (majority guess {scores.majority_accuracy:.3f}); "
         f"macro-F1 {scores.macro_f1:.3f} (majority guess {scores.majority_macro_f1:.3f})"

@@ -1,4 +1,4 @@
-"""From a picture a little larger than the network's input to the input: what varies in training, and what never does."""
+"""From a picture a little larger than the network's input to that input, at random in training only."""
 
 import torch
 from torch import Tensor
@@ -47,7 +47,7 @@ def _pipeline(kind: str, size: int) -> v2.Compose:
 
 
 def _mix(key: tuple[int, int, int]) -> int:
-    """A 63-bit seed from a key, so that neighbouring keys share nothing: 64-bit FNV-1a over the numbers, then a fold."""
+    """A 63-bit seed from a key, by 64-bit FNV-1a: neighbouring keys share nothing."""
     state = 0xCBF29CE484222325
     for number in key:
         for byte in number.to_bytes(8, "little"):

@@ -51,8 +51,8 @@ class Parts(NamedTuple):
 class FaceDataset(Dataset[dict[str, Any]]):
     """Some rows of a set of faces as samples.
 
-    Takes (epoch, place) and gives a dict: image uint8 [3,size,size], subject and sequence str, frame int, index int (the
-    row in the whole set), and `labels` float [R] with `known` bool [R], or `label` int64.
+    Takes (epoch, place) and gives a dict: image uint8 [3,size,size], subject and sequence str, frame int, index int
+    (the row in the whole set), and `labels` float [R] with `known` bool [R], or `label` int64.
     """
 
     def __init__(self, faces: Faces, rows: NDArray[np.int64], size: int, augment: str, seed: int):
@@ -85,7 +85,8 @@ class EpochSampler(DistributedSampler[dict[str, Any]]):
     """(epoch, place) of every sample of this process's share, in an order that follows from seed and epoch alone."""
 
     def __iter__(self) -> Iterator[tuple[int, int]]:  # type: ignore[override]
-        return ((self.epoch, place) for place in super().__iter__())
+        places: Iterator[Any] = super().__iter__()
+        return ((self.epoch, place) for place in places)
 
 
 class EvaluationSampler(EpochSampler):
@@ -124,7 +125,7 @@ class FaceData(lightning.LightningDataModule, ABC):
             raise ValueError(f"seed must be at least 0; got {seed}")
         self.batch_size, self.num_workers, self.augment = batch_size, num_workers, augment
         self.selection, self.seed, self.image_size = selection, seed, image_size
-        self.faces: Faces | None = None
+        self.faces: Any = None  # Faces, from `setup` on
 
     @abstractmethod
     def load(self) -> tuple[Faces, Parts]:
@@ -136,7 +137,6 @@ class FaceData(lightning.LightningDataModule, ABC):
 
     def train_labels(self) -> torch.Tensor:
         """Labels of the training part only: int8 [n,R] or int64 [n]."""
-        assert self.faces is not None, "setup comes first"
         return torch.from_numpy(self.faces.labels[self.parts.train])
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
@@ -158,16 +158,14 @@ class FaceData(lightning.LightningDataModule, ABC):
         return self._loader(dataset, EvaluationSampler(dataset, *self._share()), drop_last=False)
 
     def _dataset(self, part: str, augment: str) -> FaceDataset:
-        assert self.faces is not None, "setup comes first"
-        size = self.image_size or self.trainer.lightning_module.network.config.image_size  # type: ignore[union-attr]
+        trainer: Any = self.trainer
+        size = self.image_size or trainer.lightning_module.network.config.image_size
         return FaceDataset(self.faces, getattr(self.parts, part), size, augment, self.seed)
 
     def _share(self) -> tuple[int, int]:
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
 
-    def _loader(
-        self, dataset: FaceDataset, sampler: EpochSampler, drop_last: bool
-    ) -> DataLoader[dict[str, Any]]:
+    def _loader(self, dataset: FaceDataset, sampler: EpochSampler, drop_last: bool) -> DataLoader[dict[str, Any]]:
         return DataLoader(
             dataset,
             self.batch_size,

@@ -22,8 +22,8 @@ FOLDS = 5
 class CSVFaces(FaceData):
     """Faces of one CSV file; its format is in `CSVTable`.
 
-    A column `split` gives the parts; a column `fold`, or else five subject-exclusive folds, gives the part `fold` to the
-    test and the others to training, of which some subjects validate.
+    A column `split` gives the parts; a column `fold`, or else five subject-exclusive folds, gives the part `fold` to
+    the test and the others to training, of which some subjects validate.
 
     Args:
         csv:          the file

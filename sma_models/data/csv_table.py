@@ -40,7 +40,9 @@ class CSVTable(Faces):
         rows, self.lines, columns = self._rows()
         units = {int(found[1]): name for name in columns if (found := _UNIT.fullmatch(name))}
         if bool(units) == ("expression" in columns):
-            raise ValueError(f"{path}: expected either a column 'expression' or columns 'AU1', 'AU2', ...; got {columns}")
+            raise ValueError(
+                f"{path}: expected either a column 'expression' or columns 'AU1', 'AU2', ...; got {columns}"
+            )
         if units:
             self.kind, self.regions = "au", tuple(f"AU{number}" for number in sorted(units))
             ordered = [units[number] for number in sorted(units)]
@@ -70,7 +72,7 @@ class CSVTable(Faces):
 
     def picture(self, index: int, size: int) -> NDArray[np.uint8]:
         """The face box, or the whole picture, as uint8 RGB [size,size,3]; grey where a square exceeds the picture."""
-        image = cv2.imread(str(self.images[index]), cv2.IMREAD_COLOR_RGB)
+        image: Any = cv2.imread(str(self.images[index]), cv2.IMREAD_COLOR_RGB)
         if image is None:
             self._fail(index, f"cannot read {self.images[index]} as a picture")
         height, width = image.shape[:2]
@@ -115,13 +117,9 @@ class CSVTable(Faces):
             raise FileNotFoundError(f"{self.path}, line {self.lines[row]}: there is no file {path}")
         return path
 
-    def _unit_labels(
-        self, rows: list[dict[str, str]], columns: list[str], threshold: int | None
-    ) -> NDArray[np.int8]:
-        if threshold is None:
-            meaning = {"0": 0, "1": 1}
-        else:
-            meaning = {str(level): int(level >= threshold) for level in range(6)}
+    def _unit_labels(self, rows: list[dict[str, str]], columns: list[str], threshold: int | None) -> NDArray[np.int8]:
+        levels, positive = (range(2), 1) if threshold is None else (range(6), threshold)
+        meaning = {str(level): int(level >= positive) for level in levels}
         meaning |= {"9": UNKNOWN, "": UNKNOWN}
         labels = np.empty((len(rows), len(columns)), np.int8)
         for number, row in enumerate(rows):

@@ -40,8 +40,8 @@ def strata_of(labels: NDArray[np.int64]) -> NDArray[np.int64]:
 def validation_rows(subjects: NDArray[np.str_], labels: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
     """Which rows [n] of the training subjects validate.
 
-    Of the subjects in ascending order every fifth, starting at seed mod 5; while an action unit (labels [n,R]) has fewer
-    than 50 positive rows there, the next subject that shows it is added, unless nobody were left to train some unit on.
+    Of the subjects in ascending order every fifth, starting at seed mod 5; while an action unit (labels [n,R]) has
+    fewer than 50 positive rows there, the next subject that shows it is added, unless nobody were left to train on.
     labels: [n,R] of action units or [n] of classes, which add nobody. ValueError for fewer than two subjects.
     """
     names = np.unique(subjects)

@@ -54,6 +54,10 @@ class SyntheticTable(Faces):
             self._kept[index, size] = image
         return image
 
+    def intensities(self) -> NDArray[np.int8]:
+        """How strongly every face shows every action unit, int8 [n,R] in 0 to 5."""
+        return np.concatenate([faces.all_intensities() for faces in self.ranges(32)])
+
     def true_regions(self, index: int, size: int) -> NDArray[np.bool_]:
         """Where each action unit shows, bool [R,size,size]."""
         faces, place = self._locate(index, size)
@@ -72,7 +76,7 @@ class SyntheticFaceData(FaceData):
         subjects:         people in each part
         faces_seed:       of the faces themselves; `seed` only sets order and augmentation
         mode:             "correlated" or "independent" action units
-        keep:             keep pictures in memory once drawn (36 kB each at 110 pixels); use with num_workers=0
+        keep:             keep pictures in memory once drawn, in every worker (36 kB each at 110 pixels)
         settings:         see `FaceData`
     """
 
@@ -96,9 +100,7 @@ class SyntheticFaceData(FaceData):
 
     def load(self) -> tuple[Faces, Parts]:
         table = SyntheticTable([(n, self.subjects) for n in self.counts], self.faces_seed, self.mode, self.keep)
-        train, val, test = (
-            np.arange(a, b) for a, b in zip(table.starts[:-1], table.starts[1:], strict=True)
-        )
+        train, val, test = (np.arange(a, b) for a, b in zip(table.starts[:-1], table.starts[1:], strict=True))
         if self.selection == "last":
             train, val = np.concatenate([train, val]), train[:0]
         return table, Parts(train, val, test)

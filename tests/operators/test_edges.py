@@ -60,7 +60,11 @@ def test_all_zero_maps(function, backend, device):
         torch.testing.assert_close(tensor, expected[name], rtol=1e-4, atol=1e-4 * float(expected[name].abs().max()))
 
 
-@pytest.mark.parametrize("poison", (math.nan, math.inf))
+# A NaN that carries a payload, as hardware passes it on: integer arithmetic on its bits must not turn it into a number.
+PAYLOAD = torch.tensor(0x7FC001FF, dtype=torch.int32).view(torch.float32)
+
+
+@pytest.mark.parametrize("poison", (math.nan, math.inf, PAYLOAD), ids=("nan", "inf", "payload"))
 @pytest.mark.parametrize("where", ("values", "features"))
 @pytest.mark.parametrize("merge", ("max", "mean", "none"))
 @pytest.mark.parametrize("activation", ("softmax", "sigmoid"))
@@ -157,3 +161,20 @@ def test_parameters_may_have_the_inputs_dtype(dtype, backend, device):
     found = cases.run(Case(), low, backend)
     assert all(found[f"d_{name}"].dtype == dtype for name in low)
     assert found["diversity"].dtype == found["correlation"].dtype == torch.float32
+
+
+@pytest.mark.parametrize("scale", (1.0, 1e-5), ids=("normal", "subnormal"))
+@pytest.mark.parametrize("dtype", (torch.bfloat16, torch.float16), ids=str)
+def test_results_are_rounded_once_and_to_nearest(dtype, scale, backend, device):
+    """The CPU kernels compute 16-bit calls in float32: what they return is that result, rounded as torch rounds."""
+    if backend != "cpu":
+        pytest.skip("other backends may use 16-bit operands")
+    for merge in ("max", "none"):
+        case = Case(merge=merge, values=41)
+        narrow = cases.inputs(case, dtype)
+        narrow["values"] = narrow["values"] * scale
+        wide = {name: tensor.float() for name, tensor in narrow.items()}
+        for name, got, expected in zip(
+            cases.OUTPUTS["sma_attention"], cases.call(case, narrow, "cpu"), cases.call(case, wide, "cpu"), strict=True
+        ):
+            assert torch.equal(got, expected.to(got.dtype)), name

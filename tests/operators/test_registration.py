@@ -106,12 +106,16 @@ def test_values_reach_a_loss_through_pooled_alone(backend, device):
     assert not found[0].any() and found[1].any()
 
 
-def test_unneeded_gradients_are_not_computed(monkeypatch, backend, device):
-    """The formula asks the backend for no more than autograd asks of it."""
+@pytest.mark.parametrize(("output", "values", "weight"), [(0, True, False), (0, False, True), (3, True, True)])
+def test_unneeded_gradients_are_not_computed(monkeypatch, output, values, weight, backend, device):
+    """The formula asks the backend for no more than autograd asks of it, and not for values where pooled is unused."""
     tensors = cases.inputs(Case(), torch.float32, device=device)
     asked = []
     run = sma_kernels.backends.backward
-    monkeypatch.setattr(sma_kernels.backends, "backward", lambda *args: (asked.append(args[3]), run(*args))[1])
-    tensors["values"].requires_grad_()
-    cases.call(Case(), tensors, backend)[0].sum().backward()
-    assert asked == [[True, False, False, False, False, False, False, False]]
+    monkeypatch.setattr(sma_kernels.backends, "backward", lambda *args: (asked.append(args), run(*args))[1])
+    tensors["values"].requires_grad_(values)
+    tensors["weight"].requires_grad_(weight)
+    cases.call(Case(), tensors, backend)[output].sum().backward()
+    ((_, _, cotangents, needs, _),) = asked
+    assert needs == [values and output == 0, False, False, weight, False, False, False, False]
+    assert [cotangent is not None for cotangent in cotangents] == [index == output for index in range(5)]
