@@ -100,6 +100,4 @@ def plan() -> CudaBuild:
     os.environ["CUDA_HOME"] = str(home)
     os.environ["TORCH_CUDA_ARCH_LIST"] = ";".join(architectures)
     # pip's runtime has its versioned name only, so it is linked by that name; torch has loaded it before this module.
-    return CudaBuild(
-        None, home, architectures, includes, [str(runtime[0].parent)], [f"-l:{runtime[0].name}"]
-    )
+    return CudaBuild(None, home, architectures, includes, [str(runtime[0].parent)], [f"-l:{runtime[0].name}"])

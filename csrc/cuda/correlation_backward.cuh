@@ -33,20 +33,22 @@ __device__ __forceinline__ CorrelationGradients correlation_backward(const Sizes
   CorrelationGradients found{};
   for (int i = warp(); i < n.maps; i += warps()) {
     const int64_t row = static_cast<int64_t>(i) * n.maps;
+    // Rows of S sum to 1 and rows of dZ to 0: P and cos count as differences from their diagonal, which loses less.
+    const float own_product = product(i, i), own_cos = cos(i, i);
     float mean = 0, agreement = 0;
     for (int j = lane(); j < n.maps; j += kLanes) {
-      const float s = correlation[row + j], p = product(i, j);
+      const float s = correlation[row + j], p = product(i, j) - own_product;
       const float ds = (grad_correlation ? grad_correlation[row + j] : 0.0f) + gate * p;
       mean = fmaf(ds, s, mean);
-      agreement = fmaf(s, p - product(i, i), agreement);
+      agreement = fmaf(s, p, agreement);
     }
     mean = warp_sum(mean);
     found.gate += warp_sum(agreement);
     float pull = 0;
     for (int j = lane(); j < n.maps; j += kLanes) {
-      const float ds = (grad_correlation ? grad_correlation[row + j] : 0.0f) + gate * product(i, j);
+      const float ds = (grad_correlation ? grad_correlation[row + j] : 0.0f) + gate * (product(i, j) - own_product);
       const float dz = correlation[row + j] * (ds - mean);
-      pull = fmaf(dz, cos(i, j), pull);
+      pull = fmaf(dz, cos(i, j) - own_cos, pull);
       if (grad_relation_bias) grad_relation_bias[row + j] = dz;
       product(i, j) = dz / temperature;
     }

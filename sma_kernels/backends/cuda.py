@@ -59,6 +59,4 @@ def forward(head: Head) -> Outputs:
 
 
 def backward(head: Head, saved: Saved, cotangents: Cotangents, needs: list[bool]) -> Gradients:
-    return Gradients(
-        *torch.ops.sma_kernels._backward_cuda.default(*cotangents, *saved, *call_arguments(head), needs)
-    )
+    return Gradients(*torch.ops.sma_kernels._backward_cuda.default(*cotangents, *saved, *call_arguments(head), needs))

@@ -3,11 +3,15 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
 KERNELS = HERE.parents[1] / "csrc" / "cuda"
 BUILD = HERE / "build"
+sys.path.insert(0, str(HERE.parents[1] / "tools"))
+import cuda_build  # noqa: E402
+
 SOURCES = (
     *(HERE / name for name in ("emulator.cpp", "server.cpp", "probe_emulated.cpp")),
     KERNELS / "dispatch.cpp",
@@ -23,17 +27,8 @@ FLAGS = (
 
 def cuda_include() -> Path | None:
     """The folder with cuda_bf16.h: of the toolkit, or of pip's packages."""
-    found = []
-    nvcc = shutil.which("nvcc")
-    for home in (os.environ.get("CUDA_HOME"), nvcc and Path(nvcc).resolve().parents[1], "/usr/local/cuda"):
-        if home:
-            found.append(Path(home) / "include")
-    try:
-        import nvidia
-
-        found += [Path(folder) / "cu13" / "include" for folder in nvidia.__path__]
-    except ImportError:
-        pass
+    home = cuda_build.find_home()
+    found = [folder / "include" for folder in ([home] if home else []) + cuda_build.pip_folders()]
     return next((folder for folder in found if (folder / "cuda_bf16.h").exists()), None)
 
 

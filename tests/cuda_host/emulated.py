@@ -34,7 +34,7 @@ class Card:
     """The process that runs the kernels; it dies at the first misuse, and says why."""
 
     def __init__(self):
-        self.errors = tempfile.TemporaryFile()
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         self.process = subprocess.Popen(
             [build.server()],
             stdin=subprocess.PIPE,
@@ -179,7 +179,9 @@ def backward(head: Head, saved: Saved, cotangents: Cotangents, needs: list[bool]
         target = gradient
         if gradient is not None:
             if index < 2:
-                target = gradient if readable(gradient) is gradient else torch.empty(gradient.shape, dtype=gradient.dtype)
+                target = (
+                    gradient if readable(gradient) is gradient else torch.empty(gradient.shape, dtype=gradient.dtype)
+                )
             elif index == 2:
                 target = torch.empty(gradient.shape, dtype=gradient.dtype)
             else:

@@ -26,8 +26,8 @@ def test_error_rule(case, dtype, backend, device):
     assert not cases.error_excess(case, dtype, backend, device, seeds=2)
 
 
-# Each case is there for a path: rows of one odd run, 16-byte rows, tiles of channels and of positions, of the embedding,
-# of rows of A beyond a block's, one map, one position.
+# Each case is there for a path: a flat run, rows of 16 and of 8 bytes, tiles of channels, positions and the embedding,
+# more rows of A than a block holds, one map, one position.
 PATHS = {
     "flat": Case(batch=1, values=72, embed=8, height=7, width=7),
     "flat-channels": Case(batch=1, values=130, embed=16, height=3, width=3, merge="mean"),
@@ -124,12 +124,15 @@ def test_each_output_alone_reaches_every_input(output, backend, device):
         (out * cases.cotangents((out,), 3)[0]).sum().backward()
         found[name] = {k: torch.zeros_like(v) if v.grad is None else v.grad for k, v in leaves.items()}
     for name, expected in found["reference"].items():
-        torch.testing.assert_close(found[backend][name], expected, rtol=2e-5, atol=2e-5 * float(expected.abs().max() + 1))
+        torch.testing.assert_close(
+            found[backend][name], expected, rtol=2e-5, atol=2e-5 * float(expected.abs().max() + 1)
+        )
 
 
 def test_the_emulated_card_reports_a_crash(backend, device, card):
     """A launch that asks for less shared memory than it carves is an error, not an answer."""
+    case = Case(function="multi_channel_attention")
     card.shared_limit = 1024
     with pytest.raises(RuntimeError, match="emulated card stopped"):
-        cases.call(Case(function="multi_channel_attention"), cases.inputs(Case(function="multi_channel_attention"), torch.float32), backend)
+        cases.call(case, cases.inputs(case, torch.float32), backend)
     emulated._cards.clear()
