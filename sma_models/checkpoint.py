@@ -9,7 +9,8 @@ import torch
 from sma_models.calibration import Calibration
 from sma_models.network import SMANet
 
-ENTRY = "sma_net"  # {"kind": "au" or "expression", "regions": names, "network": fields of NetworkConfig}
+ENTRY = "sma_net"  # {"kind": "au" or "expression", "regions": names, "network": fields of NetworkConfig,
+# "data": people, subjects and alignment of what it was trained on, see FaceData.origin}
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

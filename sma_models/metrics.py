@@ -56,6 +56,27 @@ class UnitPredictions(Metric):
         return dim_zero_cat(self.logits), dim_zero_cat(self.labels), dim_zero_cat(self.known)
 
 
+class SampleLogits(Metric):
+    """Collects logits by sample; `compute` returns index int64 [n], ascending, and logits [n,R], of all processes."""
+
+    full_state_update = False
+    index: list[Tensor]
+    logits: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("index", "logits"):
+            self.add_state(name, default=[], dist_reduce_fx="cat")
+
+    def update(self, index: Tensor, logits: Tensor) -> None:
+        self.index.append(index)
+        self.logits.append(logits.detach().float())
+
+    def compute(self) -> tuple[Tensor, Tensor]:
+        index, order = dim_zero_cat(self.index).sort()
+        return index, dim_zero_cat(self.logits)[order]
+
+
 def f1_score(truth: Tensor, called: Tensor) -> float:
     """F1 of bool [n] against bool [n]; NaN if nothing is true or everything is."""
     positives = int(truth.sum())

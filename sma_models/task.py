@@ -20,6 +20,7 @@ from sma_models.metrics import (
     AttentionSpread,
     Confusion,
     ExpressionScores,
+    SampleLogits,
     UnitPredictions,
     UnitScores,
     expression_scores,
@@ -72,6 +73,7 @@ class FaceTask(lightning.LightningModule, ABC):
         self.allow_partial, self.init_from = allow_partial, init_from
         self.network: SMANet | None = None
         self.spread = AttentionSpread()
+        self.answers = SampleLogits()
 
     @property
     def data(self) -> FaceData:
@@ -147,6 +149,8 @@ class FaceTask(lightning.LightningModule, ABC):
         self.spread.update(self.network.attention, output.head)
         logits = output.logits.float()
         self.count(logits, batch)
+        if part == "test":
+            self.answers.update(batch["index"], logits)
         loss = self.task_loss(logits, batch)
         self.log(f"{part}/task", loss, batch_size=len(logits), sync_dist=True)
 
@@ -154,7 +158,13 @@ class FaceTask(lightning.LightningModule, ABC):
         self._report("val")
 
     def on_test_epoch_end(self) -> None:
+        self.tested = [part.cpu().numpy() for part in self.answers.compute()]
+        self.answers.reset()
         self._report("test")
+
+    def thresholds(self) -> Tensor | None:
+        """The logits [R] from which on regions are called present; None where the likeliest one is called."""
+        return None
 
     def _report(self, part: str) -> None:
         score, values = self.measure(part)
@@ -177,6 +187,7 @@ class FaceTask(lightning.LightningModule, ABC):
             "kind": self.kind,
             "regions": list(self.network.regions),
             "network": asdict(self.network.config),
+            "data": self.data.origin(),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -208,6 +219,9 @@ class ActionUnitTask(FaceTask):
         if self.fitting:
             labels, names = self.data.train_labels(), self.data.faces.regions
             self.weights = unit_weights(labels == 1, labels != UNKNOWN, names)
+
+    def thresholds(self) -> Tensor:
+        return self.calibration.threshold
 
     def task_loss(self, logits: Tensor, batch: Batch) -> Tensor:
         return self.loss(logits, batch["labels"], batch["known"], self.weights)

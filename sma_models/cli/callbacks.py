@@ -7,6 +7,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from sma_models.answers import ANSWERS, write_answers
 from sma_models.cli.tables import print_scores, scores_as_dict
 
 
@@ -24,10 +25,13 @@ class SelectedEpoch(ModelCheckpoint):
 
 
 class ScoreReport(Callback):
-    """Prints the table of a finished test or validation run, and writes it as scores_<part>.json beside the log."""
+    """Prints the table of a finished test or validation run, and writes it as scores_<part>.json beside the log, and the
+    answer to every test sample as answers_test.npz."""
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._report(trainer, pl_module, "test")
+        if trainer.is_global_zero and trainer.log_dir is not None:
+            write_answers(pl_module, Path(trainer.log_dir) / ANSWERS)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.training and not trainer.sanity_checking and trainer.state.fn == "validate":

@@ -10,6 +10,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.utilities import rank_zero_info
 
 from sma_models.cli.callbacks import ScoreReport, SelectedEpoch
+from sma_models.cross_test import prepare_test
 from sma_models.data.base import FaceData
 from sma_models.task import FaceTask
 
@@ -17,7 +18,7 @@ from sma_models.task import FaceTask
 class SMACLI(LightningCLI):
     """Tasks and data by class name; the seed of training is the seed of the data as well."""
 
-    def __init__(self, args: ArgsType) -> None:
+    def __init__(self, args: ArgsType, run: bool = True) -> None:
         super().__init__(
             FaceTask,
             FaceData,
@@ -37,6 +38,7 @@ class SMACLI(LightningCLI):
             parser_kwargs={"parser_mode": "yaml"},
             save_config_kwargs={"overwrite": True},
             args=args,
+            run=run,
         )
 
     @staticmethod
@@ -48,6 +50,12 @@ class SMACLI(LightningCLI):
         parser.add_lightning_class_args(ScoreReport, "report")
         parser.link_arguments("seed_everything", "data.init_args.seed")
 
+    def before_test(self) -> None:
+        """A checkpoint's own network and action units are tested, on people whom it has not seen."""
+        path = self.config["test"]["ckpt_path"]
+        if path is not None and Path(path).is_file():
+            prepare_test(self.model, self.datamodule, path)
+
     def after_fit(self) -> None:
         """Measure the chosen epoch on the test part, where there is one."""
         callback: Any = self.trainer.checkpoint_callback
@@ -57,11 +65,11 @@ class SMACLI(LightningCLI):
             self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=chosen, verbose=False)
 
 
-def run(arguments: Sequence[str]) -> SMACLI:
-    """Run one command; names of shipped YAML files stand for the files."""
+def run(arguments: Sequence[str], command: bool = True) -> SMACLI:
+    """Run one command, or only read its settings; names of shipped YAML files stand for the files."""
     # Lightning warns whoever passes arguments while the process has some: here they are the same, with names resolved.
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
-    return SMACLI([_shipped(argument) for argument in arguments])
+    return SMACLI([_shipped(argument) for argument in arguments], run=command)
 
 
 def _shipped(argument: str) -> str:

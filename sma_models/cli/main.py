@@ -10,6 +10,10 @@ USAGE = """usage: sma-net COMMAND ...
   fit       train                      (sma-net fit --config csv_fer.yaml --data.csv faces.csv)
   validate  measure a checkpoint on the validation subjects
   test      measure a checkpoint on the test subjects
+  crossval  train and test every fold          (sma-net crossval --config ckplus_10fold.yaml)
+  predict   read faces in pictures and videos    (sma-net predict model.ckpt clip.mp4)
+  align     aligned crops of a folder or video   (sma-net align photos crops)
+  data check  compare a copy of a database with its protocol, and list it for training
   info      what runs on this machine
   COMMAND --help tells more.
 """
@@ -29,6 +33,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from sma_kernels.info import main as info
 
         info()
+    elif command == "align":
+        from sma_models.cli.align import main as align
+
+        align(rest)
+    elif command == "predict":
+        from sma_models.cli.predict import main as predict
+
+        predict(rest)
+    elif command == "crossval":
+        from sma_models.cli.crossval import main as crossval
+
+        crossval(rest)
+    elif command == "data" and rest[:1] == ["check"]:
+        from sma_models.cli.data_check import main as check
+
+        check(rest[1:])
     elif command in ("fit", "validate", "test"):
         from sma_models.cli.lightning import run
 

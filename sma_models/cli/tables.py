@@ -25,6 +25,8 @@ def scores_as_dict(task: Any, part: str) -> dict[str, Any]:
         "part": part,
         "faces": len(getattr(data.parts, part)),
         "selection": data.selection,
+        "protocol": data.protocol,
+        "alignment": data.alignment["template"] if data.alignment else "none",
         "starts_from": str(task.init_from or task.backbone_weights),
         "regions": list(faces.regions),
         "scores": {
@@ -32,6 +34,11 @@ def scores_as_dict(task: Any, part: str) -> dict[str, Any]:
             for name, value in vars(task.scores).items()
         },
     }
+
+
+def data_of(found: dict[str, Any]) -> str:
+    """What was scored, as the title of a table says it."""
+    return f"{found['protocol']}, aligned by {found['alignment']}"
 
 
 def _plain(value: Any) -> Any:
@@ -44,7 +51,8 @@ def print_scores(task: Any, part: str) -> None:
     """Print the scores of a task that has just been measured on one part ("val" or "test")."""
     found = scores_as_dict(task, part)
     title = (
-        f"{part} part: {found['faces']} faces; epoch chosen by {found['selection']}; starts from {found['starts_from']}"
+        f"{data_of(found)}: {part} part, {found['faces']} faces; epoch chosen by {found['selection']}; "
+        f"starts from {found['starts_from']}"
     )
     console = Console()
     if isinstance(task.scores, UnitScores):

@@ -126,6 +126,27 @@ class FaceData(lightning.LightningDataModule, ABC):
         self.batch_size, self.num_workers, self.augment = batch_size, num_workers, augment
         self.selection, self.seed, self.image_size = selection, seed, image_size
         self.faces: Any = None  # Faces, from `setup` on
+        # How the pictures were aligned, as `sma-net align` noted it.
+        self.alignment: dict[str, Any] | None = None
+        # Whose subjects these are: the same name in another set of the same people is the same person. None: anyone's.
+        self.people: str | None = None
+        # What is scored, for the titles of tables.
+        self.protocol = type(self).__name__
+
+    def fold_names(self) -> list[str]:
+        """Every fold that can be tested, in order."""
+        raise ValueError(f"{type(self).__name__} has no folds")
+
+    def origin(self) -> dict[str, Any]:
+        """What a checkpoint that is trained on these data notes of them: people, subjects seen, alignment."""
+        assert self.faces is not None, "setup comes first"
+        seen = np.concatenate([self.parts.train, self.parts.val])
+        subjects = np.unique(self.faces.subjects[seen])
+        return {
+            "people": self.people,
+            "subjects": [name for name in subjects.tolist() if name],
+            "alignment": self.alignment,
+        }
 
     @abstractmethod
     def load(self) -> tuple[Faces, Parts]:

@@ -8,6 +8,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from sma_models.data.base import FaceData, Faces, Parts
 from sma_models.data.csv_table import CSVTable
+from sma_models.data.database import refuse_shared_subjects
 from sma_models.data.splits import (
     fold_of_subjects,
     strata_of,
@@ -15,6 +16,7 @@ from sma_models.data.splits import (
     validation_rows,
     warn_without_subjects,
 )
+from sma_models.faces.alignment import Alignment
 
 FOLDS = 5
 
@@ -31,6 +33,8 @@ class CSVFaces(FaceData):
         classes:      expression classes in order; None takes the sorted names of the file
         au_threshold: None reads action units as 0 and 1; a number reads intensities 0-5, positive from it on
         fold:         name of the fold to test on; "0" to "4" without a column `fold`
+        people:       whose subjects these are, such as "disfa": a checkpoint that was trained on somebody of these
+                      people is not tested on the same one; without it, on nobody of the same name
         settings:     see `FaceData`
     """
 
@@ -41,15 +45,26 @@ class CSVFaces(FaceData):
         classes: list[str] | None = None,
         au_threshold: int | None = None,
         fold: str = "0",
+        people: str | None = None,
         **settings: Any,
     ):
         super().__init__(**settings)
         self.csv, self.root, self.classes, self.au_threshold = csv, root, classes, au_threshold
-        self.fold = str(fold)
+        self.fold, self.people = str(fold), people
+
+    def fold_names(self) -> list[str]:
+        table = CSVTable(self.csv, self.root, self.classes, self.au_threshold)
+        return sorted(set(self._folds(table).tolist()), key=lambda name: (len(name), name))
 
     def load(self) -> tuple[Faces, Parts]:
         table = CSVTable(self.csv, self.root, self.classes, self.au_threshold)
+        alignment = Alignment.of_folder(table.root)
+        self.alignment = alignment.as_dict() if alignment else None
+        self.protocol = f"{Path(self.csv).name}, fold {self.fold} tested"
         rank_zero_info(f"{len(table)} faces; {len(table.regions)} regions: {', '.join(table.regions)}")
+        for parts in (table.splits, table.folds):
+            if parts is not None and table.has_subjects:
+                refuse_shared_subjects(table.subjects, parts, str(self.csv))
         if table.splits is not None and table.folds is not None:
             raise ValueError(f"{self.csv}: expected a column 'split' or a column 'fold'; got both")
         return table, self._by_split(table) if table.splits is not None else self._by_fold(table)

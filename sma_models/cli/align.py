@@ -1,0 +1,53 @@
+"""`sma-net align`: aligned crops of a folder or a video."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+from jsonargparse import ArgumentParser
+from rich.console import Console
+from rich.progress import track
+
+from sma_models.faces.align import Aligner
+from sma_models.faces.alignment import TEMPLATES
+from sma_models.faces.detect import Points
+from sma_models.faces.work import SharedDetector
+from sma_models.machine import usable_cores
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run `sma-net align`."""
+    parser = ArgumentParser(
+        prog="sma-net align",
+        description="Detect faces, align them, and store crops of 256 pixels as JPEG. A run that was stopped goes on. The "
+        "cascade finds upright frontal faces only.",
+    )
+    parser.add_argument("source", type=Path, help="folder, picture or video")
+    parser.add_argument("out", type=Path, help="folder of the crops; the report is its alignment.csv")
+    parser.add_argument("--template", choices=list(TEMPLATES), default="eyes")
+    parser.add_argument("--yunet", type=Path, help="YuNet's ONNX file; without it, the cascade that ships with OpenCV")
+    parser.add_argument("--points", type=Path, help="CSV of image and points, instead of a detector")
+    parser.add_argument("--unrelated", action="store_true", help="pictures of a folder are no sequence")
+    parser.add_argument("--workers", type=int, default=usable_cores(), help="threads")
+    given = parser.parse_args(list(arguments))
+    if given.yunet and given.points:
+        raise ValueError("expected --yunet or --points; got both")
+    if given.workers < 1:
+        raise ValueError(f"workers must be at least 1; got {given.workers}")
+    # Frames are shared out already: threads inside OpenCV would only compete.
+    cv2.setNumThreads(1)
+    detector = Points(given.points) if given.points else SharedDetector(given.yunet)
+    aligner = Aligner(given.source, given.out, given.template, detector, given.workers, given.unrelated)
+    report = aligner.run(_progress)
+    console = Console()
+    for row in report.problems[:20]:
+        problem = row["problem"] or "no face found"
+        console.print(f"{row['source']} frame {row['frame'] or '-'}: {problem}", highlight=False)
+    if len(report.problems) > 20:
+        console.print(f"... and {len(report.problems) - 20} more, in {given.out / 'alignment.csv'}")
+    console.print(", ".join(f"{count} {outcome}" for outcome, count in sorted(report.counts.items())))
+
+
+def _progress(items: Iterable[Any], what: str, total: int | None) -> Iterable[Any]:
+    return track(items, what, total=total, transient=True)

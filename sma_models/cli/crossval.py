@@ -1,0 +1,113 @@
+"""`sma-net crossval`: every fold and seed, trained and tested, and what they say together."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sma_models.answers import ANSWERS, Answers, read_answers
+from sma_models.cli.crossval_report import draw, markdown
+from sma_models.cli.lightning import SMACLI, run
+from sma_models.pooling import Runs, summarise
+
+_SETTINGS = "settings.yaml"
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run `sma-net crossval`; arguments that it does not know are those of `sma-net fit`."""
+    parser = argparse.ArgumentParser(
+        prog="sma-net crossval",
+        description="Train and test every fold with every seed. A run that was stopped goes on where it stopped. Other "
+        "arguments are those of `sma-net fit`, such as --config ckplus_10fold.yaml.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of runs and results")
+    parser.add_argument("--seeds", type=_numbers, default=[0, 1, 2], help="such as 0,1,2")
+    parser.add_argument("--folds", type=lambda text: text.split(","), help="such as P1,P3; all by default")
+    given, rest = parser.parse_known_args(list(arguments))
+    cli = run(rest, command=False)
+    known = cli.datamodule.fold_names()
+    folds = given.folds or known
+    if set(folds) - set(known):
+        parser.error(f"--folds must be among {','.join(known)}; got {','.join(folds)}")
+    _claim(given.out, cli)
+    runs: Runs = []
+    for seed in given.seeds:
+        runs.append([_one(given.out, rest, fold, seed) for fold in folds])
+    if torch.distributed.is_initialized() and torch.distributed.get_rank() > 0:
+        return
+    write_results(given.out, describe(cli, given.out, folds, given.seeds), runs)
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(word) for word in text.split(",")]
+
+
+def _claim(out: Path, cli: SMACLI) -> None:
+    """Keep the settings in the folder, or compare them with those that it was begun with."""
+    settings = cli.parser.dump(cli.config, skip_none=False)
+    path = out / _SETTINGS
+    if path.is_file() and path.read_text(encoding="utf-8") != settings:
+        raise ValueError(f"{out} was begun with other settings, see {path}: expected the same ones, or another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    path.write_text(settings, encoding="utf-8")
+
+
+def _one(out: Path, arguments: list[str], fold: str, seed: int) -> Answers:
+    folder = out / f"fold_{fold}" / f"seed_{seed}"
+    if not (folder / ANSWERS).is_file():
+        # `last` in a folder without one would silently start anew, or not at all.
+        going_on = ["--ckpt_path", str(folder / "checkpoints" / "last.ckpt")]
+        run(
+            [
+                "fit",
+                *arguments,
+                f"--data.init_args.fold={fold}",
+                f"--seed_everything={seed}",
+                "--trainer.logger=CSVLogger",
+                f"--trainer.logger.save_dir={folder.parent}",
+                "--trainer.logger.name=",
+                f"--trainer.logger.version={folder.name}",
+                *(going_on if Path(going_on[1]).is_file() else []),
+            ]
+        )
+    return read_answers(folder / ANSWERS)
+
+
+def describe(cli: SMACLI, out: Path, folds: list[str], seeds: list[int]) -> dict[str, Any]:
+    """What a table of results must say of itself."""
+    scores = json.loads((out / f"fold_{folds[0]}" / f"seed_{seeds[0]}" / "scores_test.json").read_text())
+    keys = ("protocol", "alignment", "selection", "starts_from", "regions")
+    return {key: scores[key] for key in keys} | {
+        "protocol": scores["protocol"].partition(", fold ")[0],
+        "people": cli.datamodule.people,
+        "kind": cli.model.kind,
+        "folds": folds,
+        "seeds": seeds,
+    }
+
+
+def write_results(out: Path, facts: dict[str, Any], runs: Runs) -> None:
+    """results.json, results.md and results.png."""
+    result = facts | summarise(runs, facts["kind"])
+    (out / "results.json").write_text(json.dumps(_plain(result), indent=1) + "\n", encoding="utf-8")
+    text = markdown(result)
+    (out / "results.md").write_text(text, encoding="utf-8")
+    draw(result, out / "results.png")
+    print(text)
+    print(f"wrote {out / 'results.json'}, results.md and results.png")
+
+
+def _plain(value: Any) -> Any:
+    """Numbers and lists; None for what is undefined."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and np.isnan(value) else value

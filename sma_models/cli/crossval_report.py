@@ -1,0 +1,127 @@
+"""Results of a cross-validation as Markdown and as a picture."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from sma_models.published import PUBLISHED
+
+_UNITS = (
+    ("f1", "F1"),
+    ("f1_half", "F1 at ½"),
+    ("auc", "AUC"),
+    ("accuracy", "accuracy"),
+    ("constant", "always positive"),
+    ("rate", "positive"),
+)
+_CLASSES = (
+    ("accuracy", "accuracy of frames"),
+    ("sequence_accuracy", "accuracy of sequences"),
+    ("macro_f1", "macro-F1"),
+    ("majority_accuracy", "accuracy of the majority guess"),
+    ("majority_macro_f1", "macro-F1 of the majority guess"),
+)
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The tables of a result of `summarise`, with what they were measured on."""
+    lines = [
+        f"# {result['protocol']}",
+        "",
+        f"Folds tested: {', '.join(result['folds'])}; seeds {', '.join(map(str, result['seeds']))}; epoch chosen by "
+        f"`{result['selection']}`; starts from {result['starts_from']}; aligned by {result['alignment']}; "
+        f"{result['frames']} frames scored, {result['without_a_face']} of them without a face that was found.",
+        "",
+        "± is the standard deviation over seeds; intervals are 95 %, over resampled test subjects. `-` is undefined.",
+        "",
+    ]
+    lines += _unit_lines(result) if result["kind"] == "au" else _class_lines(result)
+    beside = [peer for peer in PUBLISHED if peer.dataset == result["people"]]
+    if beside:
+        lines += ["", "Published by others, mean F1 in hundredths, each on its own code, alignment and choice of epoch:", ""]
+        lines += [f"- {peer.name}: {peer.score} ({peer.source})" for peer in beside]
+    return "\n".join(lines) + "\n"
+
+
+def _unit_lines(result: dict[str, Any]) -> list[str]:
+    lines = []
+    for title, part in _parts(result):
+        lines += ["", f"## {title}", "", _row("AU", *(head for _, head in _UNITS)), _row(*["---"] * (len(_UNITS) + 1))]
+        for place, region in enumerate(result["regions"]):
+            lines.append(_row(region, *(_cell(part[name], place) for name, _ in _UNITS)))
+        lines.append(_row("**mean**", *(_cell(part[f"mean_{name}"]) for name, _ in _UNITS)))
+        lines.append(_row("over", *(str(int(np.isfinite(part[name]["mean"]).sum())) for name, _ in _UNITS)))
+        if "sd_over_folds" in part["mean_f1"]:
+            spread = (_number(part[f"mean_{name}"]["sd_over_folds"]) for name, _ in _UNITS)
+            lines.append(_row("deviation over folds", *spread))
+    low, high = result["interval"]["f1"]
+    return [*lines, "", f"Mean F1, pooled: 95 % interval {low:.3f} to {high:.3f}."]
+
+
+def _class_lines(result: dict[str, Any]) -> list[str]:
+    parts = _parts(result)
+    lines = [_row("", *(title for title, _ in parts)), _row(*["---"] * (len(parts) + 1))]
+    lines += [_row(head, *(_cell(part[name]) for _, part in parts)) for name, head in _CLASSES]
+    spread = ("-" if "sd_over_folds" not in p["accuracy"] else _number(p["accuracy"]["sd_over_folds"]) for _, p in parts)
+    lines.append(_row("deviation of frames' accuracy over folds", *spread))
+    for name, head in (("accuracy", "Accuracy of frames"), ("macro_f1", "Macro-F1")):
+        low, high = result["interval"][name]
+        lines += ["", f"{head}, pooled: 95 % interval {low:.3f} to {high:.3f}."]
+    lines += ["", "## Confusion, pooled, mean over seeds (rows are true)", ""]
+    lines += [_row("", *result["regions"], "F1"), _row(*["---"] * (len(result["regions"]) + 2))]
+    pooled = result["pooled"]
+    for place, region in enumerate(result["regions"]):
+        cells = (f"{value:.1f}" for value in pooled["confusion"]["mean"][place])
+        lines.append(_row(region, *cells, _cell(pooled["f1"], place)))
+    return lines
+
+
+def _parts(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    parts = [("Pooled over folds", result["pooled"]), ("Mean of folds", result["mean_of_folds"])]
+    if "pooled_with_a_face" in result:
+        parts.append(("Pooled, frames with a face only", result["pooled_with_a_face"]))
+    return parts
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _cell(measure: dict[str, Any], place: int | None = None) -> str:
+    mean, spread = (measure[key] if key in measure else np.nan for key in ("mean", "sd_over_seeds"))
+    if place is not None:
+        mean = mean[place]
+        spread = spread[place] if np.ndim(spread) else spread
+    return _number(mean) + ("" if np.isnan(spread) else f" ± {spread:.3f}")
+
+
+def _number(value: Any) -> str:
+    return "-" if np.isnan(value) else f"{value:.3f}"
+
+
+def draw(result: dict[str, Any], path: Path) -> None:
+    """F1 of each action unit beside the constant guess, or the confusion matrix, as a picture."""
+    figure = Figure(figsize=(max(6, 0.7 * len(result["regions"])), 4.5), layout="constrained")
+    axis = figure.subplots()
+    pooled, regions = result["pooled"], result["regions"]
+    if result["kind"] == "au":
+        places = np.arange(len(regions))
+        spread = np.nan_to_num(pooled["f1"]["sd_over_seeds"])
+        axis.bar(places, np.nan_to_num(pooled["f1"]["mean"]), yerr=spread, label="F1, pooled", color="#4477aa", capsize=3)
+        axis.step(places, pooled["constant"]["mean"], where="mid", color="#cc3311", label="always positive")
+        axis.set_xticks(places, regions, rotation=45)
+        axis.set_ylim(0, 1)
+        axis.legend()
+    else:
+        shares = pooled["confusion"]["mean"] / np.maximum(pooled["confusion"]["mean"].sum(1, keepdims=True), 1)
+        axis.imshow(shares, vmin=0, vmax=1, cmap="Blues")
+        for (row, column), value in np.ndenumerate(shares):
+            axis.text(column, row, f"{value:.2f}", ha="center", va="center", color="white" if value > 0.5 else "black")
+        axis.set_xticks(range(len(regions)), regions, rotation=45)
+        axis.set_yticks(range(len(regions)), regions)
+        axis.set_xlabel("called")
+        axis.set_ylabel("true")
+    axis.set_title(result["protocol"], fontsize=9, wrap=True)
+    figure.savefig(path, dpi=120)

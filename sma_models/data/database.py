@@ -1,0 +1,103 @@
+"""What the databases share as training data: a manifest, and the fold that is tested."""
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from lightning.pytorch.utilities import rank_zero_info
+from numpy.typing import NDArray
+
+from sma_models.data.base import FaceData, Faces, Parts
+from sma_models.data.csv_table import CSVTable
+from sma_models.data.listing import facts_path
+from sma_models.data.splits import validation_rows
+
+ALL = "all"
+
+
+class Database(FaceData):
+    """The pictures of one database's manifest; the fold that is named tests, the others train.
+
+    Of the others, action units validate on every fifth subject, expressions on the next fold.
+
+    Args:
+        manifest: CSV file that `sma-net data check` wrote
+        fold:     name of the fold that is tested; "all" tests everything, and trains nothing
+        root:     folder that holds the pictures, where it is another than at the time of the check
+        au_threshold: for manifests of intensities: an action unit is present from this one on
+        settings: see `FaceData`
+    """
+
+    dataset: ClassVar[str]
+
+    def __init__(
+        self,
+        manifest: str | Path,
+        fold: str,
+        root: str | Path | None = None,
+        au_threshold: int | None = None,
+        **settings: Any,
+    ):
+        super().__init__(**settings)
+        self.people = self.dataset
+        self.manifest, self.fold, self.root, self.au_threshold = Path(manifest), str(fold), root, au_threshold
+
+    def fold_names(self) -> list[str]:
+        return folds_in_order(CSVTable(self.manifest, self.root or self._facts()["images"], au_threshold=self.au_threshold))
+
+    def load(self) -> tuple[Faces, Parts]:
+        facts = self._facts()
+        table = CSVTable(self.manifest, self.root or facts["images"], au_threshold=self.au_threshold)
+        self.alignment = facts["alignment"]
+        self.protocol = f"{self.dataset} {facts['settings']}, fold {self.fold} tested"
+        rank_zero_info(f"{self.protocol}: {len(table)} pictures, {len(table.regions)} regions: {', '.join(table.regions)}")
+        return table, self._parts(table)
+
+    def _facts(self) -> dict[str, Any]:
+        path = facts_path(self.manifest)
+        for file in (self.manifest, path):
+            if not file.is_file():
+                raise FileNotFoundError(
+                    f"there is no {file}: `sma-net data check --dataset {self.dataset} --root ... --manifest "
+                    f"{self.manifest}` writes it"
+                )
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        if facts["dataset"] != self.dataset:
+            raise ValueError(f"{self.manifest}: expected a manifest of {self.dataset}; got one of {facts['dataset']}")
+        return facts
+
+    def _parts(self, table: CSVTable) -> Parts:
+        if table.folds is None:
+            raise ValueError(f"{self.manifest}: expected a column 'fold'")
+        refuse_shared_subjects(table.subjects, table.folds, str(self.manifest))
+        rows = np.arange(len(table))
+        if self.fold == ALL:
+            return Parts(rows[:0], rows[:0], rows)
+        names = folds_in_order(table)
+        if self.fold not in names:
+            raise ValueError(f"fold must be one of {', '.join(names)} or {ALL}; got {self.fold!r}")
+        test = table.folds == self.fold
+        val = np.zeros_like(test)
+        if self.selection == "val" and table.kind == "expression":
+            val = table.folds == names[(names.index(self.fold) + 1) % len(names)]
+        elif self.selection == "val":
+            training = np.flatnonzero(~test)
+            val[training] = validation_rows(table.subjects[training], table.labels[training], self.seed)
+        train = ~test & ~val
+        if not train.any():
+            raise ValueError(f"{self.manifest}: no fold is left to train on beside {self.fold}; got {', '.join(names)}")
+        return Parts(*(np.flatnonzero(part) for part in (train, val, test)))
+
+
+def folds_in_order(table: CSVTable) -> list[str]:
+    """The names of a table's folds, "2" before "10"."""
+    return sorted(set(table.folds.tolist() if table.folds is not None else ()), key=lambda name: (len(name), name))
+
+
+def refuse_shared_subjects(subjects: NDArray[np.str_], folds: NDArray[np.str_], source: str) -> None:
+    """ValueError if some subject [n] has rows in more than one fold [n]."""
+    pairs = np.unique(np.stack([subjects, folds]), axis=1)
+    names, counts = np.unique(pairs[0], return_counts=True)
+    if (counts > 1).any():
+        raise ValueError(f"{source}: in more than one fold: subjects {', '.join(names[counts > 1][:8])}")

@@ -1,0 +1,196 @@
+"""What a local copy of a database holds, as found on disk, and the manifest that training reads instead of searching again."""
+
+import csv
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sma_models.data.splits import fold_of_subjects
+from sma_models.faces.alignment import Alignment
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
+
+
+class Sample(NamedTuple):
+    """One labelled picture. labels: an expression's name, or one cell for every action unit (9: nobody could code it)."""
+
+    image: Path
+    subject: str
+    sequence: str
+    frame: int
+    labels: str | tuple[int, ...]
+
+
+@dataclass
+class Listing:
+    """A database as it lies on disk.
+
+    dataset:   its name, which the manifest carries
+    images:    folder that the pictures lie in
+    settings:  what was chosen among its pictures and labels; tables name it
+    units:     numbers of the action units, or () for expressions
+    samples:   the labelled pictures
+    folds:     fold of every subject
+    expected:  counts that the published protocol has; only what the listing can count
+    missing:   labelled frames or sequences without a picture
+    unlabelled: pictures or sequences without a label; `unlabelled_frames` counts the pictures
+    extra:     files that belong to nothing
+    unreadable: pictures that cannot be decoded
+    """
+
+    dataset: str
+    images: Path
+    settings: dict[str, Any]
+    units: tuple[int, ...] = ()
+    samples: list[Sample] = field(default_factory=list)
+    folds: dict[str, str] = field(default_factory=dict)
+    expected: dict[str, int] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    unlabelled: list[str] = field(default_factory=list)
+    unlabelled_frames: int = 0
+    extra: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+
+    def counts(self) -> dict[str, int]:
+        """Subjects, sequences, frames, frames of each fold, and positives of each action unit or frames of each class."""
+        counts = {
+            "subjects": len({sample.subject for sample in self.samples}),
+            "sequences": len({(sample.subject, sample.sequence) for sample in self.samples}),
+            "frames": len(self.samples),
+        }
+        for fold in sorted(set(self.folds.values())):
+            counts[f"frames of fold {fold}"] = sum(self.folds[sample.subject] == fold for sample in self.samples)
+        if self.units:
+            for place, unit in enumerate(self.units):
+                counts[f"AU{unit} above 0"] = sum(sample.labels[place] not in (0, 9) for sample in self.samples)  # type: ignore[comparison-overlap]
+                counts[f"AU{unit} unknown"] = sum(sample.labels[place] == 9 for sample in self.samples)  # type: ignore[comparison-overlap]
+        else:
+            for name in sorted({str(sample.labels) for sample in self.samples}):
+                counts[name] = sum(sample.labels == name for sample in self.samples)
+        return counts
+
+    def warnings(self) -> list[str]:
+        """One sentence for each way in which this copy differs from the published one."""
+        counts = self.counts()
+        told = [
+            f"{name}: expected {number}, found {counts.get(name, 0)}"
+            for name, number in self.expected.items()
+            if counts.get(name, 0) != number
+        ]
+        for kind, names in (
+            ("labelled, but there is no picture", self.missing),
+            ("without a label", self.unlabelled),
+            ("not understood", self.extra),
+            ("cannot be read as pictures", self.unreadable),
+        ):
+            if names:
+                told.append(f"{len(names)} {kind}: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}")
+        if self.unlabelled_frames:
+            told.append(f"{self.unlabelled_frames} pictures without a label")
+        return told
+
+
+def write_manifest(listing: Listing, path: Path) -> None:
+    """Write the samples as CSV, and beside it a JSON file of the same name that says what they are."""
+    if not listing.samples:
+        raise ValueError(f"{listing.dataset}: nothing to list below {listing.images}: {'; '.join(listing.warnings())}")
+    alignment = Alignment.of_folder(listing.images)
+    found = alignment.found_in(listing.images) if alignment else {}
+    labels = [f"AU{unit}" for unit in listing.units] or ["expression"]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "subject", "sequence", "frame", "fold", "found", *labels])
+        for sample in listing.samples:
+            cells = [sample.labels] if isinstance(sample.labels, str) else sample.labels
+            image = sample.image.relative_to(listing.images).as_posix()
+            fold = listing.folds[sample.subject]
+            writer.writerow([image, sample.subject, sample.sequence, sample.frame, fold, found.get(image, 1), *cells])
+    facts = {
+        "dataset": listing.dataset,
+        "settings": listing.settings,
+        "images": str(listing.images.resolve()),
+        "alignment": alignment.as_dict() if alignment else None,
+        "counts": listing.counts(),
+        "expected": listing.expected,
+        "warnings": listing.warnings(),
+    }
+    facts_path(path).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+def facts_path(manifest: Path) -> Path:
+    """Where the JSON file of a manifest lies."""
+    return manifest.with_suffix(".json")
+
+
+def folder(path: Path, what: str) -> Path:
+    """`path`. FileNotFoundError if it is no folder."""
+    if not path.is_dir():
+        raise FileNotFoundError(f"expected a folder of {what} at {path}")
+    return path
+
+
+def pictures_by_number(path: Path, extra: list[str]) -> dict[int, Path]:
+    """The pictures of a folder by the last integer of their names, whatever its padding, in ascending order.
+
+    Other files are named in `extra`. ValueError if two pictures have one number.
+    """
+    found: dict[int, Path] = {}
+    for file in sorted(path.iterdir()):
+        number = re.search(r"(\d+)\D*$", file.stem)
+        if number is None or file.suffix.lower() not in IMAGE_SUFFIXES:
+            if not file.name.startswith(".") and file.is_file():
+                extra.append(str(file))
+            continue
+        index = int(number[1])
+        if index in found:
+            raise ValueError(f"{path}: frame {index} is there twice: {found[index].name} and {file.name}")
+        found[index] = file
+    return dict(sorted(found.items()))
+
+
+def folds_by_rank(subjects: Iterable[str], count: int) -> dict[str, str]:
+    """Fold of every subject: of the different ones in ascending order, number i belongs to fold i mod `count`."""
+    names = np.unique(list(subjects))
+    return dict(zip(names.tolist(), fold_of_subjects(names, count).astype(str).tolist(), strict=True))
+
+
+def read_pairs(path: Path, columns: tuple[str, str]) -> dict[str, str]:
+    """A CSV file of two named columns as a dict. ValueError if its columns are others, or a key repeats."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != columns:
+            raise ValueError(f"{path}: expected the columns {','.join(columns)}; got {reader.fieldnames}")
+        pairs: dict[str, str] = {}
+        for row in reader:
+            key, value = (row[name] for name in columns)
+            if not key or not value or key in pairs:
+                raise ValueError(f"{path}, line {reader.line_num}: expected a new {columns[0]} and its {columns[1]}; got {row}")
+            pairs[key] = value
+    return pairs
+
+
+def folds_of(listing: Listing, count: int, override: Path | None) -> None:
+    """Give the listing its folds: by rank of subject, or as a CSV `subject,fold` says, which must name every subject."""
+    subjects = {sample.subject for sample in listing.samples}
+    listing.folds = folds_by_rank(subjects, count)
+    if override is not None:
+        listing.folds = read_pairs(override, ("subject", "fold"))
+        listing.settings["folds"] = override.name
+        _all_named(subjects, listing.folds, f"{override} gives no fold")
+
+
+def _all_named(subjects: Iterable[str], table: Mapping[str, str], problem: str) -> None:
+    unknown = sorted(set(subjects) - set(table))
+    if unknown:
+        raise ValueError(f"{problem} to {', '.join(unknown)}")
+
+
+def same_parts(listing: Listing, parts: Mapping[str, tuple[str, ...]]) -> None:
+    """Give the listing published parts as folds. ValueError if somebody is in none of them."""
+    listing.folds = {subject: name for name, subjects in parts.items() for subject in subjects}
+    _all_named({sample.subject for sample in listing.samples}, listing.folds, f"{listing.dataset}: no part belongs")

@@ -1,0 +1,58 @@
+"""The files of coded action units that BP4D and BP4D+ share: one CSV a sequence, one row a coded frame."""
+
+import csv
+from pathlib import Path
+
+from sma_models.data.listing import Listing, Sample, folder, pictures_by_number
+
+UNITS = (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
+UNCODED = 9
+
+
+def read_occurrence(path: Path, units: tuple[int, ...] = UNITS) -> dict[int, tuple[int, ...]]:
+    """Labels (0, 1 or 9) of `units`, in that order, by frame number. ValueError names file, line and what is wrong."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file)
+        header = [cell.strip() for cell in next(reader, [])]
+        if not header or header[0] != "0" or not all(cell.isdigit() for cell in header):
+            raise ValueError(f"{path}: expected a header of 0 and numbers of action units; got {header}")
+        numbers = [int(cell) for cell in header]
+        lacking = [unit for unit in units if numbers[1:].count(unit) != 1]
+        if lacking:
+            raise ValueError(f"{path}: expected one column for each of AU {', '.join(map(str, lacking))}; got {header}")
+        places = [numbers.index(unit, 1) for unit in units]
+        labels: dict[int, tuple[int, ...]] = {}
+        for row in reader:
+            if len(row) != len(header):
+                raise ValueError(f"{path}, line {reader.line_num}: expected {len(header)} cells; got {len(row)}")
+            cells = [cell.strip() for cell in row]
+            wrong = [cells[place] for place in places if cells[place] not in ("0", "1", "9")]
+            if wrong or not cells[0].isdigit():
+                raise ValueError(
+                    f"{path}, line {reader.line_num}: expected a frame number and 0, 1 or 9; got {wrong or cells[0]}"
+                )
+            frame = int(cells[0])
+            if frame in labels:
+                raise ValueError(f"{path}, line {reader.line_num}: frame {frame} is there twice")
+            labels[frame] = tuple(int(cells[place]) for place in places)
+    return labels
+
+
+def add_coded_sequence(listing: Listing, coding: Path, subject: str, task: str) -> None:
+    """Add the coded frames of one sequence, `<images>/<subject>/<task>/<frame>.<suffix>`, to a listing."""
+    labels = read_occurrence(coding)
+    pictures_of = listing.images / subject / task
+    if not pictures_of.is_dir():
+        listing.missing.append(f"{subject}/{task} ({len(labels)} frames)")
+        return
+    pictures = pictures_by_number(pictures_of, listing.extra)
+    listing.missing += [f"{subject}/{task} frame {frame}" for frame in labels if frame not in pictures]
+    listing.unlabelled_frames += len(pictures.keys() - labels.keys())
+    listing.samples += [
+        Sample(pictures[frame], subject, task, frame, cells) for frame, cells in labels.items() if frame in pictures
+    ]
+
+
+def coding_files(root: Path) -> list[Path]:
+    """The files of AUCoding/AU_OCC."""
+    return sorted(folder(root / "AUCoding" / "AU_OCC", "occurrence codes, <subject>_<task>.csv").iterdir())

@@ -1,0 +1,148 @@
+"""Faces in a picture with the points they are aligned by: by a neural detector, by cascades, or from a table."""
+
+import csv
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+_LONGEST = 960  # a cascade's pictures are shrunk to this: larger ones take seconds, and faces stay above its 24 pixels
+_SMALLEST = 24
+_POINTS = ("left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y", "nose_x", "nose_y")
+
+
+class Face(NamedTuple):
+    """box: x, y, width, height; score: the detector's own, higher is surer; points: [2 or 3,2], the left eye in the
+    picture, the right one, and the tip of the nose where the detector knows it."""
+
+    box: tuple[float, float, float, float]
+    score: float
+    points: NDArray[np.float64]
+
+
+class Detector(Protocol):
+    """name: what crops note of it. Called with uint8 RGB [H,W,3]; no instance may be used by two threads at once."""
+
+    name: str
+
+    def __call__(self, image: NDArray[np.uint8]) -> list[Face]: ...
+
+
+class YuNet:
+    """OpenCV's YuNet; path: its ONNX file, which OpenCV's model zoo has."""
+
+    def __init__(self, path: Path):
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no YuNet model {path}")
+        try:
+            self.network = cv2.FaceDetectorYN.create(str(path), "", (320, 320))
+        except cv2.error as error:
+            raise ValueError(f"{path} is no YuNet model: {error}") from error
+        self.name = f"yunet {path.name}"
+
+    def __call__(self, image: NDArray[np.uint8]) -> list[Face]:
+        self.network.setInputSize((image.shape[1], image.shape[0]))
+        _, rows = self.network.detect(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        # A row: the box, then the eyes (the person's right one, which is left in the picture, first), nose, mouth, score.
+        return [
+            Face(tuple(row[:4]), float(row[14]), np.asarray(row[4:10], np.float64).reshape(3, 2))
+            for row in (rows if rows is not None else ())
+        ]
+
+
+class Cascade:
+    """The cascades that ship with OpenCV below 5: upright frontal faces with both eyes, others are not found."""
+
+    name = "cascade"
+
+    def __init__(self) -> None:
+        # The first cascade of eyes places drawn ones to 0.04 of the distance between them, the others to 0.12; these
+        # see closed eyes as well, and are asked where the first sees none.
+        self.faces, *self.eyes = (
+            cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / f"haarcascade_{name}.xml"))
+            for name in ("frontalface_alt2", "eye", "lefteye_2splits", "righteye_2splits")
+        )
+
+    def __call__(self, image: NDArray[np.uint8]) -> list[Face]:
+        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        shrink = min(1.0, _LONGEST / max(grey.shape))
+        if shrink < 1:
+            grey = cv2.resize(grey, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        boxes, _, weights = self.faces.detectMultiScale3(
+            cv2.equalizeHist(grey), 1.1, 4, minSize=(_SMALLEST, _SMALLEST), outputRejectLevels=True
+        )
+        found = []
+        for box, weight in zip(boxes, np.ravel(weights), strict=True):
+            points = self._eyes(grey, *box.tolist())
+            if points is not None:
+                # Pixel i of the small picture has its centre at (i + 1/2) / shrink - 1/2 of the large one.
+                x, y, width, height = (box / shrink).tolist()
+                found.append(Face((x, y, width, height), float(weight), (points + 0.5) / shrink - 0.5))
+        return found
+
+    def _eyes(self, grey: NDArray[np.uint8], x: int, y: int, width: int, height: int) -> NDArray[np.float64] | None:
+        """Centres [2,2] of the two eyes of a face, or None if one is not seen."""
+        top, bottom = y + round(0.18 * height), y + round(0.58 * height)
+        points = []
+        for start, end in ((0.04, 0.5), (0.5, 0.96)):
+            left = x + round(start * width)
+            part = grey[top:bottom, left : x + round(end * width)]
+            # The cascades were trained on eyes of 20 pixels, which a small face does not have.
+            scale = max(1.0, 80 / max(1, part.shape[1]))
+            part = cv2.equalizeHist(cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR))
+            eye = next(filter(lambda found: found is not None, (self._best(c, part) for c in self.eyes)), None)
+            if eye is None:
+                return None
+            points.append((eye + 0.5) / scale - 0.5 + (left, top))
+        return np.array(points)
+
+    @staticmethod
+    def _best(cascade: cv2.CascadeClassifier, part: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+        """The middle [2] of what this cascade is surest of."""
+        least = round(0.35 * part.shape[1])
+        boxes, _, weights = cascade.detectMultiScale3(part, 1.05, 3, minSize=(least, least), outputRejectLevels=True)
+        if not len(boxes):
+            return None
+        x, y, width, height = boxes[int(np.argmax(weights))]
+        return np.array([x + (width - 1) / 2, y + (height - 1) / 2])
+
+
+class Points:
+    """Points that a CSV file lists: `image` (the path below the folder that is aligned), the eyes and perhaps the nose."""
+
+    def __init__(self, path: Path):
+        self.name = f"points {path.name}"
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            columns = list(reader.fieldnames or ())
+            names = [name for name in _POINTS if name in columns]
+            if "image" not in columns or len(names) not in (4, 6):
+                raise ValueError(f"{path}: expected the columns image, {', '.join(_POINTS)}, the nose or not; got {columns}")
+            self.faces: dict[str, Face] = {}
+            for row in reader:
+                try:
+                    points = np.array([float(row[name]) for name in names]).reshape(-1, 2)
+                except (TypeError, ValueError) as error:
+                    raise ValueError(f"{path}, line {reader.line_num}: expected numbers as points; got {row}") from error
+                if not np.isfinite(points).all() or points[0, 0] >= points[1, 0]:
+                    raise ValueError(
+                        f"{path}, line {reader.line_num}: the left eye must be left in the picture; got {points.tolist()}"
+                    )
+                low, high = points.min(0), points.max(0)
+                self.faces[row["image"]] = Face((*low.tolist(), *(high - low).tolist()), 1.0, points)
+
+    def of(self, image: str) -> list[Face]:
+        """The face of one picture, or none if the table has no row of it."""
+        return [self.faces[image]] if image in self.faces else []
+
+
+def make_detector(yunet: Path | None) -> Detector:
+    """YuNet if its file is given, else the cascades."""
+    return YuNet(yunet) if yunet is not None else Cascade()
+
+
+def largest(faces: list[Face]) -> Face | None:
+    """The face with the largest box."""
+    return max(faces, key=lambda face: face.box[2] * face.box[3], default=None)

@@ -1,0 +1,185 @@
+"""Pictures and videos to rows: faces found, aligned, numbered and read, holding no more than a batch at a time."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sma_models.faces.alignment import similarity, warp
+from sma_models.faces.detect import Face
+from sma_models.faces.reader import FaceReader
+from sma_models.faces.sources import Frame, Picture, Video, files_below, read_picture
+from sma_models.faces.tracking import Smoother, Tracker
+from sma_models.faces.work import in_order
+
+BOX = ("x", "y", "width", "height")
+
+
+class Seen(NamedTuple):
+    """One face of a frame: where it is, its crop and the transform [2,3] that made it (None of a crop as given)."""
+
+    face: Face
+    crop: Picture
+    transform: NDArray[np.float64] | None
+
+
+class Read(NamedTuple):
+    """One face after the network: seen, number, probabilities [R], decisions [R], attention [R,h,w]."""
+
+    seen: Seen
+    number: int
+    probability: NDArray[np.float32]
+    on: NDArray[np.bool_]
+    attention: NDArray[np.float32]
+
+
+class Shot(NamedTuple):
+    """A frame and its faces. first: whether it is the first of its source; fps of a video, None of a picture."""
+
+    source: str
+    frame: Frame
+    first: bool
+    fps: float | None
+    faces: list[Seen]
+
+
+@dataclass
+class Totals:
+    """What was read, and the sources that could not be."""
+
+    frames: int = 0
+    faces: int = 0
+    without: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+class Predictor:
+    """Reads sources with a network.
+
+    detect: faces of a picture; None takes pictures as crops
+    smooth: time constant in seconds of smoothed columns, or None
+    draw:   called with every frame and its faces, or None
+    """
+
+    def __init__(
+        self,
+        reader: FaceReader,
+        detect: Callable[[Picture], list[Face]] | None,
+        workers: int = 1,
+        batch: int = 32,
+        smooth: float | None = None,
+        draw: Callable[[Shot, list[Read]], None] | None = None,
+    ):
+        self.reader, self.detect, self.workers, self.batch = reader, detect, workers, batch
+        self.smooth, self.draw = smooth, draw
+        self.totals = Totals()
+        self._tracker, self._smoother = Tracker(), self._new_smoother()
+
+    @property
+    def columns(self) -> list[str]:
+        """The keys of a row, in order."""
+        names = ["source", "frame", "time_s", "face", "found", *BOX, "score"]
+        for region in self.reader.regions:
+            names += [region] if self.reader.kind == "expression" else [region, f"{region}_on"]
+        names += ["expression"] if self.reader.kind == "expression" else []
+        return names + ([f"{region}_smooth" for region in self.reader.regions] if self.smooth else [])
+
+    def rows(self, sources: list[Path | int]) -> Iterator[dict[str, Any]]:
+        """One row a face and frame, as they become known; a frame without a face has one with found = 0."""
+        waiting: list[Shot] = []
+        for shot in in_order(self._look, self._frames(sources), self.workers):
+            waiting.append(shot)
+            if max(len(waiting), sum(len(one.faces) for one in waiting)) >= self.batch:
+                yield from self._read(waiting)
+                waiting = []
+        yield from self._read(waiting)
+
+    def _frames(self, sources: list[Path | int]) -> Iterator[Shot]:
+        for source in sources:
+            if isinstance(source, int):
+                yield from self._video(f"camera {source}", source)
+                continue
+            files = files_below(source)
+            if source.is_file() and files.others:
+                self._problem(str(source), "expected a picture or a video by its suffix")
+            for path in files.pictures:
+                try:
+                    yield Shot(str(path), Frame(0, 0.0, read_picture(path)), True, None, [])
+                except ValueError as error:
+                    self._problem(str(path), str(error))
+            for path in files.videos:
+                yield from self._video(str(path), path)
+
+    def _video(self, name: str, source: Path | int) -> Iterator[Shot]:
+        count = 0
+        try:
+            video = Video(source)
+            for count, frame in enumerate(video, 1):
+                yield Shot(name, frame, count == 1, video.fps, [])
+        except ValueError as error:
+            self._problem(name, str(error))
+        else:
+            if not count:
+                self._problem(name, "has no frame that can be decoded")
+
+    def _problem(self, source: str, problem: str) -> None:
+        self.totals.problems.append(f"{source}: {problem}")
+
+    def _look(self, shot: Shot) -> Shot:
+        image = shot.frame.image
+        if self.detect is None:
+            height, width = image.shape[:2]
+            whole = Face((0.0, 0.0, float(width), float(height)), float("nan"), np.empty((0, 2)))
+            return shot._replace(faces=[Seen(whole, image, None)])
+        assert self.reader.alignment is not None
+        faces = []
+        for face in sorted(self.detect(image), key=lambda face: -face.box[2] * face.box[3]):
+            transform = similarity(face.points, self.reader.alignment["template"])
+            faces.append(Seen(face, warp(image, transform), transform))
+        return shot._replace(faces=faces)
+
+    def _read(self, shots: list[Shot]) -> Iterator[dict[str, Any]]:
+        crops = [seen.crop for shot in shots for seen in shot.faces]
+        answers: Iterator[Any] = iter(())
+        if crops:
+            parts = [self.reader(crops[start : start + self.batch]) for start in range(0, len(crops), self.batch)]
+            answers = iter([face for part in parts for face in zip(*part, strict=True)])
+        for shot in shots:
+            if shot.first:
+                self._tracker, self._smoother = Tracker(), self._new_smoother()
+            numbers = self._tracker([seen.face.box for seen in shot.faces], shot.frame.time)
+            faces = [Read(s, number, *next(answers)) for s, number in zip(shot.faces, numbers, strict=True)]
+            self.totals.frames += 1
+            self.totals.faces += len(faces)
+            self.totals.without += not faces
+            if self.draw is not None:
+                self.draw(shot, faces)
+            start = {"source": shot.source, "frame": shot.frame.number, "time_s": round(shot.frame.time, 4)}
+            if not faces:
+                yield dict.fromkeys(self.columns) | start | {"found": 0}
+            for face in faces:
+                yield start | self._row(face, shot.frame.time)
+
+    def _row(self, face: Read, time: float) -> dict[str, Any]:
+        score = face.seen.face.score
+        row: dict[str, Any] = {"face": face.number, "found": 1}
+        row |= dict(zip(BOX, (round(value, 2) for value in map(float, face.seen.face.box)), strict=True))
+        row["score"] = None if np.isnan(score) else round(score, 4)
+        values = [round(float(value), 5) for value in face.probability]
+        for region, value, on in zip(self.reader.regions, values, face.on, strict=True):
+            row[region] = value
+            if self.reader.kind == "au":
+                row[f"{region}_on"] = int(on)
+        if self.reader.kind == "expression":
+            row["expression"] = self.reader.regions[int(face.on.argmax())]
+        if self._smoother is not None:
+            smooth = self._smoother(face.number, values, time)
+            names = (f"{region}_smooth" for region in self.reader.regions)
+            row |= dict(zip(names, (round(value, 5) for value in smooth), strict=True))
+        return row
+
+    def _new_smoother(self) -> Smoother | None:
+        return Smoother(self.smooth) if self.smooth is not None else None

@@ -1,0 +1,60 @@
+"""What a trained network says of aligned faces."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sma_models.checkpoint import ENTRY, load_network, read_checkpoint
+from sma_models.data.augment import Augment, canvas_size
+from sma_models.faces.alignment import SIZE
+
+
+class FaceReader:
+    """The network of a checkpoint, with its calibration and alignment.
+
+    kind, regions: as in the checkpoint; alignment: what its faces must be aligned by, None: as made elsewhere
+    """
+
+    def __init__(self, checkpoint: Path, device: str):
+        facts = read_checkpoint(checkpoint)[ENTRY]
+        self.kind, self.regions = facts["kind"], tuple(facts["regions"])
+        self.alignment: dict[str, Any] | None = facts.get("data", {}).get("alignment")
+        self.device = torch.device(device)
+        network, calibration = load_network(checkpoint)
+        self.network, self.calibration = network.to(self.device), calibration.to(self.device)
+        assert network.config.image_size is not None
+        self.size = network.config.image_size
+        self.canvas = canvas_size(self.size)
+        self._centre = Augment("none", self.size)
+
+    @torch.inference_mode()
+    def __call__(self, crops: list[NDArray[np.uint8]]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Of crops, uint8 RGB [H,W,3]: probabilities [n,R], decisions bool [n,R], attention [n,R,h,w] over the centre."""
+        pictures = [torch.from_numpy(self._on_canvas(crop)).permute(2, 0, 1) for crop in crops]
+        images = torch.stack([self._centre(picture, (0, 0, 0)) for picture in pictures])
+        output = self.network(images.to(self.device))
+        logits = output.logits.float()
+        if self.kind == "au":
+            probability, on = self.calibration.probabilities(logits), self.calibration.decide(logits)
+        else:
+            probability = logits.softmax(1)
+            on = torch.nn.functional.one_hot(logits.argmax(1), len(self.regions)).bool()
+        return tuple(part.cpu().numpy() for part in (probability, on, output.head.attention.float()))  # type: ignore[return-value]
+
+    def _on_canvas(self, crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        # As the training data do it: averaged when shrinking.
+        method = cv2.INTER_AREA if max(crop.shape[:2]) >= self.canvas else cv2.INTER_LINEAR
+        return cv2.resize(crop, (self.canvas, self.canvas), interpolation=method)  # type: ignore[return-value]
+
+    def heat(self, attention: NDArray[np.float32]) -> NDArray[np.float32]:
+        """One map [h,w] as float [256,256] in 0..1 over the whole crop; 0 at the rim that the network does not see."""
+        scaled = attention / max(float(attention.max()), 1e-12)
+        seen = cv2.resize(scaled, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
+        rim = (self.canvas - self.size) // 2
+        after = self.canvas - self.size - rim
+        whole = cv2.copyMakeBorder(seen, rim, after, rim, after, cv2.BORDER_CONSTANT, value=0)
+        return cv2.resize(whole, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]

@@ -1,0 +1,106 @@
+"""Pictures and frames of videos, wherever they come from, as RGB arrays."""
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sma_models.data.listing import IMAGE_SUFFIXES
+
+VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".mpg", ".mpeg", ".wmv", ".webm", ".m4v")
+Picture = NDArray[np.uint8]
+
+
+class Frame(NamedTuple):
+    """number: counted from 0; time: seconds from the start of the video, 0 of a picture."""
+
+    number: int
+    time: float
+    image: Picture
+
+
+class Files(NamedTuple):
+    """Pictures, videos and other files below a folder, in the order of their names; numbers in them count as numbers."""
+
+    pictures: list[Path]
+    videos: list[Path]
+    others: list[Path]
+
+
+def files_below(path: Path) -> Files:
+    """What lies below a folder, or what kind of file `path` is. FileNotFoundError if there is nothing."""
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file or folder {path}")
+    paths = [path] if path.is_file() else sorted((p for p in path.rglob("*") if p.is_file()), key=natural)
+    kinds: dict[str, list[Path]] = {"pictures": [], "videos": [], "others": []}
+    for file in paths:
+        suffix = file.suffix.lower()
+        kind = "pictures" if suffix in IMAGE_SUFFIXES else "videos" if suffix in VIDEO_SUFFIXES else "others"
+        kinds[kind].append(file)
+    return Files(**kinds)
+
+
+def natural(path: Path) -> tuple[tuple[int, int, str], ...]:
+    """Sorts a/2.jpg before a/10.jpg."""
+    parts = re.split(r"(\d+)", path.as_posix())
+    return tuple((1, int(part), part) if part.isdigit() else (0, 0, part) for part in parts)
+
+
+def read_picture(path: Path) -> Picture:
+    """uint8 RGB [H,W,3] of a picture of any depth and number of channels, turned as its EXIF data say.
+
+    ValueError that says why if it cannot be read.
+    """
+    if path.stat().st_size == 0:
+        raise ValueError("the file is empty")
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    if image is None:
+        raise ValueError("cannot be decoded as a picture")
+    return image  # type: ignore[return-value]
+
+
+def write_picture(path: Path, image: Picture, quality: int = 95) -> None:
+    """Write RGB as a file of the kind that its name says; it is there as a whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    good, data = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not good:
+        raise ValueError(f"cannot encode {path} as {path.suffix}")
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(data.tobytes())
+    part.replace(path)
+
+
+class Video:
+    """The frames of a video file, or of a camera by its number, one at a time.
+
+    fps: frames a second, 0 where the container does not say. ValueError if it cannot be opened.
+    """
+
+    def __init__(self, source: Path | int):
+        if isinstance(source, Path) and source.is_file() and source.stat().st_size == 0:
+            raise ValueError("the file is empty")
+        self.camera = isinstance(source, int)
+        self.capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
+        if not self.capture.isOpened():
+            raise ValueError("cannot be opened as a camera" if self.camera else "cannot be opened as a video")
+        self.fps = float(self.capture.get(cv2.CAP_PROP_FPS))
+
+    def __iter__(self) -> Iterator[Frame]:
+        start, number, last = time.monotonic(), 0, 0.0
+        try:
+            while True:
+                good, image = self.capture.read()
+                if not good:
+                    return
+                # The time of a frame is the container's, which need not be even; a camera has none.
+                stamp = time.monotonic() - start if self.camera else self.capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+                last = stamp if stamp >= last else last
+                yield Frame(number, last, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))  # type: ignore[arg-type]
+                number += 1
+        finally:
+            self.capture.release()

@@ -1,0 +1,63 @@
+"""Which face of a video is which."""
+
+import math
+from collections.abc import Sequence
+
+Box = tuple[float, float, float, float]
+LOST_AFTER = 1.0  # seconds
+_LEAST_OVERLAP = 0.3
+
+
+def overlap(a: Box, b: Box) -> float:
+    """Intersection over union of two boxes (x, y, width, height)."""
+    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    return width * height / (a[2] * a[3] + b[2] * b[3] - width * height)
+
+
+class Tracker:
+    """Numbers faces: a box that overlaps one seen less than a second ago belongs to the same face."""
+
+    def __init__(self) -> None:
+        self._next = 0
+        self._seen: dict[int, tuple[Box, float]] = {}
+
+    def __call__(self, boxes: Sequence[Box], time: float) -> list[int]:
+        """The number of each box of the next frame, `time` seconds from the start."""
+        self._seen = {face: (box, at) for face, (box, at) in self._seen.items() if time - at <= LOST_AFTER}
+        pairs = sorted(
+            ((overlap(box, old), place, face) for place, box in enumerate(boxes) for face, (old, _) in self._seen.items()),
+            key=lambda pair: (-pair[0], pair[1], pair[2]),
+        )
+        numbers: dict[int, int] = {}
+        for share, place, face in pairs:
+            if share >= _LEAST_OVERLAP and place not in numbers and face not in numbers.values():
+                numbers[place] = face
+        for place in range(len(boxes)):
+            if place not in numbers:
+                numbers[place] = self._next
+                self._next += 1
+        self._seen |= {numbers[place]: (box, time) for place, box in enumerate(boxes)}
+        return [numbers[place] for place in range(len(boxes))]
+
+
+class Smoother:
+    """Exponential means of values over time, one a face, with a time constant in seconds; uneven times are allowed."""
+
+    def __init__(self, seconds: float):
+        if not seconds > 0:
+            raise ValueError(f"smooth must be above 0 seconds; got {seconds}")
+        self._seconds = seconds
+        self._state: dict[int, tuple[list[float], float]] = {}
+
+    def __call__(self, face: int, values: list[float], time: float) -> list[float]:
+        """The mean of a face's values so far; a face that was away for more than a second starts anew."""
+        self._state = {key: kept for key, kept in self._state.items() if time - kept[1] <= LOST_AFTER}
+        if face in self._state:
+            old, at = self._state[face]
+            share = 1 - math.exp(-max(0.0, time - at) / self._seconds)
+            values = [before + share * (now - before) for before, now in zip(old, values, strict=True)]
+        self._state[face] = values, time
+        return values

@@ -1,0 +1,23 @@
+"""Numbers of others that may stand beside ours, each with where it comes from. They share no code and no split with ours."""
+
+from typing import NamedTuple
+
+
+class Published(NamedTuple):
+    """score: mean F1 of action units, in hundredths."""
+
+    dataset: str
+    name: str
+    score: str
+    source: str
+
+
+PUBLISHED = (
+    Published("bp4d", "SMA-Net (Li et al., FG 2021)", "64.9", "second-hand: as later papers print it, not seen in the paper"),
+    Published(
+        "disfa",
+        "SMA-Net (Li et al., FG 2021)",
+        "64.2",
+        "second-hand: as later papers print it, not seen in the paper; the numbers of its action units average 62.4",
+    ),
+)

@@ -1,0 +1,248 @@
+"""BP4D, BP4D+ and DISFA in their true layouts, with every trap that is known of them."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from sma_models.data import BP4D, DISFA, UNKNOWN
+from sma_models.data import bp4d as bp4d_file
+from sma_models.data import disfa as disfa_file
+from sma_models.data.bp4d import list_bp4d
+from sma_models.data.bp4dplus import list_bp4dplus
+from sma_models.data.disfa import list_disfa
+from sma_models.data.listing import write_manifest
+from sma_models.data.occurrence import read_occurrence
+from tests.models.databases import (
+    BP4D_UNITS,
+    loaded,
+    write_bp4d,
+    write_bp4dplus,
+    write_coding,
+    write_disfa,
+    write_picture,
+)
+
+
+def test_published_parts_share_nobody():
+    bp4d = [set(subjects.split()) for subjects in bp4d_file.PARTS.values()]
+    disfa = [set(numbers) for numbers in disfa_file.PARTS.values()]
+    for parts in (bp4d, disfa):
+        assert all(a.isdisjoint(b) for a, b in combinations(parts, 2))
+    assert set.union(*bp4d) == {f"F{n:03d}" for n in range(1, 24)} | {f"M{n:03d}" for n in range(1, 19)}
+    assert set.union(*disfa) == set(range(1, 33)) - {14, 15, 19, 20, 22}
+    assert [len(part) for part in bp4d] == [14, 14, 13]
+    assert sum(bp4d_file.EXPECTED[f"frames of fold {part}"] for part in bp4d_file.PARTS) == 146847
+
+
+def test_bp4d_reads_columns_by_name(tmp_path):
+    cells = {unit: place % 2 for place, unit in enumerate(BP4D_UNITS)}
+    write_coding(tmp_path / "plain.csv", {7: cells})
+    write_coding(tmp_path / "permuted.csv", {7: cells}, (99, *reversed(BP4D_UNITS), 5))
+    for name in ("plain.csv", "permuted.csv"):
+        assert read_occurrence(tmp_path / name) == {7: tuple(place % 2 for place in range(12))}
+
+
+def test_bp4d_nines_are_unknown(tmp_path):
+    write_bp4d(tmp_path)
+    write_coding(tmp_path / "AUCoding/AU_OCC/F003_T1.csv", {20: {1: 9, 2: 1}, 21: dict.fromkeys(BP4D_UNITS, 9)})
+    data = loaded(BP4D, list_bp4d(tmp_path), tmp_path / "bp4d.csv", fold="P2", image_size=28, num_workers=0)
+    rows = np.flatnonzero(data.faces.subjects == "F003")
+    assert data.faces.frames[rows].tolist() == [20, 21]
+    assert data.faces.labels[rows[0]].tolist() == [UNKNOWN, 1] + [0] * 10
+    samples = {(s, f): k for batch in data.test_dataloader()
+               for s, f, k in zip(batch["subject"], batch["frame"].tolist(), batch["known"], strict=True)}  # fmt: skip
+    assert samples["F003", 20].tolist() == [False] + [True] * 11
+    assert not samples["F003", 21].any() and samples["F005", 21].all()
+
+
+@pytest.mark.parametrize("padding", [3, 4, 5])
+def test_bp4d_frames_are_found_by_number(tmp_path, padding):
+    write_bp4d(tmp_path, padding=padding)
+    listing = list_bp4d(tmp_path)
+    assert len(listing.samples) == 24 and not listing.missing
+    for sample in listing.samples:
+        assert int(sample.image.stem) == sample.frame and len(sample.image.stem) == padding
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("0,1,2", "frame,1,2", "header of 0"),
+        ("0,1,2,4", "0,1,2,3", "AU 4"),
+        ("20,0", "20,5", r"line 2.*'5'"),
+        ("20,0", "20", "line 2: expected 13 cells"),
+        ("\n21,", "\n20,", "frame 20 is there twice"),
+    ],
+)
+def test_bp4d_refuses_odd_codes(tmp_path, old, new, told):
+    write_bp4d(tmp_path)
+    coding = tmp_path / "AUCoding/AU_OCC/F001_T1.csv"
+    coding.write_text(coding.read_text().replace(old, new, 1))
+    with pytest.raises(ValueError, match=told):
+        list_bp4d(tmp_path)
+
+
+def test_bp4d_refuses_twins_and_strangers(tmp_path):
+    write_bp4d(tmp_path)
+    write_picture(tmp_path / "F001/T1/020.jpg")
+    with pytest.raises(ValueError, match="frame 20 is there twice"):
+        list_bp4d(tmp_path)
+    (tmp_path / "F001/T1/020.jpg").unlink()
+    (tmp_path / "AUCoding/AU_OCC/F001_T1.csv").rename(tmp_path / "AUCoding/AU_OCC/F024_T1.csv")
+    (tmp_path / "F001").rename(tmp_path / "F024")
+    with pytest.raises(ValueError, match="no part belongs to F024"):
+        list_bp4d(tmp_path)
+    with pytest.raises(FileNotFoundError, match="AU_OCC"):
+        list_bp4d(tmp_path / "nowhere")
+
+
+def test_bp4d_names_what_is_missing_and_extra(tmp_path):
+    write_bp4d(tmp_path)
+    (tmp_path / "F001/T1/0020.jpg").unlink()
+    write_picture(tmp_path / "F002/T1/9999.jpg")
+    (tmp_path / "F002/T1/notes.txt").write_text("")
+    (tmp_path / "AUCoding/AU_OCC/readme.csv").write_text("")
+    listing = list_bp4d(tmp_path)
+    assert listing.missing == ["F001/T1 frame 20"] and listing.unlabelled_frames == 1
+    assert {name.rsplit("/", 1)[1] for name in listing.extra} == {"readme.csv", "notes.txt"}
+    told = "\n".join(listing.warnings())
+    assert "subjects: expected 41, found 6" in told and "frames of fold P1: expected 50631, found 7" in told
+
+
+@pytest.mark.parametrize("part", ["P1", "P2", "P3"])
+@pytest.mark.parametrize("selection", ["val", "last"])
+def test_a_bp4d_part_tests_and_the_others_train(tmp_path, part, selection):
+    write_bp4d(tmp_path)
+    data = loaded(BP4D, list_bp4d(tmp_path), tmp_path / "m.csv", fold=part, selection=selection)
+    train, val, test = (set(data.faces.subjects[rows]) for rows in data.parts)
+    assert test == {"P1": {"F001", "F002"}, "P2": {"F003", "F005"}, "P3": {"F004", "F006"}}[part]
+    assert train.isdisjoint(val) and not (train | val) & test
+    assert len(train | val) == 4 and bool(val) == (selection == "val")
+    assert data.origin() == {"people": "bp4d", "subjects": sorted(train | val), "alignment": None}
+
+
+def test_a_subject_in_two_parts_is_refused(tmp_path):
+    write_bp4d(tmp_path)
+    path = tmp_path / "m.csv"
+    write_manifest(list_bp4d(tmp_path), path)
+    path.write_text(path.read_text().replace(",P1,", ",P2,", 1))
+    with pytest.raises(ValueError, match="more than one fold: subjects F001"):
+        BP4D(path).setup("fit")
+    with pytest.raises(ValueError, match="expected a manifest of disfa; got one of bp4d"):
+        DISFA(path).setup("fit")
+    with pytest.raises(FileNotFoundError, match="data check"):
+        BP4D(tmp_path / "other.csv").setup("fit")
+
+
+PATTERNS = (
+    "{subject}/{n}.png",
+    "{subject}/{subject}_{n}.png",
+    "{subject}/{n:05d}.jpg",
+    "Video_LeftCamera/LeftVideo{subject}_comp/{n:05d}.jpg",
+)
+
+
+@pytest.mark.parametrize("base", [0, 1])
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_disfa_patterns_and_bases(tmp_path, pattern, base):
+    write_disfa(tmp_path, pattern=pattern, base=base, frames=12, level=lambda unit, n: n % 6)
+    listing = list_disfa(tmp_path)
+    assert len(listing.samples) == 72 and not listing.missing
+    for sample in listing.samples:
+        assert int(sample.image.stem.rpartition("_")[2]) - base == sample.frame - 1
+        assert sample.labels == (sample.frame % 6,) * 8
+
+
+def test_disfa_base_must_be_proved(tmp_path):
+    write_disfa(tmp_path)
+    (tmp_path / "SN001/0.png").unlink()
+    with pytest.raises(ValueError, match=r"SN001: expected pictures 0 to 3 or 1 to 4.*got 1 to 3"):
+        list_disfa(tmp_path)
+    write_picture(tmp_path / "SN001/0.png")
+    write_picture(tmp_path / "SN001/4.png")
+    with pytest.raises(ValueError, match="got 0 to 4"):
+        list_disfa(tmp_path)
+
+
+def test_disfa_missing_frame_or_file(tmp_path):
+    write_disfa(tmp_path)
+    (tmp_path / "SN001/1.png").unlink()
+    assert list_disfa(tmp_path).missing == ["SN001 frame 1"]
+    (tmp_path / "ActionUnit_Labels/SN002/SN002_au26.txt").unlink()
+    with pytest.raises(FileNotFoundError, match=r"SN002_au26\.txt"):
+        list_disfa(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["1,0\n2,6\n", "0,0\n1,0\n", "1,0\n3,0\n", "1,0\n", ""])
+def test_disfa_refuses_odd_intensities(tmp_path, text):
+    write_disfa(tmp_path, frames=2)
+    (tmp_path / "ActionUnit_Labels/SN002/SN002_au12.txt").write_text(text)
+    with pytest.raises(ValueError, match=r"SN002_au12\.txt"):
+        list_disfa(tmp_path)
+
+
+def test_disfa_threshold_and_units_by_name(tmp_path):
+    write_disfa(tmp_path, level=lambda unit, n: {25: 2, 4: 1}.get(unit, 0) if n % 2 else 5)
+    data = loaded(DISFA, list_disfa(tmp_path), tmp_path / "m.csv")
+    assert data.faces.regions == tuple(f"AU{unit}" for unit in (1, 2, 4, 6, 9, 12, 25, 26))
+    odd = data.faces.frames % 2 == 1
+    assert (data.faces.labels[odd] == np.array([0, 0, 0, 0, 0, 0, 1, 0])).all()
+    lower = loaded(DISFA, list_disfa(tmp_path), tmp_path / "m.csv", au_threshold=1)
+    assert (lower.faces.labels[odd][:, 2] == 1).all()
+
+
+def test_disfa_cameras(tmp_path):
+    for view in ("Left", "Right"):
+        write_disfa(tmp_path, pattern="Video_" + view + "Camera/" + view + "Video{subject}_comp/{n}.png")
+    assert {sample.sequence[6:] for sample in list_disfa(tmp_path).samples} == {"left"}
+    both = list_disfa(tmp_path, camera="both")
+    assert len(both.samples) == 48 and both.settings == {"camera": "both"}
+    write_picture(tmp_path / "SN001/0.png")
+    with pytest.raises(ValueError, match="SN001 is there twice"):
+        list_disfa(tmp_path)
+
+
+def test_disfa_videos_ask_for_pictures(tmp_path):
+    write_disfa(tmp_path)
+    (tmp_path / "SN001").rename(tmp_path / "kept")
+    (tmp_path / "Video_LeftCamera").mkdir()
+    (tmp_path / "Video_LeftCamera/LeftVideoSN001_comp.avi").write_bytes(b"x")
+    assert "sma-net align" in list_disfa(tmp_path).missing[0]
+
+
+def test_bp4dplus_codes(tmp_path):
+    write_bp4dplus(tmp_path, frames=9)
+    write_coding(tmp_path / "AUCoding/AU_OCC/F042_T11.csv", {1: {}})
+    listing = list_bp4dplus(tmp_path)
+    assert len(listing.samples) == 3 * 4 * 4
+    assert all(sample.labels == (sample.frame % 2,) * 12 for sample in listing.samples)
+    assert listing.extra == [str(tmp_path / "AUCoding/AU_OCC/F042_T11.csv")]
+    assert listing.folds == {"F001": "0", "F002": "1", "M001": "2"}
+
+
+def test_bp4dplus_tasks(tmp_path):
+    write_bp4dplus(tmp_path, frames=30)
+    write_picture(tmp_path / "F042/T11/1.jpg")
+    listing = list_bp4dplus(tmp_path, label="task")
+    assert str(tmp_path / "F042/T11") in listing.extra
+    assert {sample.sequence for sample in listing.samples} == {"T1", "T2", "T3", "T7", "T9", "T10"}
+    assert [sample.frame for sample in listing.samples[:5]] == [6, 10, 14, 18, 22]
+    assert {s.labels for s in listing.samples} == {"happiness", "surprise", "sadness", "fear", "anger", "disgust"}
+    other = list_bp4dplus(tmp_path, label="task", tasks=["T4"], task_names={"T4": "fright"}, middle=2, every=1)
+    assert [(s.frame, s.labels) for s in other.samples[:2]] == [(15, "fright"), (16, "fright")]
+
+
+def test_folds_of_ones_own(tmp_path):
+    write_bp4dplus(tmp_path, frames=9)
+    folds = tmp_path / "folds.csv"
+    folds.write_text("subject,fold\nF001,a\nF002,b\nM001,a\n")
+    assert list_bp4dplus(tmp_path, folds=folds).folds["M001"] == "a"
+    for text, told in (
+        ("subject,fold\nF001,a\nF002,b\n", "no fold to M001"),
+        ("subject,fold\nF001,a\nF001,b\n", "line 3"),
+        ("person,fold\n", "expected the columns subject,fold"),
+    ):
+        folds.write_text(text)
+        with pytest.raises(ValueError, match=told):
+            list_bp4dplus(tmp_path, folds=folds)

@@ -1,0 +1,209 @@
+"""`sma-net crossval` and tests on other databases, on small copies; and the pooled measures by hand."""
+
+import json
+import re
+
+import cv2
+import numpy as np
+import pytest
+from lightning.pytorch import Trainer
+
+from sma_models.answers import Answers
+from sma_models.checkpoint import ENTRY, read_checkpoint
+from sma_models.cli import main
+from sma_models.cli.lightning import run
+from sma_models.data.base import UNKNOWN
+from sma_models.pooling import class_fold, class_pool, summarise, unit_fold, unit_pool
+from tests.models.checkpoints import SMALL, write_checkpoint
+from tests.models.databases import write_bp4d, write_bp4dplus, write_bu3dfe, write_ckplus, write_disfa, write_mmi
+
+CONFIGS = {
+    "bp4d": "bp4d_p1.yaml",
+    "disfa": "disfa_p2.yaml",
+    "ckplus": "ckplus_10fold.yaml",
+    "mmi": "mmi.yaml",
+    "bu3dfe": "bu3dfe.yaml",
+    "bp4dplus": "bp4dplus.yaml",
+}
+WRITERS = {
+    "bp4d": write_bp4d,
+    "disfa": write_disfa,
+    "ckplus": lambda root: write_ckplus(root, {(n, 1): (1, 5, 7)[n % 3] for n in range(1, 7)}),
+    "mmi": lambda root: write_mmi(root, {str(n): (f"S{n:03d}-1.avi", 0, 1 + n % 2) for n in range(1, 5)}),
+    "bu3dfe": lambda root: write_bu3dfe(root, ("F0001", "F0002", "M0001")),
+    "bp4dplus": lambda root: write_bp4dplus(root, frames=9),
+}
+
+
+def small(manifest, config):
+    """Arguments that make a shipped protocol tiny."""
+    return ["--config", config, "--data.init_args.manifest", str(manifest), "--data.init_args.num_workers=0",
+            "--data.init_args.batch_size=8", "--model.init_args.backbone_weights=none",
+            *(f"--model.init_args.network.{name}={value}" for name, value in SMALL.items()),
+            "--trainer.max_epochs=1", "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false",
+            "--trainer.enable_model_summary=false"]  # fmt: skip
+
+
+def checked(tmp_path, dataset):
+    WRITERS[dataset](tmp_path / dataset)
+    manifest = tmp_path / f"{dataset}.csv"
+    main(["data", "check", "--dataset", dataset, "--root", str(tmp_path / dataset), "--manifest", str(manifest)])
+    return manifest
+
+
+@pytest.mark.parametrize("dataset", CONFIGS)
+def test_each_database_goes_through_crossval(tmp_path, dataset):
+    manifest = checked(tmp_path, dataset)
+    folds = {"bp4d": "P1,P2", "disfa": "P1,P2"}.get(dataset, "0,1")
+    out = tmp_path / "out"
+    main(["crossval", *small(manifest, CONFIGS[dataset]), "--out", str(out), "--folds", folds, "--seeds", "0"])
+    result = json.loads((out / "results.json").read_text())
+    text = (out / "results.md").read_text()
+    assert result["folds"] == folds.split(",") and result["frames"] > 0 and cv2.imread(str(out / "results.png")) is not None
+    assert "epoch chosen by `val`; starts from none; aligned by none" in text
+    if dataset in ("bp4d", "disfa"):
+        assert len(result["pooled"]["f1"]["mean"]) == len(result["regions"]) == {"bp4d": 12, "disfa": 8}[dataset]
+        assert "second-hand" in text and {"bp4d": "64.9", "disfa": "average 62.4"}[dataset] in text
+        assert "always positive" in text
+    else:
+        assert "second-hand" not in text
+    if result["kind"] == "expression":
+        assert np.sum(result["pooled"]["confusion"]["mean"]) == result["frames"]
+
+
+def test_crossval_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    manifest, out = checked(tmp_path, "ckplus"), tmp_path / "out"
+    arguments = ["crossval", *small(manifest, "ckplus_10fold.yaml"), "--out", str(out), "--folds", "0,1", "--seeds", "4,5"]
+    started = []
+    fit = Trainer.fit
+
+    def counted(self, *args, **kwargs):
+        started.append(1)
+        if len(started) == 3:
+            raise KeyboardInterrupt
+        return fit(self, *args, **kwargs)
+
+    monkeypatch.setattr(Trainer, "fit", counted)
+    with pytest.raises(KeyboardInterrupt):
+        main(arguments)
+    started[:] = [1] * 10
+    main(arguments)
+    assert len(started) == 12
+    first = (out / "results.json").read_text()
+    main(arguments)
+    assert len(started) == 12 and (out / "results.json").read_text() == first
+    result = json.loads(first)
+    assert result["seeds"] == [4, 5] and result["pooled"]["accuracy"]["sd_over_seeds"] is not None
+    assert re.search(r"accuracy of frames \| 0\.\d{3} ± 0\.\d{3}", (out / "results.md").read_text())
+    with pytest.raises(ValueError, match="begun with other settings"):
+        main([*arguments, "--data.init_args.batch_size=4"])
+    with pytest.raises(SystemExit):
+        main([*arguments, "--folds", "0,99"])
+
+
+def answers(logits, labels, subjects, threshold=0.0, sequences=None, found=True):
+    logits = np.asarray(logits, np.float32)
+    return Answers(logits, np.asarray(labels), np.full(logits.shape[1], threshold, np.float32), np.array(subjects),
+                   np.array(sequences or subjects), np.full(len(logits), found))  # fmt: skip
+
+
+def test_pooled_units_use_each_folds_thresholds():
+    one = answers([[3], [1], [-1], [-2]], np.array([[1], [0], [0], [UNKNOWN]], np.int8), list("aabb"), threshold=2)
+    two = answers([[-3], [-5], [-1]], np.array([[1], [0], [1]], np.int8), list("ccd"), threshold=-4)
+    assert unit_fold(one)["f1"] == unit_fold(two)["f1"] == 1
+    pooled = unit_pool([one, two])
+    assert pooled["f1"] == 1 and pooled["accuracy"] == 1
+    # At one half: one right, one false, two missed of three.
+    assert pooled["f1_half"] == pytest.approx(2 / (3 + 2))
+    assert pooled["rate"] == pytest.approx(0.5) and pooled["constant"] == pytest.approx(2 * 0.5 / 1.5)
+    assert pooled["auc"] == pytest.approx((3 + 1 + 2) / 9)
+
+
+def test_pooled_is_not_the_mean_of_folds():
+    one = answers([[1], [1]], np.array([[1], [1]], np.int8), list("ab"))
+    two = answers([[1], [-1], [-1]], np.array([[1], [0], [1]], np.int8), list("cde"))
+    result = summarise([[one, two]], "au")
+    # In the first fold nothing is negative: F1 is undefined there, and is left out.
+    assert result["mean_of_folds"]["f1"]["mean"] == pytest.approx(2 / 3)
+    assert result["pooled"]["f1"]["mean"] == pytest.approx(2 * 3 / (4 + 3))
+    assert np.isnan(result["pooled"]["f1"]["sd_over_seeds"]) and np.isnan(result["mean_of_folds"]["f1"]["sd_over_folds"])
+    low, high = result["interval"]["f1"]
+    assert 0.5 < low < result["pooled"]["f1"]["mean"] < high <= 1
+
+
+def test_frames_without_a_face_are_scored_and_told():
+    seen = answers([[1], [-1], [-1]], np.array([[1], [0], [0]], np.int8), list("abc"))
+    blind = answers([[-1], [1]], np.array([[1], [0]], np.int8), list("de"), found=False)
+    result = summarise([[seen, blind]], "au")
+    assert (result["frames"], result["without_a_face"]) == (5, 2)
+    assert result["pooled"]["f1"]["mean"] == pytest.approx(0.5) and result["pooled_with_a_face"]["f1"]["mean"] == 1
+    assert "pooled_with_a_face" not in summarise([[seen]], "au")
+
+
+def test_sequences_are_called_by_mean_probability():
+    # Two of three frames say class 1 a little, one says class 0 loudly: the sequence is class 0.
+    logits = [[0, 0.1], [0, 0.1], [5, 0], [0, 4]]
+    one = answers(logits, [0, 0, 0, 1], list("aaab"), sequences=["s", "s", "s", "s"])
+    assert class_fold(one)["accuracy"] == 0.5 and class_fold(one)["sequence_accuracy"] == 1
+    two = answers([[0, 1], [1, 0]], [0, 0], list("cd"))
+    pooled = class_pool([one, two])
+    assert pooled["accuracy"] == pytest.approx(3 / 6) and pooled["sequence_accuracy"] == pytest.approx(3 / 4)
+    assert pooled["confusion"].tolist() == [[2, 3], [0, 1]]
+    assert pooled["macro_f1"] == pytest.approx((2 * 2 / 7 + 2 * 1 / 5) / 2)
+
+
+def test_a_checkpoint_on_another_database(tmp_path, capfd):
+    disfa = checked(tmp_path, "disfa")
+    network, _ = write_checkpoint(tmp_path / "bp4d.ckpt", ("AU1", "AU12", "AU14"), alignment=None, people="bp4d")
+    del network
+    arguments = ["test", *small(disfa, "disfa_p1.yaml"), "--data.init_args.fold=all",
+                 f"--trainer.logger.init_args.save_dir={tmp_path}"]  # fmt: skip
+    cli = run([*arguments, "--ckpt_path", str(tmp_path / "bp4d.ckpt")])
+    told = capfd.readouterr()
+    told = told.out + told.err
+    assert "scored: AU1, AU12\n" in told and "of the checkpoint only: AU14" in told
+    assert "of these data only: AU2, AU4, AU6, AU9, AU25, AU26" in told
+    scores = cli.model.scores
+    assert np.isfinite(scores.auc[:2]).all() and np.isnan(scores.f1[2])
+    labels = cli.datamodule.faces.labels
+    assert (labels[:, 2] == UNKNOWN).all() and (labels[:, 0] == cli.datamodule.faces.frames % 2).all()
+    write_checkpoint(tmp_path / "none.ckpt", ("AU14", "AU23"), alignment=None)
+    with pytest.raises(ValueError, match="none in common"):
+        run([*arguments, "--ckpt_path", str(tmp_path / "none.ckpt")])
+
+
+def test_people_that_were_trained_on_are_not_tested(tmp_path):
+    """DISFA+ has nine of DISFA's people, under the same names."""
+    checked(tmp_path, "disfa")
+    for people, refused in (("disfa", True), (None, True), ("bp4d", False)):
+        write_checkpoint(tmp_path / "model.ckpt", ("AU1",), alignment=None, people=people, subjects=("SN001", "SN030"))
+        (tmp_path / "plus.csv").write_text(
+            "image,subject,split,AU1\ndisfa/SN001/0.png,SN001,test,1\ndisfa/SN002/1.png,SN002,test,0\n"
+            "disfa/SN003/0.png,SN003,train,1\n"
+        )
+        arguments = ["test", "--model=ActionUnitTask", "--data=CSVFaces", f"--data.csv={tmp_path / 'plus.csv'}",
+                     "--data.people=disfa", "--data.num_workers=0", "--trainer.accelerator=cpu",
+                     "--trainer.logger=false", f"--ckpt_path={tmp_path / 'model.ckpt'}"]  # fmt: skip
+        if refused:
+            with pytest.raises(ValueError, match="trained on 1 of the subjects that would be tested: SN001"):
+                run(arguments)
+        else:
+            run(arguments)
+
+
+def test_checkpoints_know_whom_they_saw(tmp_path):
+    """The other folds of the same database hold people that a checkpoint was trained on."""
+    manifest = checked(tmp_path, "bp4d")
+    fit = run(["fit", *small(manifest, "bp4d_p1.yaml"), f"--trainer.logger.init_args.save_dir={tmp_path}"])
+    path = fit.trainer.checkpoint_callback.best_model_path
+    seen = {"people": "bp4d", "subjects": ["F003", "F004", "F005", "F006"], "alignment": None}
+    assert read_checkpoint(path)[ENTRY]["data"] == seen
+    again = ["test", *small(manifest, "bp4d_p1.yaml"), f"--trainer.logger.init_args.save_dir={tmp_path}", "--ckpt_path", path]
+    run(again)
+    with pytest.raises(ValueError, match="trained on 2 of the subjects"):
+        run([*again, "--data.init_args.fold=P2"])
+    facts = json.loads(manifest.with_suffix(".json").read_text())
+    facts["alignment"] = {"template": "eyes", "detector": "cascade", "size": 256}
+    manifest.with_suffix(".json").write_text(json.dumps(facts))
+    with pytest.raises(ValueError, match="was trained on faces aligned by"):
+        run(again)

@@ -1,0 +1,316 @@
+"""Finding and aligning faces: drawn faces whose eyes are known, moved by known transforms, and real photographs."""
+
+import csv
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from sma_models.cli import main
+from sma_models.faces.align import REACH, fill
+from sma_models.faces.alignment import EYES, TEMPLATES, centre_crop, same_alignment, similarity, warp
+from sma_models.faces.detect import Cascade, Points, YuNet, largest
+from sma_models.faces.sources import Video, files_below, read_picture
+from sma_models.synthetic import AUS
+from sma_models.synthetic.identity import draw_identity
+from sma_models.synthetic.projection import SHIFT, Projection
+from sma_models.synthetic.render import landmarks, render
+from sma_models.synthetic.scene import PLAIN
+
+REAL = Path(os.environ.get("SMA_REAL_FACES", Path(__file__).parents[3] / "shared" / "data" / "real_faces"))
+NEUTRAL = np.zeros(len(AUS), np.int8)
+
+
+def drawn(subject):
+    """A drawn face of 256 pixels and the centres of its eyes [2,2]."""
+    identity = draw_identity(0, subject)
+    eyes = [eye.centre for eye in landmarks(identity, PLAIN, NEUTRAL).eyes]
+    return render(identity, PLAIN, NEUTRAL, 256), Projection(PLAIN, 256)(np.array(eyes)) / 2**SHIFT
+
+
+def moved(image, degrees, scale, shift, size=(400, 480)):
+    """`image` turned and scaled about its middle and shifted, on a grey picture of `size`, and the transform [2,3]."""
+    matrix = cv2.getRotationMatrix2D((127.5, 127.5), degrees, scale)
+    matrix[:, 2] += shift
+    flags = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return cv2.warpAffine(image, matrix, size[::-1], flags=flags, borderValue=(128, 128, 128)), matrix
+
+
+def apply(matrix, points):
+    return points @ matrix[:, :2].T + matrix[:, 2]
+
+
+MOVES = [(0, 1.0, (0, 0)), (7, 0.8, (60, 90)), (-8, 1.4, (70, 60)), (3, 0.55, (120, 40))]
+
+
+@pytest.mark.parametrize(("degrees", "scale", "shift"), MOVES)
+def test_known_transforms_are_undone(degrees, scale, shift):
+    worst = 0.0
+    for subject in range(4):
+        image, eyes = drawn(subject)
+        picture, matrix = moved(image, degrees, scale, shift)
+        face = largest(Cascade()(picture))
+        assert face is not None
+        aligned = apply(similarity(face.points, "eyes"), apply(matrix, eyes))
+        worst = max(worst, np.linalg.norm(aligned - EYES, axis=1).max())
+    # A tenth of the distance between the eyes is what people still call the same place.
+    assert worst < 6.8
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_similarity_is_exact(template):
+    angle, scale = 0.3, 1.7
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    points = np.array(TEMPLATES[template]) @ turn.T + (20, -5)
+    back = similarity(points, template)
+    np.testing.assert_allclose(apply(back, points), TEMPLATES[template], atol=1e-9)
+    np.testing.assert_allclose(np.hypot(back[0, 0], back[1, 0]), 1 / scale)
+
+
+def test_similarity_takes_no_mirror_and_least_squares():
+    eyes = np.array(EYES)
+    assert np.linalg.det(similarity(eyes[::-1], "eyes")[:, :2]) > 0
+    shifted = np.array([*EYES, (128.0, 131.0)])
+    back = apply(similarity(shifted, "eyes_nose"), shifted)
+    error = back - TEMPLATES["eyes_nose"]
+    np.testing.assert_allclose(error.sum(0), 0, atol=1e-9)
+    assert 0.1 < np.abs(error).max() < 6
+    with pytest.raises(ValueError, match="needs 3 points"):
+        similarity(eyes, "eyes_nose")
+    with pytest.raises(ValueError, match="must differ"):
+        similarity(np.ones((2, 2)), "eyes")
+
+
+@pytest.mark.parametrize("scale", [3.0, 1.0, 0.2])
+def test_crops_lie_where_the_transform_says(scale):
+    """Blobs at the template's points, in pictures larger and smaller than the crop."""
+    # So far inside the picture that no border shows in the crop.
+    eyes = np.array(EYES) * scale + np.array([31.3, 40.7]) * scale
+    image = np.zeros((round(330 * scale), round(330 * scale), 3), np.uint8)
+    yy, xx = np.mgrid[: image.shape[0], : image.shape[1]]
+    for x, y in eyes:
+        blob = 255 * np.exp(-((xx - x) ** 2 + (yy - y) ** 2) / (2 * (8 * scale) ** 2))
+        image = np.maximum(image, blob[..., None].astype(np.uint8))
+    crop = warp(image, similarity(eyes, "eyes"))[..., 0].astype(float)
+    rows, columns = np.mgrid[:256, :256]
+    for (x, y), side in zip(EYES, (slice(None, 128), slice(128, None)), strict=True):
+        weight = crop[:, side] * (crop[:, side] > 30)
+        centre = np.array([(weight * columns[:, side]).sum(), (weight * rows[:, side]).sum()]) / weight.sum()
+        np.testing.assert_allclose(centre, (x, y), atol=0.25)
+
+
+def test_shrinking_averages():
+    """Stripes of one pixel become even grey: no moiré."""
+    image = np.zeros((1024, 1024, 3), np.uint8)
+    image[:, ::2] = 255
+    crop = warp(image, centre_crop(1024, 1024))
+    assert np.abs(crop.astype(int) - 127).max() <= 2
+
+
+def test_border_is_grey_and_centre_crop_is_centred():
+    image = np.full((100, 200, 3), 10, np.uint8)
+    image[50, 100] = image[49, 99] = 250
+    crop = warp(image, centre_crop(100, 200))
+    spot = np.argwhere(crop[..., 0] > 60).mean(0)
+    np.testing.assert_allclose(spot, (127.5, 127.5), atol=0.3)
+    assert (warp(image, np.array([[1.0, 0, 80], [0, 1, 80]]))[:70, :70] == 128).all()
+
+
+def test_nothing_is_found_where_no_face_is():
+    rng = np.random.default_rng(0)
+    assert Cascade()(rng.integers(0, 255, (200, 200, 3)).astype(np.uint8)) == []
+    assert Cascade()(np.zeros((5, 4, 3), np.uint8)) == []
+
+
+def test_yunet_needs_its_model(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no YuNet model"):
+        YuNet(tmp_path / "none.onnx")
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    with pytest.raises(ValueError, match=r"bad\.onnx is no YuNet model"):
+        YuNet(tmp_path / "bad.onnx")
+
+
+def test_points_of_ones_own(tmp_path):
+    path = tmp_path / "points.csv"
+    path.write_text("image,left_eye_x,left_eye_y,right_eye_x,right_eye_y\na.png,10,20,30,20\n")
+    assert Points(path).of("a.png")[0].points.tolist() == [[10, 20], [30, 20]] and Points(path).of("b.png") == []
+    path.write_text("image,left_eye_x,left_eye_y,right_eye_x,right_eye_y\na.png,30,20,10,20\n")
+    with pytest.raises(ValueError, match="line 2: the left eye must be left"):
+        Points(path)
+    path.write_text("image,left_eye_x\n")
+    with pytest.raises(ValueError, match="expected the columns"):
+        Points(path)
+
+
+def row(frame, found, sequence="s", x=10.0):
+    points = f"{x} 20 {x + 30} 20" if found else "64x48"
+    return {"frame": str(frame), "found": str(int(found)), "sequence": sequence, "points": points, "problem": ""}
+
+
+def test_frames_without_a_face_borrow_the_nearest_within_reach():
+    rows = [row(0, True, x=1), row(5, False), row(9, True, x=2), row(9 + REACH, False), row(10 + REACH, False),
+            row(6, False, "other"), row(4, False), row(-1, False)]  # fmt: skip
+    shift = [None if t is None else t[0, 2] for t in fill(rows, "eyes")]
+    centre = centre_crop(48, 64)[0, 2]
+    assert shift[1] == shift[2] == shift[3] and shift[6] == shift[0] != shift[2]
+    assert shift[4] == shift[5] == shift[7] == centre
+    assert fill([{**row(1, False), "problem": "unreadable"}], "eyes") == [None]
+    # Of two that are equally near, the earlier one.
+    even = fill([row(0, True, x=1), row(2, True, x=2), row(1, False)], "eyes")
+    assert even[2] is even[0]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Five frames of one drawn face, of which the third shows none, an empty and a broken file, and a note."""
+    place = tmp_path / "in" / "person"
+    place.mkdir(parents=True)
+    image, _ = drawn(0)
+    for number in range(8, 13):
+        picture = moved(image, 2, 0.8, (50, 60))[0] if number != 10 else np.full((400, 480, 3), 128, np.uint8)
+        cv2.imwrite(str(place / f"{number}.png"), picture[..., ::-1])
+    (place / "13.png").write_bytes(b"")
+    (place / "14.png").write_bytes(b"no picture")
+    (place / "note.txt").write_text("")
+    return tmp_path
+
+
+def report(folder):
+    with (folder / "alignment.csv").open() as file:
+        return {row["source"]: row for row in csv.DictReader(file)}
+
+
+def test_align_command(folder, capsys):
+    main(["align", str(folder / "in"), str(folder / "out"), "--workers", "2"])
+    printed = capsys.readouterr().out
+    assert "4 aligned, 1 no face, 2 unreadable" in printed
+    assert "person/13.png frame 13: the file is empty" in printed and "person/14.png" in printed
+    rows = report(folder / "out")
+    assert [rows[f"person/{n}.png"]["found"] for n in range(8, 15)] == list("1101100")
+    crops = {path.name: cv2.imread(str(path)) for path in (folder / "out/person").iterdir()}
+    assert set(crops) == {f"{n}.jpg" for n in range(8, 13)}
+    assert all(crop.shape == (256, 256, 3) for crop in crops.values())
+    face = largest(Cascade()(crops["8.jpg"][..., ::-1].copy()))
+    assert np.linalg.norm(face.points - EYES, axis=1).max() < 6.8
+    # The frame without a face is grey all over, by a neighbour's transform.
+    assert np.ptp(crops["10.jpg"]) <= 2
+
+
+def test_align_goes_on_where_it_stopped(folder, monkeypatch):
+    arguments = ["align", str(folder / "in"), str(folder / "out"), "--workers", "1"]
+    calls = []
+    seen = Cascade.__call__
+
+    def counted(self, image):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return seen(self, image)
+
+    monkeypatch.setattr(Cascade, "__call__", counted)
+    with pytest.raises(KeyboardInterrupt):
+        main(arguments)
+    # A row that was being written when it stopped.
+    done = report(folder / "out")
+    with (folder / "out/alignment.csv").open("a") as file:
+        file.write("person/1")
+    calls[:] = [1] * 10
+    main(arguments)
+    assert len(done) + len(calls) - 10 == 5
+    assert len(report(folder / "out")) == 7 and (folder / "out/person/12.jpg").is_file()
+    kept = (folder / "out/person/8.jpg").stat().st_mtime_ns
+    (folder / "out/person/9.jpg").unlink()
+    main(arguments)
+    assert (folder / "out/person/8.jpg").stat().st_mtime_ns == kept and (folder / "out/person/9.jpg").is_file()
+    with pytest.raises(ValueError, match="was begun with"):
+        main([*arguments, "--template", "eyes_nose"])
+
+
+def test_unrelated_pictures_borrow_nothing(folder):
+    main(["align", str(folder / "in"), str(folder / "out"), "--unrelated"])
+    picture = cv2.imread(str(folder / "in/person/10.png"))
+    crop = cv2.imread(str(folder / "out/person/10.jpg"))
+    assert crop.shape == (256, 256, 3) and abs(int(crop[0, 0, 0]) - int(picture[0, 0, 0])) < 3
+    assert report(folder / "out")["person/10.png"]["found"] == "0"
+
+
+def test_align_refuses_what_would_collide(folder):
+    cv2.imwrite(str(folder / "in/person/8.jpg"), np.zeros((9, 9, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"8\.jpg and .*8\.png would both become"):
+        main(["align", str(folder / "in"), str(folder / "out")])
+    with pytest.raises(ValueError, match="another folder"):
+        main(["align", str(folder / "in"), str(folder / "in")])
+
+
+def write_video(path, pictures, fps=10.0):
+    height, width = pictures[0].shape[:2]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), fps, (width, height))
+    for picture in pictures:
+        writer.write(np.ascontiguousarray(picture[..., ::-1]))
+    writer.release()
+
+
+def test_align_a_video(tmp_path):
+    image, _ = drawn(1)
+    pictures = [moved(image, 0, 0.6, (shift, 20), (260, 320))[0] for shift in range(0, 30, 10)]
+    write_video(tmp_path / "LeftVideoSN001_comp.avi", pictures)
+    main(["align", str(tmp_path / "LeftVideoSN001_comp.avi"), str(tmp_path / "out")])
+    crops = sorted((tmp_path / "out/LeftVideoSN001_comp").iterdir())
+    assert [path.name for path in crops] == [f"{n:05d}.jpg" for n in range(3)]
+    a, b = (cv2.imread(str(path)).astype(int)[60:200, 60:200] for path in crops[::2])
+    # The face moved by 20 pixels in the video, and not in the crops.
+    assert np.abs(a - b).mean() < 12
+    assert [frame.time for frame in Video(tmp_path / "LeftVideoSN001_comp.avi")] == pytest.approx([0, 0.1, 0.2])
+
+
+def test_numbers_in_names_sort_as_numbers(tmp_path):
+    for name in ("10.png", "9.png", "a.mp4", "b.txt"):
+        (tmp_path / name).write_bytes(b"")
+    files = files_below(tmp_path)
+    assert [path.name for path in files.pictures] == ["9.png", "10.png"]
+    assert (len(files.videos), len(files.others)) == (1, 1)
+
+
+def test_every_kind_of_picture_becomes_rgb(tmp_path):
+    grey = np.tile(np.arange(0, 200, 10, dtype=np.uint8), (12, 1))
+    colour = np.dstack([grey, grey // 2, grey // 4])  # BGR
+    alpha = np.dstack([colour, np.full_like(grey, 100)])
+    for name, image in (("grey", grey), ("colour", colour), ("alpha", alpha), ("deep", colour.astype(np.uint16) * 257)):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), image)
+        read = read_picture(tmp_path / f"{name}.png")
+        expected = np.dstack([grey] * 3) if name == "grey" else colour[..., ::-1]
+        assert read.dtype == np.uint8 and np.abs(read.astype(int) - expected).max() <= 1, name
+    image_module = pytest.importorskip("PIL.Image")
+    picture = image_module.fromarray(np.ascontiguousarray(colour[..., ::-1]))
+    exif = picture.getexif()
+    exif[0x0112] = 6  # shown turned by 90 degrees clockwise
+    picture.save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    assert read_picture(tmp_path / "turned.jpg").shape == (20, 12, 3)
+
+
+def test_alignments_are_compared_by_template_and_size():
+    eyes = {"template": "eyes", "size": 256, "detector": "cascade"}
+    same_alignment(eyes, {**eyes, "detector": "points p.csv"})
+    same_alignment(None, None)
+    for other in (None, {**eyes, "template": "eyes_nose"}, {**eyes, "size": 128}):
+        with pytest.raises(ValueError, match="was trained on faces aligned by"):
+            same_alignment(eyes, other)
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real photographs are not here")
+def test_real_photographs(tmp_path):
+    detect = Cascade()
+    photographs = sorted((REAL / "images").iterdir())[:40]
+    faces = [(read_picture(path), largest(detect(read_picture(path)))) for path in photographs]
+    found = [(image, face) for image, face in faces if face is not None]
+    assert len(found) >= 26
+    for image, face in found:
+        (left, right), width = face.points, image.shape[1]
+        # In these photographs the face fills the picture.
+        assert 0.15 * width < left[0] < 0.5 * width < right[0] + 0.1 * width and np.abs(left - right)[1] < 0.15 * width
+        crop = warp(image, similarity(face.points, "eyes"))
+        again = largest(detect(crop))
+        if again is not None:
+            assert np.linalg.norm(again.points - EYES, axis=1).mean() < 12

@@ -1,0 +1,167 @@
+"""CK+, MMI and BU-3DFE in their true layouts, with every trap that is known of them."""
+
+import numpy as np
+import pytest
+
+from sma_models.data import BU3DFE, MMI, CKPlus
+from sma_models.data.bu3dfe import list_bu3dfe
+from sma_models.data.ckplus import list_ckplus, read_facs
+from sma_models.data.listing import write_manifest
+from sma_models.data.mmi import list_mmi
+from tests.models.databases import loaded, write_bu3dfe, write_ckplus, write_mmi, write_picture
+
+CK_SEQUENCES = {(n, 1): 1 + n % 7 for n in range(10, 24)} | {(10, 2): None, (11, 2): 5, (5, 1): None}
+
+
+def test_ckplus_takes_the_last_three_frames(tmp_path):
+    write_ckplus(tmp_path, {(5, 1): 5, (6, 2): 1})
+    assert [(s.subject, s.sequence, s.frame, s.labels) for s in list_ckplus(tmp_path).samples] == [
+        *(("S005", "001", n, "happiness") for n in (3, 4, 5)),
+        *(("S006", "002", n, "anger") for n in (3, 4, 5)),
+    ]
+    eight = list_ckplus(tmp_path, classes=8)
+    assert [(s.frame, s.labels) for s in eight.samples[:2]] == [(1, "neutral"), (3, "happiness")]
+    assert len(eight.samples) == 8
+
+
+def test_ckplus_folds_count_labelled_people_only(tmp_path):
+    write_ckplus(tmp_path, CK_SEQUENCES)
+    listing = list_ckplus(tmp_path)
+    # S005 has no label; S010 to S023 are numbers 0 to 13.
+    assert listing.folds == {f"S{10 + n:03d}": str(n % 10) for n in range(14)}
+    assert sorted(listing.unlabelled) == ["S005/001", "S010/002"]
+    # Who shows only contempt is left out, and nobody else's fold moves.
+    without = list_ckplus(tmp_path, classes=6)
+    assert without.folds == listing.folds
+    assert {"S015", "S022"} == {s.subject for s in listing.samples} - {s.subject for s in without.samples}
+
+
+@pytest.mark.parametrize(("fold", "tested", "validating"), [("2", "S012 S022", "S013 S023"), ("9", "S019", "S010 S020")])
+def test_ckplus_fold_after_the_tested_one_validates(tmp_path, fold, tested, validating):
+    write_ckplus(tmp_path, CK_SEQUENCES)
+    data = loaded(CKPlus, list_ckplus(tmp_path), tmp_path / "m.csv", fold=fold)
+    train, val, test = (set(data.faces.subjects[rows]) for rows in data.parts)
+    assert (test, val) == (set(tested.split()), set(validating.split()))
+    assert len(train | val | test) == 14 and not train & (val | test)
+    last = loaded(CKPlus, list_ckplus(tmp_path), tmp_path / "m.csv", fold=fold, selection="last")
+    assert len(last.parts.val) == 0 and len(last.parts.train) == len(data.parts.train) + len(data.parts.val)
+    with pytest.raises(ValueError, match="fold must be one of 0, 1"):
+        CKPlus(tmp_path / "m.csv", "10").setup("fit")
+
+
+def test_ckplus_intensity_zero_is_present(tmp_path):
+    write_ckplus(tmp_path, {(5, 1): 5, (6, 2): None})
+    assert read_facs(tmp_path / "FACS/S005/001/S005_001_00000005_facs.txt") == {1: None, 12: 4}
+    (tmp_path / "FACS/S006/002/S006_002_00000005_facs.txt").write_text("  4.0e+00  2.0e+00\n")
+    listing = list_ckplus(tmp_path, label="au")
+    assert listing.units == (1, 4, 12)
+    assert [(s.subject, s.frame, s.labels) for s in listing.samples] == [("S005", 5, (1, 0, 1)), ("S006", 5, (0, 1, 0))]
+
+
+@pytest.mark.parametrize("text", ["", "8.0", "0.0", "1.5", "1 2", "angry"])
+def test_ckplus_refuses_odd_emotions(tmp_path, text):
+    write_ckplus(tmp_path, {(5, 1): 5})
+    next((tmp_path / "Emotion/S005/001").iterdir()).write_text(text)
+    with pytest.raises(ValueError, match=r"_emotion\.txt: expected one number of 1 to 7"):
+        list_ckplus(tmp_path)
+
+
+def test_ckplus_names_a_sequence_without_pictures(tmp_path):
+    write_ckplus(tmp_path, {(5, 1): 5, (6, 1): 1})
+    (tmp_path / "cohn-kanade-images/S006").rename(tmp_path / "kept")
+    assert list_ckplus(tmp_path).missing == ["S006/001"]
+
+
+MMI_SESSIONS = {
+    "101": ("S001-001.avi", 0, 4),
+    "102": ("S001-002.avi", 1, 4),
+    "103": ("S002-001.avi", 2, 6),
+    "104": ("S002-002.avi", 0, 17),
+    "105": ("S003-001.avi", 0, None),
+    "106": ("S003-002.avi", 0, 1),
+}
+
+
+def test_mmi_views_and_codes(tmp_path):
+    write_mmi(tmp_path, MMI_SESSIONS)
+    listing = list_mmi(tmp_path)
+    assert [(s.subject, s.sequence, s.frame, s.labels) for s in listing.samples] == [
+        *(("S001", "101", n, "happiness") for n in (3, 4, 5)),
+        *(("S003", "106", n, "anger") for n in (3, 4, 5)),
+    ]
+    assert listing.unlabelled == ["105"]
+    left_out = {"Emotion 17": 1, "view 1 (profile)": 1, "view 2 (both in one picture)": 1}
+    assert listing.settings["left out"] == left_out
+    assert {s.sequence for s in list_mmi(tmp_path, views=[0, 2]).samples} == {"101", "103", "106"}
+    assert {s.labels for s in list_mmi(tmp_path, codes={"17": "laughter"}).samples} == {"laughter"}
+    with pytest.raises(ValueError, match="no session has a picture"):
+        list_mmi(tmp_path, codes={"33": "boredom"})
+    with pytest.raises(ValueError, match="some of 0, 1 and 2"):
+        list_mmi(tmp_path, views=[3])
+
+
+def test_mmi_subjects(tmp_path):
+    write_mmi(tmp_path, {"101": ("S001-001.avi", 0, 4), "102": ("clip.avi", 0, 4)})
+    with pytest.raises(ValueError, match=r"session 102.*'clip.avi'"):
+        list_mmi(tmp_path)
+    (tmp_path / "people.csv").write_text("session,subject\n101,anna\n102,ben\n")
+    listing = list_mmi(tmp_path, subjects=tmp_path / "people.csv")
+    data = loaded(MMI, listing, tmp_path / "m.csv", selection="last")
+    assert set(data.faces.subjects) == {"anna", "ben"}
+
+
+def test_mmi_stills_of_a_video_lie_in_its_folder(tmp_path):
+    write_mmi(tmp_path, {"101": ("S001-001.avi", 0, 4)}, pictures=0)
+    with pytest.raises(ValueError, match="sma-net align"):
+        list_mmi(tmp_path)
+    for n in range(9):
+        write_picture(tmp_path / f"Sessions/101/S001-001/{n:05d}.jpg")
+    assert [sample.frame for sample in list_mmi(tmp_path).samples] == [3, 4, 5]
+
+
+ODD_XML = (
+    "<session/>",
+    '<s><track view="7" filename="S001-1.avi"/></s>',
+    '<s><track filename="S001-1.avi"/></s>',
+    "<s",
+)
+
+
+@pytest.mark.parametrize("xml", ODD_XML)
+def test_mmi_refuses_odd_sessions(tmp_path, xml):
+    write_mmi(tmp_path, {"101": ("S001-001.avi", 0, 4)})
+    (tmp_path / "Sessions/101/session.xml").write_text(xml)
+    with pytest.raises(ValueError, match=r"session\.xml"):
+        list_mmi(tmp_path)
+
+
+@pytest.mark.parametrize("ethnicity", ["WH", "AE", "", "xyz"])
+def test_bu3dfe_levels_and_textures(tmp_path, ethnicity):
+    write_bu3dfe(tmp_path, ethnicity=ethnicity)
+    listing = list_bu3dfe(tmp_path)
+    assert len(listing.samples) == 3 * 6 * 2 and not listing.extra
+    assert {sample.frame for sample in listing.samples} == {3, 4}
+    assert all(sample.image.name.endswith("_F2D.bmp") for sample in listing.samples)
+    assert listing.samples[0].image.name.startswith("F0001_AN03") and listing.samples[0].labels == "anger"
+    other = list_bu3dfe(tmp_path, levels=[1], texture="F3D")
+    assert len(other.samples) == 18 and other.samples[0].image.name.endswith("_F3D.bmp")
+
+
+def test_bu3dfe_names_what_is_odd(tmp_path):
+    write_bu3dfe(tmp_path)
+    (tmp_path / "F0001/F0001_AN03WH_F2D.bmp").unlink()
+    for name in ("F0001/snapshot.bmp", "F0001/F0002_HA03WH_F2D.bmp", "F0099/F0099_HA03WH_F2D.bmp"):
+        write_picture(tmp_path / name)
+    listing = list_bu3dfe(tmp_path)
+    assert listing.missing == ["F0001 AN03"] and len(listing.extra) == 3
+    data = loaded(BU3DFE, listing, tmp_path / "m.csv", fold="1")
+    assert [np.unique(data.faces.subjects[rows]).tolist() for rows in data.parts] == [["F0001"], ["M0001"], ["F0002"]]
+    write_picture(tmp_path / "F0002/F0002_HA03XX_F2D.bmp")
+    with pytest.raises(ValueError, match="expected one texture of HA03"):
+        list_bu3dfe(tmp_path)
+
+
+def test_nothing_to_list_is_an_error(tmp_path):
+    write_ckplus(tmp_path, {(5, 1): None})
+    with pytest.raises(ValueError, match="nothing to list"):
+        write_manifest(list_ckplus(tmp_path), tmp_path / "m.csv")
