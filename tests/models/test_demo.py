@@ -77,7 +77,7 @@ def test_the_command_line_is_checked(capsys):
 
 
 def test_the_table_shows_a_dash_where_nothing_is_defined_and_counts_the_rest():
-    scores = dict.fromkeys(("f1", "constant", "f1_half", "auc", "accuracy", "rate"), [0.25, None])
+    scores = {name: [0.25, None] for name in ("f1", "constant", "f1_half", "auc", "accuracy", "rate")}
     table = unit_table("title", ["AU1", "AU2"], scores)
     f1 = list(table.columns[1].cells)
     assert f1 == ["0.250", "-", "0.250", "1"]

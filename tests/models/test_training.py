@@ -180,7 +180,7 @@ def test_fine_tuning_starts_from_another_network_by_region_name(trained, express
 
 
 def test_a_checkpoint_of_other_regions_is_refused(trained, expressions, tmp_path):
-    with pytest.raises((ValueError, RuntimeError), match="regions|size mismatch"):
+    with pytest.raises((ValueError, RuntimeError), match=r"regions|size mismatch"):
         command("test", expressions, tmp_path, f"--ckpt_path={trained[1]}")
 
 

@@ -120,7 +120,7 @@ def test_a_file_without_tensors_is_refused(tmp_path, content):
 
 def test_a_file_that_runs_code_when_loaded_is_refused(tmp_path):
     torch.save(whole_model(), tmp_path / "w.pt")
-    with pytest.raises(Exception, match="[Ww]eights.only"):
+    with pytest.raises(Exception, match=r"[Ww]eights.only"):
         build(tmp_path / "w.pt")
 
 
@@ -227,5 +227,5 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
     torch.save({"state_dict": {}}, tmp_path / "c.ckpt")
     with pytest.raises(ValueError, match="no checkpoint of SMA-Net"):
         read_checkpoint(tmp_path / "c.ckpt")
-    with pytest.raises(FileNotFoundError, match="gone.ckpt"):
+    with pytest.raises(FileNotFoundError, match=r"gone\.ckpt"):
         read_checkpoint(tmp_path / "gone.ckpt")
