@@ -6,14 +6,25 @@ RUN = $(VENV)/bin/python
 SOURCES = setup.py pyproject.toml constraints.txt $(shell find csrc -type f)
 PIP = $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 WHEEL_VENV = build/wheel-venv
+# 1 compiles the CUDA kernels too, which takes minutes.
+export SMA_CUDA ?= 0
 
-.PHONY: demo test lint bench mutants wheel test-wheel test-py312 clean
+.PHONY: demo test test-triton test-cuda lint bench mutants wheel test-wheel test-py312 clean
 
 demo: $(VENV)/.ready
 	$(VENV)/bin/sma-net demo
 
 test: $(VENV)/.ready
-	$(RUN) -m pytest -q -m "not slow" tests
+	$(RUN) -m pytest -q -m "not slow" tests --ignore=tests/cuda_host --ignore=tests/triton
+
+# The Triton kernels under Triton's interpreter and as machine code; minutes.
+test-triton: $(VENV)/.ready
+	$(RUN) -m pytest -q -m "not slow" tests/triton
+	TRITON_INTERPRET=1 $(RUN) -m pytest -q -m "not slow" tests/triton/interpreter
+
+# The CUDA kernels on an emulated card and as machine code; needs nvcc; minutes.
+test-cuda: $(VENV)/.ready
+	$(RUN) -m pytest -q -m "not slow" tests/cuda_host
 
 lint: $(VENV)/.ready
 	$(RUN) -m ruff check .

@@ -1,6 +1,6 @@
 """Builds the extension module `sma_kernels._C` and writes down, beside it, what was built and what was left out.
 
-SMA_BUILD=0 builds nothing: the package then runs through its reference.
+SMA_BUILD=0 builds nothing: the package then runs through its reference. SMA_CUDA=0 leaves the CUDA kernels out.
 """
 
 import json
@@ -12,6 +12,9 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+
+sys.path.insert(0, str(Path(__file__).parent / "tools"))
+import cuda_build
 
 SOURCES = sorted(str(path) for folder in ("csrc", "csrc/cpu", "csrc/ops") for path in Path(folder).glob("*.cpp"))
 HEADERS = sorted(str(path) for path in Path("csrc").rglob("*.h"))
@@ -52,6 +55,8 @@ class BuildExtension(build_ext):
         try:
             import pybind11
             import torch
+
+            cuda = cuda_build.plan()
             from torch.utils import cpp_extension
         except ImportError as error:
             raise SystemExit(
@@ -64,6 +69,14 @@ class BuildExtension(build_ext):
             extension.include_dirs += [*cpp_extension.include_paths(), pybind11.get_include()]
             extension.library_dirs += cpp_extension.library_paths()
             extension.libraries += ["c10", "torch", "torch_cpu", "torch_python"]
+            if cuda.left_out is None:
+                extension.sources += cuda_build.sources()
+                extension.depends += cuda_build.headers()
+                extension.include_dirs += cuda.include_dirs
+                extension.library_dirs += cuda.library_dirs
+                extension.libraries += ["c10_cuda", "torch_cuda"]
+                extension.extra_link_args += cuda.link_args
+                extension.extra_compile_args["nvcc"] = cuda_build.NVCC_ARGS
         build = cpp_extension.BuildExtension(self.distribution)
         build.__dict__.update({k: v for k, v in self.__dict__.items() if k != "compiler"})
         build.run()
@@ -71,12 +84,12 @@ class BuildExtension(build_ext):
             {
                 "built": True,
                 "torch": torch.__version__,
-                "cuda": None,
-                "architectures": [],
+                "cuda": None if cuda.left_out else torch.version.cuda,
+                "architectures": cuda.architectures,
                 "compiler": compiler(),
                 "python": platform.python_version(),
                 "platform": f"{sys.platform}-{platform.machine()}",
-                "left_out": {"cuda": "this release has no CUDA sources"},
+                "left_out": {"cuda": cuda.left_out} if cuda.left_out else {},
             }
         )
 

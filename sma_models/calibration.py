@@ -33,8 +33,15 @@ def platt_scale(logits: Tensor, labels: Tensor) -> tuple[float, float]:
     negatives = len(labels) - positives
     if not positives or not negatives:
         return 1.0, 0.0
-    x = logits.detach().double()
-    target = torch.where(labels, (positives + 1) / (positives + 2), 1 / (negatives + 2)).double()
+    # Lightning measures in inference mode, whose tensors take no part in gradients: copies made outside of it do.
+    with torch.inference_mode(False), torch.enable_grad():
+        x, present = logits.double().clone(), labels.clone()
+        target = torch.where(present, (positives + 1) / (positives + 2), 1 / (negatives + 2)).double()
+        return _fit_line(x, target)
+
+
+def _fit_line(x: Tensor, target: Tensor) -> tuple[float, float]:
+    """(a, b) of the least cross-entropy of sigmoid(a·x + b) against targets in (0, 1); both float64 [n]."""
     line = torch.tensor([1.0, 0.0], dtype=torch.float64, device=x.device, requires_grad=True)
     optimizer = torch.optim.LBFGS([line], max_iter=100, line_search_fn="strong_wolfe")
 
@@ -44,9 +51,9 @@ def platt_scale(logits: Tensor, labels: Tensor) -> tuple[float, float]:
         value.backward()
         return value
 
-    with torch.enable_grad():
-        optimizer.step(loss)
-    return float(line[0].detach()), float(line[1].detach())
+    optimizer.step(loss)
+    scale, offset = line.tolist()
+    return scale, offset
 
 
 class Calibration(nn.Module):

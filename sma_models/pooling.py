@@ -41,7 +41,7 @@ def class_fold(answers: Answers) -> Scores:
     classes = answers.logits.shape[1]
     scores = expression_scores(torch.from_numpy(confusion(answers.labels, answers.logits.argmax(1), classes)))
     measures = {name: np.asarray(value, np.float64) for name, value in vars(scores).items()}
-    return measures | {"sequence_accuracy": np.float64(sequence_accuracy(answers))}  # type: ignore[dict-item]
+    return measures | {"sequence_accuracy": np.asarray(sequence_accuracy(answers), np.float64)}
 
 
 def class_pool(folds: list[Answers]) -> Scores:
@@ -151,9 +151,7 @@ def _interval(runs: Runs, kind: str) -> dict[str, list[float]]:
                 f1 = np.where(true > 0, 2 * right / (true + positive), np.nan)
             samples.setdefault("accuracy", []).append(right.sum(1) / true.sum(1))
             samples.setdefault("macro_f1", []).append(_mean(f1, 1))
-    return {
-        name: np.nanpercentile(np.mean(values, axis=0), (2.5, 97.5)).tolist() for name, values in samples.items()
-    }
+    return {name: np.nanpercentile(np.mean(values, axis=0), (2.5, 97.5)).tolist() for name, values in samples.items()}
 
 
 def _resampled(rows: NDArray[Any], place: NDArray[np.int64], subjects: int, draws: NDArray[np.int64]) -> NDArray[Any]:

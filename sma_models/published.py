@@ -13,7 +13,9 @@ class Published(NamedTuple):
 
 
 PUBLISHED = (
-    Published("bp4d", "SMA-Net (Li et al., FG 2021)", "64.9", "second-hand: as later papers print it, not seen in the paper"),
+    Published(
+        "bp4d", "SMA-Net (Li et al., FG 2021)", "64.9", "second-hand: as later papers print it, not seen in the paper"
+    ),
     Published(
         "disfa",
         "SMA-Net (Li et al., FG 2021)",

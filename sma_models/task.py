@@ -232,7 +232,7 @@ class ActionUnitTask(FaceTask):
     def measure(self, part: str) -> tuple[float, dict[str, float]]:
         logits, labels, known = self.predictions.compute()
         self.predictions.reset()
-        if part == "val":
+        if part == "val" and self.fitting:
             self.calibration.fit(logits, labels, known)
         self.scores = unit_scores(logits, labels, known, self.calibration.threshold)
         means = {name: float(value.nanmean()) for name, value in vars(self.scores).items()}

@@ -22,7 +22,7 @@ def refusals(head: Head) -> list[str]:
     return [] if device == "cpu" else [f"runs on CPU tensors; got a tensor on {device}"]
 
 
-def _arguments(head: Head) -> tuple:
+def call_arguments(head: Head) -> tuple:
     return (
         *(head.values, head.features, head.maps, head.weight, head.bias),
         *(head.temperature, head.temperature_tensor, head.gate, head.gate_tensor, head.relation_bias),
@@ -31,8 +31,8 @@ def _arguments(head: Head) -> tuple:
 
 
 def forward(head: Head) -> Outputs:
-    return Outputs(*torch.ops.sma_kernels._forward_cpu.default(*_arguments(head)))
+    return Outputs(*torch.ops.sma_kernels._forward_cpu.default(*call_arguments(head)))
 
 
 def backward(head: Head, saved: Saved, cotangents: Cotangents, needs: list[bool]) -> Gradients:
-    return Gradients(*torch.ops.sma_kernels._backward_cpu.default(*cotangents, *saved, *_arguments(head), needs))
+    return Gradients(*torch.ops.sma_kernels._backward_cpu.default(*cotangents, *saved, *call_arguments(head), needs))

@@ -12,16 +12,28 @@ from sma_models.cli.tables import print_scores, scores_as_dict
 
 
 class SelectedEpoch(ModelCheckpoint):
-    """Keeps the epoch with the best `val/score` as best.ckpt, or the last where there are no validation subjects; the
-    last one, to resume from, is last.ckpt. They lie in the logger's folder unless `dirpath` says otherwise."""
+    """Keeps the epoch with the best `val/score` as best.ckpt, or the last where there are no validation subjects.
+
+    dirpath: the folder; None is `checkpoints` in the logger's.
+    """
 
     def __init__(self, dirpath: str | None = None):
-        super().__init__(dirpath, "best", monitor="val/score", mode="max", save_last=True)
+        super().__init__(dirpath, "best", monitor="val/score", mode="max", enable_version_counter=False)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if trainer.datamodule.selection == "last":  # type: ignore[attr-defined]
             self.monitor = None
         super().setup(trainer, pl_module, stage)
+
+
+class LastEpoch(ModelCheckpoint):
+    """Keeps every epoch as last.ckpt until the next, to resume from; Lightning's own `save_last` follows the best one.
+
+    dirpath: as in `SelectedEpoch`.
+    """
+
+    def __init__(self, dirpath: str | None = None):
+        super().__init__(dirpath, "last", save_on_train_epoch_end=True, enable_version_counter=False)
 
 
 class ScoreReport(Callback):

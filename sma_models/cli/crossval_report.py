@@ -40,7 +40,11 @@ def markdown(result: dict[str, Any]) -> str:
     lines += _unit_lines(result) if result["kind"] == "au" else _class_lines(result)
     beside = [peer for peer in PUBLISHED if peer.dataset == result["people"]]
     if beside:
-        lines += ["", "Published by others, mean F1 in hundredths, each on its own code, alignment and choice of epoch:", ""]
+        lines += [
+            "",
+            "Published by others, mean F1 in hundredths, each on its own code, alignment and choice of epoch:",
+            "",
+        ]
         lines += [f"- {peer.name}: {peer.score} ({peer.source})" for peer in beside]
     return "\n".join(lines) + "\n"
 
@@ -64,7 +68,9 @@ def _class_lines(result: dict[str, Any]) -> list[str]:
     parts = _parts(result)
     lines = [_row("", *(title for title, _ in parts)), _row(*["---"] * (len(parts) + 1))]
     lines += [_row(head, *(_cell(part[name]) for _, part in parts)) for name, head in _CLASSES]
-    spread = ("-" if "sd_over_folds" not in p["accuracy"] else _number(p["accuracy"]["sd_over_folds"]) for _, p in parts)
+    spread = (
+        "-" if "sd_over_folds" not in p["accuracy"] else _number(p["accuracy"]["sd_over_folds"]) for _, p in parts
+    )
     lines.append(_row("deviation of frames' accuracy over folds", *spread))
     for name, head in (("accuracy", "Accuracy of frames"), ("macro_f1", "Macro-F1")):
         low, high = result["interval"][name]
@@ -90,7 +96,8 @@ def _row(*cells: str) -> str:
 
 
 def _cell(measure: dict[str, Any], place: int | None = None) -> str:
-    mean, spread = (measure[key] if key in measure else np.nan for key in ("mean", "sd_over_seeds"))
+    mean: Any = measure.get("mean", np.nan)
+    spread: Any = measure.get("sd_over_seeds", np.nan)
     if place is not None:
         mean = mean[place]
         spread = spread[place] if np.ndim(spread) else spread
@@ -109,7 +116,9 @@ def draw(result: dict[str, Any], path: Path) -> None:
     if result["kind"] == "au":
         places = np.arange(len(regions))
         spread = np.nan_to_num(pooled["f1"]["sd_over_seeds"])
-        axis.bar(places, np.nan_to_num(pooled["f1"]["mean"]), yerr=spread, label="F1, pooled", color="#4477aa", capsize=3)
+        axis.bar(
+            places, np.nan_to_num(pooled["f1"]["mean"]), yerr=spread, label="F1, pooled", color="#4477aa", capsize=3
+        )
         axis.step(places, pooled["constant"]["mean"], where="mid", color="#cc3311", label="always positive")
         axis.set_xticks(places, regions, rotation=45)
         axis.set_ylim(0, 1)

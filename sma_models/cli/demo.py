@@ -101,8 +101,7 @@ def _train(out: Path, settings: DemoSettings) -> dict[str, Any]:
     started = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
     # The result comes last, so that an interrupted run is never taken for a finished one.
-    for name in (RESULT, CHECKPOINT, "last.ckpt"):
-        (out / name).unlink(missing_ok=True)
+    (out / RESULT).unlink(missing_ok=True)
     lightning.seed_everything(settings.seed, verbose=False)
     data, task = make_data(settings), make_task(settings)
     trainer = lightning.Trainer(

@@ -9,7 +9,7 @@ from typing import Any
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_info
 
-from sma_models.cli.callbacks import ScoreReport, SelectedEpoch
+from sma_models.cli.callbacks import LastEpoch, ScoreReport, SelectedEpoch
 from sma_models.cross_test import prepare_test
 from sma_models.data.base import FaceData
 from sma_models.task import FaceTask
@@ -47,6 +47,7 @@ class SMACLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(SelectedEpoch, "checkpoint")
+        parser.add_lightning_class_args(LastEpoch, "last")
         parser.add_lightning_class_args(ScoreReport, "report")
         parser.link_arguments("seed_everything", "data.init_args.seed")
 
@@ -58,8 +59,8 @@ class SMACLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Measure the chosen epoch on the test part, where there is one."""
-        callback: Any = self.trainer.checkpoint_callback
-        chosen = callback.best_model_path
+        callbacks: list[Any] = self.trainer.checkpoint_callbacks
+        (chosen,) = (callback.best_model_path for callback in callbacks if isinstance(callback, SelectedEpoch))
         rank_zero_info(f"the chosen epoch is {chosen}")
         if len(self.datamodule.parts.test):
             self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=chosen, verbose=False)

@@ -30,7 +30,9 @@ def main(arguments: Sequence[str]) -> None:
             parser.error(f"--{name} must be at least 1; got {given[name]}")
     if given.smooth is not None and not given.smooth > 0:
         parser.error(f"--smooth must be above 0 seconds; got {given.smooth}")
-    sources = [int(source) if source.isdigit() and not Path(source).exists() else Path(source) for source in given.sources]
+    sources = [
+        int(source) if source.isdigit() and not Path(source).exists() else Path(source) for source in given.sources
+    ]
     for source in sources:
         if isinstance(source, Path) and not source.exists():
             raise FileNotFoundError(f"there is no file or folder {source}")
@@ -45,7 +47,9 @@ def main(arguments: Sequence[str]) -> None:
             stack.callback(draw.close)
         predictor = Predictor(reader, detect, given.workers, given.batch, given.smooth, draw)
         out = sys.stdout if given.out is None else stack.enter_context(_opened(given.out))
-        write = _json_writer(out) if given.out is not None and given.out.suffix == ".jsonl" else _csv_writer(out, predictor)
+        write = (
+            _json_writer(out) if given.out is not None and given.out.suffix == ".jsonl" else _csv_writer(out, predictor)
+        )
         start = time.perf_counter()
         try:
             for row in predictor.rows(sources):
@@ -64,7 +68,9 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--yunet", type=Path, help="YuNet's ONNX file; without it, the cascade that ships with OpenCV")
     parser.add_argument("--aligned", action="store_true", help="the pictures are crops, aligned as in training")
     parser.add_argument("--smooth", type=float, help="adds columns smoothed over this many seconds")
-    parser.add_argument("--annotated", type=Path, help="folder for pictures and videos with boxes, labels and attention")
+    parser.add_argument(
+        "--annotated", type=Path, help="folder for pictures and videos with boxes, labels and attention"
+    )
     parser.add_argument("--batch", type=int, default=32, help="faces a step of the network")
     parser.add_argument("--workers", type=int, default=usable_cores(), help="threads that find faces")
     parser.add_argument("--device", type=str, default="cuda" if torch.cuda.is_available() else "cpu")

@@ -56,7 +56,9 @@ def _add_subject(listing: Listing, path: Path) -> None:
         elif name[2] and name[4] == listing.settings["texture"]:
             key = name[2], int(name[3])
             if key in found:
-                raise ValueError(f"{path}: expected one texture of {key[0]}{key[1]:02d}; got {found[key].name} and {file.name}")
+                raise ValueError(
+                    f"{path}: expected one texture of {key[0]}{key[1]:02d}; got {found[key].name} and {file.name}"
+                )
             found[key] = file
     for code, name_of in EXPRESSIONS.items():
         for level in listing.settings["levels"]:

@@ -59,7 +59,9 @@ def read_facs(path: Path) -> dict[int, int | None]:
         except ValueError as error:
             raise ValueError(f"{path}, line {line}: expected an action unit and an intensity; got {text!r}") from error
         if unit < 1 or not 0 <= intensity <= 5 or unit in units:
-            raise ValueError(f"{path}, line {line}: expected another action unit and an intensity of 0 to 5; got {text!r}")
+            raise ValueError(
+                f"{path}, line {line}: expected another action unit and an intensity of 0 to 5; got {text!r}"
+            )
         units[unit] = intensity or None
     return units
 
@@ -93,9 +95,10 @@ def _label_files(root: Path, kind: str, listing: Listing) -> Iterator[tuple[str,
 
 
 def _add_expressions(listing: Listing, root: Path, classes: int) -> None:
-    listing.expected = {7: {"subjects": 118, "sequences": 327, "frames": 981}, 8: {"subjects": 118, "frames": 1308}}.get(
-        classes, {}
-    )
+    listing.expected = {
+        7: {"subjects": 118, "sequences": 327, "frames": 981},
+        8: {"subjects": 118, "frames": 1308},
+    }.get(classes, {})
     labelled = []
     for subject, sequence, file, pictures in _label_files(root, "Emotion", listing):
         if file is None:

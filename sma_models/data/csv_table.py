@@ -70,7 +70,7 @@ class CSVTable(Faces):
         self.splits = np.array(self._texts(rows, "split")) if "split" in columns else None
         for row, split in enumerate(self.splits if self.splits is not None else ()):
             if split not in ("train", "val", "test"):
-                self._fail(row, f"split is {split!r}; expected train, val or test")
+                self._fail(row, f"split is {str(split)!r}; expected train, val or test")
 
     def picture(self, index: int, size: int) -> NDArray[np.uint8]:
         """The face box, or the whole picture, as uint8 RGB [size,size,3]; grey where a square exceeds the picture."""

@@ -44,14 +44,18 @@ class Database(FaceData):
         self.manifest, self.fold, self.root, self.au_threshold = Path(manifest), str(fold), root, au_threshold
 
     def fold_names(self) -> list[str]:
-        return folds_in_order(CSVTable(self.manifest, self.root or self._facts()["images"], au_threshold=self.au_threshold))
+        return folds_in_order(
+            CSVTable(self.manifest, self.root or self._facts()["images"], au_threshold=self.au_threshold)
+        )
 
     def load(self) -> tuple[Faces, Parts]:
         facts = self._facts()
         table = CSVTable(self.manifest, self.root or facts["images"], au_threshold=self.au_threshold)
         self.alignment = facts["alignment"]
         self.protocol = f"{self.dataset} {facts['settings']}, fold {self.fold} tested"
-        rank_zero_info(f"{self.protocol}: {len(table)} pictures, {len(table.regions)} regions: {', '.join(table.regions)}")
+        rank_zero_info(
+            f"{self.protocol}: {len(table)} pictures, {len(table.regions)} regions: {', '.join(table.regions)}"
+        )
         return table, self._parts(table)
 
     def _facts(self) -> dict[str, Any]:

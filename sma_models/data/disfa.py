@@ -58,7 +58,9 @@ def read_intensities(path: Path) -> list[tuple[int, ...]]:
             column.append(int(cells[2]))
         columns.append(column)
         if len(column) != len(columns[0]) or not column:
-            raise ValueError(f"{file}: expected {len(columns[0]) or 'some'} frames as in AU{UNITS[0]}; got {len(column)}")
+            raise ValueError(
+                f"{file}: expected {len(columns[0]) or 'some'} frames as in AU{UNITS[0]}; got {len(column)}"
+            )
     return list(zip(*columns, strict=True))
 
 
@@ -71,9 +73,11 @@ def _add_video(listing: Listing, subject: str, view: str, labels: list[tuple[int
     if len(found) > 1:
         raise ValueError(f"{subject} is there twice: {found[0]} and {found[1]}; expected one folder of pictures")
     if not found:
-        hint = "; pictures are made of videos by `sma-net align`" if (
-            listing.images / f"Video_{view}Camera" / f"{stem}.avi"
-        ).is_file() else ""
+        hint = (
+            "; pictures are made of videos by `sma-net align`"
+            if (listing.images / f"Video_{view}Camera" / f"{stem}.avi").is_file()
+            else ""
+        )
         listing.missing.append(f"{subject} ({view.lower()} camera, {len(labels)} frames{hint})")
         return
     pictures = pictures_by_number(found[0], listing.extra)

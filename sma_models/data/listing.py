@@ -169,7 +169,9 @@ def read_pairs(path: Path, columns: tuple[str, str]) -> dict[str, str]:
         for row in reader:
             key, value = (row[name] for name in columns)
             if not key or not value or key in pairs:
-                raise ValueError(f"{path}, line {reader.line_num}: expected a new {columns[0]} and its {columns[1]}; got {row}")
+                raise ValueError(
+                    f"{path}, line {reader.line_num}: expected a new {columns[0]} and its {columns[1]}; got {row}"
+                )
             pairs[key] = value
     return pairs
 

@@ -57,8 +57,10 @@ def list_mmi(
                 left_out[f"view {view} ({VIEWS[view]})"] += 1
     listing.settings["left out"] = dict(sorted(left_out.items()))
     if not listing.samples:
-        raise ValueError(f"{root}: no session has a picture and one of the emotions {meaning}: left out {dict(left_out)}, "
-                         f"missing {listing.missing[:5]}")
+        raise ValueError(
+            f"{root}: no session has a picture and one of the emotions {meaning}: left out {dict(left_out)}, "
+            f"missing {listing.missing[:5]}"
+        )
     folds_of(listing, 10, folds)
     return listing
 

@@ -18,7 +18,21 @@ from sma_models.faces.sources import Frame, Picture, Video, files_below, read_pi
 from sma_models.faces.work import SharedDetector, in_order
 
 REACH = 15  # frames from which a frame without a face may borrow its transform
-COLUMNS = ("crop", "source", "frame", "sequence", "found", "faces", "score", "x", "y", "width", "height", "points", "problem")
+COLUMNS = (
+    "crop",
+    "source",
+    "frame",
+    "sequence",
+    "found",
+    "faces",
+    "score",
+    "x",
+    "y",
+    "width",
+    "height",
+    "points",
+    "problem",
+)
 Row = dict[str, str]
 
 
@@ -62,7 +76,9 @@ class Aligner:
         self._find(progress)
         rows = self._rows()
         self._crop(rows, progress)
-        outcomes = Counter("unreadable" if r["problem"] else "aligned" if r["found"] == "1" else "no face" for r in rows)
+        outcomes = Counter(
+            "unreadable" if r["problem"] else "aligned" if r["found"] == "1" else "no face" for r in rows
+        )
         return Report(outcomes, [r for r in rows if r["problem"] or r["found"] == "0"])
 
     def _jobs(self) -> Iterator[Job]:
@@ -88,7 +104,9 @@ class Aligner:
         """Note the settings in the folder, or compare them with those that it was begun with."""
         begun = Alignment.of_folder(self.out)
         if begun is not None and begun != self.facts:
-            raise ValueError(f"{self.out} was begun with {begun.as_dict()}; expected the same, got {self.facts.as_dict()}")
+            raise ValueError(
+                f"{self.out} was begun with {begun.as_dict()}; expected the same, got {self.facts.as_dict()}"
+            )
         self.out.mkdir(parents=True, exist_ok=True)
         if begun is None:
             (self.out / FACTS).write_text(json.dumps(self.facts.as_dict(), indent=1) + "\n", encoding="utf-8")
@@ -137,7 +155,9 @@ class Aligner:
             yield _problem(job, "", str(error))
 
     def _row(self, job: Job, number: int, image: Picture) -> Row:
-        crop = f"{job.sequence}/{number:05d}.jpg" if job.frame is None else Path(job.source).with_suffix(".jpg").as_posix()
+        crop = (
+            f"{job.sequence}/{number:05d}.jpg" if job.frame is None else Path(job.source).with_suffix(".jpg").as_posix()
+        )
         faces = self.detector.of(job.source) if isinstance(self.detector, Points) else self.detector(image)
         face = largest(faces)
         row = dict.fromkeys(COLUMNS, "") | {"crop": crop, "source": job.source, "frame": str(number)}

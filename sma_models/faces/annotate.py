@@ -1,6 +1,7 @@
 """Pictures and videos with what was read of their faces."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -60,7 +61,7 @@ class Annotator:
     def _overlay(self, image: Picture, face: Read) -> Picture:
         """Attention of the regions that are on, or of the likeliest one, brought back into the picture."""
         shown = face.on if face.on.any() else face.probability == face.probability.max()
-        heat = self.reader.heat(face.attention[shown].max(0))
+        heat: Any = self.reader.heat(face.attention[shown].max(0))
         height, width = image.shape[:2]
         transform = face.seen.transform
         if transform is None:

@@ -2,7 +2,7 @@
 
 import csv
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -74,7 +74,7 @@ class Cascade:
             cv2.equalizeHist(grey), 1.1, 4, minSize=(_SMALLEST, _SMALLEST), outputRejectLevels=True
         )
         found = []
-        for box, weight in zip(boxes, np.ravel(weights), strict=True):
+        for box, weight in zip(np.asarray(boxes), np.ravel(weights), strict=True):
             points = self._eyes(grey, *box.tolist())
             if points is not None:
                 # Pixel i of the small picture has its centre at (i + 1/2) / shrink - 1/2 of the large one.
@@ -88,7 +88,7 @@ class Cascade:
         points = []
         for start, end in ((0.04, 0.5), (0.5, 0.96)):
             left = x + round(start * width)
-            part = grey[top:bottom, left : x + round(end * width)]
+            part: NDArray[Any] = grey[top:bottom, left : x + round(end * width)]
             # The cascades were trained on eyes of 20 pixels, which a small face does not have.
             scale = max(1.0, 80 / max(1, part.shape[1]))
             part = cv2.equalizeHist(cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR))
@@ -119,13 +119,17 @@ class Points:
             columns = list(reader.fieldnames or ())
             names = [name for name in _POINTS if name in columns]
             if "image" not in columns or len(names) not in (4, 6):
-                raise ValueError(f"{path}: expected the columns image, {', '.join(_POINTS)}, the nose or not; got {columns}")
+                raise ValueError(
+                    f"{path}: expected the columns image, {', '.join(_POINTS)}, the nose or not; got {columns}"
+                )
             self.faces: dict[str, Face] = {}
             for row in reader:
                 try:
                     points = np.array([float(row[name]) for name in names]).reshape(-1, 2)
                 except (TypeError, ValueError) as error:
-                    raise ValueError(f"{path}, line {reader.line_num}: expected numbers as points; got {row}") from error
+                    raise ValueError(
+                        f"{path}, line {reader.line_num}: expected numbers as points; got {row}"
+                    ) from error
                 if not np.isfinite(points).all() or points[0, 0] >= points[1, 0]:
                     raise ValueError(
                         f"{path}, line {reader.line_num}: the left eye must be left in the picture; got {points.tolist()}"

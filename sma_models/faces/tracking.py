@@ -28,7 +28,11 @@ class Tracker:
         """The number of each box of the next frame, `time` seconds from the start."""
         self._seen = {face: (box, at) for face, (box, at) in self._seen.items() if time - at <= LOST_AFTER}
         pairs = sorted(
-            ((overlap(box, old), place, face) for place, box in enumerate(boxes) for face, (old, _) in self._seen.items()),
+            (
+                (overlap(box, old), place, face)
+                for place, box in enumerate(boxes)
+                for face, (old, _) in self._seen.items()
+            ),
             key=lambda pair: (-pair[0], pair[1], pair[2]),
         )
         numbers: dict[int, int] = {}

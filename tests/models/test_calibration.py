@@ -44,6 +44,13 @@ def test_platt_scale_stays_finite_where_labels_are_separable():
     assert math.isfinite(offset)
 
 
+def test_fitting_works_where_lightning_measures():
+    labels = torch.tensor([0, 1, 0, 1]).bool()
+    expected = platt_scale(torch.arange(4.0), labels)
+    with torch.inference_mode():
+        assert platt_scale(torch.arange(4.0), labels) == expected
+
+
 def test_platt_scale_is_neutral_without_a_negative():
     assert platt_scale(torch.randn(3), torch.ones(3).bool()) == (1.0, 0.0)
 

@@ -59,7 +59,11 @@ def test_each_database_goes_through_crossval(tmp_path, dataset):
     main(["crossval", *small(manifest, CONFIGS[dataset]), "--out", str(out), "--folds", folds, "--seeds", "0"])
     result = json.loads((out / "results.json").read_text())
     text = (out / "results.md").read_text()
-    assert result["folds"] == folds.split(",") and result["frames"] > 0 and cv2.imread(str(out / "results.png")) is not None
+    assert (
+        result["folds"] == folds.split(",")
+        and result["frames"] > 0
+        and cv2.imread(str(out / "results.png")) is not None
+    )
     assert "epoch chosen by `val`; starts from none; aligned by none" in text
     if dataset in ("bp4d", "disfa"):
         assert len(result["pooled"]["f1"]["mean"]) == len(result["regions"]) == {"bp4d": 12, "disfa": 8}[dataset]
@@ -73,7 +77,16 @@ def test_each_database_goes_through_crossval(tmp_path, dataset):
 
 def test_crossval_goes_on_where_it_stopped(tmp_path, monkeypatch):
     manifest, out = checked(tmp_path, "ckplus"), tmp_path / "out"
-    arguments = ["crossval", *small(manifest, "ckplus_10fold.yaml"), "--out", str(out), "--folds", "0,1", "--seeds", "4,5"]
+    arguments = [
+        "crossval",
+        *small(manifest, "ckplus_10fold.yaml"),
+        "--out",
+        str(out),
+        "--folds",
+        "0,1",
+        "--seeds",
+        "4,5",
+    ]
     started = []
     fit = Trainer.fit
 
@@ -126,7 +139,9 @@ def test_pooled_is_not_the_mean_of_folds():
     # In the first fold nothing is negative: F1 is undefined there, and is left out.
     assert result["mean_of_folds"]["f1"]["mean"] == pytest.approx(2 / 3)
     assert result["pooled"]["f1"]["mean"] == pytest.approx(2 * 3 / (4 + 3))
-    assert np.isnan(result["pooled"]["f1"]["sd_over_seeds"]) and np.isnan(result["mean_of_folds"]["f1"]["sd_over_folds"])
+    assert np.isnan(result["pooled"]["f1"]["sd_over_seeds"]) and np.isnan(
+        result["mean_of_folds"]["f1"]["sd_over_folds"]
+    )
     low, high = result["interval"]["f1"]
     assert 0.5 < low < result["pooled"]["f1"]["mean"] < high <= 1
 
@@ -198,7 +213,13 @@ def test_checkpoints_know_whom_they_saw(tmp_path):
     path = fit.trainer.checkpoint_callback.best_model_path
     seen = {"people": "bp4d", "subjects": ["F003", "F004", "F005", "F006"], "alignment": None}
     assert read_checkpoint(path)[ENTRY]["data"] == seen
-    again = ["test", *small(manifest, "bp4d_p1.yaml"), f"--trainer.logger.init_args.save_dir={tmp_path}", "--ckpt_path", path]
+    again = [
+        "test",
+        *small(manifest, "bp4d_p1.yaml"),
+        f"--trainer.logger.init_args.save_dir={tmp_path}",
+        "--ckpt_path",
+        path,
+    ]
     run(again)
     with pytest.raises(ValueError, match="trained on 2 of the subjects"):
         run([*again, "--data.init_args.fold=P2"])

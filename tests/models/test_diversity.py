@@ -88,5 +88,5 @@ def test_gradients_are_finite_and_point_apart(variant, kind):
 
 
 def test_an_unknown_variant_is_named():
-    with pytest.raises(ValueError, match="hinge.*cosine"):
+    with pytest.raises(ValueError, match=r"hinge.*cosine"):
         diversity_term("cosine", output_of(spots(1, 2)))

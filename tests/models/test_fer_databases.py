@@ -36,7 +36,9 @@ def test_ckplus_folds_count_labelled_people_only(tmp_path):
     assert {"S015", "S022"} == {s.subject for s in listing.samples} - {s.subject for s in without.samples}
 
 
-@pytest.mark.parametrize(("fold", "tested", "validating"), [("2", "S012 S022", "S013 S023"), ("9", "S019", "S010 S020")])
+@pytest.mark.parametrize(
+    ("fold", "tested", "validating"), [("2", "S012 S022", "S013 S023"), ("9", "S019", "S010 S020")]
+)
 def test_ckplus_fold_after_the_tested_one_validates(tmp_path, fold, tested, validating):
     write_ckplus(tmp_path, CK_SEQUENCES)
     data = loaded(CKPlus, list_ckplus(tmp_path), tmp_path / "m.csv", fold=fold)

@@ -55,9 +55,7 @@ def test_the_damping_factor_carries_no_gradient(batch):
 def test_unknown_labels_count_nowhere(name, batch):
     logits, labels, known, weights = batch
     value = UNIT_LOSSES[name](logits, labels, known, weights)
-    other = UNIT_LOSSES[name](
-        torch.where(known, logits, torch.nan), torch.where(known, labels, -7.0), known, weights
-    )
+    other = UNIT_LOSSES[name](torch.where(known, logits, torch.nan), torch.where(known, labels, -7.0), known, weights)
     assert_close(value, other)
     value.backward()
     assert not logits.grad[~known].any()

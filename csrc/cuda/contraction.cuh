@@ -1,0 +1,207 @@
+// Matrix products of a warp and of a block, in three arithmetics that share one accumulator layout (primitives.cuh).
+//
+// A product is made of 16x16 tiles of the result. An arithmetic loads the fragments of a 16 x kDepth and a
+// kDepth x 16 operand and multiplies them; operands are functions of (row, column), or tiles in shared memory.
+#pragma once
+
+#include <type_traits>
+
+#include "numbers.cuh"
+
+namespace sma::cuda {
+
+// Where lane holds accumulator `e` of 16-column tile half `half`.
+__device__ __forceinline__ int accumulator_row(int e) { return lane() / 4 + 8 * (e / 2); }
+__device__ __forceinline__ int accumulator_column(int half, int e) { return 8 * half + 2 * (lane() % 4) + e % 2; }
+
+// float32 on the ordinary units, as accurate as IEEE sums are.
+struct Ieee {
+  static constexpr int kDepth = 4;
+  struct Left {
+    float value[2][kDepth];
+  };
+  struct Right {
+    float value[kDepth][2][2];
+  };
+
+  template <class Operand>
+  static __device__ __forceinline__ Left left(const Operand& operand, int row, int k) {
+    Left found;
+    for (int h = 0; h < 2; ++h) {
+      for (int q = 0; q < kDepth; ++q) found.value[h][q] = operand(row + accumulator_row(2 * h), k + q);
+    }
+    return found;
+  }
+
+  template <class Operand>
+  static __device__ __forceinline__ Right right(const Operand& operand, int k, int column) {
+    Right found;
+    for (int q = 0; q < kDepth; ++q) {
+      for (int half = 0; half < 2; ++half) {
+        for (int e = 0; e < 2; ++e) found.value[q][half][e] = operand(k + q, column + accumulator_column(half, e));
+      }
+    }
+    return found;
+  }
+
+  static __device__ __forceinline__ void multiply(float (&sum)[2][4], const Left& a, const Right& b) {
+    for (int q = 0; q < kDepth; ++q) {
+      for (int half = 0; half < 2; ++half) {
+        for (int e = 0; e < 4; ++e) {
+          sum[half][e] = fmaf(a.value[e / 2][q], b.value[q][half][e % 2], sum[half][e]);
+        }
+      }
+    }
+  }
+};
+
+// float32 operands on the tensor cores. kSplit carries each operand as the sum of two tf32 numbers, which brings back
+// the accuracy of float32; without it operands are rounded to tf32.
+template <bool kSplit>
+struct Tf32 {
+  static constexpr int kDepth = 8;
+  struct Left {
+    float high[4], low[4];
+  };
+  struct Right {
+    float high[2][2], low[2][2];
+  };
+
+  // The remainder of a non-finite number is 0, so that the leading product alone decides between Inf and NaN.
+  static __device__ __forceinline__ void split(float value, float& high, float& low) {
+    high = round_tf32(value);
+    low = kSplit && fabsf(high) <= kLargest ? round_tf32(value - high) : 0;
+  }
+  static __device__ __forceinline__ float finite(float value) { return fabsf(value) <= kLargest ? value : 0; }
+
+  template <class Operand>
+  static __device__ __forceinline__ Left left(const Operand& operand, int row, int k) {
+    Left found;
+    for (int e = 0; e < 4; ++e) {
+      split(operand(row + lane() / 4 + 8 * (e % 2), k + lane() % 4 + 4 * (e / 2)), found.high[e], found.low[e]);
+    }
+    return found;
+  }
+
+  template <class Operand>
+  static __device__ __forceinline__ Right right(const Operand& operand, int k, int column) {
+    Right found;
+    for (int half = 0; half < 2; ++half) {
+      for (int e = 0; e < 2; ++e) {
+        split(operand(k + lane() % 4 + 4 * e, column + 8 * half + lane() / 4), found.high[half][e],
+              found.low[half][e]);
+      }
+    }
+    return found;
+  }
+
+  static __device__ __forceinline__ void multiply(float (&sum)[2][4], const Left& a, const Right& b) {
+    for (int half = 0; half < 2; ++half) {
+      if constexpr (kSplit) {
+        const float finite_a[4] = {finite(a.high[0]), finite(a.high[1]), finite(a.high[2]), finite(a.high[3])};
+        multiply_add_tf32(sum[half], finite_a, b.low[half][0], b.low[half][1]);
+        multiply_add_tf32(sum[half], a.low, finite(b.high[half][0]), finite(b.high[half][1]));
+      }
+      multiply_add_tf32(sum[half], a.high, b.high[half][0], b.high[half][1]);
+    }
+  }
+
+ private:
+  static constexpr float kLargest = 3.402823466e38f;
+};
+
+// 16-bit tiles in shared memory on the tensor cores, float32 sums.
+template <class T>
+struct Half {
+  static constexpr int kDepth = 16;
+  struct Left {
+    uint32_t value[4];
+  };
+  struct Right {
+    uint32_t value[4];
+  };
+
+  static __device__ __forceinline__ void multiply(float (&sum)[2][4], const Left& a, const Right& b) {
+    multiply_add(sum[0], a.value, b.value[0], b.value[1], T());
+    multiply_add(sum[1], a.value, b.value[2], b.value[3], T());
+  }
+};
+
+// A matrix in shared memory: element (i, j) at i*pitch + j, or at j*pitch + i where `transposed`.
+template <class T>
+struct Tile {
+  const T* data;
+  int pitch;
+  bool transposed;
+
+  __device__ __forceinline__ float operator()(int i, int j) const {
+    return widen(transposed ? data[j * pitch + i] : data[i * pitch + j]);
+  }
+};
+
+template <class Mode, class T>
+__device__ __forceinline__ typename Mode::Left tile_left(const Tile<T>& tile, int row, int k) {
+  if constexpr (std::is_same_v<Mode, Half<T>>) {
+    typename Mode::Left found;
+    const int i = lane() % 8, upper = lane() / 8 % 2, last = lane() / 16;
+    if (tile.transposed) {
+      load_matrices_transposed(found.value, tile.data + (k + i + 8 * last) * tile.pitch + row + 8 * upper);
+    } else {
+      load_matrices(found.value, tile.data + (row + i + 8 * upper) * tile.pitch + k + 8 * last);
+    }
+    return found;
+  } else {
+    return Mode::left(tile, row, k);
+  }
+}
+
+template <class Mode, class T>
+__device__ __forceinline__ typename Mode::Right tile_right(const Tile<T>& tile, int k, int column) {
+  if constexpr (std::is_same_v<Mode, Half<T>>) {
+    typename Mode::Right found;
+    const int i = lane() % 8, upper = lane() / 8 % 2, last = lane() / 16;
+    if (tile.transposed) {
+      load_matrices(found.value, tile.data + (column + i + 8 * last) * tile.pitch + k + 8 * upper);
+    } else {
+      load_matrices_transposed(found.value, tile.data + (k + i + 8 * upper) * tile.pitch + column + 8 * last);
+    }
+    return found;
+  } else {
+    return Mode::right(tile, k, column);
+  }
+}
+
+// result(i, j) = sum over k of left(i, k) right(k, j), for the whole block: store(i, j, result), once for every element
+// and by the same thread for the same sizes. No barrier inside. Sums are carried in runs, so that the error of a long
+// one grows with its runs and not with its length.
+template <class Mode, class LeftOperand, class RightOperand, class Store>
+__device__ __forceinline__ void contract(int rows, int columns, int depth, const LeftOperand& left,
+                                         const RightOperand& right, const Store& store) {
+  constexpr int kRun = 256;
+  const int column_tiles = (columns + 15) / 16;
+  const int tiles = (rows + 15) / 16 * column_tiles;
+  for (int tile = warp(); tile < tiles; tile += warps()) {
+    const int row = tile / column_tiles * 16, column = tile % column_tiles * 16;
+    float total[2][4] = {};
+    for (int start = 0; start < depth; start += kRun) {
+      const int stop = depth - start < kRun ? depth : start + kRun;
+      const auto guarded_left = [&](int i, int k) { return i < rows && k < stop ? left(i, k) : 0.0f; };
+      const auto guarded_right = [&](int k, int j) { return j < columns && k < stop ? right(k, j) : 0.0f; };
+      float sum[2][4] = {};
+      for (int k = start; k < stop; k += Mode::kDepth) {
+        Mode::multiply(sum, Mode::left(guarded_left, row, k), Mode::right(guarded_right, k, column));
+      }
+      for (int half = 0; half < 2; ++half) {
+        for (int e = 0; e < 4; ++e) total[half][e] += sum[half][e];
+      }
+    }
+    for (int half = 0; half < 2; ++half) {
+      for (int e = 0; e < 4; ++e) {
+        const int i = row + accumulator_row(e), j = column + accumulator_column(half, e);
+        if (i < rows && j < columns) store(i, j, total[half][e]);
+      }
+    }
+  }
+}
+
+}  // namespace sma::cuda

@@ -1,0 +1,92 @@
+// Host side of a forward: two launches, one where nothing is pooled.
+#pragma once
+
+#include "head_forward.cuh"
+#include "launch.cuh"
+#include "plan.cuh"
+#include "pool.cuh"
+
+namespace sma::cuda {
+
+template <class T>
+HeadForward<T> head_forward_of(const Shape& shape, const Inputs& in, const Outputs& out, const Device& device) {
+  HeadForward<T> p{};
+  p.n = sizes_of(shape, in.merge);
+  p.features = map_of<const T>(in.features, shape.batch, shape.positions, shape.embed);
+  p.maps = static_cast<const T*>(in.maps);
+  p.weight = static_cast<const float*>(in.weight);
+  p.bias = static_cast<const float*>(in.bias);
+  p.relation_bias = static_cast<const float*>(in.relation_bias);
+  p.temperature = in.temperature;
+  p.gate = in.gate;
+  p.activation = in.activation;
+  p.merge = in.merge;
+  p.margin = static_cast<float>(in.margin);
+  p.diversify = in.diversify;
+  p.correlate = in.correlate;
+  p.merges = out.attention || out.attention_sum;
+  p.attention = static_cast<T*>(out.attention);
+  p.maps_out = static_cast<T*>(out.maps);
+  p.diversity = static_cast<float*>(out.diversity);
+  p.correlation = static_cast<float*>(out.correlation);
+  p.attention_sum = static_cast<float*>(out.attention_sum);
+  p.winner = out.winner;
+  const HeadForwardArrays arrays(p.n, in.diversify || in.correlate, in.correlate);
+  const int64_t tiles = kHeadThreads / kLanes * 4 + (in.features.data ? stream_bytes<T>(p.features.flat) : 0);
+  p.placement = place(arrays.floats, HeadForwardArrays::kCount, tiles, device.shared_limit);
+  return p;
+}
+
+template <class T, class Mode>
+const char* launch_head_forward(const HeadForward<T>& p, int64_t batch, void* stream) {
+  if (p.placement.workspace == 0) {
+    return launch(head_forward<T, Mode, true>, batch, kHeadThreads, p.placement.shared, stream, p);
+  }
+  return launch(head_forward<T, Mode, false>, batch, kHeadThreads, p.placement.shared, stream, p);
+}
+
+template <class T, class Mode>
+const char* launch_pool(const Shape& shape, const Inputs& in, const Outputs& out, const Device& device) {
+  Pool<T> p{};
+  p.n = sizes_of(shape, in.merge);
+  p.values = map_of<const T>(in.values, shape.batch, shape.positions, kTile);
+  const T* attention = static_cast<const T*>(out.attention ? out.attention : in.maps);
+  p.attention = rows_of(attention, shape.batch, p.n.rows * shape.positions, shape.positions);
+  p.attention_sum = static_cast<const float*>(out.attention_sum);
+  p.pooled = static_cast<T*>(out.pooled);
+  const int row_tiles = row_tiles_of<T>(p.n.rows);
+  p.row_blocks = (p.n.rows + 16 * row_tiles - 1) / (16 * row_tiles);
+  const int64_t tiles = tiles_of(shape.values);
+  p.slice_tiles = slice_tiles_of(shape.batch * p.row_blocks, tiles, 4, device.processors);
+  p.slices = static_cast<int>((tiles + p.slice_tiles - 1) / p.slice_tiles);
+  p.placement.shared =
+      static_cast<int>(stream_bytes<T>(p.values.flat) + 2 * row_tile_bytes<T>(row_tiles));
+  const int64_t blocks = shape.batch * p.row_blocks * p.slices;
+  const int shared = p.placement.shared;
+  if (row_tiles == 1) return launch(pool<T, Mode, 1>, blocks, kStreamThreads, shared, device.stream, p);
+  if (row_tiles == 2) return launch(pool<T, Mode, 2>, blocks, kStreamThreads, shared, device.stream, p);
+  if constexpr (sizeof(T) == 2) {
+    return launch(pool<T, Mode, 4>, blocks, kStreamThreads, shared, device.stream, p);
+  }
+  return nullptr;
+}
+
+template <class T>
+int64_t forward_workspace_as(const Shape& shape, const Inputs& in, const Outputs& out, const Device& device) {
+  return shape.batch * head_forward_of<T>(shape, in, out, device).placement.workspace * 4;
+}
+
+template <class T>
+const char* forward_as(const Shape& shape, const Inputs& in, const Outputs& out, const Device& device,
+                       void* workspace) {
+  HeadForward<T> head = head_forward_of<T>(shape, in, out, device);
+  head.workspace = static_cast<float*>(workspace);
+  return with_modes<T>(device, [&](auto modes) -> const char* {
+    using Chosen = decltype(modes);
+    const char* failed = launch_head_forward<T, typename Chosen::Head>(head, shape.batch, device.stream);
+    if (failed || !out.pooled) return failed;
+    return launch_pool<T, typename Chosen::Stream>(shape, in, out, device);
+  });
+}
+
+}  // namespace sma::cuda

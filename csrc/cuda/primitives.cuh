@@ -1,0 +1,129 @@
+// Everything that is PTX or an intrinsic, behind named functions. Device code uses no other intrinsic, so that the
+// same code can run under a host emulation of this one file.
+//
+// Lane layouts follow the PTX ISA, "Warp-level matrix instructions": with g = lane / 4 and t = lane % 4,
+//   accumulator of m16n8:  c0 (g, 2t)  c1 (g, 2t+1)  c2 (g+8, 2t)  c3 (g+8, 2t+1)
+//   m16n8k16, 16-bit:      a0 (g, 2t..2t+1)  a1 (g+8, 2t..)  a2 (g, 2t+8..)  a3 (g+8, 2t+8..)
+//                          b0 (2t..2t+1, g)  b1 (2t+8.., g)
+//   m16n8k8, tf32:         a0 (g, t)  a1 (g+8, t)  a2 (g, t+4)  a3 (g+8, t+4)      b0 (t, g)  b1 (t+4, g)
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include <cstdint>
+
+#ifndef __CUDACC__
+#include "emulated_primitives.h"
+#else
+
+namespace sma::cuda {
+
+constexpr unsigned kAllLanes = 0xffffffffu;
+
+__device__ __forceinline__ int thread() { return static_cast<int>(threadIdx.x); }
+__device__ __forceinline__ int threads() { return static_cast<int>(blockDim.x); }
+__device__ __forceinline__ int64_t block() { return static_cast<int64_t>(blockIdx.x); }
+__device__ __forceinline__ void sync_block() { __syncthreads(); }
+__device__ __forceinline__ float shuffle_xor(float value, int mask) { return __shfl_xor_sync(kAllLanes, value, mask); }
+
+// The next `bytes` of dynamic shared memory, 16-byte aligned. Every thread carves the same arrays in the same order.
+__device__ __forceinline__ void* carve_shared(int& cursor, int bytes) {
+  extern __shared__ __align__(128) unsigned char shared_memory[];
+  void* array = shared_memory + cursor;
+  cursor += (bytes + 15) / 16 * 16;
+  return array;
+}
+
+__device__ __forceinline__ unsigned shared_address(const void* pointer) {
+  return static_cast<unsigned>(__cvta_generic_to_shared(pointer));
+}
+
+// Starts a copy of `valid` bytes to shared memory and fills up to kBytes (4, 8 or 16) with zeros. Both addresses are
+// multiples of kBytes. 16-byte copies bypass L1, which a stream read once would only wash out.
+template <int kBytes>
+__device__ __forceinline__ void copy_async(void* to, const void* from, int valid) {
+  if constexpr (kBytes == 16) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(shared_address(to)), "l"(from), "r"(valid)
+                 : "memory");
+  } else {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;\n" ::"r"(shared_address(to)), "l"(from), "n"(kBytes),
+                 "r"(valid)
+                 : "memory");
+  }
+}
+
+// Closes the group of this thread's copies started since the last commit.
+__device__ __forceinline__ void commit_copies() { asm volatile("cp.async.commit_group;\n" ::: "memory"); }
+
+// Waits until at most kPending of this thread's groups are under way; other threads see the data after a barrier.
+template <int kPending>
+__device__ __forceinline__ void wait_copies() {
+  asm volatile("cp.async.wait_group %0;\n" ::"n"(kPending) : "memory");
+}
+
+// Four 8x8 matrices of 16-bit elements. Lane i gives the address of row i % 8 of matrix i / 8; register q of a lane
+// receives elements (g, 2t) and (g, 2t+1) of matrix q.
+__device__ __forceinline__ void load_matrices(uint32_t (&registers)[4], const void* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];\n"
+               : "=r"(registers[0]), "=r"(registers[1]), "=r"(registers[2]), "=r"(registers[3])
+               : "r"(shared_address(row))
+               : "memory");
+}
+
+// The same with each matrix transposed: register q receives elements (2t, g) and (2t+1, g) of matrix q.
+__device__ __forceinline__ void load_matrices_transposed(uint32_t (&registers)[4], const void* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];\n"
+               : "=r"(registers[0]), "=r"(registers[1]), "=r"(registers[2]), "=r"(registers[3])
+               : "r"(shared_address(row))
+               : "memory");
+}
+
+// c += a b, m16n8k16; the type of the tag is the type of the operands.
+__device__ __forceinline__ void multiply_add(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1,
+                                             __nv_bfloat16) {
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+               "{%0, %1, %2, %3};\n"
+               : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+__device__ __forceinline__ void multiply_add(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, __half) {
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+               "{%0, %1, %2, %3};\n"
+               : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+// c += a b, m16n8k8 on tf32 operands.
+__device__ __forceinline__ void multiply_add_tf32(float (&c)[4], const float (&a)[4], float b0, float b1) {
+  asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+               "{%0, %1, %2, %3};\n"
+               : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+               : "r"(__float_as_uint(a[0])), "r"(__float_as_uint(a[1])), "r"(__float_as_uint(a[2])),
+                 "r"(__float_as_uint(a[3])), "r"(__float_as_uint(b0)), "r"(__float_as_uint(b1)));
+}
+
+// `value` rounded to the 10-bit mantissa of tf32, ties away from zero.
+__device__ __forceinline__ float round_tf32(float value) {
+  uint32_t rounded;
+  asm("cvt.rna.tf32.f32 %0, %1;\n" : "=r"(rounded) : "f"(value));
+  return __uint_as_float(rounded);
+}
+
+// Launches without waiting; null, or what the runtime reported. More than 48 KB of shared memory must be asked for.
+template <class Argument>
+const char* launch_kernel(void (*kernel)(Argument), unsigned blocks, int threads_per_block, int shared, void* stream,
+                          const Argument& argument) {
+  if (shared > 48 * 1024) {
+    const cudaError_t failed = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared);
+    if (failed != cudaSuccess) return cudaGetErrorString(failed);
+  }
+  kernel<<<blocks, threads_per_block, shared, static_cast<cudaStream_t>(stream)>>>(argument);
+  const cudaError_t failed = cudaGetLastError();
+  return failed == cudaSuccess ? nullptr : cudaGetErrorString(failed);
+}
+
+}  // namespace sma::cuda
+
+#endif

@@ -1,0 +1,62 @@
+"""Backend `cuda`: the C++/CUDA kernels of csrc/cuda, behind two private operators of the compiled module."""
+
+import torch
+
+from sma_kernels import build_facts
+from sma_kernels.backends import extension
+from sma_kernels.backends.cpu import call_arguments
+from sma_kernels.head import Cotangents, Gradients, Head, Outputs, Saved
+from sma_kernels.library import define_backend_operators
+
+OLDEST = (8, 0)  # asynchronous copies and bfloat16 products begin there
+
+define_backend_operators("cuda")
+
+
+def why_unavailable() -> str | None:
+    if extension.WHY_NOT:
+        return extension.WHY_NOT
+    facts = build_facts.read()
+    if not facts.get("architectures"):
+        return f"not built ({facts.get('left_out', {}).get('cuda', 'the extension has no CUDA part')})"
+    return None if torch.cuda.is_available() else "no driver (torch finds no CUDA card that it can use)"
+
+
+def describe() -> str:
+    return ", ".join(build_facts.read().get("architectures", []))
+
+
+def refusals(head: Head) -> list[str]:
+    device = head.grid.device
+    if device.type != "cuda" or torch.version.cuda is None:
+        return [f"runs on tensors on an NVIDIA card; got a tensor on {device.type}"]
+    found = []
+    if head.grid.dtype == torch.float64:
+        found.append("float64 is left to backend='reference': cards run it at a small part of their speed")
+    capability = torch.cuda.get_device_capability(device)
+    if capability < OLDEST:
+        found.append(f"needs compute capability 8.0 or newer; {torch.cuda.get_device_name(device)} has {capability}")
+    elif not _serves(build_facts.read().get("architectures", []), capability):
+        found.append(
+            f"not built for compute capability {capability[0]}.{capability[1]}: "
+            "set TORCH_CUDA_ARCH_LIST and install anew"
+        )
+    return found
+
+
+def _serves(architectures: list[str], capability: tuple[int, int]) -> bool:
+    """Machine code runs on its own major version from its minor version on; "+PTX" runs on everything newer."""
+    for architecture in architectures:
+        number, _, ptx = architecture.partition("+")
+        major, minor = (int(part) for part in number.split("."))
+        if (major == capability[0] and minor <= capability[1]) or (ptx and (major, minor) <= capability):
+            return True
+    return False
+
+
+def forward(head: Head) -> Outputs:
+    return Outputs(*torch.ops.sma_kernels._forward_cuda.default(*call_arguments(head)))
+
+
+def backward(head: Head, saved: Saved, cotangents: Cotangents, needs: list[bool]) -> Gradients:
+    return Gradients(*torch.ops.sma_kernels._backward_cuda.default(*cotangents, *saved, *call_arguments(head), needs))

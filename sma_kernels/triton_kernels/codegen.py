@@ -1,0 +1,156 @@
+"""Compiles what the launchers launch, ahead of time and without a GPU, and reads what the compilers made of it.
+
+    python -m sma_kernels.triton_kernels.codegen            prints the committed table
+    python -m sma_kernels.triton_kernels.codegen --write    compiles every variant and writes the table anew
+
+Static evidence: registers, spills, shared memory, instructions. It says nothing of speed.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from sma_kernels.triton_kernels.recorded import (
+    SHAPES,
+    Recorded,
+    attention_head,
+    backward_launches,
+    forward_launches,
+)
+
+TARGETS = {
+    "sm_80": GPUTarget("cuda", 80, 32),
+    "sm_90": GPUTarget("cuda", 90, 32),
+    "sm_100": GPUTarget("cuda", 100, 32),
+    "gfx942": GPUTarget("hip", "gfx942", 64),
+}
+TABLE = Path(__file__).with_name("codegen.json")
+VARIANTS = (("bfloat16", "max", False),)  # dtype, merge, channels_last; of every standard shape
+MORE_VARIANTS = (("bfloat16", "none", False), ("bfloat16", "max", True), ("float32", "max", False))
+MORE_SHAPES = ("S1", "S5")  # the smallest and the largest take more variants
+_POINTERS = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.float16: "*fp16", torch.uint8: "*u8"}
+
+
+def _source(launch: Recorded, target: GPUTarget) -> ASTSource:
+    """The kernel specialised as a launch does it: aligned pointers, integers that are 1 or divide by 16."""
+    signature: dict[str, str] = {}
+    constants: dict[str, Any] = {}
+    attributes: dict[tuple[int, ...], list] = {}
+    for index, parameter in enumerate(launch.kernel.params):
+        name, value = parameter.name, launch.arguments[parameter.name]
+        integer = isinstance(value, int) and not isinstance(value, bool)
+        if parameter.is_constexpr or value is None or (integer and value == 1):
+            signature[name], constants[name] = "constexpr", value
+        elif isinstance(value, torch.Tensor):
+            signature[name] = _POINTERS[value.dtype]
+            attributes[(index,)] = [["tt.divisibility", 16]]
+        elif isinstance(value, float):
+            signature[name] = "fp32"
+        else:
+            signature[name] = "i32" if value < 2**31 else "i64"
+            if value % 16 == 0:
+                attributes[(index,)] = [["tt.divisibility", 16]]
+    return ASTSource(launch.kernel, signature, constants, attributes)
+
+
+def compiled(launch: Recorded, target_name: str):
+    target = TARGETS[target_name]
+    return triton.compile(_source(launch, target), target=target, options=dict(launch.options))
+
+
+def measure(launch: Recorded, target_name: str) -> dict[str, Any]:
+    """Registers a thread, spilled registers (bytes of stack on NVIDIA), shared memory, and how wide values are read."""
+    binary = compiled(launch, target_name)
+    figures: dict[str, Any] = {"shared": binary.metadata.shared, "warps": launch.options["num_warps"]}
+    if target_name.startswith("sm_"):
+        used = _resource_usage(binary.asm["cubin"])
+        ptx = binary.asm["ptx"]
+        figures |= {
+            "registers": used["REG"],
+            "spilled": used["STACK"] + used["LOCAL"],
+            "tensor": sorted(set(re.findall(r"\b(mma\.sync|wgmma\.mma_async|tcgen05\.mma)", ptx))),
+            "load_bytes": max(_load_bytes(ptx), default=0),
+        }
+    else:
+        text = binary.asm["amdgcn"]
+        figures |= {
+            "registers": _field(text, "vgpr_count"),
+            "spilled": _field(text, "vgpr_spill_count"),
+            "tensor": sorted(set(re.findall(r"v_mfma_f32_\w+", text))),
+        }
+    return figures
+
+
+def _resource_usage(cubin: bytes) -> dict[str, int]:
+    tool = triton.knobs.nvidia.cuobjdump.path
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "kernel.cubin")
+        file.write_bytes(cubin)
+        text = subprocess.run([tool, "-res-usage", str(file)], check=True, capture_output=True, text=True).stdout
+    return {name: int(re.search(rf"\b{name}:(\d+)", text).group(1)) for name in ("REG", "STACK", "LOCAL")}
+
+
+def _load_bytes(ptx: str) -> list[int]:
+    vectors = re.findall(r"ld\.global(?:\.\w+)*\.v(\d)\.b(\d+)", ptx)
+    copies = re.findall(r"cp\.async\.\w+\.shared\.global(?:\.\S+)? \[[^]]*\], \[[^]]*\], 0x([0-9a-f]+)", ptx)
+    return [int(count) * int(bits) // 8 for count, bits in vectors] + [int(size, 16) for size in copies]
+
+
+def _field(text: str, name: str) -> int:
+    return int(re.search(rf"\.{name}:\s+(\d+)", text).group(1))
+
+
+def launches_of(shape: str, dtype: str, merge: str, channels_last: bool, target: str) -> dict[str, Recorded]:
+    """Launches of a training step at a standard shape, by the row of the table that each one fills."""
+    head = attention_head(SHAPES[shape], getattr(torch, dtype), merge, channels_last)
+    amd = TARGETS[target].backend == "hip"
+    layout = "channels_last" if channels_last else "nchw"
+    found = {}
+    for direction, launches in (("forward", forward_launches), ("backward", backward_launches)):
+        for launch in launches(head, amd):
+            name = launch.kernel.__name__.removesuffix("_kernel")
+            found[f"{shape} {dtype} {merge} {layout} {direction} {name} {target}"] = launch
+    return found
+
+
+def every_launch() -> dict[str, tuple[Recorded, str]]:
+    """All rows of the table: (launch, target)."""
+    return {
+        row: (launch, target)
+        for target in TARGETS
+        for shape in SHAPES
+        for variant in (VARIANTS + MORE_VARIANTS if shape in MORE_SHAPES else VARIANTS)
+        for row, launch in launches_of(shape, *variant, target).items()
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="compile every variant and write the table")
+    if parser.parse_args().write:
+        table = {}
+        for row, (launch, target) in every_launch().items():
+            table[row] = measure(launch, target)
+            print(row, table[row], flush=True)
+        lines = ",\n".join(f"{json.dumps(row)}: {json.dumps(figures)}" for row, figures in table.items())
+        TABLE.write_text("{\n" + lines + "\n}\n")
+    print(f"{'launch':<70} {'registers':>9} {'spilled':>7} {'shared':>7} {'load':>4}  matrix instructions")
+    for row, figures in json.loads(TABLE.read_text()).items():
+        load = figures.get("load_bytes", "")
+        print(
+            f"{row:<70} {figures['registers']:>9} {figures['spilled']:>7} {figures['shared']:>7} {load:>4}  "
+            + ", ".join(figures["tensor"])
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""The tests of this folder run on the emulated card."""
+
+import copy
+
+import pytest
+import torch
+
+from tests.cuda_host import build, emulated
+
+
+@pytest.fixture(scope="session")
+def backend() -> str:
+    if build.why_not():
+        pytest.skip(build.why_not())
+    emulated.register()
+    return "emulated"
+
+
+@pytest.fixture(scope="session")
+def device() -> torch.device:
+    return torch.device("cpu")
+
+
+@pytest.fixture
+def card():
+    """The card's properties, restored after the test."""
+    before = copy.copy(emulated.card)
+    yield emulated.card
+    emulated.card.__dict__.update(before.__dict__)

@@ -1,0 +1,6 @@
+// The probes as a library for a card: pointers are those of device memory.
+#include "probes.cuh"
+
+extern "C" const char* probe(int operation, const void* in, void* out, void* stream) {
+  return sma::cuda::launch_probe(operation, in, out, stream);
+}

@@ -1,0 +1,71 @@
+// One warp runs one primitive on what each lane brings, and writes down what each lane receives: the same code on a card
+// and in the emulation, so that one can be held against the other, lane by lane.
+#pragma once
+
+#include "../../csrc/cuda/contraction.cuh"
+#include "../../csrc/cuda/launch.cuh"
+
+namespace sma::cuda {
+
+// in: 32 lanes of 8 words. out: 32 lanes of 4 words.
+struct Probe {
+  int operation;
+  const uint32_t* in;
+  uint32_t* out;
+};
+
+__device__ __forceinline__ uint32_t word(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+__device__ __forceinline__ float real(uint32_t bits) {
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+__global__ void __launch_bounds__(32) probe_lanes(const __grid_constant__ Probe p) {
+  int cursor = 0;
+  uint32_t* shared = static_cast<uint32_t*>(carve_shared(cursor, 32 * 8 * 4));
+  const uint32_t* mine = p.in + 8 * lane();
+  uint32_t found[4] = {};
+  if (p.operation == 0) {
+    found[0] = word(shuffle_xor(real(mine[0]), 5));
+    found[1] = word(round_tf32(real(mine[1])));
+  } else if (p.operation == 1 || p.operation == 2) {
+    copy_async<16>(shared + 8 * lane(), mine, 16);
+    copy_async<8>(shared + 8 * lane() + 4, mine + 4, 8);
+    copy_async<4>(shared + 8 * lane() + 6, mine + 6, 4);
+    copy_async<4>(shared + 8 * lane() + 7, mine + 7, 2);
+    commit_copies();
+    wait_copies<0>();
+    sync_block();
+    if (p.operation == 1) {
+      load_matrices(found, shared + 8 * lane() + 4);
+    } else {
+      load_matrices_transposed(found, shared + 8 * lane() + 4);
+    }
+  } else {
+    float c[4] = {0.5f, 1.5f, 2.5f, 3.5f};
+    const uint32_t a[4] = {mine[0], mine[1], mine[2], mine[3]};
+    if (p.operation == 3) {
+      multiply_add(c, a, mine[4], mine[5], __nv_bfloat16());
+    } else if (p.operation == 4) {
+      multiply_add(c, a, mine[4], mine[5], __half());
+    } else {
+      const float real_a[4] = {real(a[0]), real(a[1]), real(a[2]), real(a[3])};
+      multiply_add_tf32(c, real_a, real(mine[4]), real(mine[5]));
+    }
+    for (int q = 0; q < 4; ++q) found[q] = word(c[q]);
+  }
+  for (int q = 0; q < 4; ++q) p.out[4 * lane() + q] = found[q];
+}
+
+inline const char* launch_probe(int operation, const void* in, void* out, void* stream) {
+  const Probe p{operation, static_cast<const uint32_t*>(in), static_cast<uint32_t*>(out)};
+  return launch(probe_lanes, 1, 32, 32 * 8 * 4, stream, p);
+}
+
+}  // namespace sma::cuda

@@ -1,0 +1,138 @@
+"""The tests of the operators again, on the emulated card: one size of each kind, and every path of the kernels."""
+
+import math
+
+import pytest
+import torch
+
+from tests import cases
+from tests.cases import Case
+from tests.cuda_host import emulated
+from tests.operators.test_edges import (  # noqa: F401
+    test_hinge_has_no_slope_at_the_margin,
+    test_nan_wins_the_maximum,
+    test_the_first_maximum_takes_the_gradient,
+)
+from tests.operators.test_layouts import test_input_layouts  # noqa: F401
+
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+SMALL = dict(batch=2, regions=2, channels=3, embed=5, values=9, height=3, width=5)
+NHWC = torch.channels_last
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("case", cases.matrix(**SMALL), ids=cases.ids)
+def test_error_rule(case, dtype, backend, device):
+    assert not cases.error_excess(case, dtype, backend, device, seeds=2)
+
+
+# Each case is there for a path: a flat run, rows of 16 and of 8 bytes, tiles of channels, positions and the embedding,
+# more rows of A than a block holds, one map, one position.
+PATHS = {
+    "flat": Case(batch=1, values=72, embed=8, height=7, width=7),
+    "flat-channels": Case(batch=1, values=130, embed=16, height=3, width=3, merge="mean"),
+    "wide-rows": Case(batch=1, values=24, embed=16, height=8, width=16),
+    "half-rows": Case(batch=1, values=12, embed=12, height=6, width=14, activation="sigmoid"),
+    "channels-last": Case(batch=1, values=72, embed=16, height=7, width=10, layout=NHWC),
+    "channels-last-odd": Case(batch=1, values=67, embed=5, height=3, width=3, layout=NHWC, merge="none"),
+    "embedding": Case(batch=1, regions=1, channels=2, embed=130, values=5, height=3, width=3),
+    "rows": Case(batch=1, regions=9, channels=4, embed=3, values=67, height=3, width=3, merge="none"),
+    "more-rows": Case(batch=1, regions=17, channels=4, embed=3, values=5, height=1, width=9, merge="none"),
+    "one-map": Case(regions=1, channels=1, values=1, embed=1, height=2, width=3),
+    "one-position": Case(height=1, width=1),
+}
+
+
+@pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16), ids=str)
+@pytest.mark.parametrize("path", PATHS)
+def test_paths(path, dtype, backend, device):
+    assert not cases.error_excess(PATHS[path], dtype, backend, device, seeds=1)
+
+
+@pytest.mark.parametrize("limit", (36, 64), ids=lambda limit: f"{limit}KB")
+@pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16), ids=str)
+def test_arrays_that_do_not_fit_go_to_the_workspace(dtype, limit, backend, device, card):
+    """The staged path: less shared memory than any card has puts the maps, then everything, in the workspace."""
+    small = dict(batch=2, regions=5, channels=4, embed=5, values=9, height=9, width=15)
+    card.shared_limit = limit * 1024 + (30 * 1024 if dtype == torch.float32 else 0)
+    assert not cases.error_excess(Case(**small), dtype, backend, device, seeds=1)
+
+
+@pytest.mark.parametrize("dtype", (torch.float32, torch.float16), ids=str)
+def test_slices_and_order_of_threads_change_no_answer(dtype, backend, device, card):
+    """Bits depend on neither the order of the threads nor, where slices are the same, on the card."""
+    case = Case(batch=1, values=150, height=9, width=9)
+    tensors = cases.inputs(case, dtype)
+    first = cases.run(case, tensors, backend)
+    for seed in range(2, 5):
+        card.seed = seed
+        for name, tensor in cases.run(case, tensors, backend).items():
+            assert torch.equal(tensor, first[name]), name
+    card.processors = 100
+    for name, tensor in cases.run(case, tensors, backend).items():
+        torch.testing.assert_close(tensor, first[name], rtol=2e-2 if dtype == torch.float16 else 1e-4, atol=1e-3)
+
+
+def test_any_address_is_read(backend, device, card):
+    """Tensors that start at odd multiples of their element's size travel in narrow pieces."""
+    case = Case(batch=1, values=24, embed=16, height=8, width=8)
+    tensors = cases.inputs(case, torch.bfloat16)
+    first = cases.run(case, tensors, backend)
+    card.misalign = True
+    for name, tensor in cases.run(case, tensors, backend).items():
+        assert torch.equal(tensor, first[name]), name
+
+
+def test_tf32_when_it_is_allowed(backend, device, card):
+    case = Case(values=70, height=7, width=11)
+    tensors = cases.inputs(case, torch.float32)
+    exact = cases.run(case, tensors, backend)
+    card.tf32 = True
+    rounded = cases.run(case, tensors, backend)
+    for name in ("pooled", "maps", "d_values", "d_features"):
+        error = cases.relative_error(rounded[name], exact[name].double())
+        assert 0 < error < 3e-3, name
+
+
+@pytest.mark.parametrize("poison", (math.nan, math.inf))
+@pytest.mark.parametrize("where", ("values", "features"))
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_nan_stays_in_its_sample(dtype, where, poison, backend, device):
+    for activation, merge in (("softmax", "max"), ("sigmoid", "none")):
+        case = Case(activation=activation, merge=merge, **{**SMALL, "batch": 3})
+        clean = cases.inputs(case, dtype)
+        dirty = {**clean, where: clean[where].clone()}
+        dirty[where][1, 2, 2, 4] = poison
+        before, after = cases.run(case, clean, backend), cases.run(case, dirty, backend)
+        expected = cases.run(case, dirty, "reference")
+        for name in (*cases.OUTPUTS["sma_attention"], "d_values", "d_features"):
+            for sample in (0, 2):
+                assert torch.equal(before[name][sample], after[name][sample]), f"{name} of sample {sample}"
+            missed = expected[name][1].isnan() & ~after[name][1].isnan()
+            assert not missed.any(), f"{name}: {int(missed.sum())} elements should be NaN"
+
+
+@pytest.mark.parametrize("output", cases.OUTPUTS["sma_attention"])
+def test_each_output_alone_reaches_every_input(output, backend, device):
+    case = Case(**SMALL)
+    index = cases.OUTPUTS["sma_attention"].index(output)
+    tensors = cases.inputs(case, torch.float32)
+    found = {}
+    for name in ("reference", backend):
+        leaves = {k: v.detach().requires_grad_() for k, v in tensors.items()}
+        out = cases.call(case, leaves, name)[index]
+        (out * cases.cotangents((out,), 3)[0]).sum().backward()
+        found[name] = {k: torch.zeros_like(v) if v.grad is None else v.grad for k, v in leaves.items()}
+    for name, expected in found["reference"].items():
+        torch.testing.assert_close(
+            found[backend][name], expected, rtol=2e-5, atol=2e-5 * float(expected.abs().max() + 1)
+        )
+
+
+def test_the_emulated_card_reports_a_crash(backend, device, card):
+    """A launch that asks for less shared memory than it carves is an error, not an answer."""
+    case = Case(function="multi_channel_attention")
+    card.shared_limit = 1024
+    with pytest.raises(RuntimeError, match="emulated card stopped"):
+        cases.call(case, cases.inputs(case, torch.float32), backend)
+    emulated._cards.clear()

@@ -1,0 +1,83 @@
+"""Breaks of the CUDA kernels, caught on the emulated card."""
+
+from tests.mutants.mutant import Mutant
+
+OPERATORS = "tests/cuda_host/test_operators.py"
+
+
+def kernel(file: str, old: str, new: str, keywords: str) -> Mutant:
+    return Mutant(f"csrc/cuda/{file}", old, new, (OPERATORS, "-k", keywords))
+
+
+FLAT = "paths and flat-torch and bfloat16"
+WIDE = "paths and wide"
+NHWC = "paths and channels-last-torch and bfloat16"
+SMALL = "error_rule and sma_attention and softmax-max-grouped and float32"
+
+MUTANTS = [
+    # A removed barrier.
+    kernel("attention_maps.cuh", "positions);\n    sync_block();\n  }\n}", "positions);\n  }\n}", FLAT),
+    kernel(
+        "head_forward.cuh",
+        "cosines<Mode>(n, m, inverse, cos);\n    sync_block();",
+        "cosines<Mode>(n, m, inverse, cos);",
+        SMALL,
+    ),
+    kernel(
+        "head_backward.cuh",
+        "strip(i, l) = sum;\n        });\n    sync_block();",
+        "strip(i, l) = sum;\n        });",
+        SMALL,
+    ),
+    kernel("tiles.cuh", "sync_block();\n    if (!map.flat)", "if (!map.flat)", WIDE),
+    kernel("values_backward.cuh", "}\n    sync_block();\n    if (makes_values) {", "}\n    if (makes_values) {", WIDE),
+    kernel("reduce_parameters.cu", "sums[thread()] = total;\n  sync_block();", "sums[thread()] = total;", SMALL),
+    kernel("numbers.cuh", "scratch[warp()] = value;\n  sync_block();", "scratch[warp()] = value;", SMALL),
+    # A copy that is not waited for, or not committed, or brings what is not there.
+    kernel("pool.cuh", "wait_copies<1>();", "", WIDE),
+    kernel("attention_maps.cuh", "wait_copies<1>();", "wait_copies<2>();", FLAT),
+    kernel("values_backward.cuh", "wait_copies<1>();", "", WIDE),
+    kernel("pool.cuh", "commit_copies();", "", WIDE),
+    kernel(
+        "tiles.cuh",
+        "copy_async<kBytes>(to, source, valid * static_cast<int>(sizeof(T)));",
+        "copy_async<kBytes>(to, source, kBytes);",
+        NHWC,
+    ),
+    # An index off by one, into a neighbour or within the array; too little room.
+    kernel(
+        "tiles.cuh",
+        "tile[channel * kPitch<T> + position] = inside",
+        "tile[channel * kPitch<T> + position + 9] = inside",
+        FLAT,
+    ),
+    kernel("correlation.cuh", "m(j, first + l); },", "m(j, first + l + 1); },", SMALL),
+    kernel("plan.cuh", "(flat ? 3 : 2)", "2", FLAT),
+    # A swapped lane layout.
+    kernel("contraction.cuh", "2 * (lane() % 4) + e % 2", "2 * (lane() % 4) + 1 - e % 2", FLAT),
+    kernel(
+        "contraction.cuh",
+        "(row + i + 8 * upper) * tile.pitch + k + 8 * last",
+        "(row + i + 8 * last) * tile.pitch + k + 8 * upper",
+        WIDE,
+    ),
+    kernel(
+        "contraction.cuh",
+        "(column + i + 8 * last) * tile.pitch + k + 8 * upper",
+        "(column + i + 8 * upper) * tile.pitch + k + 8 * last",
+        WIDE,
+    ),
+    kernel("contraction.cuh", "k + lane() % 4 + 4 * (e / 2)", "k + lane() % 4 + 4 * (e % 2)", FLAT),
+    # A reduction that leaves something out.
+    kernel(
+        "numbers.cuh",
+        "for (int mask = kLanes / 2; mask > 0; mask /= 2) value += shuffle_xor",
+        "for (int mask = kLanes / 2; mask > 1; mask /= 2) value += shuffle_xor",
+        SMALL,
+    ),
+    kernel("reduce_parameters.cu", "for (int w = 1; w < warps(); ++w)", "for (int w = 2; w < warps(); ++w)", SMALL),
+    kernel("merge_backward.cuh", "slice < slices; ++slice", "slice < 1; ++slice", "slices_and_order and float32"),
+    # A term of the formulas, and NaN.
+    kernel("correlation_backward.cuh", "if (i == j && !(inverse[i] < 0))", "if (false)", SMALL),
+    kernel("numbers.cuh", "value > best || (value != value && best == best)", "value > best", "nan_wins"),
+]

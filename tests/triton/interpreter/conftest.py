@@ -1,0 +1,33 @@
+"""These tests run kernels on the CPU, in a process of their own: TRITON_INTERPRET=1 pytest tests/triton/interpreter."""
+
+import os
+import warnings
+
+import pytest
+import torch
+
+from tests.triton.interpreter.hardware_arithmetic import hardware_arithmetic
+
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+
+
+def pytest_collection_modifyitems(items):
+    if not INTERPRETED:
+        for item in items:
+            if "tests/triton/interpreter" in str(item.path).replace(os.sep, "/"):
+                item.add_marker(pytest.mark.skip(reason="needs a process with TRITON_INTERPRET=1"))
+
+
+@pytest.fixture(autouse=True)
+def quiet_numpy():
+    """The interpreter computes padding that is masked afterwards: 0 / 0 there is no news."""
+    torch.set_num_threads(1)  # tensors this small gain nothing from more
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        yield
+
+
+@pytest.fixture
+def as_hardware():
+    with hardware_arithmetic():
+        yield

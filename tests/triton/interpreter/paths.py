@@ -1,0 +1,47 @@
+"""The ways a call can be launched, each reached at sizes that the interpreter can bear."""
+
+from sma_kernels.head import Head
+from sma_kernels.triton_kernels import plan
+from tests import cases
+from tests.cases import Case
+
+PATHS = (
+    "one launch",
+    "one launch, several tiles",
+    "two launches",
+    "staged",
+    "staged, many pooled rows",
+)
+
+
+def take(path: str, monkeypatch, merge: str, shared: bool) -> Case:
+    """A case that takes `path` under the limits that are set here."""
+    small = dict(batch=1, regions=3, channels=2, embed=5, height=5, width=4, merge=merge, shared=shared)
+    if path == "one launch":
+        monkeypatch.setattr(plan, "MAX_REDERIVED", 1e9)
+        return Case(**small, values=150)
+    if path == "one launch, several tiles":
+        return Case(**{**small, "height": 5, "width": 13}, values=19)
+    if path == "two launches":
+        monkeypatch.setattr(plan, "MAX_REDERIVED", 0.0)
+        monkeypatch.setattr(plan, "ENOUGH_PROGRAMS", 3)
+        return Case(**{**small, "height": 5, "width": 13, "embed": 19}, values=133)
+    if path == "staged":
+        monkeypatch.setattr(plan, "MAX_POSITIONS", 8)
+        monkeypatch.setattr(plan, "BLOCK_ROWS", 16)
+        return Case(**{**small, "regions": 9, "embed": 19}, values=9)
+    monkeypatch.setattr(plan, "MAX_ROWS", 16)
+    monkeypatch.setattr(plan, "MAX_ROWS_POOLED", 16)
+    return Case(**{**small, "channels": 3, "regions": 9}, values=19)
+
+
+def head_of(case: Case) -> Head:
+    tensors = cases.inputs(case)
+    return Head(
+        values=tensors["values"],
+        features=tensors["features"],
+        weight=tensors["weight"],
+        merge=case.merge,
+        diversify=True,
+        correlate=True,
+    )

@@ -1,0 +1,68 @@
+"""Kernels read nothing beside their inputs, write nothing beside their outputs, and leave no element unwritten."""
+
+import pytest
+import torch
+
+from tests import cases
+from tests.cases import Case
+from tests.triton.interpreter.paths import PATHS, take
+
+BAND = 4096  # elements of NaN before and after
+
+
+def banded(tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(an uninitialised tensor like `tensor`, the poisoned buffer that it lies in the middle of)."""
+    poison = 255 if tensor.dtype == torch.uint8 else torch.nan
+    span = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    buffer = torch.full((span + 2 * BAND,), poison, dtype=tensor.dtype)
+    return buffer.as_strided(tensor.shape, tensor.stride(), BAND), buffer
+
+
+def untouched(buffer: torch.Tensor) -> bool:
+    bands = torch.cat((buffer[:BAND], buffer[-BAND:]))
+    return bool((bands == 255).all() if buffer.dtype == torch.uint8 else bands.isnan().all())
+
+
+@pytest.fixture
+def poisoned(monkeypatch):
+    """Every tensor that a launcher allocates, scratch included, lies in a poisoned buffer; they are listed."""
+    buffers = []
+    new_empty, empty_like = torch.Tensor.new_empty, torch.empty_like
+
+    def in_buffer(tensor):
+        inside, buffer = banded(tensor)
+        buffers.append(buffer)
+        return inside
+
+    monkeypatch.setattr(torch.Tensor, "new_empty", lambda *args, **kwargs: in_buffer(new_empty(*args, **kwargs)))
+    monkeypatch.setattr(torch, "empty_like", lambda *args, **kwargs: in_buffer(empty_like(*args, **kwargs)))
+    return buffers
+
+
+def check(case, poisoned, dtype=torch.float32):
+    plain = cases.inputs(case, dtype)
+    inside = {}
+    for name, tensor in plain.items():
+        inside[name], _ = banded(tensor)
+        inside[name].copy_(tensor)
+    grads = cases.cotangents(cases.call(case, plain, "reference"), 0)
+    poisoned.clear()
+    found = cases.run(case, inside, "triton", grads)
+    assert poisoned and all(map(untouched, poisoned))
+    for name, tensor in found.items():
+        assert tensor.isfinite().all(), name
+
+
+@pytest.mark.parametrize("merge", ("max", "none"))
+@pytest.mark.parametrize("path", PATHS)
+def test_paths(path, merge, monkeypatch, poisoned):
+    check(take(path, monkeypatch, merge, False), poisoned)
+
+
+@pytest.mark.parametrize("function", cases.FUNCTIONS[1:])
+def test_small_functions(function, poisoned):
+    check(Case(function=function, batch=2, values=19, merge="mean", activation="sigmoid"), poisoned)
+
+
+def test_channels_last_float16(poisoned):
+    check(Case(batch=2, layout=torch.channels_last), poisoned, torch.float16)

@@ -1,0 +1,104 @@
+"""Values and gradients of every operator under the error rule, on each way a call can be launched."""
+
+import pytest
+import torch
+
+from sma_kernels.triton_kernels import plan
+from sma_kernels.triton_kernels.launch import sizes_of
+from tests import cases
+from tests.cases import Case
+from tests.triton.interpreter.paths import PATHS, head_of, take
+
+SMALL = dict(batch=1, regions=3, channels=3, embed=11, values=21, height=5, width=7)
+
+
+def keeps_rule(case, dtype, seeds=2):
+    assert not cases.error_excess(case, dtype, "triton", "cpu", seeds=seeds)
+
+
+@pytest.mark.parametrize("case", cases.matrix(**SMALL), ids=cases.ids)
+def test_float32(case):
+    keeps_rule(case, torch.float32)
+
+
+@pytest.mark.parametrize("dtype", (torch.float16, torch.bfloat16), ids=str)
+@pytest.mark.parametrize("merge", ("max", "none"))
+@pytest.mark.parametrize("activation", ("softmax", "sigmoid"))
+def test_sixteen_bits(activation, merge, dtype, as_hardware):
+    keeps_rule(Case(activation=activation, merge=merge, layout=torch.channels_last, **SMALL), dtype, seeds=3)
+
+
+@pytest.mark.parametrize("merge", ("max", "mean", "none"))
+@pytest.mark.parametrize("path", PATHS)
+def test_paths(path, merge, monkeypatch):
+    keeps_rule(take(path, monkeypatch, merge, shared=False), torch.float32, seeds=2)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_paths_with_shared_features(path, monkeypatch):
+    keeps_rule(take(path, monkeypatch, "max", shared=True), torch.float32, seeds=2)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_paths_in_bfloat16(path, monkeypatch, as_hardware):
+    keeps_rule(take(path, monkeypatch, "max", shared=False), torch.bfloat16, seeds=4)
+
+
+def test_paths_are_the_ones_they_claim(monkeypatch):
+    """No path is tested on a call that takes another."""
+    for path in PATHS:
+        with monkeypatch.context() as patch:
+            sizes = sizes_of(head_of(take(path, patch, "max", False)))
+            forward, backward = plan.forward_plan(sizes), plan.backward_plan(sizes, 1)
+            staged = plan.staged_plan(sizes)
+            assert sizes.backward_fits == ("staged" not in path)
+            if path == "one launch":
+                assert forward.single and forward.pools and forward.maps.grid[1] > 1
+            elif path == "one launch, several tiles":
+                assert not forward.single and forward.pools and backward.values.grid[2] > 1
+            elif path == "two launches":
+                assert not forward.pools and forward.pool.grid[1] > 1
+                assert backward.slices > 1 and backward.maps.grid[1] > 1
+            elif path == "staged":
+                assert not sizes.forward_fits and not sizes.backward_fits
+                assert staged.channel_blocks > 1 and staged.region_blocks > 1
+            else:
+                assert path == "staged, many pooled rows" and not sizes.backward_fits
+                sizes = sizes_of(head_of(take(path, patch, "none", False)))
+                assert plan.backward_plan(sizes, 1).values_staged is not None
+                assert plan.pool_launch(sizes).grid[2] > 1
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    (
+        dict(regions=1, channels=1),
+        dict(channels=1),
+        dict(height=1, width=1),
+        dict(values=1, embed=1),
+        dict(values=131, height=13, width=11, channels=2),
+        dict(regions=12, channels=4, embed=64, values=96, height=7, width=7),
+        dict(regions=2, channels=2, embed=130, values=18, height=4, width=4),
+    ),
+    ids=str,
+)
+def test_odd_sizes(sizes):
+    keeps_rule(Case(**{**SMALL, **sizes}), torch.float32)
+
+
+@pytest.mark.parametrize("output", cases.OUTPUTS["sma_attention"])
+@pytest.mark.parametrize("path", ("one launch", "staged"))
+def test_each_output_alone_reaches_every_input(output, path, monkeypatch):
+    """A loss on one output leaves the other four cotangents absent."""
+    case = take(path, monkeypatch, "max", False)
+    index = cases.OUTPUTS["sma_attention"].index(output)
+    tensors = cases.inputs(case, torch.float32)
+    found = {}
+    for name in ("reference", "triton"):
+        leaves = {k: v.detach().requires_grad_() for k, v in tensors.items()}
+        out = cases.call(case, leaves, name)[index]
+        (out * cases.cotangents((out,), 3)[0]).sum().backward()
+        found[name] = {k: torch.zeros_like(v) if v.grad is None else v.grad for k, v in leaves.items()}
+    for name, expected in found["reference"].items():
+        tolerance = 3e-5 * float(expected.abs().max()) + 1e-6
+        torch.testing.assert_close(found["triton"][name], expected, rtol=2e-5, atol=tolerance)

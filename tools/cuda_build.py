@@ -1,0 +1,103 @@
+"""What the build needs to know of CUDA: which nvcc, for which architectures, with which flags; or why it is left out.
+
+Nothing here asks whether a card is present to decide whether to build.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+EVERY_CARD = "8.0;9.0;10.0;12.0+PTX"  # 8.0 serves 8.6 and 8.9; where no card is present to be asked
+NVCC_ARGS = ["-O3", "-std=c++20", "--threads=1", "-Xfatbin=-compress-all", "-Xcompiler=-fvisibility=hidden"]
+
+
+@dataclass
+class CudaBuild:
+    left_out: str | None = None  # the reason, or None where CUDA is built
+    home: Path | None = None
+    architectures: list[str] = field(default_factory=list)
+    include_dirs: list[str] = field(default_factory=list)
+    library_dirs: list[str] = field(default_factory=list)
+    link_args: list[str] = field(default_factory=list)
+
+
+def sources() -> list[str]:
+    return sorted(str(path) for suffix in ("*.cpp", "*.cu") for path in Path("csrc/cuda").glob(suffix))
+
+
+def headers() -> list[str]:
+    return sorted(str(path) for path in Path("csrc/cuda").glob("*.cuh"))
+
+
+def pip_folders() -> list[Path]:
+    """Where pip's packages of the toolkit and of the runtime keep their include, lib and bin folders."""
+    try:
+        import nvidia
+    except ImportError:
+        return []
+    return [folder for root in nvidia.__path__ for folder in sorted(Path(root).glob("cu[0-9]*"))]
+
+
+def home_of(nvcc: str) -> Path | None:
+    """The toolkit that a compiler belongs to. It is asked, since the one on PATH may be a script that calls another."""
+    told = subprocess.run([nvcc, "--dryrun", "-x", "cu", "/dev/null"], capture_output=True, text=True, check=False)
+    found = re.search(r"^#\$ _HERE_=(.*)$", told.stderr + told.stdout, re.MULTILINE)
+    return Path(found[1]).parent if found else None
+
+
+def find_home() -> Path | None:
+    candidates = [os.environ.get(name) for name in ("CUDA_HOME", "CUDA_PATH")]
+    compilers = [f"{home}/bin/nvcc" for home in candidates if home]
+    compilers += [path for path in (shutil.which("nvcc"), "/usr/local/cuda/bin/nvcc") if path]
+    compilers += [str(folder / "bin" / "nvcc") for folder in pip_folders()]
+    return next((home for nvcc in compilers if os.access(nvcc, os.X_OK) and (home := home_of(nvcc))), None)
+
+
+def release_of(home: Path) -> str | None:
+    told = subprocess.run([home / "bin" / "nvcc", "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"release (\d+\.\d+)", told)
+    return found[1] if found else None
+
+
+def choose_architectures() -> list[str]:
+    import torch
+
+    asked = os.environ.get("TORCH_CUDA_ARCH_LIST", "").replace(",", ";").replace(" ", ";")
+    if not asked and torch.cuda.is_available():
+        cards = {torch.cuda.get_device_capability(index) for index in range(torch.cuda.device_count())}
+        asked = ";".join(f"{major}.{minor}" for major, minor in sorted(cards) if major >= 8)
+    return [name for name in (asked or EVERY_CARD).split(";") if name]
+
+
+def plan() -> CudaBuild:
+    """Call it before torch.utils.cpp_extension is imported: it sets CUDA_HOME and TORCH_CUDA_ARCH_LIST for it."""
+    import torch
+
+    if os.environ.get("SMA_CUDA") == "0":
+        return CudaBuild("SMA_CUDA=0 was set")
+    if torch.version.cuda is None:
+        return CudaBuild("this torch has no CUDA")
+    home = find_home()
+    if home is None:
+        return CudaBuild(
+            "no nvcc in CUDA_HOME, on PATH or among pip's packages; "
+            f"pip install 'cuda-toolkit[nvcc,cccl]=={torch.version.cuda}.*' brings one"
+        )
+    release = release_of(home)
+    if release is None or release.split(".")[0] != torch.version.cuda.split(".")[0]:
+        return CudaBuild(f"nvcc {release} of {home} does not fit torch's CUDA {torch.version.cuda}")
+    roots = [home, *pip_folders()]
+    includes = [str(folder / "include") for folder in roots if (folder / "include").is_dir()]
+    includes += [str(folder / "include" / "cccl") for folder in roots if (folder / "include" / "cccl").is_dir()]
+    libraries = [folder / name for folder in roots for name in ("lib64", "lib") if (folder / name).is_dir()]
+    runtime = [path for folder in libraries for path in sorted(folder.glob("libcudart.so*"))]
+    if not runtime:
+        return CudaBuild(f"no libcudart beside nvcc ({home}) or among pip's packages")
+    architectures = choose_architectures()
+    os.environ["CUDA_HOME"] = str(home)
+    os.environ["TORCH_CUDA_ARCH_LIST"] = ";".join(architectures)
+    # pip's runtime has its versioned name only, so it is linked by that name; torch has loaded it before this module.
+    return CudaBuild(None, home, architectures, includes, [str(runtime[0].parent)], [f"-l:{runtime[0].name}"])
