@@ -151,9 +151,7 @@ def measure(budget, seed, size):
     """All figures of one training budget, as a dict, and which bounds they keep."""
     training = faces(BUDGETS[budget], 0, seed, size)
     validation, test = faces(VALIDATION, SUBJECTS, seed, size), faces(TEST, 2 * SUBJECTS, seed, size)
-    started = time.perf_counter()
     model = train(*load(training), seed)
-    seconds = time.perf_counter() - started
     validated = predict(model, load(validation)[0])
     tested = predict(model, load(test)[0])
     truth, held_out = test.all_labels(), validation.all_labels()
@@ -165,7 +163,6 @@ def measure(budget, seed, size):
     figures = {
         "images": len(training),
         "epochs": EPOCHS,
-        "seconds": round(seconds),
         "mean_f1": mean(scores),
         "mean_f1_at_half": mean(f1(truth[:, k], tested[:, k] >= 0.5) for k in range(len(AUS))),
         "always_positive_f1": always,
