@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+import lightning
 import torch
 
 from sma_models.calibration import Calibration
@@ -26,5 +27,5 @@ def write_checkpoint(path, regions=("AU1", "AU12"), kind="au", alignment=EYES, p
         state["weights"] = torch.ones(len(regions))
     data = {"people": people, "subjects": list(subjects), "alignment": alignment}
     facts = {"kind": kind, "regions": list(regions), "network": asdict(network.config), "data": data}
-    torch.save({"state_dict": state, ENTRY: facts}, path)
+    torch.save({"state_dict": state, ENTRY: facts, "pytorch-lightning_version": lightning.__version__}, path)
     return network.eval(), calibration
