@@ -87,6 +87,17 @@ def test_order_follows_from_seed_and_epoch(data):
     assert indices(data.val_dataloader()) == data.parts.val.tolist()
 
 
+def test_the_same_face_looks_different_in_another_epoch(data):
+    loader = data.train_dataloader()
+    shown = []
+    for epoch in range(2):
+        loader.sampler.set_epoch(epoch)
+        shown.append({int(i): x for batch in loader for i, x in zip(batch["index"], batch["image"], strict=True)})
+    loader.sampler.set_epoch(0)
+    both = shown[0].keys() & shown[1].keys()
+    assert sum(torch.equal(shown[0][i], shown[1][i]) for i in both) < len(both) / 4
+
+
 def test_workers_change_nothing(data):
     alone = list(data.train_dataloader())
     data.num_workers = 2

@@ -111,6 +111,7 @@ def test_without_validation_rows_some_training_subjects_validate(tmp_path):
     path = rows_with(tmp_path, expression=list("xyxyxy"), subject=list("abcdef"), split=["train"] * 5 + ["test"])
     data = loaded(path, seed=1)
     assert people(data, "val") == {"b"}
+    assert people(data, "train") == {"a", "c", "d", "e"}
     assert people(data, "test") == {"f"}
 
 

@@ -31,7 +31,9 @@ def test_maps_that_come_channels_last_are_read_as_they_lie():
     x = ((images(2).float() / 255 - network.mean) / network.std).contiguous()
     (maps,) = network.backbone(x)
     expected = network.attention(maps.permute(0, 3, 1, 2).contiguous())
-    assert_close(network(images(2)).head.pooled, expected.pooled)
+    found = network(images(2)).head
+    assert_close(found.pooled, expected.pooled)
+    assert_close(found.attention, expected.attention)
 
 
 def test_output_stride_keeps_maps_fine():

@@ -179,9 +179,14 @@ def test_fine_tuning_starts_from_another_network_by_region_name(trained, express
     assert scores_of(tmp_path)["starts_from"] == str(path)
 
 
-def test_a_checkpoint_of_other_regions_is_refused(trained, expressions, tmp_path):
-    with pytest.raises((ValueError, RuntimeError), match=r"regions|size mismatch"):
-        command("test", expressions, tmp_path, f"--ckpt_path={trained[1]}")
+@pytest.mark.parametrize("command_name", ["fit", "validate"])
+def test_a_checkpoint_of_other_regions_is_refused(trained, tmp_path, command_name):
+    """As many units under other names would load without complaint, and be wrong."""
+    path = unit_csv(tmp_path)
+    path.write_text(path.read_text().replace("AU12", "AU4", 1))
+    config = write_config(tmp_path, "ActionUnitTask", path)
+    with pytest.raises(ValueError, match=r"regions are \['AU1', 'AU12'\].*\['AU1', 'AU4'\]"):
+        command(command_name, config, tmp_path, f"--ckpt_path={trained[1]}")
 
 
 def test_a_task_refuses_labels_of_the_other_kind(units, expressions, tmp_path):
