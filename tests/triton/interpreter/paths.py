@@ -25,7 +25,7 @@ def take(path: str, monkeypatch, merge: str, shared: bool) -> Case:
     if path == "two launches":
         monkeypatch.setattr(plan, "MAX_REDERIVED", 0.0)
         monkeypatch.setattr(plan, "ENOUGH_PROGRAMS", 3)
-        return Case(**{**small, "height": 5, "width": 13, "embed": 19}, values=133)
+        return Case(**{**small, "height": 5, "width": 13, "embed": 35}, values=133)
     if path == "staged":
         monkeypatch.setattr(plan, "MAX_POSITIONS", 8)
         monkeypatch.setattr(plan, "BLOCK_ROWS", 16)
