@@ -7,10 +7,11 @@ from sma_kernels.triton_kernels.attention_maps import map_rows
 
 
 @triton.jit
-def logits_gradient(m, dm, row_dot, SOFTMAX: tl.constexpr):
-    """Gradient of the logits; row_dot is sum_l m*dm of each row."""
+def logits_gradient(m, dm, row_dot, L, SOFTMAX: tl.constexpr):
+    """Gradient of the logits; row_dot is sum_l m*dm of each row. A softmax over one position is 1 whatever its logit,
+    and dm - row_dot there rounding alone."""
     if SOFTMAX:
-        return m * (dm - row_dot[:, None])
+        return m * (dm - row_dot[:, None]) * tl.where(L > 1, 1.0, 0.0)
     else:
         return dm * m * (1.0 - m)
 

@@ -257,7 +257,7 @@ SOFTMAX, PRECISION,
             if grad_maps is not None:
                 tl.store(grad_maps + n[:, None] * L + pos[None, :], dm, mask=inside)
             if features is not None:
-                dz = tl.where(inside, logits_gradient(m, dm, row_dot, SOFTMAX), 0.0)
+                dz = tl.where(inside, logits_gradient(m, dm, row_dot, L, SOFTMAX), 0.0)
                 if SOFTMAX:
                     bias_sum = 0.0 * row_dot  # a constant on a row changes no softmax: 0, or the row's NaN
                 else:

@@ -239,7 +239,7 @@ def backward_maps(
             NARROW=narrow_type(head.grid.dtype),
             **_block_sizes(head, sizes, plan),
             num_warps=8,
-            num_stages=1,
+            num_stages=2,
         )
 
     sharing = plan.blocks if sizes.G == 1 else plan.region_blocks

@@ -107,9 +107,7 @@ def ceil_div(size: int, block: int) -> int:
 
 def _map_tiles(sizes: Sizes, backward: bool) -> tuple[dict[str, int], int]:
     """BLOCK_L, BLOCK_D and warps of a kernel that derives maps."""
-    block_l = 64
-    if backward or sizes.rows > 64:
-        block_l = 16 if sizes.amd and sizes.rows > 64 else 32
+    block_l = 16 if sizes.rows > 64 else 32 if backward else 64
     block_d = max(16, (64 if sizes.itemsize == 4 else 128) // padded(sizes.G))
     warps = 4 if sizes.rows <= 32 or (sizes.amd and backward) else 8
     tiles = {
@@ -212,10 +210,7 @@ def staged_plan(sizes: Sizes) -> StagedPlan:
         r_pad,
         ceil_div(sizes.K, k_pad),
         ceil_div(sizes.R, r_pad),
-        {
-            "BLOCK_L": min(16 if sizes.split else 32, padded(sizes.L, 16)),
-            "BLOCK_D": min(32, padded(max(sizes.D, 1), 16)),
-        },
+        {"BLOCK_L": 16, "BLOCK_D": min(32, padded(max(sizes.D, 1), 16))},
         {"BLOCK_I": 16, "BLOCK_J": min(64, padded(sizes.N, 16))},
         16,
     )

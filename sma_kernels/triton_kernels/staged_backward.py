@@ -158,7 +158,7 @@ SOFTMAX, PRECISION,
                 tl.store(grad_maps + (sample * N + n_i[:, None]) * L + pos[None, :], dm, mask=inside)
             if features is not None:
                 dot_i = tl.load(row_dot + sample * N + n_i, mask=valid_i, other=0.0)
-                dz = tl.where(inside, logits_gradient(m, dm, dot_i, SOFTMAX), 0.0)
+                dz = tl.where(inside, logits_gradient(m, dm, dot_i, L, SOFTMAX), 0.0)
                 if SOFTMAX:
                     bias_sum = 0.0 * dot_i
                 else:
