@@ -19,6 +19,9 @@ import cuda_build
 SOURCES = sorted(str(path) for folder in ("csrc", "csrc/cpu", "csrc/ops") for path in Path(folder).glob("*.cpp"))
 HEADERS = sorted(str(path) for path in Path("csrc").rglob("*.h"))
 COMPILE_ARGS = ["-O3", "-g0", "-fno-math-errno", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-psabi"]
+# at::parallel_for is inlined from torch's header, and runs on one thread where the compiler knows no OpenMP. The library
+# carries the name of torch's own, which is loaded already: one pool of threads, torch.set_num_threads reigns over both.
+OPENMP_ARGS = ["-fopenmp"]
 GIB_PER_JOB = 2  # a file that includes torch's headers takes about 1.5 GiB to compile
 
 
@@ -101,7 +104,14 @@ class BuildExtension(build_ext):
 
 setup(
     ext_modules=[
-        Extension("sma_kernels._C", SOURCES, depends=HEADERS, language="c++", extra_compile_args={"cxx": COMPILE_ARGS})
+        Extension(
+            "sma_kernels._C",
+            SOURCES,
+            depends=HEADERS,
+            language="c++",
+            extra_compile_args={"cxx": COMPILE_ARGS + OPENMP_ARGS},
+            extra_link_args=OPENMP_ARGS,
+        )
     ],
     cmdclass={"build_ext": BuildExtension},
 )

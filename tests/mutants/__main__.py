@@ -37,7 +37,11 @@ def keep_one_instruction_set(copy: Path) -> None:
 def build(copy: Path) -> None:
     """Compiles what changed, in place; objects of unchanged files are kept from run to run."""
     done = subprocess.run(
-        [sys.executable, "setup.py", "-q", "build_ext", "--inplace"], cwd=copy, capture_output=True, text=True
+        [sys.executable, "setup.py", "-q", "build_ext", "--inplace"],
+        cwd=copy,
+        env={**os.environ, "SMA_CUDA": "0"},
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         raise SystemExit(f"the mutant does not compile:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")

@@ -1,6 +1,10 @@
 """Empty batches, zeros, infinities, poisoned memory, repeats and threads."""
 
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -178,3 +182,31 @@ def test_results_are_rounded_once_and_to_nearest(dtype, scale, backend, device):
             cases.OUTPUTS["sma_attention"], cases.call(case, narrow, "cpu"), cases.call(case, wide, "cpu"), strict=True
         ):
             assert torch.equal(got, expected.to(got.dtype)), name
+
+
+WORK_OF_THREADS = """
+import pathlib, torch, sma_kernels
+torch.set_num_threads(2)
+values, features = torch.randn(16, 256, 14, 14), torch.randn(16, 64, 14, 14)
+weight = torch.randn(12, 4, 16, requires_grad=True)
+def worked():
+    return {task: int((task / "schedstat").read_text().split()[0]) for task in pathlib.Path("/proc/self/task").iterdir()}
+run = lambda: sma_kernels.sma_attention(values, features, weight, backend="cpu").pooled.sum().backward()
+run()
+before = worked()
+for _ in range(100):
+    run()
+taken = sorted(now - before.get(task, 0) for task, now in worked().items())
+print(taken[-2] / taken[-1])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the system does not tell what each thread did")
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one processor")
+def test_samples_are_spread_over_threads(backend):
+    """at::parallel_for runs on one thread, and says nothing, where the extension is compiled without OpenMP."""
+    if backend != "cpu":
+        pytest.skip("threads are the cpu backend's")
+    environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}  # waiting is not counted as work
+    found = subprocess.run([sys.executable, "-c", WORK_OF_THREADS], capture_output=True, text=True, env=environment)
+    assert float(found.stdout) > 0.3, found.stderr
