@@ -6,6 +6,7 @@ Prints a Markdown table and writes JSON with the machine, the versions and every
 import argparse
 import json
 import platform
+import random
 import statistics
 import subprocess
 import time
@@ -42,15 +43,20 @@ def forward_backward(peer: Peer, tensors: dict) -> Callable[[], object]:
 
 
 def medians(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of each, in turns (A B A B ...), so that a slow spell of the machine hits all alike."""
+    """Median seconds of each, in turns, so that a slow spell of the machine hits all alike.
+
+    The order of a turn is drawn anew each time: in a fixed one the caches that a run finds are always the same
+    predecessor's, and whoever follows the largest peer pays for it.
+    """
+    order = random.Random(0)
     for run in runs.values():
         for _ in range(3):
             run()
     taken: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
-        for name, run in runs.items():
+        for name in order.sample(list(runs), len(runs)):
             start = time.perf_counter()
-            run()
+            runs[name]()
             taken[name].append(time.perf_counter() - start)
     return {name: statistics.median(times) for name, times in taken.items()}
 
