@@ -46,7 +46,7 @@ PATHS = {
 @pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16), ids=str)
 @pytest.mark.parametrize("path", PATHS)
 def test_paths(path, dtype, backend, device):
-    assert not cases.error_excess(PATHS[path], dtype, backend, device, seeds=1)
+    assert not cases.error_excess(PATHS[path], dtype, backend, device)
 
 
 @pytest.mark.parametrize("limit", (36, 64), ids=lambda limit: f"{limit}KB")
@@ -55,7 +55,7 @@ def test_arrays_that_do_not_fit_go_to_the_workspace(dtype, limit, backend, devic
     """The staged path: less shared memory than any card has puts the maps, then everything, in the workspace."""
     small = dict(batch=2, regions=5, channels=4, embed=5, values=9, height=9, width=15)
     card.shared_limit = limit * 1024 + (30 * 1024 if dtype == torch.float32 else 0)
-    assert not cases.error_excess(Case(**small), dtype, backend, device, seeds=1)
+    assert not cases.error_excess(Case(**small), dtype, backend, device)
 
 
 @pytest.mark.parametrize("dtype", (torch.float32, torch.float16), ids=str)
@@ -90,7 +90,7 @@ def test_tf32_when_it_is_allowed(backend, device, card):
     card.tf32 = True
     rounded = cases.run(case, tensors, backend)
     for name in ("pooled", "maps", "d_values", "d_features"):
-        error = cases.relative_error(rounded[name], exact[name].double())
+        error = float((rounded[name] - exact[name]).norm() / exact[name].norm())
         assert 0 < error < 3e-3, name
 
 
