@@ -123,13 +123,14 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="+", default=["S1", "S2", "S3", "S4"])
     parser.add_argument("--dtypes", nargs="+", default=list(DTYPES), choices=DTYPES)
     parser.add_argument("--layouts", nargs="+", default=list(LAYOUTS), choices=LAYOUTS)
-    parser.add_argument("--rounds", type=int, default=21, help="timings of each peer (default 21)")
+    parser.add_argument("--rounds", type=int, default=41, help="timings of each peer (default 41)")
     parser.add_argument("--out", type=Path, default=FOLDER / "cpu.json")
     chosen = parser.parse_args()
     jobs = [(s, d, layout) for s in chosen.shapes for d in chosen.dtypes for layout in chosen.layouts]
     rows = [row for job in track(jobs, "Measuring") for row in measure(*job, chosen.rounds)]
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    chosen.out.write_text(json.dumps({"machine": machine(), "batch": CPU_BATCH, "rows": rows}, indent=1) + "\n")
+    found = {"machine": machine(), "batch": CPU_BATCH, "rounds": chosen.rounds, "rows": rows}
+    chosen.out.write_text(json.dumps(found, indent=1) + "\n")
     chosen.out.with_suffix(".md").write_text(table(rows) + "\n")
     print(table(rows))
 
