@@ -3,28 +3,35 @@ PYTHON ?= python3
 PYTHON312 ?= python3.12
 VENV ?= .venv
 RUN = $(VENV)/bin/python
-SOURCES = setup.py pyproject.toml constraints.txt $(shell find csrc -type f)
+SOURCES = setup.py pyproject.toml constraints.txt tools/cuda_build.py $(shell find csrc -type f)
 PIP = $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 WHEEL_VENV = build/wheel-venv
-# 1 compiles the CUDA kernels too, which takes minutes.
-export SMA_CUDA ?= 0
+# The card that is present; where there is none, one architecture is enough to compile, link and import the CUDA kernels.
+export TORCH_CUDA_ARCH_LIST ?= $(shell nvidia-smi -L >/dev/null 2>&1 || echo 9.0)
 
-.PHONY: demo test test-triton test-cuda lint bench mutants wheel test-wheel test-py312 clean
+.PHONY: demo test test-core test-cuda test-triton codegen-full lint bench mutants
+.PHONY: wheel test-wheel test-pip-toolkit test-py312 clean
 
 demo: $(VENV)/.ready
 	$(VENV)/bin/sma-net demo
 
-test: $(VENV)/.ready
+test: test-core test-cuda test-triton
+
+test-core: $(VENV)/.ready
 	$(RUN) -m pytest -q -m "not slow" tests --ignore=tests/cuda_host --ignore=tests/triton
 
-# The Triton kernels under Triton's interpreter and as machine code; minutes.
-test-triton: $(VENV)/.ready
-	$(RUN) -m pytest -q -m "not slow" tests/triton
-	TRITON_INTERPRET=1 $(RUN) -m pytest -q -m "not slow" tests/triton/interpreter
-
-# The CUDA kernels on an emulated card and as machine code; needs nvcc; minutes.
+# The CUDA kernels on an emulated card and as machine code.
 test-cuda: $(VENV)/.ready
-	$(RUN) -m pytest -q -m "not slow" tests/cuda_host
+	$(RUN) -m pytest -q -m "not slow" -n auto --dist loadgroup tests/cuda_host
+
+# The Triton kernels as machine code, and in a process of their own under Triton's interpreter.
+test-triton: $(VENV)/.ready
+	$(RUN) -m pytest -q -m "not slow" -n auto tests/triton
+	TRITON_INTERPRET=1 $(RUN) -m pytest -q -m "not slow" -n auto tests/triton/interpreter
+
+# Every row of the table of Triton's machine code, compiled anew.
+codegen-full: $(VENV)/.ready
+	$(RUN) -m pytest -q -n auto tests/triton/test_codegen.py
 
 lint: $(VENV)/.ready
 	$(RUN) -m ruff check .
@@ -56,6 +63,10 @@ test-wheel: wheel
 	rm -rf $(WHEEL_VENV) && $(PYTHON) -m venv $(WHEEL_VENV)
 	$(WHEEL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt dist/sma_kernels-*.whl
 	cd / && $(CURDIR)/$(WHEEL_VENV)/bin/python -m sma_kernels.info --require cpu
+
+# The CUDA kernels compiled by the nvcc that pip brings, as on a machine without a toolkit.
+test-pip-toolkit: $(VENV)/.ready
+	$(RUN) -m pytest -q -m slow tests/cuda_host/test_pip_toolkit.py
 
 # Install and smoke tests under Python 3.12.
 test-py312:

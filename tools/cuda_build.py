@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 EVERY_CARD = "8.0;9.0;10.0;12.0+PTX"  # 8.0 serves 8.6 and 8.9; where no card is present to be asked
+SYSTEM_NVCC = "/usr/local/cuda/bin/nvcc"
 NVCC_ARGS = ["-O3", "-std=c++20", "--threads=1", "-Xfatbin=-compress-all", "-Xcompiler=-fvisibility=hidden"]
 
 
@@ -51,7 +52,7 @@ def home_of(nvcc: str) -> Path | None:
 def find_home() -> Path | None:
     candidates = [os.environ.get(name) for name in ("CUDA_HOME", "CUDA_PATH")]
     compilers = [f"{home}/bin/nvcc" for home in candidates if home]
-    compilers += [path for path in (shutil.which("nvcc"), "/usr/local/cuda/bin/nvcc") if path]
+    compilers += [path for path in (shutil.which("nvcc"), SYSTEM_NVCC) if path]
     compilers += [str(folder / "bin" / "nvcc") for folder in pip_folders()]
     return next((home for nvcc in compilers if os.access(nvcc, os.X_OK) and (home := home_of(nvcc))), None)
 

@@ -10,12 +10,11 @@ from types import ModuleType
 
 import torch
 
-from sma_kernels.backends import cpu, cuda, triton
+from sma_kernels.backends import choice, cpu, cuda, triton
 from sma_kernels.head import Cotangents, Gradients, Head, Outputs, Saved, allocate_gradients, allocate_outputs
 
-# In the order in which "auto" tries them. No card has timed `triton` against `cuda` yet, and tests of `cuda` on the
-# emulated card still fail: it comes last.
-FUSED: dict[str, ModuleType] = {"cpu": cpu, "triton": triton, "cuda": cuda}
+FUSED: dict[str, ModuleType] = {"cpu": cpu, "cuda": cuda, "triton": triton}
+ON_GPU = ("cuda", "triton")
 NAMES = ("auto", "reference", *FUSED)
 MAX_WINNERS = 256  # the winning channel is kept as uint8
 
@@ -44,12 +43,19 @@ def select(backend: str, head: Head) -> str:
     if backend == "reference":
         return backend
     if backend == "auto":
-        on_cpu = head.grid.device.type == "cpu"
-        return next((name for name in FUSED if (name == "cpu") == on_cpu and not reasons(name, head)), "reference")
+        return next((name for name in _candidates(head) if not reasons(name, head)), "reference")
     found = reasons(backend, head)
     if found:
         raise RuntimeError(f"backend={backend!r} cannot run this call: {'; '.join(found)}")
     return backend
+
+
+def _candidates(head: Head) -> list[str]:
+    """What "auto" tries, in order. Kernels under an interpreter are for tests: on a CPU it tries `cpu` alone."""
+    if head.grid.device.type == "cpu":
+        return ["cpu"]
+    first = choice.preferred(head)
+    return [first, *(name for name in ON_GPU if name != first)]
 
 
 def forward(head: Head, backend: str) -> Outputs:

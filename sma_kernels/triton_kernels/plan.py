@@ -11,6 +11,7 @@ MAX_ROWS_BACKWARD = 64  # the backward holds several N x N matrices at once
 SPLIT_OPERANDS = 2  # operands in two parts take twice the registers, so half the rows
 MAX_ROWS_POOLED = 64  # rows of A in the backward of the pooling
 BLOCK_ROWS = 64  # rows of a block of maps in the staged path
+BLOCK_ROWS_SPLIT = 16  # the same with split operands: 32 rows spill on sm_80
 MAX_WIDTH = 256  # D
 MAX_POSITIONS = 4096  # beyond it one program per sample walks too long
 ENOUGH_PROGRAMS = 256  # about two on each multiprocessor of a large GPU
@@ -202,7 +203,7 @@ class StagedPlan:
 
 
 def staged_plan(sizes: Sizes) -> StagedPlan:
-    rows = BLOCK_ROWS // (SPLIT_OPERANDS if sizes.split else 1)
+    rows = BLOCK_ROWS_SPLIT if sizes.split else BLOCK_ROWS
     k_pad = max(1, min(padded(sizes.K), rows // 16))
     r_pad = rows // k_pad
     return StagedPlan(

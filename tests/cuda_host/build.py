@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from filelock import FileLock
+
 HERE = Path(__file__).parent
 KERNELS = HERE.parents[1] / "csrc" / "cuda"
 BUILD = HERE / "build"
@@ -49,9 +51,10 @@ def server() -> Path:
         *(f"build {target}: compile {source}" for source, target in objects.items()),
         f"build {BUILD / 'server'}: link {' '.join(map(str, objects.values()))}",
     ]
-    (BUILD / "build.ninja").write_text("\n".join(rules) + "\n")
     jobs = str(min(2, os.cpu_count() or 1))
-    done = subprocess.run(["ninja", "-C", BUILD, "-j", jobs, "--quiet"], capture_output=True, text=True)
+    with FileLock(BUILD / "lock"):  # parallel tests build it once
+        (BUILD / "build.ninja").write_text("\n".join(rules) + "\n")
+        done = subprocess.run(["ninja", "-C", BUILD, "-j", jobs, "--quiet"], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"the device code does not compile for the host:\n{done.stdout[-6000:]}")
     return BUILD / "server"

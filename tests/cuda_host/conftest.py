@@ -8,12 +8,12 @@ import torch
 from tests.cuda_host import build, emulated
 
 
-@pytest.fixture(scope="session")
-def backend() -> str:
+@pytest.fixture(scope="package")
+def backend():
     if build.why_not():
         pytest.skip(build.why_not())
-    emulated.register()
-    return "emulated"
+    with emulated.registered() as name:
+        yield name
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,11 @@
-"""Backend `emulated`: the CUDA kernels on the emulated card, for tests. Registered by `register()`."""
+"""Backend `emulated`: the CUDA kernels on the emulated card, for tests. Known inside `registered()`."""
 
 import os
 import struct
 import subprocess
+import sys
 import tempfile
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import torch
@@ -208,9 +210,26 @@ def probe(operation: int, lanes: Tensor) -> Tensor:
     return found
 
 
-def register():
-    """Makes backend="emulated" known to the operators."""
-    import sys
+def count(shape: dict[str, int], dtype: torch.dtype, merge: str) -> dict[str, int]:
+    """Launches and bytes of workspace of a training step at the sizes batch, R, K, G, D, C and L, which is not run."""
+    request = Request(3)
+    request.numbers(ORDER["dtype"].index(dtype), card.shared_limit, card.processors, card.tf32)
+    request.numbers(*(shape[name] for name in ("batch", "R", "K", "G", "D", "C", "L")), ORDER["merge"].index(merge))
+    found = torch.empty(4, dtype=torch.int64)
+    request.result(found)
+    request.run()
+    names = ("forward_launches", "forward_workspace", "backward_launches", "backward_workspace")
+    return dict(zip(names, found.tolist(), strict=True))
 
+
+@contextmanager
+def registered():
+    """Makes backend="emulated" known to the operators."""
+    names = backends.NAMES
     backends.FUSED["emulated"] = sys.modules[__name__]
-    backends.NAMES = (*backends.NAMES, "emulated") if "emulated" not in backends.NAMES else backends.NAMES
+    backends.NAMES = (*names, "emulated")
+    try:
+        yield "emulated"
+    finally:
+        backends.NAMES = names
+        del backends.FUSED["emulated"]

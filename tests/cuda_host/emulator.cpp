@@ -64,6 +64,8 @@ ucontext_t scheduler;
 const void* scheduler_stack;
 size_t scheduler_stack_size;
 const std::function<void()>* kernel;
+bool counting_only = false;
+int64_t launched = 0;
 
 void make_runnable(Fiber& fiber) {
   fiber.state = Fiber::State::runnable;
@@ -138,7 +140,16 @@ void fail(const char* message) {
 
 void set_seed(uint64_t seed) { random_order.seed(seed); }
 
+void count_only(bool counting) {
+  counting_only = counting;
+  launched = 0;
+}
+
+int64_t launches() { return launched; }
+
 void run(unsigned blocks, unsigned threads, int shared, const std::function<void()>& body) {
+  ++launched;
+  if (counting_only) return;
   kernel = &body;
   shared_limit = shared;
   shared_memory.resize(static_cast<size_t>(shared) + 64 * kRedZone + 128);

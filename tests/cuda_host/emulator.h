@@ -20,6 +20,10 @@ void set_seed(uint64_t seed);
 // Runs `body` once a thread. `shared` bytes is what the launch asked for: carving more aborts.
 void run(unsigned blocks, unsigned threads, int shared, const std::function<void()>& body);
 
+// With `counting`, `run` only counts the launch: for calls whose arrays are not there.
+void count_only(bool counting);
+int64_t launches();
+
 const Identity& self();
 void barrier();
 

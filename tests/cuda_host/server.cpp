@@ -108,17 +108,27 @@ void check(const char* failed) {
   _exit(4);
 }
 
-void run_call(bool backwards) {
-  const auto dtype = static_cast<sma::Dtype>(number());
+sma::cuda::Device read_device() {
   sma::cuda::Device device{};
   device.shared_limit = static_cast<int>(number());
   device.processors = static_cast<int>(number());
   device.tf32 = number() != 0;
+  return device;
+}
+
+sma::Shape read_shape() {
   sma::Shape shape{};
   for (int64_t* size : {&shape.batch, &shape.regions, &shape.channels, &shape.groups, &shape.embed, &shape.values,
                         &shape.positions}) {
     *size = number();
   }
+  return shape;
+}
+
+void run_call(bool backwards) {
+  const auto dtype = static_cast<sma::Dtype>(number());
+  const sma::cuda::Device device = read_device();
+  const sma::Shape shape = read_shape();
   const sma::Inputs in = read_inputs();
   if (!backwards) {
     sma::Outputs out{};
@@ -157,6 +167,46 @@ void run_probe() {
   answer();
 }
 
+// Launches and bytes of workspace of a training step in NCHW, forward and backward; its arrays are not there.
+void count_call() {
+  const auto dtype = static_cast<sma::Dtype>(number());
+  const sma::cuda::Device device = read_device();
+  const sma::Shape shape = read_shape();
+  alignas(16) static unsigned char anything[16];
+  void* const some = anything;
+  const auto map_of = [&](int64_t channels) {
+    return sma::FeatureMap{some, channels * shape.positions, shape.positions, 1};
+  };
+  sma::Inputs in{};
+  in.merge = static_cast<sma::Merge>(number());
+  in.diversify = in.correlate = true;
+  in.values = map_of(shape.values);
+  in.features = map_of(shape.groups * shape.embed);
+  in.weight = in.bias = in.relation_bias = in.temperature.data = in.gate.data = some;
+  sma::Outputs out{some, some, some, static_cast<float*>(some), static_cast<float*>(some), static_cast<float*>(some),
+                   anything};
+  sma::Saved saved{};
+  saved.attention = saved.correlation = saved.attention_sum = some;
+  saved.winner = anything;
+  sma::Cotangents c{};
+  c.pooled = c.diversity = some;
+  sma::Gradients g{};
+  g.values = in.values;
+  g.features = in.features;
+  g.weight = g.bias = g.temperature = g.gate = g.relation_bias = some;
+  int64_t* found = reinterpret_cast<int64_t*>(result());
+  emulator::count_only(true);
+  check(sma::cuda::forward(dtype, shape, in, out, device, some));
+  found[0] = emulator::launches();
+  found[1] = sma::cuda::forward_workspace(dtype, shape, in, out, device);
+  emulator::count_only(true);
+  check(sma::cuda::backward(dtype, shape, in, saved, c, g, device, some));
+  found[2] = emulator::launches();
+  found[3] = sma::cuda::backward_workspace(dtype, shape, in, c, g, device);
+  emulator::count_only(false);
+  answer();
+}
+
 }  // namespace
 
 int main() {
@@ -165,6 +215,8 @@ int main() {
     emulator::set_seed(static_cast<uint64_t>(number()));
     if (request == 2) {
       run_probe();
+    } else if (request == 3) {
+      count_call();
     } else {
       run_call(request == 1);
     }

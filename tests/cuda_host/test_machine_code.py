@@ -6,6 +6,8 @@ import pytest
 
 from tests.cuda_host import machine_code
 
+pytestmark = pytest.mark.xdist_group("machine code")  # compiled once
+
 
 @pytest.fixture(scope="module")
 def measured():

@@ -7,7 +7,6 @@ import torch
 
 from tests import cases
 from tests.cases import Case
-from tests.cuda_host import emulated
 from tests.operators.test_edges import (  # noqa: F401
     test_hinge_has_no_slope_at_the_margin,
     test_nan_wins_the_maximum,
@@ -127,12 +126,3 @@ def test_each_output_alone_reaches_every_input(output, backend, device):
         torch.testing.assert_close(
             found[backend][name], expected, rtol=2e-5, atol=2e-5 * float(expected.abs().max() + 1)
         )
-
-
-def test_the_emulated_card_reports_a_crash(backend, device, card):
-    """A launch that asks for less shared memory than it carves is an error, not an answer."""
-    case = Case(function="multi_channel_attention")
-    card.shared_limit = 1024
-    with pytest.raises(RuntimeError, match="emulated card stopped"):
-        cases.call(case, cases.inputs(case, torch.float32), backend)
-    emulated._cards.clear()

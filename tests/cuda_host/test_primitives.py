@@ -18,6 +18,8 @@ OPERATIONS = {
     "tf32 product": 5,
 }
 
+CARVE_TOO_MUCH = 6
+
 
 def lanes_of(operation: int) -> torch.Tensor:
     """Words [32,8] that mean small numbers in the format that the operation reads."""
@@ -73,6 +75,11 @@ def test_matrix_loads_follow_the_documented_layout(operation, backend):
             for e in range(2):
                 row, column = (group, 2 * within + e) if operation == 1 else (2 * within + e, group)
                 assert found[lane, q, e] == halves[8 * q + row, 8 + column]
+
+
+def test_carving_more_than_the_launch_asked_for_is_an_error(backend):
+    with pytest.raises(RuntimeError, match="more shared memory is carved than the launch asked for"):
+        emulated.probe(CARVE_TOO_MUCH, lanes_of(CARVE_TOO_MUCH))
 
 
 @pytest.mark.gpu

@@ -1,6 +1,7 @@
-"""`python -m tests.mutants [NAME ...]`: applies each mutant to a copy of the tree, builds it, runs its tests.
+"""`python -m tests.mutants [NAME[:FIRST[-LAST]] ...]`: applies mutants to a copy of the tree, builds it, runs its tests.
 
-Exits with 1 if a mutant survives. NAME picks lists (cpu, ...); without one, all run.
+Exits with 1 if a mutant survives. NAME picks lists (cpu, ...); without one, all run. `cuda:14-24` runs those of a list,
+`cuda:14` that one.
 """
 
 import os
@@ -70,9 +71,17 @@ def survives(mutant: Mutant, copy: Path) -> bool:
         path.write_text(intact)
 
 
+def chosen(argument: str) -> list[Mutant]:
+    name, _, numbers = argument.partition(":")
+    if name not in LISTS:
+        raise SystemExit(f"{argument}: expected one of {', '.join(LISTS)}")
+    mutants: list[Mutant] = import_module(f"tests.mutants.{name}").MUTANTS
+    first, _, last = numbers.partition("-")
+    return mutants[int(first) - 1 : int(last or first)] if numbers else mutants
+
+
 def main() -> None:
-    chosen = sys.argv[1:] or LISTS
-    mutants = [mutant for name in chosen for mutant in import_module(f"tests.mutants.{name}").MUTANTS]
+    mutants = [mutant for argument in sys.argv[1:] or LISTS for mutant in chosen(argument)]
     alive = []
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "tree"

@@ -16,7 +16,7 @@ SMALL = "error_rule and sma_attention and softmax-max-grouped and float32"
 
 MUTANTS = [
     # A removed barrier.
-    kernel("attention_maps.cuh", "positions);\n    sync_block();\n  }\n}", "positions);\n  }\n}", FLAT),
+    kernel("attention_maps.cuh", "positions);\n    sync_block();\n  }\n}", "positions);\n  }\n}", WIDE),
     kernel(
         "head_forward.cuh",
         "cosines<Mode>(n, m, inverse, cos);\n    sync_block();",

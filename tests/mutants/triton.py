@@ -41,6 +41,14 @@ MUTANTS = [
         *SIGMOID,
     ),
     kernel("attention_maps_backward.py", "return dm * m * (1.0 - m)", "return dm * m", *SIGMOID),
+    kernel(
+        "attention_maps_backward.py",
+        " * tl.where(L > 1, 1.0, 0.0)",
+        "",
+        NUMBERS,
+        "-k",
+        "odd_sizes and height and not values",
+    ),
     # What earlier tiles summed, and an offset.
     kernel("attention_maps.py", "total * shrink + tl.sum(m, 1)", "total + tl.sum(m, 1)", *TILES),
     kernel("forward.py", "gram = gram * shrink[:, None] * shrink[None, :]", "gram = gram * shrink[:, None]", *TILES),

@@ -1,0 +1,86 @@
+"""Counts launches and bytes of the two GPU backends at the standard shapes, for the table that `auto` reads.
+
+    python -m tests.cuda_host.choice             prints the committed table
+    python -m tests.cuda_host.choice --write     counts anew and writes it
+
+No card is needed: the launchers of both backends are asked what they would launch. Bytes count every tensor once per
+launch that reads or writes it, so what a launch reads again is taken to come from a cache.
+"""
+
+import argparse
+import json
+
+import torch
+
+from sma_kernels.backends import choice
+from sma_kernels.triton_kernels.recorded import SHAPES, Shape, attention_head, backward_launches, forward_launches
+from sma_kernels.triton_kernels.traffic import floors, traffic_of
+from tests.cuda_host import emulated
+
+PROCESSORS, SHARED_LIMIT = 132, 227 * 1024  # an H100 or H200
+MEGABYTES_PER_LAUNCH = 6  # what 3 TB/s move in 2 microseconds, about the least that one more launch costs
+DTYPE, MERGE = torch.bfloat16, "max"
+BASIS = (
+    "Counted, not measured on any card: launches and megabytes of a training step in bfloat16, merge='max', NCHW, on "
+    f"{PROCESSORS} processors with {SHARED_LIMIT // 1024} KB of shared memory a block. Preferred is the smaller sum of "
+    f"the megabytes and {MEGABYTES_PER_LAUNCH} for each launch."
+)
+
+
+def count_cuda(shape: Shape) -> dict[str, float]:
+    emulated.card.processors, emulated.card.shared_limit = PROCESSORS, SHARED_LIMIT
+    L, N, B = shape.side**2, shape.R * shape.K, shape.batch
+    sizes = {"batch": B, "R": shape.R, "K": shape.K, "G": shape.K, "D": shape.D, "C": shape.C, "L": L}
+    found = emulated.count(sizes, DTYPE, MERGE)
+    values, features = (DTYPE.itemsize * B * L * channels for channels in (shape.C, shape.K * shape.D))
+    attention, maps, pooled = (DTYPE.itemsize * B * count for count in (shape.R * L, N * L, shape.R * shape.C))
+    small = B * (4 * N * N + shape.R * L)  # S and the winners
+    forward = features + values + 2 * attention + maps + pooled + small + 2 * found["forward_workspace"]
+    backward = 2 * values + 2 * features + attention + pooled + small + 2 * found["backward_workspace"]
+    return {
+        "launches": found["forward_launches"] + found["backward_launches"],
+        "megabytes": round((forward + backward) / 1e6, 1),
+    }
+
+
+def count_triton(shape: Shape) -> dict[str, float]:
+    head = attention_head(shape, DTYPE, MERGE, False)
+    launches = forward_launches(head) + backward_launches(head)
+    return {
+        "launches": len(launches),
+        "megabytes": round(sum(traffic_of(launch).device for launch in launches) / 1e6, 1),
+    }
+
+
+def cost(counted: dict[str, float]) -> float:
+    return counted["megabytes"] + MEGABYTES_PER_LAUNCH * counted["launches"]
+
+
+def counted_table() -> dict:
+    rows = {}
+    for name, shape in SHAPES.items():
+        counts = {"cuda": count_cuda(shape), "triton": count_triton(shape)}
+        rows[name] = {
+            "sizes": {"batch": shape.batch, "C": shape.C, "L": shape.side**2, "N": shape.R * shape.K},
+            "floor_megabytes": round(floors(name, DTYPE)[1] / 1e6, 1),
+            **counts,
+            "prefer": min(counts, key=lambda backend: cost(counts[backend])),
+        }
+    return {"basis": BASIS, "rows": rows}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="count anew and write the table")
+    if parser.parse_args().write:
+        found = counted_table()
+        rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in found["rows"].items())
+        choice.FILE.write_text(f'{{\n "basis": {json.dumps(found["basis"])},\n "rows": {{\n{rows}\n }}\n}}\n')
+    choice.table.cache_clear()
+    print(choice.table()["basis"])
+    for name, row in choice.table()["rows"].items():
+        print(name, *(f"{key}={row[key]}" for key in ("floor_megabytes", "cuda", "triton", "prefer")), sep="  ")
+
+
+if __name__ == "__main__":
+    main()
