@@ -22,7 +22,7 @@ test-core: $(VENV)/.ready
 
 # The CUDA kernels on an emulated card and as machine code.
 test-cuda: $(VENV)/.ready
-	$(RUN) -m pytest -q -m "not slow" -n auto --dist loadgroup tests/cuda_host
+	$(RUN) -m pytest -q -m "not slow" -n auto tests/cuda_host
 
 # The Triton kernels as machine code, and in a process of their own under Triton's interpreter.
 test-triton: $(VENV)/.ready

@@ -8,6 +8,15 @@ import torch
 from tests.cuda_host import build, emulated
 
 
+@pytest.fixture(scope="package", autouse=True)
+def one_thread():
+    """Tensors this small gain nothing from more, and idle threads take the emulated card's processor."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="package")
 def backend():
     if build.why_not():

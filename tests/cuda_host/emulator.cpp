@@ -1,5 +1,6 @@
 #include "emulator.h"
 
+#include <dlfcn.h>
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #include <ucontext.h>
@@ -64,6 +65,10 @@ ucontext_t scheduler;
 const void* scheduler_stack;
 size_t scheduler_stack_size;
 const std::function<void()>* kernel;
+// The C library's own: AddressSanitizer's stands before it and clears the shadow of a whole stack at every switch, which
+// takes a third of the time. Switches are announced to it instead, and stacks cleared once a block.
+const auto swap_context =
+    reinterpret_cast<int (*)(ucontext_t*, const ucontext_t*)>(dlsym(dlopen("libc.so.6", RTLD_LAZY), "swapcontext"));
 bool counting_only = false;
 int64_t launched = 0;
 
@@ -75,7 +80,7 @@ void make_runnable(Fiber& fiber) {
 void yield() {
   Fiber& fiber = *running;
   __sanitizer_start_switch_fiber(&fiber.fake_stack, scheduler_stack, scheduler_stack_size);
-  swapcontext(&fiber.context, &scheduler);
+  swap_context(&fiber.context, &scheduler);
   __sanitizer_finish_switch_fiber(fiber.fake_stack, &scheduler_stack, &scheduler_stack_size);
 }
 
@@ -90,14 +95,14 @@ void enter() {
   }
   fiber.state = Fiber::State::done;
   __sanitizer_start_switch_fiber(nullptr, scheduler_stack, scheduler_stack_size);
-  swapcontext(&fiber.context, &scheduler);
+  swap_context(&fiber.context, &scheduler);
 }
 
 void resume(Fiber& fiber) {
   running = &fiber;
   void* own = nullptr;
   __sanitizer_start_switch_fiber(&own, fiber.context.uc_stack.ss_sp, fiber.context.uc_stack.ss_size);
-  swapcontext(&scheduler, &fiber.context);
+  swap_context(&scheduler, &fiber.context);
   __sanitizer_finish_switch_fiber(own, nullptr, nullptr);
 }
 
@@ -121,6 +126,7 @@ void start(unsigned block, unsigned threads) {
     getcontext(&fiber.context);
     fiber.context.uc_stack = {stacks[t].get(), 0, kStack};
     fiber.context.uc_link = nullptr;
+    __asan_unpoison_memory_region(stacks[t].get(), kStack);
     makecontext(&fiber.context, enter, 0);
     make_runnable(fiber);
   }

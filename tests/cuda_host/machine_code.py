@@ -4,6 +4,7 @@
 """
 
 import argparse
+import hashlib
 import importlib.util
 import json
 import re
@@ -13,7 +14,9 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.cuda_host.build import KERNELS, cuda_build
+from filelock import FileLock
+
+from tests.cuda_host.build import BUILD, KERNELS, cuda_build
 
 TABLE = Path(__file__).with_name("machine_code.json")
 ARCHITECTURES = ("80", "90")
@@ -92,6 +95,19 @@ def measure() -> dict[str, dict]:
     for (_, architecture), part in zip(jobs, parts, strict=True):
         found[architecture].update(part)
     return {architecture: dict(sorted(part.items())) for architecture, part in found.items()}
+
+
+def measure_once() -> dict[str, dict]:
+    """`measure()`, kept for other processes until a source, this file or the compiler changes."""
+    text = hashlib.sha256(cuda_build.release_of(cuda_build.find_home()).encode())
+    for source in (*sorted(path for path in KERNELS.parent.rglob("*") if path.is_file()), Path(__file__)):
+        text.update(source.read_bytes())
+    kept = BUILD / f"machine_code-{text.hexdigest()[:16]}.json"
+    BUILD.mkdir(exist_ok=True)
+    with FileLock(BUILD / "machine_code.lock"):
+        if not kept.exists():
+            kept.write_text(json.dumps(measure()))
+        return json.loads(kept.read_text())
 
 
 def main() -> None:

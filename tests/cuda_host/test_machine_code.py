@@ -6,14 +6,12 @@ import pytest
 
 from tests.cuda_host import machine_code
 
-pytestmark = pytest.mark.xdist_group("machine code")  # compiled once
-
 
 @pytest.fixture(scope="module")
 def measured():
     if machine_code.why_not():
         pytest.skip(machine_code.why_not())
-    return machine_code.measure()
+    return machine_code.measure_once()
 
 
 @pytest.fixture(scope="module")
