@@ -143,13 +143,33 @@ def main() -> None:
             print(row, table[row], flush=True)
         lines = ",\n".join(f"{json.dumps(row)}: {json.dumps(figures)}" for row, figures in table.items())
         TABLE.write_text("{\n" + lines + "\n}\n")
-    print(f"{'launch':<70} {'registers':>9} {'spilled':>7} {'shared':>7} {'load':>4}  matrix instructions")
-    for row, figures in json.loads(TABLE.read_text()).items():
-        load = figures.get("load_bytes", "")
-        print(
-            f"{row:<70} {figures['registers']:>9} {figures['spilled']:>7} {figures['shared']:>7} {load:>4}  "
-            + ", ".join(figures["tensor"])
-        )
+    print(markdown(json.loads(TABLE.read_text())))
+
+
+def markdown(table: dict[str, dict[str, Any]]) -> str:
+    """A row a launch. Registers a thread are given for each target that has this launch; the rest is the largest."""
+    launches: dict[str, dict[str, dict[str, Any]]] = {}
+    for row, figures in table.items():
+        launch, target = row.rsplit(" ", 1)
+        launches.setdefault(launch, {})[target] = figures
+    lines = [
+        f"| launch | warps | {' | '.join(TARGETS)} | spilled | shared, bytes | widest load, bytes | products by |",
+        "|---" * (len(TARGETS) + 6) + "|",
+    ]
+    for launch, targets in launches.items():
+        found = list(targets.values())
+        products = sorted({name for figures in found for name in figures["tensor"]})
+        cells = [
+            launch,
+            max(figures["warps"] for figures in found),
+            *(targets[target]["registers"] if target in targets else "–" for target in TARGETS),
+            max(figures["spilled"] for figures in found),
+            max(figures["shared"] for figures in found),
+            max(figures.get("load_bytes", 0) for figures in found),
+            ", ".join(products),
+        ]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -113,7 +113,8 @@ def floors(shape: str, dtype: torch.dtype) -> tuple[int, int]:
 
 
 def main() -> None:
-    print(f"{'':<14}{'launch':<32}{'grid':<16}{'device MB':>10}{'repeated MB':>12}{'floor MB':>10}{'ratio':>7}")
+    print("| call | launch | grid | MB | read again, MB | floor, MB | share of the floor |")
+    print("|---" * 7 + "|")
     for shape in SHAPES:
         for merge in ("max", "none"):
             head = attention_head(SHAPES[shape], torch.bfloat16, merge, False)
@@ -121,16 +122,16 @@ def main() -> None:
             total = 0
             for direction, launches, floor in (
                 ("forward", forward_launches(head), forward),
-                ("both", backward_launches(head), both),
+                ("forward + backward", backward_launches(head), both),
             ):
                 for launch in launches:
                     moved = traffic_of(launch)
                     total += moved.device
-                    print(
-                        f"{shape + ' ' + merge:<14}{launch.kernel.__name__:<32}{launch.grid!s:<16}"
-                        f"{moved.device / 1e6:>10.2f}{moved.repeated / 1e6:>12.2f}"
-                    )
-                print(f"{'':<14}{direction:<48}{total / 1e6:>10.2f}{'':>12}{floor / 1e6:>10.2f}{total / floor:>7.2f}")
+                    name, grid = launch.kernel.__name__.removesuffix("_kernel"), "×".join(map(str, launch.grid))
+                    cells = f"{name} | {grid} | {moved.device / 1e6:.1f} | {moved.repeated / 1e6:.1f}"
+                    print(f"| {shape} {merge} | {cells} | | |")
+                cells = f"**{direction}** | | {total / 1e6:.1f} | | {floor / 1e6:.1f} | {total / floor:.2f}"
+                print(f"| {shape} {merge} | {cells} |")
 
 
 if __name__ == "__main__":

@@ -77,9 +77,11 @@ def main() -> None:
         rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in found["rows"].items())
         choice.FILE.write_text(f'{{\n "basis": {json.dumps(found["basis"])},\n "rows": {{\n{rows}\n }}\n}}\n')
     choice.table.cache_clear()
-    print(choice.table()["basis"])
+    print("| shape | launches, CUDA | launches, Triton | MB, CUDA | MB, Triton | floor, MB | preferred |")
+    print("|---" * 7 + "|")
     for name, row in choice.table()["rows"].items():
-        print(name, *(f"{key}={row[key]}" for key in ("floor_megabytes", "cuda", "triton", "prefer")), sep="  ")
+        counts = [row[backend][what] for what in ("launches", "megabytes") for backend in ("cuda", "triton")]
+        print(f"| {' | '.join(map(str, (name, *counts, row['floor_megabytes'], row['prefer'])))} |")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""Registers, spills, shared memory and instructions of the compiled kernels, read with the tools inside Triton.
+"""Registers, spills and instructions of the compiled CUDA kernels, read with the tools inside Triton.
 
-`python -m tests.cuda_host.machine_code --write` compiles for 8.0 and 9.0 and writes machine_code.json.
+    python -m tests.cuda_host.machine_code             prints the committed table
+    python -m tests.cuda_host.machine_code --write     compiles for 8.0 and 9.0 and writes it
 """
 
 import argparse
@@ -110,18 +111,25 @@ def measure_once() -> dict[str, dict]:
         return json.loads(kept.read_text())
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write the table")
-    found = measure()
+def write(found: dict[str, dict]) -> None:
     lines = []
     for architecture, kernels in found.items():
         rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(facts)}" for name, facts in kernels.items())
         lines.append(f' "{architecture}": {{\n{rows}\n }}')
-    text = "{\n" + ",\n".join(lines) + "\n}\n"
+    TABLE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="compile and write the table")
     if parser.parse_args().write:
-        TABLE.write_text(text)
-    print(text)
+        write(measure())
+    print("| kernel | target | registers | stack | " + " | ".join(COUNTED) + " |")
+    print("|---" * (len(COUNTED) + 4) + "|")
+    for architecture, kernels in json.loads(TABLE.read_text()).items():
+        for name, facts in kernels.items():
+            cells = [name, f"sm_{architecture}", *(facts[key] for key in ("registers", "stack", *COUNTED))]
+            print(f"| {' | '.join(map(str, cells))} |")
 
 
 if __name__ == "__main__":
