@@ -103,8 +103,8 @@ MUTANTS = [
     kernel("launch_backward.py", "self.gradient.copy_(self.written)", "pass", EDGES, "-k", "parameters_of_other"),
     kernel(
         "launch_staged.py",
-        "walk(plan.blocks, 1, 1, alone, True)",
-        "walk(plan.blocks, 1, 1, True, True)",
+        "walk(groups, sharing, groups, True, False)",
+        "walk(groups, 1, groups, True, False)",
         NUMBERS,
         "-k",
         "staged and shared",

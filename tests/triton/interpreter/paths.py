@@ -22,7 +22,8 @@ def take(path: str, monkeypatch, merge: str, shared: bool) -> Case:
         monkeypatch.setattr(plan, "MAX_REDERIVED", 1e9)
         return Case(**small, values=150)
     if path == "one launch, several tiles":
-        return Case(**{**small, "height": 5, "width": 13}, values=19)
+        # Enough positions beyond the first tile that some rows have their peak there.
+        return Case(**{**small, "height": 7, "width": 19}, values=19)
     if path == "two launches":
         monkeypatch.setattr(plan, "MAX_REDERIVED", 0.0)
         monkeypatch.setattr(plan, "ENOUGH_PROGRAMS", 3)
