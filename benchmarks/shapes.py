@@ -32,31 +32,51 @@ def on_cpu(name: str) -> Shape:
     return SHAPES[name]._replace(batch=CPU_BATCH)
 
 
-def inputs(shape: Shape, dtype: torch.dtype, layout: torch.memory_format, device="cpu") -> dict[str, Tensor]:
-    """Tensor arguments of `sma_attention`, all requiring a gradient, as a training step of SMA-Net has them."""
-    draw = torch.Generator().manual_seed(0)
+TENSORS = {
+    "sma_attention": ("values", "features", "weight", "bias", "temperature", "gate", "relation_bias"),
+    "multi_channel_attention": ("features", "weight", "bias"),
+    "attention_diversity": ("maps",),
+    "correlate_attention": ("maps", "temperature", "gate", "relation_bias"),
+    "attention_pool": ("values", "maps"),
+}
+FUNCTIONS = tuple(TENSORS)
+
+
+def inputs(
+    shape: Shape,
+    dtype: torch.dtype,
+    layout: torch.memory_format,
+    device: torch.device,
+    function: str = "sma_attention",
+    seed: int = 0,
+) -> dict[str, Tensor]:
+    """Tensor arguments of `function`, all requiring a gradient, as a training step of SMA-Net has them."""
+    draw = torch.Generator().manual_seed(seed)
     total, grid = shape.regions * shape.channels, (shape.side, shape.side)
 
-    def normal(*size):
+    def normal(*size: int) -> Tensor:
         return torch.randn(*size, generator=draw)
 
-    tensors = {
-        "values": normal(shape.batch, shape.values, *grid).to(dtype).contiguous(memory_format=layout),
-        "features": normal(shape.batch, shape.channels * shape.embed, *grid)
-        .relu()
-        .to(dtype)
-        .contiguous(memory_format=layout),
-        "weight": normal(shape.regions, shape.channels, shape.embed) * shape.embed**-0.5,
-        "bias": torch.zeros(shape.regions, shape.channels),
-        "temperature": torch.tensor(0.1),
-        "gate": torch.tensor(0.5),
-        "relation_bias": torch.zeros(total, total),
+    def feature_map(channels: int) -> Tensor:
+        return normal(shape.batch, channels, *grid).relu().to(dtype).contiguous(memory_format=layout)
+
+    make = {
+        "values": lambda: feature_map(shape.values),
+        "features": lambda: feature_map(shape.channels * shape.embed),
+        "maps": lambda: (
+            normal(shape.batch, shape.regions, shape.channels, shape.side**2).softmax(-1).unflatten(-1, grid).to(dtype)
+        ),
+        "weight": lambda: normal(shape.regions, shape.channels, shape.embed) * shape.embed**-0.5,
+        "bias": lambda: torch.zeros(shape.regions, shape.channels),
+        "temperature": lambda: torch.tensor(0.1),
+        "gate": lambda: torch.tensor(0.5),
+        "relation_bias": lambda: torch.zeros(total, total),
     }
-    return {name: tensor.to(device).requires_grad_() for name, tensor in tensors.items()}
+    return {name: make[name]().to(device).requires_grad_() for name in TENSORS[function]}
 
 
-def floor_bytes(shape: Shape, dtype: torch.dtype, backward: bool) -> int:
-    """Bytes that any implementation must move: values and features read once forward; read again and their gradients
-    written backward."""
+def floor_bytes(shape: Shape, dtype: torch.dtype, direction: str) -> int:
+    """Bytes that any implementation of `sma_attention` must move: values and features read once forward; read again
+    and their gradients written backward."""
     elements = shape.batch * shape.side**2 * (shape.values + shape.channels * shape.embed)
-    return elements * dtype.itemsize * (3 if backward else 1)
+    return elements * dtype.itemsize * {"forward": 1, "backward": 2, "forward+backward": 3}[direction]

@@ -3,19 +3,23 @@
 import pytest
 import torch
 
-from benchmarks.compare import LAYOUTS, forward, forward_backward
-from benchmarks.peers import peers
-from benchmarks.shapes import inputs, on_cpu
+from benchmarks.compare import CPU, LAYOUTS
+from benchmarks.directions import DIRECTIONS
+from benchmarks.peers import check, peers
+from benchmarks.shapes import FUNCTIONS, inputs, on_cpu
 
-DIRECTIONS = {"forward": forward, "forward+backward": forward_backward}
+ROWS = [(function, peer) for function in FUNCTIONS for peer in peers(function, CPU)]
 
 
-@pytest.mark.parametrize("peer", peers())
+@pytest.mark.parametrize("function, peer", ROWS)
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16), ids=str)
 @pytest.mark.parametrize("shape", ("S1", "S2", "S3", "S4"))
-def test_sma_attention(benchmark, shape, dtype, layout, direction, peer):
-    benchmark.group = f"{shape} {dtype} {layout} {direction}"
-    tensors = inputs(on_cpu(shape), dtype, LAYOUTS[layout])
-    benchmark(DIRECTIONS[direction](peers()[peer](), tensors))
+def test_function(benchmark, shape, dtype, layout, direction, function, peer):
+    benchmark.group = f"{function} {shape} {dtype} {layout} {direction}"
+    tensors = inputs(on_cpu(shape), dtype, LAYOUTS[layout], CPU, function)
+    makers = peers(function, CPU)
+    timed = makers[peer]()
+    check({"eager": makers["eager"](), peer: timed}, tensors)
+    benchmark(DIRECTIONS[direction](timed, tensors))

@@ -1,0 +1,88 @@
+"""Interleaved times and peak memory, on a CPU or on a card."""
+
+import random
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from benchmarks.directions import Timed
+
+
+def _clock(device: torch.device) -> Callable[[Timed], float]:
+    """Seconds of one call: by the wall on a CPU, by events in the stream on a card."""
+
+    def on_cpu(timed: Timed) -> float:
+        made = timed.prepare()
+        start = time.perf_counter()
+        timed.run(made)
+        return time.perf_counter() - start
+
+    def on_card(timed: Timed) -> float:
+        made = timed.prepare()
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        timed.run(made)
+        end.record()
+        end.synchronize()
+        return start.elapsed_time(end) / 1e3
+
+    return on_card if device.type == "cuda" else on_cpu
+
+
+def interleaved(
+    runs: dict[str, Timed], rounds: int, device: torch.device, seed: int = 0, warm_up: int = 3
+) -> dict[str, list[float]]:
+    """Seconds of each, in turns, so that a slow spell of the machine hits all alike.
+
+    The order of a turn is drawn anew each time: in a fixed one the caches that a run finds are always the same
+    predecessor's, and whoever follows the largest peer pays for it.
+    """
+    order, seconds = random.Random(seed), _clock(device)
+    for run in runs.values():
+        for _ in range(warm_up):
+            run()
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name in order.sample(list(runs), len(runs)):
+            taken[name].append(seconds(runs[name]))
+    return taken
+
+
+def medians(taken: dict[str, list[float]]) -> dict[str, float]:
+    return {name: statistics.median(times) for name, times in taken.items()}
+
+
+def bytes_of(tensors: list[Tensor]) -> int:
+    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
+    return sum(storages.values())
+
+
+def peak_memory(timed: Timed, device: torch.device) -> int:
+    """Bytes that a call holds at its peak beyond the tensors that it returns."""
+    timed()  # what is allocated once is not counted
+    made = timed.prepare()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        before = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        kept = timed.run(made)
+        return torch.cuda.max_memory_allocated(device) - before - bytes_of(kept)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profiler:
+        kept = timed.run(made)
+    events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
+    held = peak = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        held += event.nbytes()
+        peak = max(peak, held)
+    return peak - bytes_of(kept)
+
+
+def copy_bandwidth(device: torch.device, size: int = 2**28) -> float:
+    """Bytes a second, read and written, of a copy far larger than the caches."""
+    source = torch.ones(size, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    copy = Timed(lambda _: [target.copy_(source)])
+    return 2 * size / medians(interleaved({"copy": copy}, 11, device))["copy"]
