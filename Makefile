@@ -3,13 +3,14 @@ PYTHON ?= python3
 PYTHON312 ?= python3.12
 VENV ?= .venv
 RUN = $(VENV)/bin/python
+export PATH := $(abspath $(VENV))/bin:$(PATH)
 SOURCES = setup.py pyproject.toml constraints.txt tools/cuda_build.py $(shell find csrc -type f)
 PIP = $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 WHEEL_VENV = build/wheel-venv
 # The card that is present; where there is none, one architecture is enough to compile, link and import the CUDA kernels.
 export TORCH_CUDA_ARCH_LIST ?= $(shell nvidia-smi -L >/dev/null 2>&1 || echo 9.0)
 
-.PHONY: demo test test-core test-cuda test-triton codegen-full lint bench mutants
+.PHONY: demo test test-core test-cuda test-triton codegen-full lint bench bench-gate mutants
 .PHONY: wheel test-wheel test-pip-toolkit test-py312 clean
 
 demo: $(VENV)/.ready
@@ -37,9 +38,16 @@ lint: $(VENV)/.ready
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 
+# Every table and picture of benchmarks/results; about an hour on two quiet cores.
 bench: $(VENV)/.ready
 	$(RUN) -m pytest -q benchmarks --benchmark-columns=median,iqr,rounds --benchmark-sort=name
 	$(RUN) -m benchmarks.compare
+	$(RUN) -m benchmarks.scaling
+	$(RUN) -m benchmarks.training_step
+
+# Fails where the CPU kernels have become slower, beside eager PyTorch, than the committed ratios.
+bench-gate: $(VENV)/.ready
+	$(RUN) -m benchmarks.gate
 
 mutants: $(VENV)/.ready
 	$(RUN) -m tests.mutants

@@ -1,0 +1,51 @@
+"""The gate lets the weather pass and stops a slower kernel; the kernels execute as many instructions as committed."""
+
+import json
+
+import pytest
+
+from benchmarks import gate, instructions
+from benchmarks.gate import Ratios, regression
+from benchmarks.peers import through
+
+
+@pytest.mark.parametrize(
+    "committed, found, fails",
+    [
+        (Ratios(0.50, 0.02), Ratios(0.50, 0.02), False),
+        (Ratios(0.50, 0.02), Ratios(0.54, 0.02), False),  # less than a tenth
+        (Ratios(0.50, 0.02), Ratios(0.56, 0.02), True),
+        (Ratios(0.50, 0.10), Ratios(0.58, 0.02), False),  # the committed repeats lay this far apart
+        (Ratios(0.50, 0.02), Ratios(0.58, 0.10), False),
+        (Ratios(0.50, 0.10), Ratios(0.61, 0.05), True),
+        (Ratios(0.50, 0.02), Ratios(0.30, 0.02), False),
+    ],
+)
+def test_a_regression_is_more_than_the_spread_and_more_than_a_tenth(committed, found, fails):
+    assert bool(regression(committed, found)) == fails
+
+
+def test_a_slowed_kernel_is_stopped():
+    """The kernel run four times in place of once: four times the work is told from any weather."""
+    once = through("sma_attention", "cpu")
+
+    def slowed(tensors):
+        for _ in range(3):
+            for out in once(tensors):
+                out.sum().backward(retain_graph=True)
+        return once(tensors)
+
+    committed = gate.measure("S1", "nchw", repeats=3, rounds=5)
+    assert regression(committed, gate.measure("S1", "nchw", slowed, repeats=3, rounds=5))
+
+
+def test_the_kernels_execute_what_is_committed():
+    if instructions.why_not():
+        pytest.skip(instructions.why_not())
+    committed = json.loads(instructions.TABLE.read_text())
+    if committed["compiler"] != instructions.compiler():
+        pytest.skip(f"counted with {committed['compiler']}, here is {instructions.compiler()}")
+    program = instructions.build()
+    for row in (("S1", "nchw", "forward"), ("S1", "nchw", "backward"), ("S1", "nhwc", "backward")):
+        found = instructions.count(program, *row)
+        assert abs(found / committed["counts"][" ".join(row)] - 1) < 0.01, (row, found)
