@@ -25,13 +25,17 @@ _log = logging.getLogger("sma_kernels")
 
 def reasons(name: str, head: Head) -> list[str]:
     """Why the fused backend `name` cannot run this call; empty if it can."""
-    backend = FUSED[name]
-    missing = backend.why_unavailable()
+    missing = _missing(name)
     found = [missing] if missing else []
-    found += backend.refusals(head)
+    found += FUSED[name].refusals(head)
     if head.merge == "max" and head.values is not None and head.channels > MAX_WINNERS:
         found.append(f"merge='max' holds at most {MAX_WINNERS} channels per region; got {head.channels}")
     return found
+
+
+@torch.compiler.assume_constant_result  # it reads files and the environment, which a traced graph cannot
+def _missing(name: str) -> str | None:
+    return FUSED[name].why_unavailable()
 
 
 def explain(head: Head) -> dict[str, list[str]]:
