@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree
 
 from sma_kernels import backends, checks, ops, reference
 from sma_kernels.head import Head
@@ -25,6 +26,10 @@ class SMAOutput(NamedTuple):
     maps: Tensor
     diversity: Tensor
     correlation: Tensor
+
+
+# Under this name torch.export.save writes it, and torch.export.load finds it once this package is imported.
+_pytree._register_namedtuple(SMAOutput, serialized_type_name="sma_kernels.SMAOutput")
 
 
 def sma_attention(

@@ -3,6 +3,8 @@
 from tests.mutants.mutant import Mutant
 
 COMPILE = "tests/pytorch/test_compile.py"
+EXPORT = "tests/pytorch/test_export.py"
+ONNX = "tests/pytorch/test_onnx.py"
 
 
 MUTANTS = [
@@ -24,5 +26,20 @@ MUTANTS = [
         'if backends.select(backend, head) == "reference":',
         "if torch.compiler.is_compiling():",
         (COMPILE, "-k", "one_operator and cpu and False"),
+    ),
+    # Export.
+    Mutant("sma_kernels/api.py", "_pytree._register_namedtuple(", "_ = (", (EXPORT, "-k", "one_operator")),
+    Mutant(
+        "sma_kernels/ops/fused.py",
+        "head.grid.new_empty(0) if result is None else result for",
+        "result for",
+        (EXPORT, "-k", "ahead_of_time"),
+    ),
+    Mutant("sma_models/export.py", 'backend = "reference"', 'backend = "auto"', (ONNX, "-k", "standard_operators")),
+    Mutant(
+        "sma_models/export.py",
+        "self.calibration.probabilities(logits) if",
+        "logits.sigmoid() if",
+        (EXPORT, "-k", "exported_program_runs"),
     ),
 ]
