@@ -9,6 +9,7 @@ import logging
 from types import ModuleType
 
 import torch
+from torch.autograd import forward_ad
 
 from sma_kernels.backends import cpu, cuda, triton
 from sma_kernels.head import Cotangents, Gradients, Head, Outputs, Saved, allocate_gradients, allocate_outputs
@@ -30,7 +31,16 @@ def reasons(name: str, head: Head) -> list[str]:
     found += FUSED[name].refusals(head)
     if head.merge == "max" and head.values is not None and head.channels > MAX_WINNERS:
         found.append(f"merge='max' holds at most {MAX_WINNERS} channels per region; got {head.channels}")
+    if _transformed():
+        found.append("torch.func (grad, vmap, jvp) and forward-mode derivatives need backend='reference'")
     return found
+
+
+@torch.compiler.assume_constant_result  # a graph runs under the transforms under which it is traced
+def _transformed() -> bool:
+    """Whether derivatives or batches are asked for that the operators' formulas do not give: torch would drop forward
+    derivatives in silence."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 @torch.compiler.assume_constant_result  # it reads files and the environment, which a traced graph cannot

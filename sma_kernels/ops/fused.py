@@ -152,8 +152,9 @@ def _differentiate(
         ctx.plain = [None if index in tensors else value for index, value in enumerate(inputs)]
 
     def derive(ctx, *cotangents):
-        kept, args = ctx.saved_tensors[: len(saved)], list(ctx.plain)
-        for index, tensor in zip(tensors, ctx.saved_tensors[len(saved) :], strict=True):
+        stored, args = ctx.saved_tensors, list(ctx.plain)  # read once: activation checkpointing allows no more
+        kept = stored[: len(saved)]
+        for index, tensor in zip(tensors, stored[len(saved) :], strict=True):
             args[index] = tensor
         needs = [ctx.needs_input_grad[index] for index in tensors]
         if pooled is not None and cotangents[pooled] is None:

@@ -4,6 +4,7 @@ from tests.mutants.mutant import Mutant
 
 COMPILE = "tests/pytorch/test_compile.py"
 EXPORT = "tests/pytorch/test_export.py"
+DERIVATIVES = "tests/pytorch/test_derivatives.py"
 ONNX = "tests/pytorch/test_onnx.py"
 
 
@@ -17,8 +18,8 @@ MUTANTS = [
     ),
     Mutant(
         "sma_kernels/backends/__init__.py",
-        "@torch.compiler.assume_constant_result",
-        "# traced",
+        "@torch.compiler.assume_constant_result  # it reads",
+        "# it reads",
         (COMPILE, "-k", "choice"),
     ),
     Mutant(
@@ -28,7 +29,7 @@ MUTANTS = [
         (COMPILE, "-k", "one_operator and cpu and False"),
     ),
     # Export.
-    Mutant("sma_kernels/api.py", "_pytree._register_namedtuple(", "_ = (", (EXPORT, "-k", "one_operator")),
+    Mutant("sma_kernels/api.py", "_pytree._register_namedtuple(", "dict(type=", (EXPORT, "-k", "one_operator")),
     Mutant(
         "sma_kernels/ops/fused.py",
         "head.grid.new_empty(0) if result is None else result for",
@@ -41,5 +42,30 @@ MUTANTS = [
         "self.calibration.probabilities(logits) if",
         "logits.sigmoid() if",
         (EXPORT, "-k", "exported_program_runs"),
+    ),
+    # Derivatives.
+    Mutant(
+        "sma_kernels/backends/__init__.py",
+        "torch._C._are_functorch_transforms_active() or ",
+        "",
+        (DERIVATIVES, "-k", "func"),
+    ),
+    Mutant(
+        "sma_kernels/backends/__init__.py",
+        " or forward_ad._current_level >= 0",
+        "",
+        (DERIVATIVES, "-k", "forward_mode"),
+    ),
+    Mutant(
+        "sma_kernels/ops/fused.py",
+        "stored[len(saved) :]",
+        "ctx.saved_tensors[len(saved) :]",
+        (DERIVATIVES, "-k", "checkpointing"),
+    ),
+    Mutant(
+        "sma_kernels/ops/fused.py",
+        '{qualified}_backward", refuse',
+        '{qualified}_backwards", refuse',
+        (DERIVATIVES, "-k", "second"),
     ),
 ]
