@@ -5,6 +5,8 @@ from tests.mutants.mutant import Mutant
 COMPILE = "tests/pytorch/test_compile.py"
 EXPORT = "tests/pytorch/test_export.py"
 DERIVATIVES = "tests/pytorch/test_derivatives.py"
+MEMORY = "tests/pytorch/test_memory.py"
+AUTOCAST = "tests/pytorch/test_autocast.py"
 ONNX = "tests/pytorch/test_onnx.py"
 
 
@@ -68,4 +70,30 @@ MUTANTS = [
         '{qualified}_backwards", refuse',
         (DERIVATIVES, "-k", "second"),
     ),
+    # Memory, mixed precision.
+    Mutant(
+        "csrc/ops/arguments.cpp",
+        "position_stride(x) == 1 || x.stride(1) == 1",
+        "position_stride(x) == 1",
+        (MEMORY, "-k", "copies"),
+    ),
+    Mutant(
+        "sma_kernels/api.py",
+        "*(values, features, weight, bias, t,",
+        "*(values.contiguous(), features, weight, bias, t,",
+        (MEMORY, "-k", "copies"),
+    ),
+    Mutant(
+        "sma_models/network.py",
+        ".contiguous(memory_format=torch.channels_last)",
+        ".contiguous()",
+        (MEMORY, "-k", "end_to_end"),
+    ),
+    Mutant(
+        "sma_kernels/ops/fused.py",
+        '_AUTOCAST_CASTS = ("values", "features", "maps")',
+        '_AUTOCAST_CASTS = ("values", "features", "maps", "weight")',
+        (AUTOCAST, "-k", "maps_are_cast"),
+    ),
+    Mutant("sma_kernels/ops/fused.py", "if tensor.dtype == torch.float64:", "if False:", (AUTOCAST, "-k", "float64")),
 ]
