@@ -7,6 +7,7 @@ EXPORT = "tests/pytorch/test_export.py"
 DERIVATIVES = "tests/pytorch/test_derivatives.py"
 MEMORY = "tests/pytorch/test_memory.py"
 AUTOCAST = "tests/pytorch/test_autocast.py"
+PROPERTIES = "tests/pytorch/test_properties.py"
 ONNX = "tests/pytorch/test_onnx.py"
 
 
@@ -96,4 +97,15 @@ MUTANTS = [
         (AUTOCAST, "-k", "maps_are_cast"),
     ),
     Mutant("sma_kernels/ops/fused.py", "if tensor.dtype == torch.float64:", "if False:", (AUTOCAST, "-k", "float64")),
+    # Shapes, strides and bad input.
+    Mutant("sma_kernels/checks.py", 'if axis != "B" and size == 0:', "if False:", (PROPERTIES,)),
+    Mutant("sma_kernels/checks.py", "if device is not None and value.device != device:", "if False:", (PROPERTIES,)),
+    Mutant("sma_kernels/checks.py", "if tuple(value.shape) != shape:", "if value.dim() != len(shape):", (PROPERTIES,)),
+    Mutant(
+        "sma_kernels/checks.py", "if not finite(value) or not low <= value <= high:", "if value < low:", (PROPERTIES,)
+    ),
+    Mutant("sma_kernels/api.py", '    checks.same_grid("values", values, "features", features)\n', "", (PROPERTIES,)),
+    Mutant(
+        "csrc/ops/arguments.cpp", "held_.push_back(tensor->contiguous());", "held_.push_back(*tensor);", (PROPERTIES,)
+    ),
 ]
