@@ -8,6 +8,7 @@ DERIVATIVES = "tests/pytorch/test_derivatives.py"
 MEMORY = "tests/pytorch/test_memory.py"
 AUTOCAST = "tests/pytorch/test_autocast.py"
 PROPERTIES = "tests/pytorch/test_properties.py"
+DISTRIBUTED = "tests/pytorch/test_distributed.py"
 ONNX = "tests/pytorch/test_onnx.py"
 
 
@@ -67,8 +68,8 @@ MUTANTS = [
     ),
     Mutant(
         "sma_kernels/ops/fused.py",
-        '{qualified}_backward", refuse',
-        '{qualified}_backwards", refuse',
+        'raise RuntimeError(\n            f"second',
+        'return [None] * 99 or (\n            f"second',
         (DERIVATIVES, "-k", "second"),
     ),
     # Memory, mixed precision.
@@ -108,4 +109,12 @@ MUTANTS = [
     Mutant(
         "csrc/ops/arguments.cpp", "held_.push_back(tensor->contiguous());", "held_.push_back(*tensor);", (PROPERTIES,)
     ),
+    # Several processes.
+    Mutant(
+        "sma_models/losses.py",
+        "(terms.where(known, 0).sum(1) / counts).mean()",
+        "terms.where(known, 0).sum() / counts.sum()",
+        (DISTRIBUTED,),
+    ),
+    Mutant("sma_models/optimizer.py", "            module.eval()\n", "", (DISTRIBUTED,)),
 ]

@@ -41,7 +41,7 @@ def restrided(draw, tensor):
     back = [order.index(axis) for axis in range(tensor.dim())]
     steps = draw(st.lists(st.integers(1, 2), min_size=tensor.dim(), max_size=tensor.dim()))
     sizes = [size * step for size, step in zip(tensor.permute(order).shape, steps, strict=True)]
-    base = torch.full(sizes, torch.nan, dtype=tensor.dtype)
+    base = torch.full(sizes, torch.nan, dtype=tensor.dtype, device=tensor.device)
     view = base[tuple(slice(None, None, step) for step in steps)].permute(back)
     return view.copy_(tensor)
 
@@ -68,9 +68,9 @@ def close(found, expected, dtype, name):
 
 @QUICK
 @given(data=st.data(), case=calls(), dtype=st.sampled_from(tuple(TOLERANCE)))
-def test_fused_equals_reference(fused, data, case, dtype):
+def test_fused_equals_reference(fused, device, data, case, dtype):
     assume(fused == "cpu" or dtype != torch.float64)
-    tensors = cases.inputs(case, dtype)
+    tensors = cases.inputs(case, dtype, device=device)
     tensors = {n: t if t is None else restrided(data.draw, t) for n, t in tensors.items()}
     # The winner of nearly equal channels is anyone's in 16 bits, and so is its gradient.
     wanted = data.draw(st.sets(st.sampled_from(cases.TENSORS[case.function]))) if dtype.itemsize > 2 else set()
@@ -112,9 +112,9 @@ def spoil(how, tensor):
 
 @QUICK
 @given(data=st.data(), case=calls(), how=st.sampled_from(SPOILED))
-def test_a_spoiled_argument_is_named(fused, data, case, how):
+def test_a_spoiled_argument_is_named(fused, device, data, case, how):
     """Whatever else holds: TypeError or ValueError that names the spoiled argument, and says what came."""
-    tensors = cases.inputs(case, torch.float32)
+    tensors = cases.inputs(case, torch.float32, device=device)
     present = sorted(n for n, t in tensors.items() if t is not None and t.dim() > 0)
     name = data.draw(st.sampled_from(present))
     assume(case.batch > 0)
@@ -134,12 +134,12 @@ def test_a_spoiled_argument_is_named(fused, data, case, how):
     ),
     gate=st.one_of(st.floats(max_value=-1e-9), st.floats(min_value=1.0000001), st.just(float("nan")), st.text()),
 )
-def test_bad_numbers_are_named(fused, temperature, gate):
+def test_bad_numbers_are_named(fused, device, temperature, gate):
     for name, value in (("temperature", temperature), ("gate", gate)):
         for function in ("sma_attention", "correlate_attention"):
             case = Case(function=function)
             with pytest.raises((TypeError, ValueError), match=rf"{name} must be .*got"):
-                cases.call(case, {**cases.inputs(case, torch.float32), name: value}, fused)
+                cases.call(case, {**cases.inputs(case, torch.float32, device=device), name: value}, fused)
 
 
 @QUICK
