@@ -107,7 +107,10 @@ MUTANTS = [
     ),
     Mutant("sma_kernels/api.py", '    checks.same_grid("values", values, "features", features)\n', "", (PROPERTIES,)),
     Mutant(
-        "csrc/ops/arguments.cpp", "held_.push_back(tensor->contiguous());", "held_.push_back(*tensor);", (PROPERTIES,)
+        "csrc/ops/arguments.cpp",
+        "held_.push_back(tensor->to(wide).contiguous());",
+        "held_.push_back(tensor->to(wide));",
+        (PROPERTIES,),
     ),
     # Several processes.
     Mutant(

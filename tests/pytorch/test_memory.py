@@ -53,7 +53,6 @@ def test_network_is_channels_last_from_end_to_end(backbone, stage):
     """The head's values are the backbone's own memory, its features leave the embedding channels_last, and so does the
     gradient that reaches the backbone."""
     network = SMANet(("AU1", "AU2"), backbone=backbone, stage=stage, image_size=32, channels=2, embed_dim=4)
-    network = network.to(memory_format=torch.channels_last)
     seen = {}
     network.backbone.register_forward_hook(lambda _, inputs, outputs: seen.update(backbone=outputs[-1]))
     network.attention.embed.register_forward_hook(lambda _, inputs, output: seen.update(x=inputs[0], features=output))
