@@ -15,11 +15,11 @@ RANDOM = "random_states"
 
 def random_states() -> dict[str, Any]:
     """States of the generators of torch, numpy and Python, as tensors and plain values."""
-    _, keys, *rest = np.random.get_state()
+    _, keys, *rest = np.random.get_state(legacy=True)
     return {
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all(),
-        "numpy": [torch.from_numpy(keys.astype(np.int64)), *rest],  # type: ignore[union-attr]
+        "numpy": [torch.from_numpy(np.asarray(keys, np.int64)), *rest],
         "python": random.getstate(),
     }
 

@@ -182,8 +182,8 @@ class FaceData(lightning.LightningDataModule, ABC):
         if self._sampler is None:
             return {}
         assert self.trainer is not None
-        batches = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed
-        return {"epoch": self._sampler.epoch, "batches": batches}
+        progress: Any = self.trainer.fit_loop.epoch_loop.batch_progress.current
+        return {"epoch": self._sampler.epoch, "batches": progress.processed}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._seen = (state_dict["epoch"], state_dict["batches"])

@@ -22,4 +22,5 @@ MUTANTS = [
     Mutant("sma_models/checkpoint_files.py", "os.replace(path, previous_of(path))", "path.unlink()", FILES),
     Mutant("sma_models/checkpoint_files.py", "if not previous.is_file():", "if True:", FILES),
     Mutant("sma_models/checkpoint_files.py", "weights_only=True", "weights_only=False", FILES),
+    Mutant("sma_models/checkpoint_files.py", "return entries.testzip()", "return None", FILES),
 ]
