@@ -9,6 +9,8 @@ from sma_models.checkpoint import read_checkpoint
 from sma_models.checkpoint_files import SafeCheckpoints, previous_of, read_file, write_file
 from tests.models.checkpoints import write_checkpoint
 
+pytestmark = pytest.mark.mode("damaged and untrusted checkpoints")
+
 
 def truncate(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

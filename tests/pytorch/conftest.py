@@ -1,4 +1,4 @@
-"""`backend` runs a test on every backend, `fused` on those that are operators.
+"""`backend` runs a test on every backend, `fused` on those that are operators, `on_cards` on those of cards.
 
 Those that need a card are marked `gpu`, but for Triton in tests marked `interpreted`: these run in a process of Triton's
 interpreter, which test_triton_interpreted.py starts.
@@ -9,6 +9,7 @@ import os
 import pytest
 import torch
 
+COUNTING = "SMA_EVERY_TEST" in os.environ  # for CHECKS.md, which names tests of other processes too
 INTERPRETING = os.environ.get("TRITON_INTERPRET") == "1"
 
 
@@ -20,10 +21,12 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("backend", ("reference", *fused))
     if "fused" in metafunc.fixturenames:
         metafunc.parametrize("fused", fused)
+    if "on_cards" in metafunc.fixturenames:
+        metafunc.parametrize("on_cards", ("triton", "cuda"))
 
 
 def pytest_collection_modifyitems(config, items):
-    if not (INTERPRETING or torch.cuda.is_available()):
+    if not (INTERPRETING or torch.cuda.is_available() or COUNTING):
         elsewhere = [item for item in items if runs_on_the_interpreter(item)]
         config.hook.pytest_deselected(items=elsewhere)
         items[:] = [item for item in items if item not in elsewhere]

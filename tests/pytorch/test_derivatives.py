@@ -98,7 +98,7 @@ def test_second_derivatives_are_refused_by_fused_backends(fused, function, devic
         gradient(loss, x, create_graph=True).sum().backward()
 
 
-@pytest.mark.mode("second derivatives")
+@pytest.mark.mode("second derivatives", backend="reference")
 def test_second_derivatives_of_the_reference():
     case = cases.smaller(Case(merge="mean", margin=-1.0))  # smooth: no winner, no kink of the hinge
     tensors = cases.inputs(case, torch.float64)

@@ -13,7 +13,7 @@ from sma_models.export import OUTPUTS, load_deployed, save_onnx
 from tests.models.checkpoints import write_checkpoint
 from tests.models.faces import images
 
-pytestmark = [pytest.mark.mode("ONNX, run by onnxruntime"), pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.mode("ONNX, run by onnxruntime", backend="reference"), pytest.mark.filterwarnings("ignore")]
 
 
 @pytest.fixture
