@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree
 
-from sma_kernels import backends, checks, ops, reference
+from sma_kernels import backends, checks, direct, ops, reference
 from sma_kernels.head import Head
 from sma_kernels.ops.fused import to_autocast_dtype
 
@@ -63,6 +63,11 @@ def sma_attention(
     Raises TypeError and ValueError that name the argument, RuntimeError if `backend` cannot run the call.
     The formulation is this project's; see the README for what it takes from which publication.
     """
+    outputs = direct.sma_attention(
+        values, features, weight, bias, temperature, gate, relation_bias, activation, merge, margin, backend
+    )
+    if outputs is not None:
+        return SMAOutput(*outputs)
     _check_attention(values, features, weight, bias, temperature, gate, relation_bias, activation, merge, margin)
     checks.one_of("backend", backend, backends.NAMES)
     t, t_tensor = _split(temperature)

@@ -59,10 +59,12 @@ void expect_axes(const char* name, const at::Tensor& tensor, const char* axes, i
                    tensor.scalar_type());
 }
 
-void expect_parameter(const char* name, const OptionalTensor& tensor, at::IntArrayRef sizes, at::Device device) {
+void expect_parameter(const char* name, const OptionalTensor& tensor, at::IntArrayRef sizes, const Call& call) {
   if (!tensor) return;
+  const at::Device device = call.options().device();
   TORCH_CHECK_VALUE(tensor->sizes() == sizes, name, " must have shape ", sizes, "; got ", tensor->sizes());
-  TORCH_CHECK_TYPE(floating(tensor->scalar_type()), name, " must be floating; got ", tensor->scalar_type());
+  TORCH_CHECK_TYPE(tensor->scalar_type() == call.wide || tensor->scalar_type() == call.type, name, " must be ", call.wide,
+                   " or ", call.type, "; got ", tensor->scalar_type());
   TORCH_CHECK_VALUE(tensor->device() == device, name, " must be on ", device, "; it is on ", tensor->device());
 }
 
@@ -136,8 +138,7 @@ Call::Call(const HeadArguments& a) {
   if (a.features) {
     const at::Tensor& weight = a.weight.value();
     expect_axes("weight", weight, "[R,K,D]", 3, false);
-    TORCH_CHECK_VALUE(weight.device() == grid.device(), "weight must be on ", grid.device(), "; it is on ",
-                      weight.device());
+    expect_parameter("weight", a.weight, weight.sizes(), *this);
     shape.regions = weight.size(0);
     shape.channels = weight.size(1);
     shape.embed = weight.size(2);
@@ -145,7 +146,7 @@ Call::Call(const HeadArguments& a) {
     TORCH_CHECK_VALUE(grid.size(1) % shape.embed == 0 && (shape.groups == 1 || shape.groups == shape.channels),
                       "features have ", grid.size(1), " channels; expected D or K*D of weight ", weight.sizes());
     inputs.features = feature_map(grid);
-    expect_parameter("bias", a.bias, {shape.regions, shape.channels}, grid.device());
+    expect_parameter("bias", a.bias, {shape.regions, shape.channels}, *this);
     inputs.weight = parameter(a.weight);
     inputs.bias = parameter(a.bias);
   } else {
@@ -162,14 +163,16 @@ Call::Call(const HeadArguments& a) {
     shape.values = a.values->size(1);
     inputs.values = feature_map(*a.values);
   }
-  expect_parameter("relation_bias", a.relation_bias, {shape.maps(), shape.maps()}, grid.device());
-  expect_parameter("temperature", a.temperature_tensor, {}, grid.device());
-  expect_parameter("gate", a.gate_tensor, {}, grid.device());
+  expect_parameter("relation_bias", a.relation_bias, {shape.maps(), shape.maps()}, *this);
+  expect_parameter("temperature", a.temperature_tensor, {}, *this);
+  expect_parameter("gate", a.gate_tensor, {}, *this);
   inputs.relation_bias = parameter(a.relation_bias);
   inputs.temperature = scalar(a.temperature, a.temperature_tensor);
   inputs.gate = scalar(a.gate, a.gate_tensor);
   inputs.activation = activation_of(a.activation);
   inputs.merge = merge_of(a.merge);
+  TORCH_CHECK_VALUE(!a.values || inputs.merge != Merge::max || shape.channels <= 256,
+                    "merge 'max' keeps the winner as one byte: at most 256 channels; got ", shape.channels);
   inputs.margin = a.margin;
   inputs.diversify = a.diversify;
   inputs.correlate = a.correlate;

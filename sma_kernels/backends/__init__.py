@@ -31,13 +31,13 @@ def reasons(name: str, head: Head) -> list[str]:
     found += FUSED[name].refusals(head)
     if head.merge == "max" and head.values is not None and head.channels > MAX_WINNERS:
         found.append(f"merge='max' holds at most {MAX_WINNERS} channels per region; got {head.channels}")
-    if _transformed():
+    if transformed():
         found.append("torch.func (grad, vmap, jvp) and forward-mode derivatives need backend='reference'")
     return found
 
 
 @torch.compiler.assume_constant_result  # a graph runs under the transforms under which it is traced
-def _transformed() -> bool:
+def transformed() -> bool:
     """Whether derivatives or batches are asked for that the operators' formulas do not give: torch would drop forward
     derivatives in silence."""
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
@@ -83,6 +83,11 @@ def backward(head: Head, saved: Saved, cotangents: Cotangents, needs: list[bool]
         return run(head, saved, cotangents, needs)
     # Values reach the loss through the pooled output alone.
     return run(head, saved, cotangents, [False, *needs[1:]])._replace(values=torch.zeros_like(head.values))
+
+
+def ran_before(name: str) -> bool:
+    """Whether this process has run the backend, and so has said that it does."""
+    return name in _logged
 
 
 def _fused(backend: str, head: Head) -> ModuleType:

@@ -97,8 +97,8 @@ def fused_operator(
         return picked if len(picked) > 1 else picked[0]
 
     def backward_kernel(*args):
-        cotangents, args = args[: len(outputs)], args[len(outputs) :]
-        kept_values, args = map(_present, args[: len(saved)]), args[len(saved) :]
+        cotangents, args = map(_present, outputs, args[: len(outputs)]), args[len(outputs) :]
+        kept_values, args = map(_present, saved, args[: len(saved)]), args[len(saved) :]
         return pick_gradients(
             backends.backward(
                 head_of(args[:count]),
@@ -124,9 +124,9 @@ def fused_operator(
     return forward
 
 
-def _present(kept: Tensor | None) -> Tensor | None:
-    """None for the vector that stands for a field left out; every field has two dimensions at least."""
-    return None if kept is None or kept.dim() == 1 else kept
+def _present(field: str, tensor: Tensor | None) -> Tensor | None:
+    """None for the empty vector that stands for a field left out; of fields that are there, diversity alone is a vector."""
+    return None if tensor is None or (tensor.dim() == 1 and field != "diversity") else tensor
 
 
 def _define(name: str, schema: str, *, kernel: Callable, fake: Callable) -> Callable:

@@ -9,6 +9,8 @@ MEMORY = "tests/pytorch/test_memory.py"
 AUTOCAST = "tests/pytorch/test_autocast.py"
 PROPERTIES = "tests/pytorch/test_properties.py"
 DISTRIBUTED = "tests/pytorch/test_distributed.py"
+DIRECT = "tests/pytorch/test_direct.py"
+RAW = "tests/pytorch/test_raw_operators.py"
 ONNX = "tests/pytorch/test_onnx.py"
 
 
@@ -120,4 +122,14 @@ MUTANTS = [
         (DISTRIBUTED,),
     ),
     Mutant("sma_models/optimizer.py", "            module.eval()\n", "", (DISTRIBUTED,)),
+    # The short way, and calls past the public functions.
+    Mutant(
+        "sma_kernels/direct.py", "if _watched() or _differentiated(tensors):", "if _differentiated(tensors):", (DIRECT,)
+    ),
+    Mutant("sma_kernels/direct.py", "if _watched() or _differentiated(tensors):", "if _watched():", (DIRECT,)),
+    Mutant("sma_kernels/direct.py", "not all(type(tensor) in _PLAIN for tensor in tensors) or ", "", (DIRECT,)),
+    Mutant("sma_kernels/direct.py", "0 < t < math.inf", "True", (PROPERTIES, "-k", "numbers")),
+    Mutant("csrc/ops/arguments.cpp", "tensor->sizes() == sizes, name", "true, name", (PROPERTIES, "-k", "spoiled")),
+    Mutant("csrc/ops/arguments.cpp", "tensor.size(axis) > 0, name", "true, name", (RAW,)),
+    Mutant("csrc/ops/arguments.cpp", "!required || !layout.present, name", "true, name", (RAW,)),
 ]
