@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sma_kernels import backends
 
-_PLAIN = (Tensor, nn.Parameter, type(None))  # subclasses have ways of their own
+_PLAIN = {Tensor, nn.Parameter, type(None)}  # subclasses have ways of their own
 
 
 def sma_attention(
@@ -23,7 +23,7 @@ def sma_attention(
     t, t_tensor = (0.0, temperature) if isinstance(temperature, Tensor) else (temperature, None)
     g, g_tensor = (0.0, gate) if isinstance(gate, Tensor) else (gate, None)
     tensors = (values, features, weight, bias, t_tensor, g_tensor, relation_bias)
-    if not all(type(tensor) in _PLAIN for tensor in tensors) or not _numbers(t, t_tensor, g, g_tensor, margin):
+    if not set(map(type, tensors)) <= _PLAIN or not _numbers(t, t_tensor, g, g_tensor, margin):
         return None
     if _watched() or _differentiated(tensors):
         return None
