@@ -83,3 +83,8 @@ test-py312:
 
 clean:
 	rm -rf build dist $(VENV)/.ready sma_kernels/_C.*.so sma_kernels/_build.json *.egg-info
+
+# The operator tests on a build with AddressSanitizer and UndefinedBehaviorSanitizer; minutes.
+.PHONY: test-asan
+test-asan: $(VENV)/.ready
+	sh tools/test_asan.sh $(abspath $(RUN))

@@ -1,6 +1,8 @@
 """Builds the extension module `sma_kernels._C` and writes down, beside it, what was built and what was left out.
 
 SMA_BUILD=0 builds nothing: the package then runs through its reference. SMA_CUDA=0 leaves the CUDA kernels out.
+SMA_SANITIZE=1 adds AddressSanitizer and UndefinedBehaviorSanitizer, whose libraries the process must preload
+(tools/test_asan.sh).
 """
 
 import json
@@ -22,6 +24,10 @@ COMPILE_ARGS = ["-O3", "-g0", "-fno-math-errno", "-fvisibility=hidden", "-Wall",
 # at::parallel_for is inlined from torch's header, and runs on one thread where the compiler knows no OpenMP. The library
 # carries the name of torch's own, which is loaded already: one pool of threads, torch.set_num_threads reigns over both.
 OPENMP_ARGS = ["-fopenmp"]
+SANITIZE_ARGS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+if os.environ.get("SMA_SANITIZE") == "1":
+    COMPILE_ARGS += [*SANITIZE_ARGS, "-O1", "-g1", "-fno-omit-frame-pointer"]
+    OPENMP_ARGS = [*OPENMP_ARGS, *SANITIZE_ARGS]
 GIB_PER_JOB = 2  # a file that includes torch's headers takes about 1.5 GiB to compile
 
 

@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree
 
-from sma_kernels import backends, checks, ops, reference
+from sma_kernels import backends, checks, direct, ops, reference
 from sma_kernels.head import Head
 from sma_kernels.ops.fused import to_autocast_dtype
 
@@ -25,6 +26,10 @@ class SMAOutput(NamedTuple):
     maps: Tensor
     diversity: Tensor
     correlation: Tensor
+
+
+# Under this name torch.export.save writes it, and torch.export.load finds it once this package is imported.
+_pytree._register_namedtuple(SMAOutput, serialized_type_name="sma_kernels.SMAOutput")
 
 
 def sma_attention(
@@ -58,6 +63,11 @@ def sma_attention(
     Raises TypeError and ValueError that name the argument, RuntimeError if `backend` cannot run the call.
     The formulation is this project's; see the README for what it takes from which publication.
     """
+    outputs = direct.sma_attention(
+        values, features, weight, bias, temperature, gate, relation_bias, activation, merge, margin, backend
+    )
+    if outputs is not None:
+        return SMAOutput(*outputs)
     _check_attention(values, features, weight, bias, temperature, gate, relation_bias, activation, merge, margin)
     checks.one_of("backend", backend, backends.NAMES)
     t, t_tensor = _split(temperature)
@@ -66,7 +76,7 @@ def sma_attention(
         *(values, features, None, weight, bias, t, t_tensor, g, g_tensor, relation_bias),
         *(activation, merge, float(margin), True, True),
     )
-    if backends.select(backend, head) == "reference":
+    if backends.uses_reference(backend, head):
         values, features = _autocast(values), _autocast(features)
         return SMAOutput(
             *reference.sma_attention(
@@ -94,7 +104,7 @@ def multi_channel_attention(
     """
     _check_maps_inputs(features, weight, bias, activation)
     checks.one_of("backend", backend, backends.NAMES)
-    if _selects_reference(backend, Head(features=features, weight=weight, bias=bias, activation=activation)):
+    if backends.uses_reference(backend, Head(features=features, weight=weight, bias=bias, activation=activation)):
         return reference.multi_channel_attention(_autocast(features), weight, bias, activation)
     return ops.multi_channel_attention(features, weight, bias, activation, backend)
 
@@ -108,7 +118,7 @@ def attention_diversity(maps: Tensor, *, margin: float = 0.5, backend: str = "au
     checks.tensor("maps", maps, "B,R,K,H,W")
     checks.margin(margin)
     checks.one_of("backend", backend, backends.NAMES)
-    if _selects_reference(backend, Head(maps=maps, diversify=True)):
+    if backends.uses_reference(backend, Head(maps=maps, diversify=True)):
         return reference.attention_diversity(_autocast(maps), margin)
     return ops.attention_diversity(maps, float(margin), backend)
 
@@ -132,7 +142,7 @@ def correlate_attention(
     checks.one_of("backend", backend, backends.NAMES)
     t, t_tensor = _split(temperature)
     g, g_tensor = _split(gate)
-    if _selects_reference(backend, Head(maps=maps, correlate=True)):
+    if backends.uses_reference(backend, Head(maps=maps, correlate=True)):
         return reference.correlate_attention(_autocast(maps), temperature, gate, relation_bias)
     return ops.correlate_attention(maps, t, t_tensor, g, g_tensor, relation_bias, backend)
 
@@ -149,7 +159,7 @@ def attention_pool(values: Tensor, maps: Tensor, *, merge: str = "max", backend:
     checks.same_grid("values", values, "maps", maps)
     checks.one_of("merge", merge, checks.MERGES)
     checks.one_of("backend", backend, backends.NAMES)
-    if _selects_reference(backend, Head(values=values, maps=maps, merge=merge)):
+    if backends.uses_reference(backend, Head(values=values, maps=maps, merge=merge)):
         return reference.attention_pool(_autocast(values), _autocast(maps), merge)
     pooled, attention, _, _ = ops.attention_pool(values, maps, merge, backend)
     return pooled, maps if merge == "none" else attention
@@ -182,10 +192,6 @@ def _split(scalar: float | Tensor) -> tuple[float, Tensor | None]:
 
 def _autocast(tensor: Tensor) -> Tensor:
     return to_autocast_dtype(tensor) if torch.is_autocast_enabled(tensor.device.type) else tensor
-
-
-def _selects_reference(backend: str, head: Head) -> bool:
-    return backends.select(backend, head) == "reference"
 
 
 def _check_maps_inputs(features: Tensor, weight: Tensor, bias: Tensor | None, activation: str) -> None:

@@ -10,6 +10,11 @@ ACTIVATIONS = ("softmax", "sigmoid")
 MERGES = ("max", "mean", "none")
 
 
+def finite(value: float) -> bool:
+    """By comparison: `math.isfinite` ends a graph of torch.compile where the number is symbolic."""
+    return -math.inf < value < math.inf
+
+
 def one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {value!r}")
@@ -87,12 +92,12 @@ def scalar(name: str, value: float | Tensor, device: torch.device, *, low: float
         return
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a float or a 0-d tensor; got {type(value).__name__}")
-    if not math.isfinite(value) or not low <= value <= high:
+    if not finite(value) or not low <= value <= high:
         raise ValueError(f"{name} must be a finite number in [{low:g}, {high:g}]; got {value}")
 
 
 def temperature(value: float | Tensor, dtype: torch.dtype, device: torch.device) -> None:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and not (math.isfinite(value) and value > 0):
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and not (finite(value) and value > 0):
         raise ValueError(f"temperature must be finite and > 0; got {value}")
     scalar("temperature", value, device, low=-math.inf, high=math.inf)
     if isinstance(value, Tensor):
@@ -108,5 +113,5 @@ def gate(value: float | Tensor, dtype: torch.dtype, device: torch.device) -> Non
 def margin(value: float) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"margin must be a float; got {type(value).__name__}")
-    if not math.isfinite(value):
+    if not finite(value):
         raise ValueError(f"margin must be finite; got {value}")

@@ -70,8 +70,9 @@ class SMAAttention(nn.Module):
         self.bias = nn.Parameter(torch.zeros(regions, channels))
         self.fixed_temperature, self.fixed_gate = temperature, gate if correlate else 0.0
         if self.learns_correlation:
-            self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
-            self.gate_logit = nn.Parameter(torch.tensor(math.log(gate / (1 - gate))))
+            # Vectors of one number: FSDP shards no scalars.
+            self.log_temperature = nn.Parameter(torch.tensor([math.log(temperature)]))
+            self.gate_logit = nn.Parameter(torch.tensor([math.log(gate / (1 - gate))]))
             self.relation_bias = nn.Parameter(torch.zeros(regions * channels, regions * channels))
 
     def no_weight_decay(self) -> set[str]:
@@ -80,11 +81,11 @@ class SMAAttention(nn.Module):
 
     @property
     def temperature(self) -> float | Tensor:
-        return self.log_temperature.exp() if self.learns_correlation else self.fixed_temperature
+        return self.log_temperature[0].exp() if self.learns_correlation else self.fixed_temperature
 
     @property
     def gate(self) -> float | Tensor:
-        return self.gate_logit.sigmoid() if self.learns_correlation else self.fixed_gate
+        return self.gate_logit[0].sigmoid() if self.learns_correlation else self.fixed_gate
 
     def forward(self, x: Tensor) -> SMAOutput:
         checks.tensor("x", x, "B,C,H,W")

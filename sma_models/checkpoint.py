@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from sma_models.calibration import Calibration
+from sma_models.checkpoint_files import read_file
 from sma_models.network import SMANet
 
 ENTRY = "sma_net"  # {"kind": "au" or "expression", "regions": names, "network": fields of NetworkConfig,
@@ -14,10 +15,9 @@ ENTRY = "sma_net"  # {"kind": "au" or "expression", "regions": names, "network":
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """The content of a checkpoint of SMA-Net, on the CPU. FileNotFoundError, or ValueError if it is something else."""
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"there is no checkpoint {path}")
-    content = torch.load(path, map_location="cpu", weights_only=True)
+    """The content of a checkpoint of SMA-Net, on the CPU. FileNotFoundError, or ValueError if it is damaged or
+    something else."""
+    content = read_file(path)
     if not isinstance(content, dict) or ENTRY not in content:
         raise ValueError(f"{path} is no checkpoint of SMA-Net: it has no entry {ENTRY!r}")
     return content

@@ -28,6 +28,7 @@ from sma_models.metrics import (
 )
 from sma_models.network import NetworkConfig, NetworkOutput, SMANet
 from sma_models.optimizer import OptimizerConfig, freeze, make_optimizer, make_schedule
+from sma_models.random_states import RANDOM, random_states, restore_random_states
 from sma_models.weights import build_network
 
 Batch = dict[str, Any]
@@ -72,6 +73,7 @@ class FaceTask(lightning.LightningModule, ABC):
         self.backbone_weights, self.key_map = backbone_weights, key_map
         self.allow_partial, self.init_from = allow_partial, init_from
         self.network: SMANet | None = None
+        self.random_states: dict[str, Any] | None = None  # of the checkpoint that a run goes on from
         self.spread = AttentionSpread()
         self.answers = SampleLogits()
 
@@ -133,6 +135,12 @@ class FaceTask(lightning.LightningModule, ABC):
         self.log("loss", loss, prog_bar=True, logger=False)
         return loss
 
+    def on_train_start(self) -> None:
+        if self.random_states is not None:
+            restore_random_states(self.random_states)
+        # A run that goes on in the middle of an epoch does not start one.
+        self.on_train_epoch_start()
+
     def on_train_epoch_start(self) -> None:
         assert self.network is not None
         freeze(self.network, self.optimizer_config, self.current_epoch)
@@ -183,6 +191,7 @@ class FaceTask(lightning.LightningModule, ABC):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         assert self.network is not None
+        checkpoint[RANDOM] = random_states()
         checkpoint[ENTRY] = {
             "kind": self.kind,
             "regions": list(self.network.regions),
@@ -193,6 +202,7 @@ class FaceTask(lightning.LightningModule, ABC):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         assert self.network is not None
         same_regions(checkpoint, self.network.regions)
+        self.random_states = checkpoint.get(RANDOM)
 
 
 class ActionUnitTask(FaceTask):

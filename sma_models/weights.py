@@ -15,6 +15,7 @@ from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
 from sma_models.checkpoint import ENTRY, part_of_state, read_checkpoint
+from sma_models.checkpoint_files import read_file
 from sma_models.network import NetworkConfig, SMANet
 
 State = dict[str, Tensor]
@@ -89,7 +90,7 @@ def read_weights(path: str | Path) -> Any:
         raise FileNotFoundError(f"backbone_weights: expected none, timm or a file; there is no file {path}")
     if Path(path).suffix == ".safetensors":
         return safetensors.torch.load_file(path)
-    return torch.load(path, map_location="cpu", weights_only=True)
+    return read_file(path)
 
 
 def find_state(content: Any) -> State:

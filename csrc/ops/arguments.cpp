@@ -46,10 +46,88 @@ FeatureMap view_of(const at::Tensor& x) {
   return map;
 }
 
+bool floating(at::ScalarType type) {
+  return type == at::kFloat || type == at::kDouble || type == at::kBFloat16 || type == at::kHalf;
+}
+
+// A size of -1 is any but 0; the batch, which comes first in what has one, may be 0.
+void expect_axes(const char* name, const at::Tensor& tensor, const char* axes, int64_t dimensions, bool batch) {
+  TORCH_CHECK_VALUE(tensor.dim() == dimensions, name, " must have the dimensions ", axes, "; got ", tensor.sizes());
+  for (int64_t axis = batch; axis < dimensions; ++axis)
+    TORCH_CHECK_VALUE(tensor.size(axis) > 0, name, " must not be empty along an axis of ", axes, "; got ", tensor.sizes());
+  TORCH_CHECK_TYPE(floating(tensor.scalar_type()), name, " must be float32, bfloat16, float16 or float64; got ",
+                   tensor.scalar_type());
+}
+
+void expect_parameter(const char* name, const OptionalTensor& tensor, at::IntArrayRef sizes, const Call& call) {
+  if (!tensor) return;
+  const at::Device device = call.options().device();
+  TORCH_CHECK_VALUE(tensor->sizes() == sizes, name, " must have shape ", sizes, "; got ", tensor->sizes());
+  TORCH_CHECK_TYPE(tensor->scalar_type() == call.wide || tensor->scalar_type() == call.type, name, " must be ", call.wide,
+                   " or ", call.type, "; got ", tensor->scalar_type());
+  TORCH_CHECK_VALUE(tensor->device() == device, name, " must be on ", device, "; it is on ", tensor->device());
+}
+
+// How the forward lays out what it writes; `present` is false where the stage is absent.
+struct Layout {
+  bool present;
+  at::ScalarType type;
+  c10::SmallVector<int64_t, 5> sizes;
+};
+
+// pooled, attention, maps, diversity, correlation, attention_sum, winner.
+std::array<Layout, 7> output_layouts(const Call& call) {
+  const Shape& s = call.shape;
+  const bool none = call.inputs.merge == Merge::none, pools = s.values > 0;
+  auto sized = [&](std::initializer_list<int64_t> tail, bool per_channel) {
+    c10::SmallVector<int64_t, 5> sizes{s.batch, s.regions};
+    if (per_channel) sizes.push_back(s.channels);
+    sizes.append(tail.begin(), tail.end());
+    return sizes;
+  };
+  const int64_t h = call.height(), w = call.width();
+  return {{{pools, call.type, sized({s.values}, none)},
+           {call.inputs.correlate || (pools && !none), call.type, sized({h, w}, none)},
+           {s.embed > 0, call.type, sized({h, w}, true)},
+           {call.inputs.diversify, call.wide, {s.batch}},
+           {call.inputs.correlate, call.wide, {s.batch, s.maps(), s.maps()}},
+           {pools, call.wide, sized({}, none)},
+           {pools && call.inputs.merge == Merge::max, at::kByte, sized({h, w}, false)}}};
+}
+
+void expect_result(const char* name, const OptionalTensor& tensor, const Layout& layout, at::Device device,
+                   bool required) {
+  if (!tensor || !tensor->defined()) {
+    TORCH_CHECK_VALUE(!required || !layout.present, name, " must be there: its stage runs in this call");
+    return;
+  }
+  TORCH_CHECK_VALUE(layout.present, name, " must be None: its stage does not run in this call");
+  TORCH_CHECK_VALUE(tensor->sizes() == at::IntArrayRef(layout.sizes) && tensor->scalar_type() == layout.type &&
+                        tensor->device() == device,
+                    name, " must be ", layout.type, " ", at::IntArrayRef(layout.sizes), " on ", device, "; got ",
+                    tensor->scalar_type(), " ", tensor->sizes(), " on ", tensor->device());
+}
+
 }  // namespace
 
+void check_arrived(const Call& call, const std::array<const OptionalTensor*, 5>& cotangents,
+                   const std::array<const OptionalTensor*, 5>& saved) {
+  const auto layouts = output_layouts(call);
+  const at::Device device = call.options().device();
+  const char* outputs[] = {"grad_pooled", "grad_attention", "grad_maps", "grad_diversity", "grad_correlation"};
+  for (size_t i = 0; i < 5; ++i) expect_result(outputs[i], *cotangents[i], layouts[i], device, false);
+  const char* kept[] = {"saved_attention", "saved_maps", "saved_correlation", "saved_attention_sum", "saved_winner"};
+  const size_t from[] = {1, 2, 4, 5, 6};
+  for (size_t i = 0; i < 5; ++i) expect_result(kept[i], *saved[i], layouts[from[i]], device, true);
+}
+
 Call::Call(const HeadArguments& a) {
-  const at::Tensor& grid = a.features ? *a.features : a.maps.value();
+  TORCH_CHECK_VALUE(a.features.has_value() != a.maps.has_value(), "expected features or maps, not both");
+  const at::Tensor& grid = a.features ? *a.features : *a.maps;
+  if (a.features)
+    expect_axes("features", grid, "[B,G*D,H,W]", 4, true);
+  else
+    expect_axes("maps", grid, "[B,R,K,H,W]", 5, true);
   options_ = grid.options();
   type = grid.scalar_type();
   wide = wide_type(type);
@@ -59,6 +137,8 @@ Call::Call(const HeadArguments& a) {
   shape.positions = height_ * width_;
   if (a.features) {
     const at::Tensor& weight = a.weight.value();
+    expect_axes("weight", weight, "[R,K,D]", 3, false);
+    expect_parameter("weight", a.weight, weight.sizes(), *this);
     shape.regions = weight.size(0);
     shape.channels = weight.size(1);
     shape.embed = weight.size(2);
@@ -66,6 +146,7 @@ Call::Call(const HeadArguments& a) {
     TORCH_CHECK_VALUE(grid.size(1) % shape.embed == 0 && (shape.groups == 1 || shape.groups == shape.channels),
                       "features have ", grid.size(1), " channels; expected D or K*D of weight ", weight.sizes());
     inputs.features = feature_map(grid);
+    expect_parameter("bias", a.bias, {shape.regions, shape.channels}, *this);
     inputs.weight = parameter(a.weight);
     inputs.bias = parameter(a.bias);
   } else {
@@ -75,17 +156,23 @@ Call::Call(const HeadArguments& a) {
     inputs.maps = held_.back().data_ptr();
   }
   if (a.values) {
+    expect_axes("values", *a.values, "[B,C,H,W]", 4, true);
     TORCH_CHECK_VALUE(a.values->size(0) == shape.batch && a.values->size(2) == height_ && a.values->size(3) == width_ &&
                           a.values->scalar_type() == type && a.values->device() == grid.device(),
                       "values must agree with the maps in batch, height, width, dtype and device");
     shape.values = a.values->size(1);
     inputs.values = feature_map(*a.values);
   }
+  expect_parameter("relation_bias", a.relation_bias, {shape.maps(), shape.maps()}, *this);
+  expect_parameter("temperature", a.temperature_tensor, {}, *this);
+  expect_parameter("gate", a.gate_tensor, {}, *this);
   inputs.relation_bias = parameter(a.relation_bias);
   inputs.temperature = scalar(a.temperature, a.temperature_tensor);
   inputs.gate = scalar(a.gate, a.gate_tensor);
   inputs.activation = activation_of(a.activation);
   inputs.merge = merge_of(a.merge);
+  TORCH_CHECK_VALUE(!a.values || inputs.merge != Merge::max || shape.channels <= 256,
+                    "merge 'max' keeps the winner as one byte: at most 256 channels; got ", shape.channels);
   inputs.margin = a.margin;
   inputs.diversify = a.diversify;
   inputs.correlate = a.correlate;
@@ -105,25 +192,13 @@ const void* Call::parameter(const OptionalTensor& tensor) {
 Scalar Call::scalar(double value, const OptionalTensor& tensor) { return {parameter(tensor), value}; }
 
 AllocatedOutputs::AllocatedOutputs(const Call& call) : pointers{} {
-  const Shape& s = call.shape;
-  const bool none = call.inputs.merge == Merge::none, pools = call.inputs.values.data != nullptr;
-  const auto wide = call.options().dtype(call.wide);
-  auto sized = [&](std::vector<int64_t> tail, bool per_channel) {
-    std::vector<int64_t> sizes{s.batch, s.regions};
-    if (per_channel) sizes.push_back(s.channels);
-    sizes.insert(sizes.end(), tail.begin(), tail.end());
-    return sizes;
+  const auto layouts = output_layouts(call);
+  auto allocate = [&](size_t index) {
+    const Layout& layout = layouts[index];
+    return layout.present ? at::empty(at::IntArrayRef(layout.sizes), call.options().dtype(layout.type)) : at::Tensor();
   };
+  tensors = {allocate(0), allocate(1), allocate(2), allocate(3), allocate(4), allocate(5), allocate(6)};
   auto& [pooled, attention, maps, diversity, correlation, sum, winner] = tensors;
-  if (pools) pooled = at::empty(sized({s.values}, none), call.options());
-  if (call.inputs.correlate || (pools && !none))
-    attention = at::empty(sized({call.height(), call.width()}, none), call.options());
-  if (!call.inputs.maps) maps = at::empty(sized({call.height(), call.width()}, true), call.options());
-  if (call.inputs.diversify) diversity = at::empty({s.batch}, wide);
-  if (call.inputs.correlate) correlation = at::empty({s.batch, s.maps(), s.maps()}, wide);
-  if (pools) sum = at::empty(sized({}, none), wide);
-  if (pools && call.inputs.merge == Merge::max)
-    winner = at::empty(sized({call.height(), call.width()}, false), call.options().dtype(at::kByte));
   auto pointer = [](const at::Tensor& tensor) { return tensor.defined() ? tensor.data_ptr() : nullptr; };
   pointers = {pointer(pooled),      pointer(attention), pointer(maps), pointer(diversity),
               pointer(correlation), pointer(sum),       static_cast<uint8_t*>(pointer(winner))};

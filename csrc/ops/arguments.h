@@ -90,6 +90,11 @@ class GradientTensors {
   std::array<at::Tensor, 8> written_, returned_;
 };
 
+// ValueError unless every incoming gradient and saved result is there where its stage runs, with the size, dtype and
+// device that the forward gave it. Kernels read them by the sizes of the call.
+void check_arrived(const Call& call, const std::array<const OptionalTensor*, 5>& cotangents,
+                   const std::array<const OptionalTensor*, 5>& saved);
+
 // Pointers to saved results and incoming gradients, made contiguous where they are not.
 class Arrived {
  public:

@@ -51,9 +51,8 @@ OutputTensors forward(const HeadArguments& arguments) {
   return out.tensors;
 }
 
-GradientTuple backward(const HeadArguments& arguments, const Saved& saved, const Cotangents& given,
+GradientTuple backward(const HeadArguments& arguments, const Call& call, const Saved& saved, const Cotangents& given,
                        at::ArrayRef<bool> needs) {
-  const Call call(arguments);
   const cpu::Kernels& kernels = cpu::kernels(dtype_of(call.type));
   GradientTensors out(arguments, call, needs);
   const int64_t batch = call.shape.batch, runs = std::min(batch, kRuns);
@@ -90,14 +89,17 @@ GradientTuple backward_cpu(const OptionalTensor& grad_pooled, const OptionalTens
                            const OptionalTensor& gate_tensor, const OptionalTensor& relation_bias,
                            std::string_view activation, std::string_view merge, double margin, bool diversify,
                            bool correlate, c10::List<bool> needs) {
+  const HeadArguments arguments{values, features, maps, weight, bias, temperature, temperature_tensor, gate,
+                                gate_tensor, relation_bias, activation, merge, margin, diversify, correlate};
+  const Call call(arguments);
+  check_arrived(call, {&grad_pooled, &grad_attention, &grad_maps, &grad_diversity, &grad_correlation},
+                {&attention, &saved_maps, &correlation, &attention_sum, &winner});
   Arrived arrived;
   const Saved saved = arrived.saved(attention, saved_maps, correlation, attention_sum, winner, maps);
   const Cotangents given = arrived.cotangents(grad_pooled, grad_attention, grad_maps, grad_diversity, grad_correlation);
   c10::SmallVector<bool, 8> flags;
   for (const bool need : needs) flags.push_back(need);
-  return backward({values, features, maps, weight, bias, temperature, temperature_tensor, gate, gate_tensor,
-                   relation_bias, activation, merge, margin, diversify, correlate},
-                  saved, given, flags);
+  return backward(arguments, call, saved, given, flags);
 }
 
 }  // namespace

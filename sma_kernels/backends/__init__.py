@@ -9,6 +9,7 @@ import logging
 from types import ModuleType
 
 import torch
+from torch.autograd import forward_ad
 
 from sma_kernels.backends import choice, cpu, cuda, triton
 from sma_kernels.head import Cotangents, Gradients, Head, Outputs, Saved, allocate_gradients, allocate_outputs
@@ -24,13 +25,26 @@ _log = logging.getLogger("sma_kernels")
 
 def reasons(name: str, head: Head) -> list[str]:
     """Why the fused backend `name` cannot run this call; empty if it can."""
-    backend = FUSED[name]
-    missing = backend.why_unavailable()
+    missing = _missing(name)
     found = [missing] if missing else []
-    found += backend.refusals(head)
+    found += FUSED[name].refusals(head)
     if head.merge == "max" and head.values is not None and head.channels > MAX_WINNERS:
         found.append(f"merge='max' holds at most {MAX_WINNERS} channels per region; got {head.channels}")
+    if transformed():
+        found.append("torch.func (grad, vmap, jvp) and forward-mode derivatives need backend='reference'")
     return found
+
+
+@torch.compiler.assume_constant_result  # a graph runs under the transforms under which it is traced
+def transformed() -> bool:
+    """Whether derivatives or batches are asked for that the operators' formulas do not give: torch would drop forward
+    derivatives in silence."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+
+
+@torch.compiler.assume_constant_result  # it reads files and the environment, which a traced graph cannot
+def _missing(name: str) -> str | None:
+    return FUSED[name].why_unavailable()
 
 
 def explain(head: Head) -> dict[str, list[str]]:
@@ -38,24 +52,34 @@ def explain(head: Head) -> dict[str, list[str]]:
     return {"reference": [], **{name: reasons(name, head) for name in FUSED}}
 
 
-def select(backend: str, head: Head) -> str:
-    """The backend that runs this call. An explicit one runs or raises; "auto" may come down to "reference"."""
+def uses_reference(backend: str, head: Head) -> bool:
+    """Whether plain PyTorch runs this call: asked for, or since no fused backend can. An explicit one runs or raises."""
     if backend == "reference":
-        return backend
+        return True
     if backend == "auto":
-        return next((name for name in _candidates(head) if not reasons(name, head)), "reference")
+        return all(reasons(name, head) for name in _on_device(head))
     found = reasons(backend, head)
     if found:
         raise RuntimeError(f"backend={backend!r} cannot run this call: {'; '.join(found)}")
-    return backend
+    return False
+
+
+def select(backend: str, head: Head) -> str:
+    """The backend that runs this call. Unlike `uses_reference` it weighs sizes, which a traced graph need not know."""
+    if uses_reference(backend, head):
+        return "reference"
+    return next(name for name in _candidates(head) if not reasons(name, head)) if backend == "auto" else backend
+
+
+def _on_device(head: Head) -> tuple[str, ...]:
+    """Backends for the call's device. Kernels under an interpreter are for tests: a CPU has `cpu` alone."""
+    return ("cpu",) if head.grid.device.type == "cpu" else ON_GPU
 
 
 def _candidates(head: Head) -> list[str]:
-    """What "auto" tries, in order. Kernels under an interpreter are for tests: on a CPU it tries `cpu` alone."""
-    if head.grid.device.type == "cpu":
-        return ["cpu"]
-    first = choice.preferred(head)
-    return [first, *(name for name in ON_GPU if name != first)]
+    """What "auto" tries, in order."""
+    names = _on_device(head)
+    return sorted(names, key=lambda name: name != choice.preferred(head)) if len(names) > 1 else list(names)
 
 
 def forward(head: Head, backend: str) -> Outputs:
@@ -75,6 +99,11 @@ def backward(head: Head, saved: Saved, cotangents: Cotangents, needs: list[bool]
         return run(head, saved, cotangents, needs)
     # Values reach the loss through the pooled output alone.
     return run(head, saved, cotangents, [False, *needs[1:]])._replace(values=torch.zeros_like(head.values))
+
+
+def ran_before(name: str) -> bool:
+    """Whether this process has run the backend, and so has said that it does."""
+    return name in _logged
 
 
 def _fused(backend: str, head: Head) -> ModuleType:

@@ -33,15 +33,22 @@ def refusals(head: Head) -> list[str]:
     found = []
     if head.grid.dtype == torch.float64:
         found.append("float64 is left to backend='reference': cards run it at a small part of their speed")
-    capability = torch.cuda.get_device_capability(device)
+    unserved = _why_unserved(device.index)
+    return [*found, unserved] if unserved else found
+
+
+@torch.compiler.assume_constant_result  # it reads files, which a traced graph cannot
+def _why_unserved(index: int | None) -> str | None:
+    """Why the kernels do not run on the card `index`; None is the current one."""
+    capability = torch.cuda.get_device_capability(index)
     if capability < OLDEST:
-        found.append(f"needs compute capability 8.0 or newer; {torch.cuda.get_device_name(device)} has {capability}")
-    elif not _serves(build_facts.read().get("architectures", []), capability):
-        found.append(
+        return f"needs compute capability 8.0 or newer; {torch.cuda.get_device_name(index)} has {capability}"
+    if not _serves(build_facts.read().get("architectures", []), capability):
+        return (
             f"not built for compute capability {capability[0]}.{capability[1]}: "
             "set TORCH_CUDA_ARCH_LIST and install anew"
         )
-    return found
+    return None
 
 
 def _serves(architectures: list[str], capability: tuple[int, int]) -> bool:

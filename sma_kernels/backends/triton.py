@@ -44,7 +44,7 @@ def refusals(head: Head) -> list[str]:
     return found
 
 
-@cache
+@torch.compiler.assume_constant_result
 def _interprets() -> bool:
     if importlib.util.find_spec("triton") is None:
         return False

@@ -54,7 +54,8 @@ def fused_operator(
 
     arguments: fields of `Head`, in the order of the schema; `backend` is added last.
     outputs:   fields of `Outputs` that a caller sees, in the order returned; `kept` ones follow them, for the
-               backward alone. A field whose stage does not run under the settings of a call comes back as None.
+               backward alone. A field that the settings of a call leave out comes back as an empty vector: ahead-of-time
+               compilers refuse an undefined tensor.
     stages:    `diversify` and `correlate`, where the operator runs them.
     """
     count, returned = len(arguments), (*outputs, *kept)
@@ -66,15 +67,24 @@ def fused_operator(
         fields: dict[str, Any] = {**dict(zip(arguments, args, strict=True)), **stages}
         return Head(**fields)
 
-    def pick(found: Outputs) -> tuple:
+    def pick(found: Outputs, head: Head) -> tuple:
         picked = tuple(getattr(found, field) for field in returned)
+        picked = tuple(head.grid.new_empty(0) if result is None else result for result in picked)
         return picked if len(picked) > 1 else picked[0]
+
+    def run(*args):
+        head = head_of(args[:count])
+        return pick(backends.forward(head, args[count]), head)
+
+    def allocate(*args):
+        head = head_of(args[:count])
+        return pick(allocate_outputs(head), head)
 
     forward = _define(
         name,
         f"({schema}) -> ({', '.join(f'Tensor {field}' for field in returned)})",
-        kernel=lambda *args: pick(backends.forward(head_of(args[:count]), args[count])),
-        fake=lambda *args: pick(allocate_outputs(head_of(args[:count]))),
+        kernel=run,
+        fake=allocate,
     )
     _autocast(name, forward, [index for index, field in enumerate(arguments) if field in _AUTOCAST_CASTS])
 
@@ -87,8 +97,8 @@ def fused_operator(
         return picked if len(picked) > 1 else picked[0]
 
     def backward_kernel(*args):
-        cotangents, args = args[: len(outputs)], args[len(outputs) :]
-        kept_values, args = args[: len(saved)], args[len(saved) :]
+        cotangents, args = map(_present, outputs, args[: len(outputs)]), args[len(outputs) :]
+        kept_values, args = map(_present, saved, args[: len(saved)]), args[len(saved) :]
         return pick_gradients(
             backends.backward(
                 head_of(args[:count]),
@@ -114,6 +124,11 @@ def fused_operator(
     return forward
 
 
+def _present(field: str, tensor: Tensor | None) -> Tensor | None:
+    """None for the empty vector that stands for a field left out; of fields that are there, diversity alone is a vector."""
+    return None if tensor is None or (tensor.dim() == 1 and field != "diversity") else tensor
+
+
 def _define(name: str, schema: str, *, kernel: Callable, fake: Callable) -> Callable:
     LIBRARY.define(f"{name}{schema}")
     LIBRARY.impl(name, kernel, "CompositeExplicitAutograd")  # it chooses the backend, so it serves every device
@@ -132,13 +147,14 @@ def _differentiate(
     def setup_context(ctx, inputs, output):
         results = output if isinstance(output, tuple) else (output,)
         ctx.set_materialize_grads(False)
-        ctx.mark_non_differentiable(*(kept for kept in results[len(outputs) :] if kept is not None))
+        ctx.mark_non_differentiable(*results[len(outputs) :])
         ctx.save_for_backward(*(results[index] for index in saved), *(inputs[index] for index in tensors))
         ctx.plain = [None if index in tensors else value for index, value in enumerate(inputs)]
 
     def derive(ctx, *cotangents):
-        kept, args = ctx.saved_tensors[: len(saved)], list(ctx.plain)
-        for index, tensor in zip(tensors, ctx.saved_tensors[len(saved) :], strict=True):
+        stored, args = ctx.saved_tensors, list(ctx.plain)  # read once: activation checkpointing allows no more
+        kept = stored[: len(saved)]
+        for index, tensor in zip(tensors, stored[len(saved) :], strict=True):
             args[index] = tensor
         needs = [ctx.needs_input_grad[index] for index in tensors]
         if pooled is not None and cotangents[pooled] is None:

@@ -29,11 +29,24 @@ class SelectedEpoch(ModelCheckpoint):
 class LastEpoch(ModelCheckpoint):
     """Keeps every epoch as last.ckpt until the next, to resume from; Lightning's own `save_last` follows the best one.
 
-    dirpath: as in `SelectedEpoch`.
+    dirpath:       as in `SelectedEpoch`
+    every_n_steps: optimiser steps after which last.ckpt is also written within an epoch; 0 is never
     """
 
-    def __init__(self, dirpath: str | None = None):
+    def __init__(self, dirpath: str | None = None, every_n_steps: int = 500):
         super().__init__(dirpath, "last", save_on_train_epoch_end=True, enable_version_counter=False)
+        if every_n_steps < 0:
+            raise ValueError(f"every_n_steps must be at least 0; got {every_n_steps}")
+        self.every_n_steps = every_n_steps
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        batches = trainer.fit_loop.epoch_loop.batch_progress
+        # The end of the epoch is written once it is over, with what was measured on it.
+        if not self.every_n_steps or batches.is_last_batch or trainer.global_step % self.every_n_steps:
+            return
+        if batches.current.ready % trainer.accumulate_grad_batches == 0:
+            assert self.dirpath is not None
+            trainer.save_checkpoint(Path(self.dirpath) / f"last{self.FILE_EXTENSION}")
 
 
 class ScoreReport(Callback):

@@ -12,6 +12,7 @@ USAGE = """usage: sma-net COMMAND ...
   test      measure a checkpoint on the test subjects
   crossval  train and test every fold          (sma-net crossval --config ckplus_10fold.yaml)
   predict   read faces in pictures and videos    (sma-net predict model.ckpt clip.mp4)
+  export    ONNX, or a program of torch.export   (sma-net export best.ckpt --format onnx)
   align     aligned crops of a folder or video   (sma-net align photos crops)
   data check  compare a copy of a database with its protocol, and list it for training
   info      what runs on this machine
@@ -41,6 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from sma_models.cli.predict import main as predict
 
         predict(rest)
+    elif command == "export":
+        from sma_models.cli.export import main as export
+
+        export(rest)
     elif command == "crossval":
         from sma_models.cli.crossval import main as crossval
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Literal, NamedTuple
 
 import lightning
@@ -82,11 +83,17 @@ class FaceDataset(Dataset[dict[str, Any]]):
 
 
 class EpochSampler(DistributedSampler[dict[str, Any]]):
-    """(epoch, place) of every sample of this process's share, in an order that follows from seed and epoch alone."""
+    """(epoch, place) of every sample of this process's share, in an order that follows from seed and epoch alone.
+
+    seen: (epoch, samples) of an epoch that was begun before: its first `samples` are left out
+    """
+
+    seen = (-1, 0)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:  # type: ignore[override]
         places: Iterator[Any] = super().__iter__()
-        return ((self.epoch, place) for place in places)
+        epoch, samples = self.seen
+        return ((self.epoch, place) for place in islice(places, samples if epoch == self.epoch else 0, None))
 
 
 class EvaluationSampler(EpochSampler):
@@ -126,6 +133,8 @@ class FaceData(lightning.LightningDataModule, ABC):
         self.batch_size, self.num_workers, self.augment = batch_size, num_workers, augment
         self.selection, self.seed, self.image_size = selection, seed, image_size
         self.faces: Any = None  # Faces, from `setup` on
+        self._sampler: EpochSampler | None = None  # of the training part
+        self._seen = (-1, 0)  # (epoch, batches) that a resumed run has behind it
         # How the pictures were aligned, as `sma-net align` noted it.
         self.alignment: dict[str, Any] | None = None
         # Whose subjects these are: the same name in another set of the same people is the same person. None: anyone's.
@@ -162,9 +171,22 @@ class FaceData(lightning.LightningDataModule, ABC):
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         dataset = self._dataset("train", self.augment)
-        sampler = EpochSampler(dataset, *self._share(), shuffle=True, seed=self.seed)
+        self._sampler = sampler = EpochSampler(dataset, *self._share(), shuffle=True, seed=self.seed)
+        epoch, batches = self._seen
+        sampler.seen = (epoch, batches * self.batch_size)
         # A last batch of one or two samples would upset the batch norms.
         return self._loader(dataset, sampler, drop_last=len(sampler) >= self.batch_size)
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far into its epoch the training is."""
+        if self._sampler is None:
+            return {}
+        assert self.trainer is not None
+        progress: Any = self.trainer.fit_loop.epoch_loop.batch_progress.current
+        return {"epoch": self._sampler.epoch, "batches": progress.processed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._seen = (state_dict["epoch"], state_dict["batches"])
 
     def val_dataloader(self) -> Any:
         return self._evaluation("val") if len(self.parts.val) else []
@@ -195,4 +217,6 @@ class FaceData(lightning.LightningDataModule, ABC):
             drop_last=drop_last,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
+            # Its own: a loader that is started once more, as after a pause, must not shift what the network draws.
+            generator=torch.Generator().manual_seed(self.seed),
         )

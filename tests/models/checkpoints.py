@@ -13,10 +13,10 @@ EYES = {"template": "eyes", "detector": "cascade", "size": 256}
 SMALL = {"backbone": "resnet10t", "stage": 2, "image_size": 64, "channels": 2, "embed_dim": 8}
 
 
-def write_checkpoint(path, regions=("AU1", "AU12"), kind="au", alignment=EYES, people=None, subjects=()):
+def write_checkpoint(path, regions=("AU1", "AU12"), kind="au", alignment=EYES, people=None, subjects=(), **settings):
     """The network and its calibration, which has a threshold and a Platt scale that matter."""
     torch.manual_seed(3)
-    network = SMANet(regions, **SMALL)
+    network = SMANet(regions, **SMALL | settings)
     state = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     calibration = Calibration(len(regions))
     if kind == "au":

@@ -1,5 +1,9 @@
-"""A callback that ends a run early, as a time limit would, without changing its schedule."""
+"""Callbacks that end a run early, as a time limit or a power cut would, without changing its schedule."""
 
+import os
+import signal
+
+import torch
 from lightning.pytorch import Callback
 
 
@@ -8,3 +12,40 @@ class StopAfter(Callback):
 
     def on_train_epoch_end(self, trainer, pl_module):
         trainer.should_stop = trainer.current_epoch == 1
+
+
+class Shaky(Callback):
+    """Noise on every training batch, from the global generator: what dropout would draw."""
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        batch["image"] = (batch["image"].float() / 255 + 0.05 * torch.randn(batch["image"].shape)).clamp(0, 1)
+
+
+class Kill(Callback):
+    """SIGKILL to the own process once `step` optimiser steps are done.
+
+    moment: "step", after it; "epoch", at the end of the epoch in which that is so, once it is saved; "write", while the
+            checkpoint of that step is being written
+    """
+
+    def __init__(self, step, moment):
+        self.step, self.moment = step, moment
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.global_step >= self.step and self.moment == "step":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        if trainer.global_step >= self.step and self.moment == "epoch":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def on_save_checkpoint(self, trainer, pl_module, checkpoint):
+        if trainer.global_step >= self.step and self.moment == "write":
+            checkpoint["never written"] = Bomb()
+
+
+class Bomb:
+    """Kills the process that pickles it."""
+
+    def __reduce__(self):
+        os.kill(os.getpid(), signal.SIGKILL)

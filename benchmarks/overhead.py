@@ -1,0 +1,153 @@
+"""`python -m benchmarks.overhead`: what a call costs beside its arithmetic, on tensors so small that there is hardly any.
+
+Without gradient: the public function, the registered operator and the private operator, which is the raw kernel with its
+allocations. With gradient: forward and backward of the public function against an operator of the same arguments, outputs
+and saved tensors that `torch.library.register_autograd` makes and that only allocates, in the same run, turn by turn.
+Writes benchmarks/results/overhead.md.
+"""
+
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+import sma_kernels
+from sma_kernels import backends
+from sma_kernels.head import Head, allocate_gradients, allocate_outputs
+
+TURNS, CALLS = 40, 200
+OUT = Path(__file__).parent / "results" / "overhead.md"
+
+
+def small_tensors() -> dict[str, torch.Tensor]:
+    draw = torch.Generator().manual_seed(0)
+    sizes = {"values": (1, 4, 2, 2), "features": (1, 4, 2, 2), "weight": (1, 2, 2), "bias": (1, 2)}
+    tensors = {name: torch.randn(size, generator=draw) for name, size in sizes.items()}
+    tensors |= {"temperature": torch.tensor(0.2), "gate": torch.tensor(0.4)}
+    return {**tensors, "relation_bias": torch.randn(2, 2, generator=draw)}
+
+
+def operator_arguments(t: dict[str, torch.Tensor]) -> tuple:
+    return (
+        *(t["values"], t["features"], t["weight"], t["bias"], 0.0, t["temperature"], 0.0, t["gate"]),
+        *(t["relation_bias"], "softmax", "max", 0.5, "cpu"),
+    )
+
+
+def head_of(t: dict[str, torch.Tensor]) -> Head:
+    values, features, weight, bias, *rest = operator_arguments(t)[:-1]
+    return Head(values, features, None, weight, bias, *rest, diversify=True, correlate=True)
+
+
+def bare_operator() -> Callable:
+    """An operator with the schema of `sma_attention`, whose kernels only allocate and whose formula only passes on."""
+    library = torch.library.Library("sma_overhead", "FRAGMENT")
+    for name in ("sma_attention", "sma_attention_backward"):
+        schema = str(getattr(torch.ops.sma_kernels, name).default._schema).split("(", 1)[1]
+        library.define(f"{name}({schema}")
+
+    def forward(values, features, weight, bias, *rest):
+        return allocate_outputs(Head(values, features, None, weight, bias, *rest[:-1], diversify=True, correlate=True))[
+            :7
+        ]
+
+    def backward(*args):
+        values, features, weight, bias, *rest = args[10:-1]
+        found = allocate_gradients(Head(values, features, None, weight, bias, *rest[:-1]), [True] * 8)
+        return tuple(gradient for gradient in found if gradient is not None)
+
+    library.impl("sma_attention", forward, "CompositeExplicitAutograd")
+    library.impl("sma_attention_backward", backward, "CompositeExplicitAutograd")
+    operator = torch.ops.sma_overhead.sma_attention.default
+    run_backward = torch.ops.sma_overhead.sma_attention_backward.default
+    tensors = (0, 1, 2, 3, 5, 7, 8)
+
+    def setup_context(ctx, inputs, output):
+        ctx.set_materialize_grads(False)
+        ctx.mark_non_differentiable(output[5], output[6])
+        ctx.save_for_backward(*(output[i] for i in (1, 2, 4, 5, 6)), *(inputs[i] for i in tensors))
+        ctx.rest = inputs
+
+    def derive(ctx, *cotangents):
+        stored, args = ctx.saved_tensors, list(ctx.rest)
+        for index, tensor in zip(tensors, stored[5:], strict=True):
+            args[index] = tensor
+        gradients = [None] * len(args)
+        for index, gradient in zip(tensors, run_backward(*cotangents[:5], *stored[:5], *args, [True] * 7), strict=True):
+            gradients[index] = gradient
+        return tuple(gradients)
+
+    torch.library.register_autograd("sma_overhead::sma_attention", derive, setup_context=setup_context, lib=library)
+    bare_operator.library = library  # it unregisters when it is collected
+    return operator
+
+
+def timed(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Median microseconds of a call, taken turn by turn."""
+    for call in calls.values():
+        for _ in range(CALLS):
+            call()
+    found: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(TURNS):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            for _ in range(CALLS):
+                call()
+            found[name].append((time.perf_counter() - start) / CALLS * 1e6)
+    return {name: statistics.median(times) for name, times in found.items()}
+
+
+def with_gradient(operator: Callable, leaves: dict[str, torch.Tensor], arguments: tuple) -> Callable:
+    cotangent = torch.ones(1, 1, 4)
+
+    def call():
+        torch.autograd.grad(operator(*arguments)[0], tuple(leaves.values()), cotangent)
+
+    return call
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    tensors = small_tensors()
+    arguments, head = operator_arguments(tensors), head_of(tensors)
+    call_arguments = backends.cpu.call_arguments(head)
+    operator, raw = torch.ops.sma_kernels.sma_attention.default, torch.ops.sma_kernels._forward_cpu.default
+    with torch.no_grad():
+        plain = timed(
+            {
+                "raw kernel, `_forward_cpu`": lambda: raw(*call_arguments),
+                "choice of the backend, `Head` and `select`": lambda: backends.select("cpu", head_of(tensors)),
+                "registered operator, `torch.ops.sma_kernels.sma_attention`": lambda: operator(*arguments),
+                "public function, `sma_attention`": lambda: sma_kernels.sma_attention(**tensors, backend="cpu"),
+            }
+        )
+    leaves = {name: tensor.requires_grad_() for name, tensor in small_tensors().items()}
+    given, bare = operator_arguments(leaves), bare_operator()
+    public = lambda: sma_kernels.sma_attention(**leaves, backend="cpu")  # noqa: E731
+    graded = timed(
+        {
+            "bare operator of `register_autograd`": with_gradient(bare, leaves, given),
+            "registered operator": with_gradient(operator, leaves, given),
+            "public function": with_gradient(lambda *_: public(), leaves, ()),
+        }
+    )
+    lines = [
+        __doc__.split("\n\n")[1],
+        "",
+        f"Python {platform.python_version()}, torch {torch.__version__}, one thread.",
+        "",
+    ]
+    for title, found in (("without gradient", plain), ("forward and backward", graded)):
+        first = next(iter(found.values()))
+        lines += [f"| {title} | µs | above the first | ratio |", "|---|---|---|---|"]
+        lines += [f"| {name} | {t:.1f} | {t - first:+.1f} | {t / first:.2f} |" for name, t in found.items()]
+        lines.append("")
+    OUT.write_text("# Dispatch cost of a call\n\n" + "\n".join(lines))
+    print(OUT.read_text())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""A run that is killed and resumed ends with the weights of the run that was not, to the bit."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from tests.models.faces import expression_csv
+from tests.models.test_training import YAML
+
+pytestmark = pytest.mark.mode("killed and resumed training")
+NETWORK = """
+    network: {backbone: test_resnet, stage: 2, image_size: 32, channels: 2, embed_dim: 8}
+    optimizer: {freeze_bn: true}
+"""
+KILL = ["--trainer.callbacks+=tests.models.stop.Kill"]
+
+
+def attempts(config, folder, plan):
+    """[wait status, (epoch, batches) that the last checkpoint holds] of every child, and the weights at the end."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.models.attempts", config, str(folder), json.dumps(plan)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    last = folder / "sma_net" / "run" / "checkpoints" / "last.ckpt"
+    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+    return found, torch.load(last, weights_only=True)["state_dict"]
+
+
+def config_of(folder, workers, epochs):
+    """Six batches an epoch, saved after each step, with augmentation and noise from the global generator."""
+    text = YAML % ("ExpressionTask", NETWORK, expression_csv(folder))
+    text = text.replace("batch_size: 16, num_workers: 0", f"batch_size: 9, num_workers: {workers}")
+    text += "  callbacks: [{class_path: tests.models.stop.Shaky}]\nlast: {every_n_steps: 1}\n"
+    path = folder / "config.yaml"
+    path.write_text(text.replace("max_epochs: 2", f"max_epochs: {epochs}"))
+    return str(path)
+
+
+def kill(step, moment):
+    return [*KILL, f"--trainer.callbacks.step={step}", f"--trainer.callbacks.moment={moment}"]
+
+
+def test_kills_in_an_epoch_between_epochs_and_while_writing_change_nothing(tmp_path):
+    config = config_of(tmp_path, workers=0, epochs=3)
+    _, whole = attempts(config, tmp_path / "whole", [])
+    plan = [kill(2, "step"), kill(4, "write"), kill(6, "epoch"), kill(9, "step")]
+    found, resumed = attempts(config, tmp_path / "killed", plan)
+    assert [status for status, _ in found] == [signal.SIGKILL] * 4 + [0]
+    assert [reached for _, reached in found] == [[0, 1], [0, 3], [0, 6], [1, 2], [2, 6]]
+    assert_close(resumed, whole, rtol=0, atol=0)
+
+
+@pytest.mark.slow
+def test_twenty_kills_at_random_moments_change_nothing(tmp_path):
+    config = config_of(tmp_path, workers=2, epochs=12)
+    _, whole = attempts(config, tmp_path / "whole", [])
+    found, resumed = attempts(config, tmp_path / "killed", [2.5] * 20)
+    assert sum(status == signal.SIGKILL for status, _ in found) >= 15
+    assert_close(resumed, whole, rtol=0, atol=0)

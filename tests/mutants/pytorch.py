@@ -1,0 +1,135 @@
+"""Breaks of what torch's modes of use rest on."""
+
+from tests.mutants.mutant import Mutant
+
+COMPILE = "tests/pytorch/test_compile.py"
+EXPORT = "tests/pytorch/test_export.py"
+DERIVATIVES = "tests/pytorch/test_derivatives.py"
+MEMORY = "tests/pytorch/test_memory.py"
+AUTOCAST = "tests/pytorch/test_autocast.py"
+PROPERTIES = "tests/pytorch/test_properties.py"
+DISTRIBUTED = "tests/pytorch/test_distributed.py"
+DIRECT = "tests/pytorch/test_direct.py"
+RAW = "tests/pytorch/test_raw_operators.py"
+ONNX = "tests/pytorch/test_onnx.py"
+
+
+MUTANTS = [
+    # torch.compile.
+    Mutant(
+        "sma_kernels/checks.py",
+        "return -math.inf < value < math.inf",
+        "return math.isfinite(value)",
+        (COMPILE, "-k", "fixed_settings"),
+    ),
+    Mutant(
+        "sma_kernels/backends/__init__.py",
+        "@torch.compiler.assume_constant_result  # it reads",
+        "# it reads",
+        (COMPILE, "-k", "choice"),
+    ),
+    Mutant(
+        "sma_kernels/api.py",
+        'if backends.select(backend, head) == "reference":',
+        "if torch.compiler.is_compiling():",
+        (COMPILE, "-k", "one_operator and cpu and False"),
+    ),
+    # Export.
+    Mutant("sma_kernels/api.py", "_pytree._register_namedtuple(", "dict(type=", (EXPORT, "-k", "one_operator")),
+    Mutant(
+        "sma_kernels/ops/fused.py",
+        "head.grid.new_empty(0) if result is None else result for",
+        "result for",
+        (EXPORT, "-k", "ahead_of_time"),
+    ),
+    Mutant("sma_models/export.py", 'backend = "reference"', 'backend = "auto"', (ONNX, "-k", "standard_operators")),
+    Mutant(
+        "sma_models/export.py",
+        "self.calibration.probabilities(logits) if",
+        "logits.sigmoid() if",
+        (EXPORT, "-k", "exported_program_runs"),
+    ),
+    # Derivatives.
+    Mutant(
+        "sma_kernels/backends/__init__.py",
+        "torch._C._are_functorch_transforms_active() or ",
+        "",
+        (DERIVATIVES, "-k", "func"),
+    ),
+    Mutant(
+        "sma_kernels/backends/__init__.py",
+        " or forward_ad._current_level >= 0",
+        "",
+        (DERIVATIVES, "-k", "forward_mode"),
+    ),
+    Mutant(
+        "sma_kernels/ops/fused.py",
+        "stored[len(saved) :]",
+        "ctx.saved_tensors[len(saved) :]",
+        (DERIVATIVES, "-k", "checkpointing"),
+    ),
+    Mutant(
+        "sma_kernels/ops/fused.py",
+        'raise RuntimeError(\n            f"second',
+        'return [None] * 99 or (\n            f"second',
+        (DERIVATIVES, "-k", "second"),
+    ),
+    # Memory, mixed precision.
+    Mutant(
+        "csrc/ops/arguments.cpp",
+        "position_stride(x) == 1 || x.stride(1) == 1",
+        "position_stride(x) == 1",
+        (MEMORY, "-k", "copies"),
+    ),
+    Mutant(
+        "sma_kernels/api.py",
+        "*(values, features, weight, bias, t,",
+        "*(values.contiguous(), features, weight, bias, t,",
+        (MEMORY, "-k", "copies"),
+    ),
+    Mutant(
+        "sma_models/network.py",
+        ".contiguous(memory_format=torch.channels_last)",
+        ".contiguous()",
+        (MEMORY, "-k", "end_to_end"),
+    ),
+    Mutant(
+        "sma_kernels/ops/fused.py",
+        '_AUTOCAST_CASTS = ("values", "features", "maps")',
+        '_AUTOCAST_CASTS = ("values", "features", "maps", "weight")',
+        (AUTOCAST, "-k", "maps_are_cast"),
+    ),
+    Mutant("sma_kernels/ops/fused.py", "if tensor.dtype == torch.float64:", "if False:", (AUTOCAST, "-k", "float64")),
+    # Shapes, strides and bad input.
+    Mutant("sma_kernels/checks.py", 'if axis != "B" and size == 0:', "if False:", (PROPERTIES,)),
+    Mutant("sma_kernels/checks.py", "if device is not None and value.device != device:", "if False:", (PROPERTIES,)),
+    Mutant("sma_kernels/checks.py", "if tuple(value.shape) != shape:", "if value.dim() != len(shape):", (PROPERTIES,)),
+    Mutant(
+        "sma_kernels/checks.py", "if not finite(value) or not low <= value <= high:", "if value < low:", (PROPERTIES,)
+    ),
+    Mutant("sma_kernels/api.py", '    checks.same_grid("values", values, "features", features)\n', "", (PROPERTIES,)),
+    Mutant(
+        "csrc/ops/arguments.cpp",
+        "held_.push_back(tensor->to(wide).contiguous());",
+        "held_.push_back(tensor->to(wide));",
+        (PROPERTIES,),
+    ),
+    # Several processes.
+    Mutant(
+        "sma_models/losses.py",
+        "(terms.where(known, 0).sum(1) / counts).mean()",
+        "terms.where(known, 0).sum() / counts.sum()",
+        (DISTRIBUTED,),
+    ),
+    Mutant("sma_models/optimizer.py", "            module.eval()\n", "", (DISTRIBUTED,)),
+    # The short way, and calls past the public functions.
+    Mutant(
+        "sma_kernels/direct.py", "if _watched() or _differentiated(tensors):", "if _differentiated(tensors):", (DIRECT,)
+    ),
+    Mutant("sma_kernels/direct.py", "if _watched() or _differentiated(tensors):", "if _watched():", (DIRECT,)),
+    Mutant("sma_kernels/direct.py", "not set(map(type, tensors)) <= _PLAIN or ", "", (DIRECT,)),
+    Mutant("sma_kernels/direct.py", "0 < t < math.inf", "True", (PROPERTIES, "-k", "numbers")),
+    Mutant("csrc/ops/arguments.cpp", "tensor->sizes() == sizes, name", "true, name", (PROPERTIES, "-k", "spoiled")),
+    Mutant("csrc/ops/arguments.cpp", "tensor.size(axis) > 0, name", "true, name", (RAW,)),
+    Mutant("csrc/ops/arguments.cpp", "!required || !layout.present, name", "true, name", (RAW,)),
+]

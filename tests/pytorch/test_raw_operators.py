@@ -1,0 +1,53 @@
+"""The registered operators called past the public checks: they raise, and read and write no memory but their own."""
+
+from contextlib import suppress
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests import cases
+from tests.cases import Case
+from tests.operators.test_registration import operator_arguments
+
+pytestmark = pytest.mark.mode("operators past the public checks")
+SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+REFUSALS = (RuntimeError, ValueError, TypeError, IndexError)
+SIZES = st.lists(st.integers(0, 5), max_size=6)
+DTYPES = st.sampled_from((torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int32, torch.bool))
+
+
+@SETTINGS
+@given(data=st.data(), function=st.sampled_from(cases.FUNCTIONS), merge=st.sampled_from(("max", "mean", "none", "sum")))
+def test_any_tensors_run_or_raise(data, function, merge):
+    """One or more inputs replaced by tensors of any size and type; where they fit, the backward runs as well."""
+    case = Case(function=function, merge=merge)
+    tensors = cases.inputs(case, torch.float32)
+    for name in data.draw(st.sets(st.sampled_from(cases.TENSORS[function]), min_size=1)):
+        tensors[name] = torch.zeros(data.draw(SIZES), dtype=data.draw(DTYPES))
+        if tensors[name].is_floating_point():
+            tensors[name].requires_grad_()
+    operator = getattr(torch.ops.sma_kernels, function).default
+    with suppress(*REFUSALS):
+        out = operator(*operator_arguments(case, tensors, "cpu"))
+        parts = [part for part in (out if isinstance(out, tuple) else (out,)) if part.requires_grad]
+        if parts:
+            sum(part.double().sum() for part in parts).backward()
+
+
+@SETTINGS
+@given(data=st.data(), function=st.sampled_from(cases.FUNCTIONS))
+def test_any_cotangents_and_kept_results_run_or_raise(data, function):
+    """The backward operator with tensors of any size in the place of cotangents and of what the forward kept."""
+    case = Case(function=function)
+    tensors = cases.inputs(case, torch.float32)
+    backward = getattr(torch.ops.sma_kernels, f"{function}_backward").default
+    names = [argument.name for argument in backward._schema.arguments]
+    count = sum(name.startswith(("grad_", "saved_")) for name in names)
+    given_tensors = [
+        data.draw(st.sampled_from((None, torch.zeros(data.draw(SIZES), dtype=data.draw(DTYPES))))) for _ in range(count)
+    ]
+    needs = data.draw(st.lists(st.booleans(), max_size=9))
+    with suppress(*REFUSALS):
+        backward(*given_tensors, *operator_arguments(case, tensors, "cpu"), needs)
