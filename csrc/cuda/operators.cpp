@@ -63,6 +63,8 @@ GradientTuple backward_cuda(const OptionalTensor& grad_pooled, const OptionalTen
                                 gate_tensor, relation_bias, activation, merge, margin, diversify, correlate};
   const Call call(arguments);
   check(call);
+  check_arrived(call, {&grad_pooled, &grad_attention, &grad_maps, &grad_diversity, &grad_correlation},
+                {&attention, &saved_maps, &correlation, &attention_sum, &winner});
   Arrived arrived;
   const Saved saved = arrived.saved(attention, saved_maps, correlation, attention_sum, winner, maps);
   const Cotangents given = arrived.cotangents(grad_pooled, grad_attention, grad_maps, grad_diversity, grad_correlation);

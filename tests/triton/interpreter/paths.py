@@ -32,7 +32,7 @@ def take(path: str, monkeypatch, merge: str, shared: bool) -> Case:
         monkeypatch.setattr(plan, "MAX_POSITIONS", 8)
         monkeypatch.setattr(plan, "BLOCK_ROWS", 16)
         monkeypatch.setattr(plan, "BLOCK_ROWS_SPLIT", 8)
-        return Case(**{**small, "regions": 9, "embed": 35}, values=9)
+        return Case(**{**small, "regions": 9}, values=9)
     monkeypatch.setattr(plan, "MAX_ROWS", 16)
     monkeypatch.setattr(plan, "MAX_ROWS_POOLED", 16)
     return Case(**{**small, "channels": 3, "regions": 9}, values=19)

@@ -1,5 +1,7 @@
 """Values and gradients of every operator under the error rule, on each way a call can be launched."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -32,6 +34,12 @@ def test_sixteen_bits(activation, merge, dtype, as_hardware):
 @pytest.mark.parametrize("path", PATHS)
 def test_paths(path, merge, monkeypatch):
     keeps_rule(take(path, monkeypatch, merge, shared=False), torch.float32, seeds=2)
+
+
+def test_staged_features_in_several_blocks(monkeypatch):
+    """Two blocks of D to derive maps from, three to write gradients of."""
+    case = replace(take("staged", monkeypatch, "max", shared=False), embed=35)
+    keeps_rule(case, torch.float32, seeds=1)
 
 
 @pytest.mark.parametrize("path", PATHS)
