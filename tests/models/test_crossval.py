@@ -91,21 +91,23 @@ def test_crossval_goes_on_where_it_stopped(tmp_path, monkeypatch):
     started = []
     fit = Trainer.fit
 
-    def counted(self, *args, **kwargs):
-        started.append(1)
+    def counted(self, model, datamodule=None, ckpt_path=None, **kwargs):
+        started.append((datamodule.fold, datamodule.seed, ckpt_path))
+        fit(self, model, datamodule=datamodule, ckpt_path=ckpt_path, **kwargs)
         if len(started) == 3:
+            # After its epochs, before its test.
             raise KeyboardInterrupt
-        return fit(self, *args, **kwargs)
 
     monkeypatch.setattr(Trainer, "fit", counted)
     with pytest.raises(KeyboardInterrupt):
         main(arguments)
-    started[:] = [1] * 10
+    assert started == [("0", 4, None), ("1", 4, None), ("0", 5, None)]
     main(arguments)
-    assert len(started) == 12
+    half_done = str(out / "fold_0" / "seed_5" / "checkpoints" / "last.ckpt")
+    assert started[3:] == [("0", 5, half_done), ("1", 5, None)]
     first = (out / "results.json").read_text()
     main(arguments)
-    assert len(started) == 12 and (out / "results.json").read_text() == first
+    assert len(started) == 5 and (out / "results.json").read_text() == first
     result = json.loads(first)
     assert result["seeds"] == [4, 5] and result["pooled"]["accuracy"]["sd_over_seeds"] is not None
     assert re.search(r"accuracy of frames \| [01]\.\d{3} ± 0\.\d{3}", (out / "results.md").read_text())
@@ -148,6 +150,37 @@ def test_pooled_is_not_the_mean_of_folds():
     assert low == pytest.approx(0.4) and high == 1
 
 
+def test_deviations_over_folds_and_over_seeds():
+    """Accuracies by fold (columns) and seed (rows): 1 and 1/2, 1/2 and 0."""
+    right, wrong = [1.0, 0.0], [0.0, 1.0]
+    folds = [[[right, right], [right, wrong]], [[right, wrong], [wrong, wrong]]]
+    runs = [[answers(logits, [0, 0], [f"{fold}a", f"{fold}b"]) for fold, logits in enumerate(seed)] for seed in folds]
+    result = summarise(runs, "expression")
+    of_folds = result["mean_of_folds"]["accuracy"]
+    assert of_folds["mean"] == pytest.approx(0.5)
+    # Means over seeds are 3/4 and 1/4, means over folds too; the sample deviation of two is their distance by √2.
+    assert of_folds["sd_over_folds"] == pytest.approx(0.5 / 2**0.5)
+    assert of_folds["sd_over_seeds"] == pytest.approx(0.5 / 2**0.5)
+    assert result["pooled"]["accuracy"]["sd_over_seeds"] == pytest.approx(0.5 / 2**0.5)
+    folds[1] = [[right, right], [right, wrong]]
+    runs = [[answers(logits, [0, 0], [f"{fold}a", f"{fold}b"]) for fold, logits in enumerate(seed)] for seed in folds]
+    of_folds = summarise(runs, "expression")["mean_of_folds"]["accuracy"]
+    assert of_folds["sd_over_folds"] == pytest.approx(0.5 / 2**0.5) and of_folds["sd_over_seeds"] == 0
+
+
+def test_intervals_resample_people_not_frames():
+    """A hundred frames of each of two people, one always right, one never: frames alone would say 0.5 ± 0.07."""
+    logits, labels, people = [[1.0, 0.0]] * 200, [0] * 100 + [1] * 100, ["a"] * 100 + ["b"] * 100
+    result = summarise([[answers(logits, labels, people)]], "expression")
+    assert result["interval"]["accuracy"] == [0, 1]
+    # Whoever is drawn, each of two people is right half of the time.
+    even = summarise([[answers(logits, labels, ["a", "b"] * 100)]], "expression")
+    assert even["interval"]["accuracy"] == [0.5, 0.5]
+    units = np.array([[1], [0]] * 100, np.int8)
+    both = summarise([[answers([[1]] * 200, units, ["a"] * 100 + ["b"] * 100)]], "au")
+    assert both["interval"]["f1"] == pytest.approx([2 / 3, 2 / 3])
+
+
 def test_frames_without_a_face_are_scored_and_told():
     seen = answers([[1], [-1], [-1]], np.array([[1], [0], [0]], np.int8), list("abc"))
     blind = answers([[-1], [1]], np.array([[1], [0]], np.int8), list("de"), found=False)
@@ -162,6 +195,9 @@ def test_sequences_are_called_by_mean_probability():
     logits = [[0, 0.1], [0, 0.1], [5, 0], [0, 4]]
     one = answers(logits, [0, 0, 0, 1], list("aaab"), sequences=["s", "s", "s", "s"])
     assert class_fold(one)["accuracy"] == 0.5 and class_fold(one)["sequence_accuracy"] == 1
+    # Sequences have the same names for everybody.
+    alike = answers([[0, 1], [3, 0]], [0, 0], list("ab"), sequences=["001", "001"])
+    assert class_fold(alike)["sequence_accuracy"] == 0.5
     two = answers([[0, 1], [1, 0]], [0, 0], list("cd"))
     pooled = class_pool([one, two])
     assert pooled["accuracy"] == pytest.approx(3 / 6) and pooled["sequence_accuracy"] == pytest.approx(3 / 4)
