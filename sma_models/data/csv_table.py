@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sma_models.data.base import UNKNOWN, Faces
+from sma_models.data.pictures import read_picture, square, whole_square
 
 BOX = ("x", "y", "width", "height")
 _UNIT = re.compile(r"AU0*(\d+)")
@@ -74,12 +74,11 @@ class CSVTable(Faces):
 
     def picture(self, index: int, size: int) -> NDArray[np.uint8]:
         """The face box, or the whole picture, as uint8 RGB [size,size,3]; grey where a square exceeds the picture."""
-        image: Any = cv2.imread(str(self.images[index]), cv2.IMREAD_COLOR_RGB)
-        if image is None:
-            self._fail(index, f"cannot read {self.images[index]} as a picture")
-        height, width = image.shape[:2]
-        box = self.boxes[index] if self.boxes is not None else (0.0, 0.0, float(width), float(height))
-        return _square(image, box, size)
+        try:
+            image = read_picture(self.images[index])
+        except ValueError as error:
+            self._fail(index, f"cannot read {self.images[index]}: {error}")
+        return whole_square(image, size) if self.boxes is None else square(image, self.boxes[index], size)
 
     def _rows(self) -> tuple[list[dict[str, str]], list[int], list[str]]:
         """Rows as dicts, the line of the file that each ends on, and the names of the columns."""
@@ -152,20 +151,3 @@ class CSVTable(Faces):
                 self._fail(number, f"the face box is {box}; expected finite numbers, width and height above 0")
             boxes.append(box)
         return boxes
-
-
-def _square(image: NDArray[np.uint8], box: tuple[float, ...], size: int) -> NDArray[np.uint8]:
-    """The smallest square round a box (x, y, width, height), resized; grey 128 beyond the picture."""
-    x, y, width, height = box
-    side = max(1, round(max(width, height)))
-    left, top = round(x + (width - side) / 2), round(y + (height - side) / 2)
-    square = np.full((side, side, 3), 128, np.uint8)
-    rows = slice(max(0, top), max(0, min(image.shape[0], top + side)))
-    columns = slice(max(0, left), max(0, min(image.shape[1], left + side)))
-    part = image[rows, columns]
-    if part.size:
-        at, beside = rows.start - top, columns.start - left
-        square[at : at + part.shape[0], beside : beside + part.shape[1]] = part
-    # Area averaging only shrinks well; enlarging with it would show blocks.
-    method = cv2.INTER_AREA if side >= size else cv2.INTER_LINEAR
-    return cv2.resize(square, (size, size), interpolation=method)  # type: ignore[return-value]

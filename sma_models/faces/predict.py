@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sma_models.data.pictures import Picture, read_picture
 from sma_models.faces.alignment import similarity, warp
 from sma_models.faces.detect import Face
 from sma_models.faces.reader import FaceReader
-from sma_models.faces.sources import Frame, Picture, Video, files_below, read_picture
+from sma_models.faces.sources import Frame, Video, files_below
 from sma_models.faces.tracking import Smoother, Tracker
 from sma_models.faces.work import in_order
 

@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 
-from sma_models.data.listing import IMAGE_SUFFIXES
+from sma_models.data.pictures import IMAGE_SUFFIXES, Picture
 
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".mpg", ".mpeg", ".wmv", ".webm", ".m4v")
-Picture = NDArray[np.uint8]
 
 
 class Frame(NamedTuple):
@@ -49,19 +46,6 @@ def natural(path: Path) -> tuple[tuple[int, int, str], ...]:
     """Sorts a/2.jpg before a/10.jpg."""
     parts = re.split(r"(\d+)", path.as_posix())
     return tuple((1, int(part), part) if part.isdigit() else (0, 0, part) for part in parts)
-
-
-def read_picture(path: Path) -> Picture:
-    """uint8 RGB [H,W,3] of a picture of any depth and number of channels, turned as its EXIF data say.
-
-    ValueError that says why if it cannot be read.
-    """
-    if path.stat().st_size == 0:
-        raise ValueError("the file is empty")
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-    if image is None:
-        raise ValueError("cannot be decoded as a picture")
-    return image  # type: ignore[return-value]
 
 
 def write_picture(path: Path, image: Picture, quality: int = 95) -> None:

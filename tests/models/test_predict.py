@@ -15,17 +15,13 @@ from sma_models.faces.predict import Predictor
 from sma_models.faces.reader import FaceReader
 from sma_models.faces.tracking import Smoother, Tracker, overlap
 from tests.models.checkpoints import EYES, write_checkpoint
-from tests.models.test_faces import REAL, drawn, moved, write_video
+from tests.models.pictures import REAL, drawn, moved, save, write_video
 
 
 @pytest.fixture
 def checkpoint(tmp_path):
     write_checkpoint(tmp_path / "model.ckpt")
     return tmp_path / "model.ckpt"
-
-
-def save(path, image):
-    cv2.imwrite(str(path), np.ascontiguousarray(image[..., ::-1]))
 
 
 def read(path):

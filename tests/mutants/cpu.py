@@ -113,5 +113,7 @@ MUTANTS = [
         "True for index in tensors",
         ("tests/operators/test_registration.py", "-k", "unneeded"),
     ),
-    Mutant("csrc/ops/cpu.cpp", "at::parallel_for(0, jobs, 1,", "at::parallel_for(0, jobs, jobs,", (EDGES, "-k", "spread")),
+    Mutant(
+        "csrc/ops/cpu.cpp", "at::parallel_for(0, jobs, 1,", "at::parallel_for(0, jobs, jobs,", (EDGES, "-k", "spread")
+    ),
 ]

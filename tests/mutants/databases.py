@@ -54,7 +54,12 @@ LABELS = [
         "folds_by_rank((s.subject for s in listing.samples), FOLDS)",
         CLASSES,
     ),
-    data("ckplus", "if file is None:\n            continue", "if file is None:\n            labelled.append(subject)\n            continue", CLASSES),
+    data(
+        "ckplus",
+        "if file is None:\n            continue",
+        "if file is None:\n            labelled.append(subject)\n            continue",
+        CLASSES,
+    ),
     data("ckplus", "frames[-APEX_FRAMES:]", "frames[:APEX_FRAMES]", CLASSES),
     data("ckplus", "Sample(frames[0][1]", "Sample(frames[1][1]", CLASSES),
     data("ckplus", '4: "fear", 5: "happiness", 6: "sadness"', '6: "fear", 5: "happiness", 4: "sadness"', CLASSES),
@@ -79,7 +84,7 @@ LABELS = [
         "pass",
         (CHECK, "-k", "broken"),
     ),
-]  # fmt: skip
+]
 
 PARTS = [
     data("splits", "ranks % folds", "ranks * folds // (ranks.max() + 1)", SPLITS),
@@ -114,27 +119,65 @@ MEASURES = [
     # Pooled, and the mean of folds.
     models("pooling", "fold.logits - fold.threshold for fold", "fold.logits for fold", CROSSVAL, "-k", "pooled_units"),
     models(
-        "pooling", "np.nansum(values, axis) / np.maximum(count, 1)", "np.nan_to_num(values).mean(axis)", CROSSVAL,
-        "-k", "pooled_is_not",
+        "pooling",
+        "np.nansum(values, axis) / np.maximum(count, 1)",
+        "np.nan_to_num(values).mean(axis)",
+        CROSSVAL,
+        "-k",
+        "pooled_is_not",
     ),
-    models("pooling", "np.sqrt(squares / np.maximum(count - 1, 1))", "np.sqrt(squares / count)", CROSSVAL, "-k", "deviat"),
-    models("pooling", '"sd_over_folds": _deviation(_mean(cells, 0))', '"sd_over_folds": _deviation(_mean(cells, 1))', CROSSVAL, "-k", "deviat"),
-    models("pooling", ".double().softmax(1)", ".double()", CROSSVAL, "-k", "sequences"),
-    models("pooling", "np.stack([answers.subjects, answers.sequences,", "np.stack([answers.sequences,", CROSSVAL, "-k", "sequences"),
     models(
-        "pooling", "np.searchsorted(names, whole.subjects)", "np.arange(len(whole.subjects)) % len(names)", CROSSVAL,
-        "-k", "interval",
+        "pooling", "np.sqrt(squares / np.maximum(count - 1, 1))", "np.sqrt(squares / count)", CROSSVAL, "-k", "deviat"
+    ),
+    models(
+        "pooling",
+        '"sd_over_folds": _deviation(_mean(cells, 0))',
+        '"sd_over_folds": _deviation(_mean(cells, 1))',
+        CROSSVAL,
+        "-k",
+        "deviat",
+    ),
+    models("pooling", ".double().softmax(1)", ".double()", CROSSVAL, "-k", "sequences"),
+    models(
+        "pooling",
+        "np.stack([answers.subjects, answers.sequences,",
+        "np.stack([answers.sequences,",
+        CROSSVAL,
+        "-k",
+        "sequences",
+    ),
+    models(
+        "pooling",
+        "np.searchsorted(names, whole.subjects)",
+        "np.arange(len(whole.subjects)) % len(names)",
+        CROSSVAL,
+        "-k",
+        "interval",
     ),
     models("pooling", "[answers.found] for n in", "[:] for n in", CROSSVAL, "-k", "without_a_face"),
     # A cross-validation that does not go on, or mixes its seeds.
     models("cli/crossval", "if not (folder / ANSWERS).is_file():", "if True:", CROSSVAL, "-k", "goes_on"),
     models("cli/crossval", "*(going_on if Path(going_on[1]).is_file() else []),", "", CROSSVAL, "-k", "goes_on"),
     models("cli/crossval", 'f"--seed_everything={seed}"', '"--seed_everything=0"', CROSSVAL, "-k", "goes_on"),
-    models("cli/crossval", 'f"--data.init_args.fold={fold}"', 'f"--data.init_args.fold={fold and 0}"', CROSSVAL, "-k", "goes_on"),
+    models(
+        "cli/crossval",
+        'f"--data.init_args.fold={fold}"',
+        'f"--data.init_args.fold={fold and 0}"',
+        CROSSVAL,
+        "-k",
+        "goes_on",
+    ),
     # A test on other data.
-    models("cross_test", "faces.labels[:, faces.regions.index(name)]", "faces.labels[:, place]", CROSSVAL, "-k", "another_database"),
+    models(
+        "cross_test",
+        "faces.labels[:, faces.regions.index(name)]",
+        "faces.labels[:, place]",
+        CROSSVAL,
+        "-k",
+        "another_database",
+    ),
     models("cross_test", "    if seen:\n", "    if False:\n", CROSSVAL, "-k", "people"),
     models("cross_test", 'people != origin["people"]', "True", CROSSVAL, "-k", "people"),
-]  # fmt: skip
+]
 
 MUTANTS = [*LABELS, *PARTS, *MEASURES]
