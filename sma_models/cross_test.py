@@ -19,6 +19,7 @@ class OtherUnits(Faces):
     def __init__(self, faces: Faces, regions: tuple[str, ...]):
         self.kind, self.regions, self._faces = "au", regions, faces
         self.subjects, self.sequences, self.frames = faces.subjects, faces.sequences, faces.frames
+        self.found = faces.found
         self.labels = np.full((len(faces), len(regions)), UNKNOWN, np.int8)
         for place, name in enumerate(regions):
             if name in faces.regions:

@@ -100,16 +100,11 @@ def summarise(runs: Runs, kind: str) -> dict[str, Any]:
     result["frames"] = sum(len(fold.found) for fold in runs[0])
     result["without_a_face"] = faceless
     if 0 < faceless < result["frames"]:
-        seen = [of_pool([_only_found(fold) for fold in folds if fold.found.any()]) for folds in runs]
+        seen = [of_pool([fold.with_a_face() for fold in folds if fold.found.any()]) for folds in runs]
         result["pooled_with_a_face"] = {
             name: {"mean": _mean(np.stack([scores[name] for scores in seen]), 0)} for name in names
         }
     return result
-
-
-def _only_found(answers: Answers) -> Answers:
-    kept = {n: getattr(answers, n)[answers.found] for n in ("logits", "labels", "subjects", "sequences", "found")}
-    return replace(answers, **kept)
 
 
 def _mean(values: NDArray[np.float64], axis: int | tuple[int, ...]) -> NDArray[np.float64]:

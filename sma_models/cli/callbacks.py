@@ -7,7 +7,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from sma_models.answers import ANSWERS, write_answers
+from sma_models.answers import ANSWERS, answers_of, write_answers
 from sma_models.cli.tables import print_scores, scores_as_dict
 
 
@@ -43,7 +43,7 @@ class ScoreReport(Callback):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._report(trainer, pl_module, "test")
         if trainer.is_global_zero and trainer.log_dir is not None:
-            write_answers(pl_module, Path(trainer.log_dir) / ANSWERS)
+            write_answers(answers_of(pl_module), Path(trainer.log_dir) / ANSWERS)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.training and not trainer.sanity_checking and trainer.state.fn == "validate":

@@ -120,9 +120,10 @@ def _json_writer(out: TextIO) -> Callable[[dict[str, Any]], None]:
 
 def _report(totals: Totals, seconds: float) -> None:
     for problem in totals.problems:
-        print(f"not read: {problem}", file=sys.stderr)
+        print(f"not read, or not whole: {problem}", file=sys.stderr)
     print(
         f"{totals.frames} frames, {totals.faces} faces, {totals.without} frames without a face, "
-        f"{len(totals.problems)} files not read; {totals.frames / seconds:.1f} frames/s, {totals.faces / seconds:.1f} faces/s",
+        f"{len(totals.problems)} files not read, {totals.others} others passed over; "
+        f"{totals.frames / seconds:.1f} frames/s, {totals.faces / seconds:.1f} faces/s",
         file=sys.stderr,
     )

@@ -23,6 +23,7 @@ class Faces(ABC):
     regions:   names of the R action units or classes
     labels:    int8 [n,R] of 0, 1 and UNKNOWN for action units; int64 [n] of class numbers for expressions
     subjects, sequences: str [n]; frames: int64 [n], 0 where there is no number
+    found:     bool [n], whether the alignment of the picture is a face's own
     """
 
     kind: Literal["au", "expression"]
@@ -31,6 +32,7 @@ class Faces(ABC):
     subjects: NDArray[np.str_]
     sequences: NDArray[np.str_]
     frames: NDArray[np.int64]
+    found: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.labels)

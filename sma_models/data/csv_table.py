@@ -64,7 +64,6 @@ class CSVTable(Faces):
             else np.zeros(len(rows)),
             np.int64,
         )
-        # Whether the alignment of the picture is a face's own: 0 where none was found in it.
         self.found = np.array([row["found"] != "0" for row in rows] if "found" in columns else np.ones(len(rows)), bool)
         self.folds = np.array(self._texts(rows, "fold")) if "fold" in columns else None
         self.splits = np.array(self._texts(rows, "split")) if "split" in columns else None

@@ -27,7 +27,8 @@ class Annotator:
         self._taken: set[str] = set()
 
     def __call__(self, shot: Shot, faces: list[Read]) -> None:
-        image = shot.frame.image
+        image = shot.image
+        assert image is not None
         for face in faces:
             image = self._overlay(image, face)
         for face in faces:

@@ -62,7 +62,8 @@ def write_picture(path: Path, image: Picture, quality: int = 95) -> None:
 class Video:
     """The frames of a video file, or of a camera by its number, one at a time.
 
-    fps: frames a second, 0 where the container does not say. ValueError if it cannot be opened.
+    fps: frames a second, 0 where the container does not say. ValueError if it cannot be opened, or, after its last frame,
+    if the container has announced many more.
     """
 
     def __init__(self, source: Path | int):
@@ -80,11 +81,15 @@ class Video:
             while True:
                 good, image = self.capture.read()
                 if not good:
-                    return
+                    break
                 # The time of a frame is the container's, which need not be even; a camera has none.
                 stamp = time.monotonic() - start if self.camera else self.capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
                 last = stamp if stamp >= last else last
                 yield Frame(number, last, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))  # type: ignore[arg-type]
                 number += 1
+            # Some containers only estimate the number.
+            announced = 0 if self.camera else int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT))
+            if number < 0.9 * announced:
+                raise ValueError(f"ends after {number} of {announced} frames")
         finally:
             self.capture.release()

@@ -228,7 +228,11 @@ def test_bp4dplus_tasks(tmp_path):
     assert str(tmp_path / "F042/T11") in listing.extra
     assert {sample.sequence for sample in listing.samples} == {"T1", "T2", "T3", "T7", "T9", "T10"}
     assert [sample.frame for sample in listing.samples[:5]] == [6, 10, 14, 18, 22]
-    assert {s.labels for s in listing.samples} == {"happiness", "surprise", "sadness", "fear", "anger", "disgust"}
+    names = {"T1": "happiness", "T2": "surprise", "T3": "sadness", "T7": "fear", "T9": "anger", "T10": "disgust"}
+    assert {(s.sequence, s.labels) for s in listing.samples} == set(names.items())
+    rest = list_bp4dplus(tmp_path, label="task", tasks=["T4", "T5", "T6", "T8"])
+    names = {"T4": "startle", "T5": "skeptical", "T6": "embarrassment", "T8": "pain"}
+    assert {(s.sequence, s.labels) for s in rest.samples} == set(names.items())
     other = list_bp4dplus(tmp_path, label="task", tasks=["T4"], task_names={"T4": "fright"}, middle=2, every=1)
     assert [(s.frame, s.labels) for s in other.samples[:2]] == [(15, "fright"), (16, "fright")]
 

@@ -154,7 +154,7 @@ MEASURES = [
         "-k",
         "interval",
     ),
-    models("pooling", "[answers.found] for n in", "[:] for n in", CROSSVAL, "-k", "without_a_face"),
+    models("pooling", "fold.with_a_face() for fold", "fold for fold", CROSSVAL, "-k", "without_a_face"),
     # A cross-validation that does not go on, or mixes its seeds.
     models("cli/crossval", "if not (folder / ANSWERS).is_file():", "if True:", CROSSVAL, "-k", "goes_on"),
     models("cli/crossval", "*(going_on if Path(going_on[1]).is_file() else []),", "", CROSSVAL, "-k", "goes_on"),
