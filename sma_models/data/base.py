@@ -177,6 +177,13 @@ class FaceData(lightning.LightningDataModule, ABC):
         return self._evaluation("test")
 
     def _evaluation(self, part: str) -> DataLoader[dict[str, Any]]:
+        processes, _ = self._share()
+        if len(getattr(self.parts, part)) < processes:
+            # A process without a sample would have nothing to add to the measures that the others wait to share.
+            raise ValueError(
+                f"the {part} part must have a sample for each process; got {len(getattr(self.parts, part))} samples and "
+                f"{processes} processes"
+            )
         dataset = self._dataset(part, "none")
         return self._loader(dataset, EvaluationSampler(dataset, *self._share()), drop_last=False)
 

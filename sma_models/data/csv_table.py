@@ -23,6 +23,7 @@ class CSVTable(Faces):
     root:         folder that `image` is relative to; None is the CSV's own
     classes:      expression classes in order; None takes the sorted names of the file
     au_threshold: None reads 0 and 1; a number reads intensities 0-5, positive from it on
+    look_for_all: whether every picture must be there now; otherwise the first alone tells whether `root` is right
 
     folds, splits: str [n], or None where the file has no such column; has_subjects: whether it names subjects.
     Raises ValueError or FileNotFoundError that name the file, the line and what was expected.
@@ -34,6 +35,7 @@ class CSVTable(Faces):
         root: str | Path | None = None,
         classes: Sequence[str] | None = None,
         au_threshold: int | None = None,
+        look_for_all: bool = True,
     ):
         self.path = Path(path)
         self.root = Path(root) if root is not None else self.path.parent
@@ -52,7 +54,10 @@ class CSVTable(Faces):
             names = self._texts(rows, "expression")
             self.regions = tuple(classes) if classes else tuple(sorted(set(names)))
             self.labels = self._class_labels(names)
-        self.images = [self._image_path(row, name) for row, name in enumerate(self._texts(rows, "image"))]
+        self.images = [f"{self.root}/{name}" for name in self._texts(rows, "image")]
+        for row in range(len(rows) if look_for_all else 1):
+            if not Path(self.images[row]).is_file():
+                raise FileNotFoundError(f"{self.path}, line {self.lines[row]}: there is no file {self.images[row]}")
         self.boxes = self._box_column(rows, columns)
         self.has_subjects = "subject" in columns
         plain = [""] * len(rows)
@@ -74,7 +79,7 @@ class CSVTable(Faces):
     def picture(self, index: int, size: int) -> NDArray[np.uint8]:
         """The face box, or the whole picture, as uint8 RGB [size,size,3]; grey where a square exceeds the picture."""
         try:
-            image = read_picture(self.images[index])
+            image = read_picture(Path(self.images[index]))
         except ValueError as error:
             self._fail(index, f"cannot read {self.images[index]}: {error}")
         return whole_square(image, size) if self.boxes is None else square(image, self.boxes[index], size)
@@ -110,12 +115,6 @@ class CSVTable(Faces):
             return kind(row[column])
         except ValueError:
             self._fail(number, f"{column} is {row[column]!r}; expected a number")
-
-    def _image_path(self, row: int, name: str) -> Path:
-        path = self.root / name
-        if not path.is_file():
-            raise FileNotFoundError(f"{self.path}, line {self.lines[row]}: there is no file {path}")
-        return path
 
     def _unit_labels(self, rows: list[dict[str, str]], columns: list[str], threshold: int | None) -> NDArray[np.int8]:
         levels, positive = (range(2), 1) if threshold is None else (range(6), threshold)

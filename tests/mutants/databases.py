@@ -94,7 +94,7 @@ PARTS = [
     data("splits", "if not ((positives[remaining].sum(0) == 0) & (before > 0)).any():", "if True:", SPLITS),
     # One person in two parts.
     data("database", "if (counts > 1).any():", "if False:", UNITS, "-k", "two_parts"),
-    data("database", "training = np.flatnonzero(~test)", "training = rows", UNITS, "-k", "part_tests"),
+    data("database", "training = np.flatnonzero(~test)", "training = np.arange(len(table))", UNITS, "-k", "part_tests"),
     data("database", "train = ~test & ~val", "train = ~test", UNITS, "-k", "part_tests"),
     data("database", "(names.index(self.fold) + 1) % len(names)", "names.index(self.fold) - 1", CLASSES),
     data("csv_faces", "if parts is not None and table.has_subjects:", "if False:", TABLE),
