@@ -62,8 +62,8 @@ def write_picture(path: Path, image: Picture, quality: int = 95) -> None:
 class Video:
     """The frames of a video file, or of a camera by its number, one at a time.
 
-    fps: frames a second, 0 where the container does not say. ValueError if it cannot be opened, or, after its last frame,
-    if the container has announced many more.
+    fps: frames a second, duration: seconds; 0 where the container does not say. ValueError if it cannot be opened, or,
+    after its last frame, if the container has announced many more.
     """
 
     def __init__(self, source: Path | int):
@@ -74,6 +74,8 @@ class Video:
         if not self.capture.isOpened():
             raise ValueError("cannot be opened as a camera" if self.camera else "cannot be opened as a video")
         self.fps = float(self.capture.get(cv2.CAP_PROP_FPS))
+        known = self.fps > 0 and not self.camera
+        self.duration = self.capture.get(cv2.CAP_PROP_FRAME_COUNT) / self.fps if known else 0.0
 
     def __iter__(self) -> Iterator[Frame]:
         start, number, last = time.monotonic(), 0, 0.0
@@ -87,9 +89,8 @@ class Video:
                 last = stamp if stamp >= last else last
                 yield Frame(number, last, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))  # type: ignore[arg-type]
                 number += 1
-            # Some containers only estimate the number.
-            announced = 0 if self.camera else int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT))
-            if number < 0.9 * announced:
-                raise ValueError(f"ends after {number} of {announced} frames")
+            # The last frame may be shown for a while, and some containers only estimate how long they are.
+            if last + 1 < 0.9 * self.duration:
+                raise ValueError(f"ends after {last:.1f} of {self.duration:.1f} seconds")
         finally:
             self.capture.release()

@@ -46,3 +46,28 @@ def write_video(path, pictures, fps=10.0):
             writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), fps, (width, height))
         writer.write(np.ascontiguousarray(picture[..., ::-1]))
     writer.release()
+
+
+def write_uneven_video(path, pictures, times):
+    """Write RGB pictures as Matroska, each with its own time in seconds (to a thousandth), as telephones do."""
+
+    def element(name, *parts):
+        body = b"".join(parts)
+        return bytes.fromhex(name) + (1 << 56 | len(body)).to_bytes(8, "big") + body
+
+    def number(name, value):
+        return element(name, int(value).to_bytes(4, "big"))
+
+    height, width = pictures[0].shape[:2]
+    size = element("e0", number("b0", width), number("ba", height))
+    track = element("ae", number("d7", 1), number("73c5", 1), number("83", 1), element("86", b"V_MJPEG"), size)
+    clusters = []
+    for picture, time in zip(pictures, times, strict=True):
+        stored = cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]))[1].tobytes()
+        block = element("a3", b"\x81\x00\x00\x80", stored)
+        clusters.append(element("1f43b675", number("e7", round(1000 * time)), block))
+    length = element("4489", np.array(1000 * times[-1], ">f8").tobytes())
+    segment = element(
+        "18538067", element("1549a966", number("2ad7b1", 1_000_000), length), element("1654ae6b", track), *clusters
+    )
+    path.write_bytes(element("1a45dfa3", element("4282", b"matroska")) + segment)

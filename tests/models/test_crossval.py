@@ -188,6 +188,10 @@ def test_frames_without_a_face_are_scored_and_told():
     assert (result["frames"], result["without_a_face"]) == (5, 2)
     assert result["pooled"]["f1"]["mean"] == pytest.approx(0.5) and result["pooled_with_a_face"]["f1"]["mean"] == 1
     assert "pooled_with_a_face" not in summarise([[seen]], "au")
+    mixed = answers([[1], [-1], [-1], [1]], np.array([[1], [0], [1], [0]], np.int8), list("abcd"))
+    mixed.found[2:] = False
+    result = summarise([[mixed]], "au")
+    assert result["pooled"]["f1"]["mean"] == pytest.approx(0.5) and result["pooled_with_a_face"]["f1"]["mean"] == 1
 
 
 def test_sequences_are_called_by_mean_probability():
@@ -195,6 +199,9 @@ def test_sequences_are_called_by_mean_probability():
     logits = [[0, 0.1], [0, 0.1], [5, 0], [0, 4]]
     one = answers(logits, [0, 0, 0, 1], list("aaab"), sequences=["s", "s", "s", "s"])
     assert class_fold(one)["accuracy"] == 0.5 and class_fold(one)["sequence_accuracy"] == 1
+    # By probability two sure frames outvote a third one, however loud; by logit they would not.
+    loud = answers([[0, 3], [0, 3], [99, 0]], [1, 1, 1], list("aaa"), sequences=list("sss"))
+    assert class_fold(loud)["sequence_accuracy"] == 1
     # Sequences have the same names for everybody.
     alike = answers([[0, 1], [3, 0]], [0, 0], list("ab"), sequences=["001", "001"])
     assert class_fold(alike)["sequence_accuracy"] == 0.5

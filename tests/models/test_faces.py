@@ -32,6 +32,11 @@ def test_known_transforms_are_undone(degrees, scale, shift):
     assert worst < 6.8
 
 
+def test_templates_are_the_protocols():
+    assert TEMPLATES == {"eyes": ((94, 86), (162, 86)), "eyes_nose": ((94, 86), (162, 86), (128, 125))}
+    assert warp(np.zeros((9, 9, 3), np.uint8), centre_crop(9, 9)).shape == (256, 256, 3)
+
+
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_similarity_is_exact(template):
     angle, scale = 0.3, 1.7
@@ -89,6 +94,28 @@ def test_border_is_grey_and_centre_crop_is_centred():
     spot = np.argwhere(crop[..., 0] > 60).mean(0)
     np.testing.assert_allclose(spot, (127.5, 127.5), atol=0.3)
     assert (warp(image, np.array([[1.0, 0, 80], [0, 1, 80]]))[:70, :70] == 128).all()
+
+
+def test_large_pictures_are_shrunk_and_points_brought_back():
+    """Of a picture three times as large, the same face at three times the places."""
+    image, eyes = drawn(0)
+    picture, matrix = moved(image, 0, 0.8, (60, 90))
+    large = cv2.resize(picture, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
+    (face,) = Cascade()(large)
+    distance = 3 * 0.8 * np.linalg.norm(eyes[1] - eyes[0])
+    expected = (apply(matrix, eyes) + 0.5) * 3 - 0.5
+    assert np.linalg.norm(face.points - expected, axis=1).max() < 0.1 * distance
+    x, y, width, height = face.box
+    assert x < expected[0, 0] < expected[1, 0] < x + width and y < expected[0, 1] < y + height
+
+
+def test_the_largest_face_is_taken():
+    picture = np.full((300, 560, 3), 128, np.uint8)
+    picture[20:276, 10:266] = drawn(0)[0]
+    picture[40:196, 290:446] = cv2.resize(drawn(1)[0], (156, 156), interpolation=cv2.INTER_AREA)
+    faces = Cascade()(picture)
+    assert len(faces) == 2 and largest(faces).box[0] < 200
+    assert largest(faces[::-1]) == largest(faces) and largest([]) is None
 
 
 def test_nothing_is_found_where_no_face_is():
