@@ -80,11 +80,11 @@ def test_crops_lie_where_the_transform_says(scale):
 
 
 def test_shrinking_averages():
-    """Stripes of one pixel become even grey: no moiré."""
+    """Every pixel counts, also those of which none lies where a pixel of the crop falls: no moiré."""
     image = np.zeros((1024, 1024, 3), np.uint8)
-    image[:, ::2] = 255
+    image[:, ::4] = 255
     crop = warp(image, centre_crop(1024, 1024))
-    assert np.abs(crop.astype(int) - 127).max() <= 2
+    assert np.abs(crop.astype(int) - 64).max() <= 2
 
 
 def test_border_is_grey_and_centre_crop_is_centred():

@@ -208,6 +208,15 @@ def test_crops_are_taken_whole(checkpoint, tmp_path):
         run(checkpoint, crops, "--aligned")
 
 
+def test_crops_that_are_no_squares_keep_their_proportions(checkpoint):
+    """As in training, they are filled up with grey."""
+    reader = FaceReader(checkpoint, "cpu")
+    crop = drawn(0)[0][:, 64:192]
+    filled = cv2.copyMakeBorder(crop, 0, 0, 64, 64, cv2.BORDER_CONSTANT, value=(128, 128, 128))
+    for one, other in zip(reader([crop]), reader([filled]), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_a_model_of_unaligned_pictures_wants_crops(tmp_path):
     write_checkpoint(tmp_path / "model.ckpt", alignment=None)
     save(tmp_path / "face.png", drawn(0)[0])

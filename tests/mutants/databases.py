@@ -10,6 +10,7 @@ TABLE = "tests/models/test_csv_faces.py"
 CHECK = "tests/models/test_data_check.py"
 METRICS = "tests/models/test_metrics.py"
 CROSSVAL = "tests/models/test_crossval.py"
+PROCESSES = "tests/models/test_processes.py"
 
 
 def data(file: str, old: str, new: str, *tests: str) -> Mutant:
@@ -76,7 +77,8 @@ LABELS = [
     data("bp4dplus", "max(0, (len(pictures) - middle) // 2)", "0", UNITS),
     data("bp4dplus", '"T9": "anger",\n    "T10": "disgust"', '"T10": "anger",\n    "T9": "disgust"', UNITS),
     data("bp4dplus", 'CODED_TASKS = ("T1", "T6", "T7", "T8")', 'CODED_TASKS = ("T1", "T6", "T8")', UNITS),
-    # What is broken or has no face.
+    # What is broken, has no face, or need not be looked for.
+    data("database", "look_for_all=False", "look_for_all=True", CHECK),
     data("listing", "found.get(image, 1)", "1", CHECK),
     Mutant(
         "sma_models/cli/data_check.py",
@@ -113,6 +115,16 @@ PARTS = [
 ]
 
 MEASURES = [
+    # Several processes: one that does not ask for the folder of the log, one without a sample.
+    models(
+        "cli/callbacks",
+        "        log_dir = trainer.log_dir\n        if not trainer.is_global_zero:\n            return None\n",
+        "        if not trainer.is_global_zero:\n            return None\n        log_dir = trainer.log_dir\n",
+        PROCESSES,
+        "-k",
+        "units",
+    ),
+    data("base", "if len(getattr(self.parts, part)) < processes:", "if False:", PROCESSES, "-k", "refused"),
     models("metrics", "if not 0 < positives < len(truth):", "if not positives:", METRICS),
     models("metrics", "called = x >= threshold[unit]", "called = x >= 0", METRICS),
     models("metrics", "f1.where(true > 0, torch.nan)", "f1.nan_to_num(0)", METRICS),
