@@ -103,9 +103,12 @@ def test_bp4d_names_what_is_missing_and_extra(tmp_path):
     write_picture(tmp_path / "F002/T1/9999.jpg")
     (tmp_path / "F002/T1/notes.txt").write_text("")
     (tmp_path / "AUCoding/AU_OCC/readme.csv").write_text("")
+    write_picture(tmp_path / "F002/T5/1.jpg")
+    write_picture(tmp_path / "F002/T9/1.jpg")
     listing = list_bp4d(tmp_path)
     assert listing.missing == ["F001/T1 frame 20"] and listing.unlabelled_frames == 1
-    assert {name.rsplit("/", 1)[1] for name in listing.extra} == {"readme.csv", "notes.txt"}
+    assert {name.rsplit("/", 1)[1] for name in listing.extra} == {"readme.csv", "notes.txt", "T9"}
+    assert listing.unlabelled == ["F002/T5"]
     told = "\n".join(listing.warnings())
     assert "subjects: expected 41, found 6" in told and "frames of fold P1: expected 50631, found 7" in told
 
@@ -168,7 +171,9 @@ def test_disfa_base_must_be_proved(tmp_path):
 def test_disfa_missing_frame_or_file(tmp_path):
     write_disfa(tmp_path)
     (tmp_path / "SN001/1.png").unlink()
-    assert list_disfa(tmp_path).missing == ["SN001 frame 1"]
+    write_picture(tmp_path / "SN033/0.png")
+    listing = list_disfa(tmp_path)
+    assert listing.missing == ["SN001 frame 1"] and listing.unlabelled == ["SN033"]
     (tmp_path / "ActionUnit_Labels/SN002/SN002_au26.txt").unlink()
     with pytest.raises(FileNotFoundError, match=r"SN002_au26\.txt"):
         list_disfa(tmp_path)
@@ -214,10 +219,14 @@ def test_disfa_videos_ask_for_pictures(tmp_path):
 def test_bp4dplus_codes(tmp_path):
     write_bp4dplus(tmp_path, frames=9)
     write_coding(tmp_path / "AUCoding/AU_OCC/F042_T11.csv", {1: {}})
+    write_picture(tmp_path / "F042/T11/1.jpg")
+    (tmp_path / "AUCoding/AU_OCC/M001_T8.csv").unlink()
     listing = list_bp4dplus(tmp_path)
-    assert len(listing.samples) == 3 * 4 * 4
+    assert len(listing.samples) == (3 * 4 - 1) * 4
+    # Tasks that nobody coded are no gap; the phantom is in the codes and among the pictures.
+    assert listing.unlabelled == ["M001/T8"]
     assert all(sample.labels == (sample.frame % 2,) * 12 for sample in listing.samples)
-    assert listing.extra == [str(tmp_path / "AUCoding/AU_OCC/F042_T11.csv")]
+    assert listing.extra == [str(tmp_path / "AUCoding/AU_OCC/F042_T11.csv"), str(tmp_path / "F042/T11")]
     assert listing.folds == {"F001": "0", "F002": "1", "M001": "2"}
 
 

@@ -73,6 +73,7 @@ def test_each_database_goes_through_crossval(tmp_path, dataset):
     else:
         assert "second-hand" not in text
     if result["kind"] == "expression":
+        assert re.search(r"\| macro-F1 \| [01]\.\d{3} \| - \|", text)
         assert np.sum(result["pooled"]["confusion"]["mean"]) == result["frames"]
 
 
@@ -156,6 +157,7 @@ def test_deviations_over_folds_and_over_seeds():
     folds = [[[right, right], [right, wrong]], [[right, wrong], [wrong, wrong]]]
     runs = [[answers(logits, [0, 0], [f"{fold}a", f"{fold}b"]) for fold, logits in enumerate(seed)] for seed in folds]
     result = summarise(runs, "expression")
+    assert set(result["mean_of_folds"]) == {"accuracy", "sequence_accuracy", "majority_accuracy"}
     of_folds = result["mean_of_folds"]["accuracy"]
     assert of_folds["mean"] == pytest.approx(0.5)
     # Means over seeds are 3/4 and 1/4, means over folds too; the sample deviation of two is their distance by √2.
