@@ -31,7 +31,7 @@ def scores_as_dict(task: Any, part: str) -> dict[str, Any]:
         "selection": data.selection,
         "protocol": data.protocol,
         "alignment": data.alignment["template"] if data.alignment else "none",
-        "starts_from": str(task.init_from or task.backbone_weights),
+        "starts_from": task.starts_from,
         "regions": list(faces.regions),
         "scores": {
             name: _plain(value.tolist() if hasattr(value, "tolist") else value)

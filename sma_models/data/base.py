@@ -140,7 +140,8 @@ class FaceData(lightning.LightningDataModule, ABC):
         raise ValueError(f"{type(self).__name__} has no folds")
 
     def origin(self) -> dict[str, Any]:
-        """What a checkpoint that is trained on these data notes of them: people, subjects seen, alignment."""
+        """What a checkpoint that is trained on these data notes of them: people, subjects seen, alignment,
+        and how its epoch was chosen."""
         assert self.faces is not None, "setup comes first"
         seen = np.concatenate([self.parts.train, self.parts.val])
         subjects = np.unique(self.faces.subjects[seen])
@@ -148,6 +149,7 @@ class FaceData(lightning.LightningDataModule, ABC):
             "people": self.people,
             "subjects": [name for name in subjects.tolist() if name],
             "alignment": self.alignment,
+            "selection": self.selection,
         }
 
     @abstractmethod

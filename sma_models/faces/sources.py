@@ -49,9 +49,10 @@ def natural(path: Path) -> tuple[tuple[int, int, str], ...]:
 
 
 def write_picture(path: Path, image: Picture, quality: int = 95) -> None:
-    """Write RGB as a file of the kind that its name says; it is there as a whole or not at all."""
+    """Write RGB as a file of the kind that its name says; it is there as a whole or not at all. quality: of .jpg."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    good, data = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if path.suffix == ".jpg" else []
+    good, data = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
     if not good:
         raise ValueError(f"cannot encode {path} as {path.suffix}")
     part = path.with_name(path.name + ".part")

@@ -122,7 +122,8 @@ def test_a_bp4d_part_tests_and_the_others_train(tmp_path, part, selection):
     assert test == {"P1": {"F001", "F002"}, "P2": {"F003", "F005"}, "P3": {"F004", "F006"}}[part]
     assert train.isdisjoint(val) and not (train | val) & test
     assert len(train | val) == 4 and bool(val) == (selection == "val")
-    assert data.origin() == {"people": "bp4d", "subjects": sorted(train | val), "alignment": None}
+    assert data.origin() == {"people": "bp4d", "subjects": sorted(train | val), "alignment": None,
+                             "selection": selection}  # fmt: skip
 
 
 def test_a_subject_in_two_parts_is_refused(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -263,7 +264,7 @@ def test_checkpoints_know_whom_they_saw(tmp_path):
     manifest = checked(tmp_path, "bp4d")
     fit = run(["fit", *small(manifest, "bp4d_p1.yaml"), f"--trainer.logger.init_args.save_dir={tmp_path}"])
     path = fit.trainer.checkpoint_callback.best_model_path
-    seen = {"people": "bp4d", "subjects": ["F003", "F004", "F005", "F006"], "alignment": None}
+    seen = {"people": "bp4d", "subjects": ["F003", "F004", "F005", "F006"], "alignment": None, "selection": "val"}
     assert read_checkpoint(path)[ENTRY]["data"] == seen
     again = [
         "test",
@@ -272,7 +273,11 @@ def test_checkpoints_know_whom_they_saw(tmp_path):
         "--ckpt_path",
         path,
     ]
-    run(again)
+    again.append("--data.init_args.selection=last")
+    tested = run(again)
+    scores = json.loads((Path(tested.trainer.log_dir) / "scores_test.json").read_text())
+    # The table names how the checkpoint was made, whatever the settings of the test say.
+    assert (scores["selection"], scores["starts_from"]) == ("val", "none")
     with pytest.raises(ValueError, match="trained on 2 of the subjects"):
         run([*again, "--data.init_args.fold=P2"])
     facts = json.loads(manifest.with_suffix(".json").read_text())
