@@ -251,7 +251,8 @@ def test_people_that_were_trained_on_are_not_tested(tmp_path):
         )
         arguments = ["test", "--model=ActionUnitTask", "--data=CSVFaces", f"--data.csv={tmp_path / 'plus.csv'}",
                      "--data.people=disfa", "--data.num_workers=0", "--trainer.accelerator=cpu",
-                     "--trainer.logger=false", f"--ckpt_path={tmp_path / 'model.ckpt'}"]  # fmt: skip
+                     "--trainer.logger=false", f"--trainer.default_root_dir={tmp_path}",
+                     f"--ckpt_path={tmp_path / 'model.ckpt'}"]  # fmt: skip
         if refused:
             with pytest.raises(ValueError, match="trained on 1 of the subjects that would be tested: SN001"):
                 run(arguments)
