@@ -2,14 +2,15 @@
 
 Crops of 256 pixels as `sma-net align` stores them (JPEG 95, drawn faces with the grain of photographs) are read from disk
 and augmented as the shipped configurations do it; the network trains on pictures in memory, and then on these. What both
-reach together, divided by what the network reaches alone, is how busy the data keep it. Prints a Markdown table and writes
-JSON with the machine, the versions and the command.
+reach together, divided by what the network reaches alone, is how busy the data keep it. On a CPU both share the cores, and
+threads that spin while they wait take them from the loader: `OMP_WAIT_POLICY=PASSIVE`, as `sma-net` sets it. Prints a
+Markdown table and writes JSON with the machine, its load in the last 15 minutes, the versions and the command.
 """
 
 import argparse
 import json
+import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -141,8 +142,10 @@ def main() -> None:
             for setting in track(SETTINGS, "Measuring")
         ]
     found = {
-        "command": " ".join(["python -m benchmarks.data_loading", *sys.argv[1:]]),
-        "machine": {**machine(), "opencv": cv2.__version__},
+        "command": f"OMP_WAIT_POLICY={os.environ.get('OMP_WAIT_POLICY', '')} python -m benchmarks.data_loading "
+        f"--images {chosen.images} --workers {' '.join(map(str, chosen.workers))} --steps {chosen.steps} "
+        f"--rounds {chosen.rounds}",
+        "machine": {**machine(), "opencv": cv2.__version__, "load": f"{os.getloadavg()[2]:.1f}"},
         "images": chosen.images,
         "bytes_an_image": round(size),
         "batch": BATCH,
