@@ -1,6 +1,6 @@
 """What a network answered to every test sample, kept so that folds can be pooled."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,21 +27,30 @@ class Answers:
     sequences: NDArray[np.str_]
     found: NDArray[np.bool_]
 
+    def with_a_face(self) -> "Answers":
+        """Those to pictures in which a face was found."""
+        kept = {n: getattr(self, n)[self.found] for n in ("logits", "labels", "subjects", "sequences", "found")}
+        return replace(self, **kept)
 
-def write_answers(task: Any, path: Path) -> None:
-    """Store the answers of a task that has just been tested."""
+
+def answers_of(task: Any) -> Answers:
+    """The answers of a task that has just been tested."""
     index, logits = task.tested
     faces, threshold = task.data.faces, task.thresholds()
-    part = path.with_name("part_" + path.name)
-    np.savez_compressed(
-        part,
+    return Answers(
         logits=logits,
         labels=faces.labels[index],
         threshold=np.zeros(logits.shape[1], np.float32) if threshold is None else threshold.cpu().numpy(),
         subjects=faces.subjects[index],
         sequences=faces.sequences[index],
-        found=getattr(faces, "found", np.ones(len(faces), bool))[index],
+        found=faces.found[index],
     )
+
+
+def write_answers(answers: Answers, path: Path) -> None:
+    """Store them as a file."""
+    part = path.with_name("part_" + path.name)
+    np.savez_compressed(part, **vars(answers))
     # It marks a run as finished, so it is there as a whole or not at all.
     part.replace(path)
 

@@ -19,6 +19,7 @@ class OtherUnits(Faces):
     def __init__(self, faces: Faces, regions: tuple[str, ...]):
         self.kind, self.regions, self._faces = "au", regions, faces
         self.subjects, self.sequences, self.frames = faces.subjects, faces.sequences, faces.frames
+        self.found = faces.found
         self.labels = np.full((len(faces), len(regions)), UNKNOWN, np.int8)
         for place, name in enumerate(regions):
             if name in faces.regions:
@@ -40,6 +41,9 @@ def prepare_test(task: Any, data: FaceData, checkpoint: str | Path) -> None:
     tested = set(data.faces.subjects[data.parts.test].tolist()) - {""}
     refuse_seen(origin, data.people, tested)
     task.network_config, task.backbone_weights, task.init_from = NetworkConfig(**facts["network"]), "none", None
+    # A table names how the tested network came about, not what these settings would train.
+    task.starts_from = facts.get("starts_from", "unknown")
+    data.selection = origin.get("selection", "unknown")
     regions, theirs = tuple(facts["regions"]), tuple(data.faces.regions)
     if facts["kind"] == data.faces.kind == "au" and regions != theirs:
         shared = [name for name in regions if name in theirs]

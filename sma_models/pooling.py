@@ -14,6 +14,7 @@ from sma_models.metrics import expression_scores, unit_scores
 Scores = dict[str, NDArray[np.float64]]
 Runs = list[list[Answers]]  # [seed][fold]
 RESAMPLES = 1000
+_POOLED_ONLY = ("confusion", "f1", "macro_f1", "majority_macro_f1")  # of expressions
 
 
 def unit_fold(answers: Answers) -> Scores:
@@ -78,6 +79,8 @@ def sequence_accuracy(answers: Answers) -> float:
 def summarise(runs: Runs, kind: str) -> dict[str, Any]:
     """Mean of folds and pooled scores, mean and standard deviation over seeds; of folds, the one over folds as well.
 
+    Of expressions only accuracies have a mean of folds.
+
     With 95 % intervals of the pooled score over resampled subjects, and the pooled scores without faceless frames.
     """
     of_fold, of_pool = (unit_fold, unit_pool) if kind == "au" else (class_fold, class_pool)
@@ -87,7 +90,8 @@ def summarise(runs: Runs, kind: str) -> dict[str, Any]:
     result: dict[str, Any] = {"mean_of_folds": {}, "pooled": {}}
     for name in names:
         cells = np.stack([np.stack([scores[name] for scores in folds]) for folds in by_fold])
-        if name != "confusion":
+        # One fold need not contain every class: macro-F1 and the confusion matrix are those of pooled answers only.
+        if kind == "au" or name not in _POOLED_ONLY:
             result["mean_of_folds"][name] = {
                 "mean": _mean(cells, (0, 1)),
                 "sd_over_folds": _deviation(_mean(cells, 0)),
@@ -100,16 +104,11 @@ def summarise(runs: Runs, kind: str) -> dict[str, Any]:
     result["frames"] = sum(len(fold.found) for fold in runs[0])
     result["without_a_face"] = faceless
     if 0 < faceless < result["frames"]:
-        seen = [of_pool([_only_found(fold) for fold in folds if fold.found.any()]) for folds in runs]
+        seen = [of_pool([fold.with_a_face() for fold in folds if fold.found.any()]) for folds in runs]
         result["pooled_with_a_face"] = {
             name: {"mean": _mean(np.stack([scores[name] for scores in seen]), 0)} for name in names
         }
     return result
-
-
-def _only_found(answers: Answers) -> Answers:
-    kept = {n: getattr(answers, n)[answers.found] for n in ("logits", "labels", "subjects", "sequences", "found")}
-    return replace(answers, **kept)
 
 
 def _mean(values: NDArray[np.float64], axis: int | tuple[int, ...]) -> NDArray[np.float64]:

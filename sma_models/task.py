@@ -72,6 +72,8 @@ class FaceTask(lightning.LightningModule, ABC):
         self.diversity, self.diversity_weight = diversity, diversity_weight
         self.backbone_weights, self.key_map = backbone_weights, key_map
         self.allow_partial, self.init_from = allow_partial, init_from
+        # What tables say; of a checkpoint that is tested, what it was trained from.
+        self.starts_from = str(init_from or backbone_weights)
         self.network: SMANet | None = None
         self.random_states: dict[str, Any] | None = None  # of the checkpoint that a run goes on from
         self.spread = AttentionSpread()
@@ -197,6 +199,7 @@ class FaceTask(lightning.LightningModule, ABC):
             "regions": list(self.network.regions),
             "network": asdict(self.network.config),
             "data": self.data.origin(),
+            "starts_from": self.starts_from,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

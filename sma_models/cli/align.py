@@ -41,12 +41,13 @@ def main(arguments: Sequence[str]) -> None:
     aligner = Aligner(given.source, given.out, given.template, detector, given.workers, given.unrelated)
     report = aligner.run(_progress)
     console = Console()
-    for row in report.problems[:20]:
+    for row in report.problems:
         problem = row["problem"] or "no face found"
         console.print(f"{row['source']} frame {row['frame'] or '-'}: {problem}", highlight=False)
-    if len(report.problems) > 20:
-        console.print(f"... and {len(report.problems) - 20} more, in {given.out / 'alignment.csv'}")
-    console.print(", ".join(f"{count} {outcome}" for outcome, count in sorted(report.counts.items())))
+    more = report.counts.total() - report.counts["aligned"] - len(report.problems)
+    if more:
+        console.print(f"... and {more} more, in {given.out / 'alignment.csv'}")
+    console.print(", ".join(f"{count} {outcome}" for outcome, count in sorted(report.counts.items()) if count))
 
 
 def _progress(items: Iterable[Any], what: str, total: int | None) -> Iterable[Any]:

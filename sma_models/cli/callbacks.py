@@ -7,7 +7,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from sma_models.answers import ANSWERS, write_answers
+from sma_models.answers import ANSWERS, answers_of, write_answers
 from sma_models.cli.tables import print_scores, scores_as_dict
 
 
@@ -54,19 +54,24 @@ class ScoreReport(Callback):
     answer to every test sample as answers_test.npz."""
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._report(trainer, pl_module, "test")
-        if trainer.is_global_zero and trainer.log_dir is not None:
-            write_answers(pl_module, Path(trainer.log_dir) / ANSWERS)
+        folder = self._report(trainer, pl_module, "test")
+        if folder is not None:
+            write_answers(answers_of(pl_module), folder / ANSWERS)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.training and not trainer.sanity_checking and trainer.state.fn == "validate":
             self._report(trainer, pl_module, "val")
 
-    def _report(self, trainer: Trainer, task: Any, part: str) -> None:
+    def _report(self, trainer: Trainer, task: Any, part: str) -> Path | None:
+        """The folder that the first process writes to; None in the others, or without a log."""
+        # Asking for it is a broadcast: every process must ask.
+        log_dir = trainer.log_dir
         if not trainer.is_global_zero:
-            return
+            return None
         print_scores(task, part)
-        if trainer.log_dir is not None:
-            folder = Path(trainer.log_dir)
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"scores_{part}.json").write_text(json.dumps(scores_as_dict(task, part), indent=1) + "\n")
+        if log_dir is None:
+            return None
+        folder = Path(log_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"scores_{part}.json").write_text(json.dumps(scores_as_dict(task, part), indent=1) + "\n")
+        return folder

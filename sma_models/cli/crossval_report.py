@@ -67,7 +67,7 @@ def _unit_lines(result: dict[str, Any]) -> list[str]:
 def _class_lines(result: dict[str, Any]) -> list[str]:
     parts = _parts(result)
     lines = [_row("", *(title for title, _ in parts)), _row(*["---"] * (len(parts) + 1))]
-    lines += [_row(head, *(_cell(part[name]) for _, part in parts)) for name, head in _CLASSES]
+    lines += [_row(head, *(_cell(part.get(name, {})) for _, part in parts)) for name, head in _CLASSES]
     spread = (
         "-" if "sd_over_folds" not in p["accuracy"] else _number(p["accuracy"]["sd_over_folds"]) for _, p in parts
     )

@@ -18,10 +18,11 @@ from sma_models.data.ckplus import list_ckplus
 from sma_models.data.disfa import list_disfa
 from sma_models.data.listing import Listing, Sample, write_manifest
 from sma_models.data.mmi import list_mmi
+from sma_models.data.pictures import read_picture
 from sma_models.faces.alignment import TEMPLATES, Alignment, similarity, warp
 from sma_models.faces.detect import Cascade, largest
 from sma_models.faces.drawing import beside, draw_box, draw_points, put_lines
-from sma_models.faces.sources import read_picture, write_picture
+from sma_models.faces.sources import write_picture
 from sma_models.machine import usable_cores
 
 LISTINGS: dict[str, Callable[..., Listing]] = {
@@ -86,7 +87,11 @@ def drop_unreadable(listing: Listing) -> None:
 
 
 def _readable(path: Path) -> bool:
-    return cv2.imread(str(path), cv2.IMREAD_REDUCED_GRAYSCALE_8) is not None
+    try:
+        read_picture(path, cv2.IMREAD_REDUCED_GRAYSCALE_8)
+    except ValueError:
+        return False
+    return True
 
 
 def report(listing: Listing, manifest: Path) -> None:

@@ -55,8 +55,9 @@ class SMACLI(LightningCLI):
     def before_test(self) -> None:
         """A checkpoint's own network and action units are tested, on people whom it has not seen."""
         path = self.config["test"]["ckpt_path"]
-        if path is not None and Path(path).is_file():
-            prepare_test(self.model, self.datamodule, path)
+        if path is None:
+            raise ValueError("expected the checkpoint that is tested, --ckpt_path; got none")
+        prepare_test(self.model, self.datamodule, path)
 
     def after_fit(self) -> None:
         """Measure the chosen epoch on the test part, where there is one."""

@@ -13,7 +13,7 @@ import cv2
 import torch
 from jsonargparse import ArgumentParser
 
-from sma_models.faces.alignment import Alignment, same_alignment
+from sma_models.faces.alignment import Alignment, enough_points, same_alignment
 from sma_models.faces.annotate import Annotator
 from sma_models.faces.predict import Predictor, Totals
 from sma_models.faces.reader import FaceReader
@@ -37,9 +37,9 @@ def main(arguments: Sequence[str]) -> None:
         if isinstance(source, Path) and not source.exists():
             raise FileNotFoundError(f"there is no file or folder {source}")
     reader = FaceReader(given.checkpoint, given.device)
-    _fits(reader, sources, given.aligned)
-    cv2.setNumThreads(1)
     detect = None if given.aligned else SharedDetector(given.yunet)
+    _fits(reader, sources, detect)
+    cv2.setNumThreads(1)
     with ExitStack() as stack:
         draw = None
         if given.annotated is not None:
@@ -77,13 +77,16 @@ def _parser() -> ArgumentParser:
     return parser
 
 
-def _fits(reader: FaceReader, sources: list[Any], aligned: bool) -> None:
-    if not aligned and reader.alignment is None:
-        raise ValueError(
-            "the checkpoint was trained on pictures that were not aligned by `sma-net align`: give crops made as these "
-            "were, with --aligned"
-        )
-    for source in sources if aligned else ():
+def _fits(reader: FaceReader, sources: list[Any], detect: SharedDetector | None) -> None:
+    if detect is not None:
+        if reader.alignment is None:
+            raise ValueError(
+                "the checkpoint was trained on pictures that were not aligned by `sma-net align`: give crops made as "
+                "these were, with --aligned"
+            )
+        enough_points(reader.alignment["template"], detect)
+        return
+    for source in sources:
         crops = Alignment.of_folder(source) if isinstance(source, Path) else None
         if crops is not None:
             same_alignment(reader.alignment, crops.as_dict())
@@ -117,9 +120,10 @@ def _json_writer(out: TextIO) -> Callable[[dict[str, Any]], None]:
 
 def _report(totals: Totals, seconds: float) -> None:
     for problem in totals.problems:
-        print(f"not read: {problem}", file=sys.stderr)
+        print(f"not read, or not whole: {problem}", file=sys.stderr)
     print(
         f"{totals.frames} frames, {totals.faces} faces, {totals.without} frames without a face, "
-        f"{len(totals.problems)} files not read; {totals.frames / seconds:.1f} frames/s, {totals.faces / seconds:.1f} faces/s",
+        f"{len(totals.problems)} files not read, {totals.others} others passed over; "
+        f"{totals.frames / seconds:.1f} frames/s, {totals.faces / seconds:.1f} faces/s",
         file=sys.stderr,
     )

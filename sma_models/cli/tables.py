@@ -6,7 +6,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from sma_models.answers import answers_of
 from sma_models.metrics import ExpressionScores, UnitScores
+from sma_models.pooling import class_fold, unit_fold
 
 _COLUMNS = (
     ("F1", "f1"),
@@ -16,24 +18,33 @@ _COLUMNS = (
     ("accuracy", "accuracy"),
     ("positive", "rate"),
 )
+_SEEN_UNITS = tuple((f"mean {head}", f"mean_{key}") for head, key in _COLUMNS[:5])
+_SEEN_CLASSES = (("accuracy", "accuracy"), ("macro-F1", "macro_f1"), ("accuracy of sequences", "sequence_accuracy"))
 
 
 def scores_as_dict(task: Any, part: str) -> dict[str, Any]:
     """The scores of a task that has just been measured, as plain data; what is undefined is None."""
     faces, data = task.data.faces, task.data
-    return {
+    facts = {
         "part": part,
         "faces": len(getattr(data.parts, part)),
         "selection": data.selection,
         "protocol": data.protocol,
         "alignment": data.alignment["template"] if data.alignment else "none",
-        "starts_from": str(task.init_from or task.backbone_weights),
+        "starts_from": task.starts_from,
         "regions": list(faces.regions),
         "scores": {
             name: _plain(value.tolist() if hasattr(value, "tolist") else value)
             for name, value in vars(task.scores).items()
         },
     }
+    if part == "test":
+        answers = answers_of(task)
+        facts["without_a_face"] = int((~answers.found).sum())
+        if 0 < facts["without_a_face"] < len(answers.found):
+            seen = (unit_fold if task.kind == "au" else class_fold)(answers.with_a_face())
+            facts["scores_with_a_face"] = {name: _plain(value.tolist()) for name, value in seen.items()}
+    return facts
 
 
 def data_of(found: dict[str, Any]) -> str:
@@ -59,6 +70,11 @@ def print_scores(task: Any, part: str) -> None:
         console.print(unit_table(title, found["regions"], found["scores"]))
     else:
         console.print(expression_table(title, found["regions"], task.scores))
+    if "scores_with_a_face" in found:
+        seen = found["scores_with_a_face"]
+        names = _SEEN_UNITS if task.kind == "au" else _SEEN_CLASSES
+        told = ", ".join(f"{head} {_cell(seen[key])}" for head, key in names)
+        console.print(f"without the {found['without_a_face']} pictures in which no face was found: {told}")
 
 
 def unit_table(title: str, regions: list[str], scores: dict[str, list[float | None]]) -> Table:

@@ -24,6 +24,7 @@ class Faces(ABC):
     regions:   names of the R action units or classes
     labels:    int8 [n,R] of 0, 1 and UNKNOWN for action units; int64 [n] of class numbers for expressions
     subjects, sequences: str [n]; frames: int64 [n], 0 where there is no number
+    found:     bool [n], whether the alignment of the picture is a face's own
     """
 
     kind: Literal["au", "expression"]
@@ -32,6 +33,7 @@ class Faces(ABC):
     subjects: NDArray[np.str_]
     sequences: NDArray[np.str_]
     frames: NDArray[np.int64]
+    found: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -147,7 +149,8 @@ class FaceData(lightning.LightningDataModule, ABC):
         raise ValueError(f"{type(self).__name__} has no folds")
 
     def origin(self) -> dict[str, Any]:
-        """What a checkpoint that is trained on these data notes of them: people, subjects seen, alignment."""
+        """What a checkpoint that is trained on these data notes of them: people, subjects seen, alignment,
+        and how its epoch was chosen."""
         assert self.faces is not None, "setup comes first"
         seen = np.concatenate([self.parts.train, self.parts.val])
         subjects = np.unique(self.faces.subjects[seen])
@@ -155,6 +158,7 @@ class FaceData(lightning.LightningDataModule, ABC):
             "people": self.people,
             "subjects": [name for name in subjects.tolist() if name],
             "alignment": self.alignment,
+            "selection": self.selection,
         }
 
     @abstractmethod
@@ -197,6 +201,13 @@ class FaceData(lightning.LightningDataModule, ABC):
         return self._evaluation("test")
 
     def _evaluation(self, part: str) -> DataLoader[dict[str, Any]]:
+        processes, _ = self._share()
+        if len(getattr(self.parts, part)) < processes:
+            # A process without a sample would have nothing to add to the measures that the others wait to share.
+            raise ValueError(
+                f"the {part} part must have a sample for each process; got {len(getattr(self.parts, part))} samples and "
+                f"{processes} processes"
+            )
         dataset = self._dataset(part, "none")
         return self._loader(dataset, EvaluationSampler(dataset, *self._share()), drop_last=False)
 

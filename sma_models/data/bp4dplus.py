@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from sma_models.data.database import Database
 from sma_models.data.listing import Listing, Sample, folder, folds_of, pictures_by_number
-from sma_models.data.occurrence import UNITS, add_coded_sequence, coding_files
+from sma_models.data.occurrence import UNITS, add_coded_sequence, coding_files, name_uncoded
 
 # From memory of the database's description: `task_names` replaces it.
 TASK_NAMES = {
@@ -52,12 +52,15 @@ def list_bp4dplus(
     listing = Listing("bp4dplus", Path(images or root), {"label": label})
     if label == "au":
         listing.units, listing.expected = UNITS, {"subjects": 140, "sequences": 560}
+        coded = set()
         for file in coding_files(Path(root)):
             name = _CODING.fullmatch(file.name)
             if name is None or name[1] not in _SUBJECTS or name[2] not in CODED_TASKS:
                 listing.extra.append(str(file))
             else:
                 add_coded_sequence(listing, file, name[1], name[2])
+                coded.add((name[1], name[2]))
+        name_uncoded(listing, coded, CODED_TASKS, TASK_NAMES)
         folds_of(listing, 4, folds)
         return listing
     if middle < 1 or every < 1:

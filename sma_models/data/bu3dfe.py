@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from sma_models.data.database import Database
-from sma_models.data.listing import IMAGE_SUFFIXES, Listing, Sample, folder, folds_of
+from sma_models.data.listing import Listing, Sample, folder, folds_of
+from sma_models.data.pictures import IMAGE_SUFFIXES
 
 EXPRESSIONS = {"AN": "anger", "DI": "disgust", "FE": "fear", "HA": "happiness", "SA": "sadness", "SU": "surprise"}
 _SUBJECTS = {f"F{n:04d}" for n in range(1, 57)} | {f"M{n:04d}" for n in range(1, 45)}

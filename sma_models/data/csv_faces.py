@@ -8,7 +8,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from sma_models.data.base import FaceData, Faces, Parts
 from sma_models.data.csv_table import CSVTable
-from sma_models.data.database import refuse_shared_subjects
+from sma_models.data.database import ALL, everything_tested, refuse_shared_subjects
 from sma_models.data.splits import (
     fold_of_subjects,
     strata_of,
@@ -32,7 +32,8 @@ class CSVFaces(FaceData):
         root:         folder that the column `image` is relative to; None is the CSV's own
         classes:      expression classes in order; None takes the sorted names of the file
         au_threshold: None reads action units as 0 and 1; a number reads intensities 0-5, positive from it on
-        fold:         name of the fold to test on; "0" to "4" without a column `fold`
+        fold:         name of the fold to test on; "0" to "4" without a column `fold`; "all" tests every row, whatever
+                      its columns say, and trains none
         people:       whose subjects these are, such as "disfa": a checkpoint that was trained on somebody of these
                       people is not tested on the same one; without it, on nobody of the same name
         settings:     see `FaceData`
@@ -67,6 +68,8 @@ class CSVFaces(FaceData):
                 refuse_shared_subjects(table.subjects, parts, str(self.csv))
         if table.splits is not None and table.folds is not None:
             raise ValueError(f"{self.csv}: expected a column 'split' or a column 'fold'; got both")
+        if self.fold == ALL:
+            return table, everything_tested(len(table))
         return table, self._by_split(table) if table.splits is not None else self._by_fold(table)
 
     def _by_split(self, table: CSVTable) -> Parts:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sma_models.data.base import UNKNOWN, Faces
+from sma_models.data.pictures import read_picture, square, whole_square
 
 BOX = ("x", "y", "width", "height")
 _UNIT = re.compile(r"AU0*(\d+)")
@@ -23,6 +23,7 @@ class CSVTable(Faces):
     root:         folder that `image` is relative to; None is the CSV's own
     classes:      expression classes in order; None takes the sorted names of the file
     au_threshold: None reads 0 and 1; a number reads intensities 0-5, positive from it on
+    look_for_all: whether every picture must be there now; otherwise the first alone tells whether `root` is right
 
     folds, splits: str [n], or None where the file has no such column; has_subjects: whether it names subjects.
     Raises ValueError or FileNotFoundError that name the file, the line and what was expected.
@@ -34,6 +35,7 @@ class CSVTable(Faces):
         root: str | Path | None = None,
         classes: Sequence[str] | None = None,
         au_threshold: int | None = None,
+        look_for_all: bool = True,
     ):
         self.path = Path(path)
         self.root = Path(root) if root is not None else self.path.parent
@@ -52,7 +54,10 @@ class CSVTable(Faces):
             names = self._texts(rows, "expression")
             self.regions = tuple(classes) if classes else tuple(sorted(set(names)))
             self.labels = self._class_labels(names)
-        self.images = [self._image_path(row, name) for row, name in enumerate(self._texts(rows, "image"))]
+        self.images = [f"{self.root}/{name}" for name in self._texts(rows, "image")]
+        for row in range(len(rows) if look_for_all else 1):
+            if not Path(self.images[row]).is_file():
+                raise FileNotFoundError(f"{self.path}, line {self.lines[row]}: there is no file {self.images[row]}")
         self.boxes = self._box_column(rows, columns)
         self.has_subjects = "subject" in columns
         plain = [""] * len(rows)
@@ -64,7 +69,6 @@ class CSVTable(Faces):
             else np.zeros(len(rows)),
             np.int64,
         )
-        # Whether the alignment of the picture is a face's own: 0 where none was found in it.
         self.found = np.array([row["found"] != "0" for row in rows] if "found" in columns else np.ones(len(rows)), bool)
         self.folds = np.array(self._texts(rows, "fold")) if "fold" in columns else None
         self.splits = np.array(self._texts(rows, "split")) if "split" in columns else None
@@ -74,12 +78,11 @@ class CSVTable(Faces):
 
     def picture(self, index: int, size: int) -> NDArray[np.uint8]:
         """The face box, or the whole picture, as uint8 RGB [size,size,3]; grey where a square exceeds the picture."""
-        image: Any = cv2.imread(str(self.images[index]), cv2.IMREAD_COLOR_RGB)
-        if image is None:
-            self._fail(index, f"cannot read {self.images[index]} as a picture")
-        height, width = image.shape[:2]
-        box = self.boxes[index] if self.boxes is not None else (0.0, 0.0, float(width), float(height))
-        return _square(image, box, size)
+        try:
+            image = read_picture(Path(self.images[index]))
+        except ValueError as error:
+            self._fail(index, f"cannot read {self.images[index]}: {error}")
+        return whole_square(image, size) if self.boxes is None else square(image, self.boxes[index], size)
 
     def _rows(self) -> tuple[list[dict[str, str]], list[int], list[str]]:
         """Rows as dicts, the line of the file that each ends on, and the names of the columns."""
@@ -112,12 +115,6 @@ class CSVTable(Faces):
             return kind(row[column])
         except ValueError:
             self._fail(number, f"{column} is {row[column]!r}; expected a number")
-
-    def _image_path(self, row: int, name: str) -> Path:
-        path = self.root / name
-        if not path.is_file():
-            raise FileNotFoundError(f"{self.path}, line {self.lines[row]}: there is no file {path}")
-        return path
 
     def _unit_labels(self, rows: list[dict[str, str]], columns: list[str], threshold: int | None) -> NDArray[np.int8]:
         levels, positive = (range(2), 1) if threshold is None else (range(6), threshold)
@@ -152,20 +149,3 @@ class CSVTable(Faces):
                 self._fail(number, f"the face box is {box}; expected finite numbers, width and height above 0")
             boxes.append(box)
         return boxes
-
-
-def _square(image: NDArray[np.uint8], box: tuple[float, ...], size: int) -> NDArray[np.uint8]:
-    """The smallest square round a box (x, y, width, height), resized; grey 128 beyond the picture."""
-    x, y, width, height = box
-    side = max(1, round(max(width, height)))
-    left, top = round(x + (width - side) / 2), round(y + (height - side) / 2)
-    square = np.full((side, side, 3), 128, np.uint8)
-    rows = slice(max(0, top), max(0, min(image.shape[0], top + side)))
-    columns = slice(max(0, left), max(0, min(image.shape[1], left + side)))
-    part = image[rows, columns]
-    if part.size:
-        at, beside = rows.start - top, columns.start - left
-        square[at : at + part.shape[0], beside : beside + part.shape[1]] = part
-    # Area averaging only shrinks well; enlarging with it would show blocks.
-    method = cv2.INTER_AREA if side >= size else cv2.INTER_LINEAR
-    return cv2.resize(square, (size, size), interpolation=method)  # type: ignore[return-value]

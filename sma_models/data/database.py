@@ -44,13 +44,11 @@ class Database(FaceData):
         self.manifest, self.fold, self.root, self.au_threshold = Path(manifest), str(fold), root, au_threshold
 
     def fold_names(self) -> list[str]:
-        return folds_in_order(
-            CSVTable(self.manifest, self.root or self._facts()["images"], au_threshold=self.au_threshold)
-        )
+        return folds_in_order(self._table(self._facts()))
 
     def load(self) -> tuple[Faces, Parts]:
         facts = self._facts()
-        table = CSVTable(self.manifest, self.root or facts["images"], au_threshold=self.au_threshold)
+        table = self._table(facts)
         self.alignment = facts["alignment"]
         self.protocol = f"{self.dataset} {facts['settings']}, fold {self.fold} tested"
         rank_zero_info(
@@ -71,13 +69,17 @@ class Database(FaceData):
             raise ValueError(f"{self.manifest}: expected a manifest of {self.dataset}; got one of {facts['dataset']}")
         return facts
 
+    def _table(self, facts: dict[str, Any]) -> CSVTable:
+        # The check has read every picture: looking for 146,847 of them again takes minutes on some file systems.
+        root = self.root or facts["images"]
+        return CSVTable(self.manifest, root, au_threshold=self.au_threshold, look_for_all=False)
+
     def _parts(self, table: CSVTable) -> Parts:
         if table.folds is None:
             raise ValueError(f"{self.manifest}: expected a column 'fold'")
         refuse_shared_subjects(table.subjects, table.folds, str(self.manifest))
-        rows = np.arange(len(table))
         if self.fold == ALL:
-            return Parts(rows[:0], rows[:0], rows)
+            return everything_tested(len(table))
         names = folds_in_order(table)
         if self.fold not in names:
             raise ValueError(f"fold must be one of {', '.join(names)} or {ALL}; got {self.fold!r}")
@@ -92,6 +94,12 @@ class Database(FaceData):
         if not train.any():
             raise ValueError(f"{self.manifest}: no fold is left to train on beside {self.fold}; got {', '.join(names)}")
         return Parts(*(np.flatnonzero(part) for part in (train, val, test)))
+
+
+def everything_tested(count: int) -> Parts:
+    """Parts of `count` rows of which none is trained on."""
+    rows = np.arange(count)
+    return Parts(rows[:0], rows[:0], rows)
 
 
 def folds_in_order(table: CSVTable) -> list[str]:

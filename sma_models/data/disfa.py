@@ -36,6 +36,10 @@ def list_disfa(root: Path, images: Path | None = None, camera: Literal["left", "
         labels = read_intensities(path)
         for view in views:
             _add_video(listing, path.name, view, labels)
+    for path in sorted((*listing.images.glob("*SN*"), *listing.images.glob("Video_*Camera/*SN*"))):
+        subject = re.search(r"SN\d{3}", path.name)
+        if path.is_dir() and subject and not (Path(root) / "ActionUnit_Labels" / subject[0]).is_dir():
+            listing.unlabelled.append(path.relative_to(listing.images).as_posix())
     same_parts(listing, {part: tuple(f"SN{number:03d}" for number in numbers) for part, numbers in PARTS.items()})
     return listing
 

@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sma_models.data.pictures import IMAGE_SUFFIXES
 from sma_models.data.splits import fold_of_subjects
 from sma_models.faces.alignment import Alignment
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 
 
 class Sample(NamedTuple):

@@ -1,6 +1,7 @@
 """The files of coded action units that BP4D and BP4D+ share: one CSV a sequence, one row a coded frame."""
 
 import csv
+from collections.abc import Collection
 from pathlib import Path
 
 from sma_models.data.listing import Listing, Sample, folder, pictures_by_number
@@ -51,6 +52,23 @@ def add_coded_sequence(listing: Listing, coding: Path, subject: str, task: str) 
     listing.samples += [
         Sample(pictures[frame], subject, task, frame, cells) for frame, cells in labels.items() if frame in pictures
     ]
+
+
+def name_uncoded(
+    listing: Listing, coded: set[tuple[str, str]], tasks: Collection[str], others: Collection[str]
+) -> None:
+    """Name what has pictures and no codes: sequences of `tasks` as unlabelled, those of tasks beside `others` as extra.
+
+    coded: subject and task of every sequence that has codes
+    """
+    for path in sorted(listing.images.glob("[FM][0-9][0-9][0-9]/*")):
+        subject, task = path.parts[-2:]
+        if not path.is_dir() or (subject, task) in coded:
+            continue
+        if task in tasks:
+            listing.unlabelled.append(f"{subject}/{task}")
+        elif task not in others:
+            listing.extra.append(str(path))
 
 
 def coding_files(root: Path) -> list[Path]:

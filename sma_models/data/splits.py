@@ -46,7 +46,7 @@ def validation_rows(subjects: NDArray[np.str_], labels: NDArray[np.int64], seed:
     """
     names = np.unique(subjects)
     if len(names) < 2:
-        raise ValueError(f"subjects must be at least two, one to train and one to validate; got {list(names)}")
+        raise ValueError(f"subjects must be at least two, one to train and one to validate; got {names.tolist()}")
     chosen = np.zeros(len(names), bool)
     # With fewer than five subjects the start may lie beyond the last one: somebody must validate.
     chosen[seed % min(5, len(names)) :: 5] = True

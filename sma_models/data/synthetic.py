@@ -29,6 +29,7 @@ class SyntheticTable(Faces):
         )
         self.sequences = self.subjects
         self.frames = np.concatenate([np.arange(len(faces)) for faces in ranges])
+        self.found = np.ones(len(self.labels), bool)
 
     def ranges(self, size: int) -> list[SyntheticFaces]:
         """The faces of each range, drawn at `size` pixels."""

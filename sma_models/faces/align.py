@@ -2,38 +2,26 @@
 
 import csv
 import json
+import os
 import re
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sma_models.faces.alignment import FACTS, ROWS, Alignment, centre_crop, similarity, warp
+from sma_models.data.pictures import Picture, read_picture
+from sma_models.faces.alignment import FACTS, ROWS, Alignment, enough_points, warp
 from sma_models.faces.detect import Face, Points, largest
-from sma_models.faces.sources import Frame, Picture, Video, files_below, read_picture, write_picture
+from sma_models.faces.sources import Video, files_below, write_picture
+from sma_models.faces.transforms import COLUMNS, Row, Transforms, read_rows
 from sma_models.faces.work import SharedDetector, in_order
 
-REACH = 15  # frames from which a frame without a face may borrow its transform
-COLUMNS = (
-    "crop",
-    "source",
-    "frame",
-    "sequence",
-    "found",
-    "faces",
-    "score",
-    "x",
-    "y",
-    "width",
-    "height",
-    "points",
-    "problem",
-)
-Row = dict[str, str]
+SHOWN = 20  # problems that a report names
 
 
 @dataclass(frozen=True)
@@ -48,10 +36,17 @@ class Job:
 
 @dataclass
 class Report:
-    """What became of the frames: counts by outcome, and the frames with a problem."""
+    """What became of the frames: counts by outcome, and the first `SHOWN` frames with a problem."""
 
-    counts: Counter[str]
-    problems: list[Row]
+    counts: Counter[str] = field(default_factory=Counter)
+    problems: list[Row] = field(default_factory=list)
+
+    def add(self, row: Row) -> None:
+        """Count one frame."""
+        outcome = "unreadable" if row["problem"] else "aligned" if row["found"] == "1" else "no face"
+        self.counts[outcome] += 1
+        if outcome != "aligned" and len(self.problems) < SHOWN:
+            self.problems.append(row)
 
 
 class Aligner:
@@ -66,6 +61,7 @@ class Aligner:
     ):
         self.source, self.out, self.template = source, out, template
         self.detector, self.workers, self.unrelated = detector, workers, unrelated
+        enough_points(template, detector)
         self.top = source if source.is_dir() else source.parent
         self.facts = Alignment(template, detector.name)
         self.jobs = list(self._jobs())
@@ -74,16 +70,22 @@ class Aligner:
         """Align everything that is not yet there. progress(items, what, total or None) passes items through."""
         self._claim()
         self._find(progress)
-        rows = self._rows()
-        self._crop(rows, progress)
-        outcomes = Counter(
-            "unreadable" if r["problem"] else "aligned" if r["found"] == "1" else "no face" for r in rows
-        )
-        return Report(outcomes, [r for r in rows if r["problem"] or r["found"] == "0"])
+        transforms = Transforms(self._rows(), self.template)
+        self._crop_pictures(transforms, progress)
+        self._crop_videos(transforms, progress)
+        report = Report()
+        for row in self._rows():
+            report.add(row)
+        return report
+
+    def _rows(self) -> Iterator[Row]:
+        return read_rows(self.out / ROWS)
 
     def _jobs(self) -> Iterator[Job]:
-        if self.out.resolve() == self.top.resolve():
-            raise ValueError(f"out must be another folder than the pictures'; got {self.out}")
+        # Crops inside a folder of pictures would be aligned again by the next run.
+        inside = self.source.is_dir() and self.out.resolve().is_relative_to(self.top.resolve())
+        if inside or self.out.resolve() == self.top.resolve():
+            raise ValueError(f"out must lie outside of the pictures' folder {self.top}; got {self.out}")
         files = files_below(self.source)
         crops: dict[Path, Path] = {}
         for path in (*files.pictures, *files.videos):
@@ -111,30 +113,35 @@ class Aligner:
         if begun is None:
             (self.out / FACTS).write_text(json.dumps(self.facts.as_dict(), indent=1) + "\n", encoding="utf-8")
 
-    def _rows(self) -> list[Row]:
-        path = self.out / ROWS
-        if not path.is_file():
-            return []
-        with path.open(newline="", encoding="utf-8") as file:
-            # A row that was cut off when the run stopped lacks cells.
-            return [row for row in csv.DictReader(file) if None not in row.values()]
-
     def _find(self, progress: Callable[..., Iterable[Any]]) -> None:
-        rows = self._rows()
-        done = {(row["source"], row["frame"]) for row in rows}
-        with (self.out / ROWS).open("w", newline="", encoding="utf-8") as file:
+        last = self._keep_whole_rows()
+        with (self.out / ROWS).open("a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
-            pictures = [job for job in self.jobs if job.frame is not None and (job.source, str(job.frame)) not in done]
+            pictures = [job for job in self.jobs if job.frame is not None and job.source not in last]
             found = in_order(self._of_picture, pictures, self.workers)
             for row in progress(found, "finding faces", len(pictures)):
                 writer.writerow(row)
                 file.flush()
             for job in (job for job in self.jobs if job.frame is None):
-                for row in progress(self._of_video(job, done), f"finding faces in {job.source}", None):
+                begun = last.get(job.source, "-1")
+                # An empty number is that of a video that could not be read.
+                rows = self._of_video(job, int(begun) + 1) if begun else ()
+                for row in progress(rows, f"finding faces in {job.source}", None):
                     writer.writerow(row)
                     file.flush()
+
+    def _keep_whole_rows(self) -> dict[str, str]:
+        """Write the report anew without a row that was cut off; returns the last frame that it has of each source."""
+        last: dict[str, str] = {}
+        part = self.out / f"{ROWS}.part"
+        with part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            for row in self._rows():
+                writer.writerow(row)
+                last[row["source"]] = row["frame"]
+        os.replace(part, self.out / ROWS)
+        return last
 
     def _of_picture(self, job: Job) -> Row:
         assert job.frame is not None
@@ -143,13 +150,11 @@ class Aligner:
         except ValueError as error:
             return _problem(job, str(job.frame), str(error))
 
-    def _of_video(self, job: Job, done: set[tuple[str, str]]) -> Iterator[Row]:
-        if (job.source, "") in done:
-            return
+    def _of_video(self, job: Job, start: int) -> Iterator[Row]:
         if isinstance(self.detector, Points):
             raise ValueError(f"{job.source}: points from a table are of pictures; expected no video")
         try:
-            frames = (frame for frame in Video(job.path) if (job.source, str(frame.number)) not in done)
+            frames = (frame for frame in Video(job.path) if frame.number >= start)
             yield from in_order(lambda frame: self._row(job, frame.number, frame.image), frames, self.workers)
         except ValueError as error:
             yield _problem(job, "", str(error))
@@ -164,32 +169,51 @@ class Aligner:
         row |= {"sequence": job.sequence, "found": str(int(face is not None)), "faces": str(len(faces))}
         return row | (_cells(face) if face else {"points": f"{image.shape[1]}x{image.shape[0]}"})
 
-    def _crop(self, rows: list[Row], progress: Callable[..., Iterable[Any]]) -> None:
-        transforms = fill(rows, self.template)
-        jobs = {job.source: job for job in self.jobs}
-        wanted = {
-            (row["source"], row["frame"]): (self.out / row["crop"], transform)
-            for row, transform in zip(rows, transforms, strict=True)
-            if transform is not None and row["source"] in jobs and not (self.out / row["crop"]).is_file()
-        }
+    def _wanted(self, row: Row, transforms: Transforms) -> NDArray[np.float64] | None:
+        """The transform of a row whose crop is still to be written."""
+        return None if row["problem"] or (self.out / row["crop"]).is_file() else transforms.of(row)
 
-        def write(job: Job, frame: Frame) -> None:
-            path, transform = wanted[job.source, str(frame.number)]
-            write_picture(path, warp(frame.image, transform))
+    def _crop_pictures(self, transforms: Transforms, progress: Callable[..., Iterable[Any]]) -> None:
+        jobs = {job.source: job for job in self.jobs if job.frame is not None}
 
-        def write_one(job: Job) -> None:
-            write(job, Frame(job.frame or 0, 0.0, read_picture(job.path)))
+        def write(row: Row) -> None:
+            transform = self._wanted(row, transforms)
+            if transform is not None:
+                write_picture(self.out / row["crop"], warp(read_picture(jobs[row["source"]].path), transform))
 
-        pictures = [job for job in self.jobs if (job.source, str(job.frame)) in wanted]
-        for _ in progress(in_order(write_one, pictures, self.workers), "writing crops", len(pictures)):
+        rows = (row for row in self._rows() if row["source"] in jobs)
+        for _ in progress(in_order(write, rows, self.workers), "writing crops", len(jobs)):
             pass
-        videos = {source for source, _ in wanted} & {job.source for job in self.jobs if job.frame is None}
-        for source in sorted(videos):
-            job = jobs[source]
-            frames = (frame for frame in Video(job.path) if (source, str(frame.number)) in wanted)
-            written = in_order(lambda frame, job=job: write(job, frame), frames, self.workers)  # type: ignore[misc]
-            for _ in progress(written, f"writing crops of {source}", None):
-                pass
+
+    def _crop_videos(self, transforms: Transforms, progress: Callable[..., Iterable[Any]]) -> None:
+        jobs = {job.source: job for job in self.jobs if job.frame is None}
+
+        def write(item: tuple[Row, NDArray[np.float64], Picture]) -> None:
+            row, transform, image = item
+            write_picture(self.out / row["crop"], warp(image, transform))
+
+        for source, rows in groupby(self._rows(), key=lambda row: row["source"]):
+            if source in jobs:
+                written = in_order(write, self._frames(jobs[source], rows, transforms), self.workers)
+                for _ in progress(written, f"writing crops of {source}", None):
+                    pass
+
+    def _frames(
+        self, job: Job, rows: Iterator[Row], transforms: Transforms
+    ) -> Iterator[tuple[Row, NDArray[np.float64], Picture]]:
+        """Row, transform and picture of each frame of a video whose crop is still to be written; rows ascend."""
+        frames = None
+        for row in rows:
+            transform = self._wanted(row, transforms)
+            if transform is not None:
+                # A video of which nothing is wanted is not opened again.
+                frames = frames or iter(Video(job.path))
+                image = next((frame.image for frame in frames if frame.number == int(row["frame"])), None)
+                if image is None:
+                    raise ValueError(
+                        f"{job.source}: expected a frame {row['frame']}, which was there when faces were found"
+                    )
+                yield row, transform, image
 
 
 def _cells(face: Face) -> Row:
@@ -200,37 +224,6 @@ def _cells(face: Face) -> Row:
 
 def _problem(job: Job, frame: str, problem: str) -> Row:
     return dict.fromkeys(COLUMNS, "") | {
-        "source": job.source, "frame": frame, "sequence": job.sequence, "found": "0", "problem": problem
+        "source": job.source, "frame": frame, "sequence": job.sequence, "found": "0",
+        "problem": " ".join(problem.split()),
     }  # fmt: skip
-
-
-def fill(rows: list[Row], template: str) -> list[Any]:
-    """The transform [2,3] of every row; of a frame without a face that of the nearest one of its sequence within
-    `REACH` frames (the earlier of two), else the centre crop; None of an unreadable one."""
-    known: dict[str, list[tuple[int, Any]]] = {}
-    transforms: list[Any] = []
-    for row in rows:
-        own = None
-        if row["found"] == "1":
-            own = similarity(np.array(row["points"].split(), np.float64).reshape(-1, 2), template)
-            if int(row["frame"]) >= 0:
-                known.setdefault(row["sequence"], []).append((int(row["frame"]), own))
-        transforms.append(own)
-    for found in known.values():
-        found.sort(key=lambda pair: pair[0])
-    for place, row in enumerate(rows):
-        if row["found"] == "0" and not row["problem"]:
-            width, height = map(int, row["points"].split("x"))
-            near = nearest(known.get(row["sequence"], []), int(row["frame"]))
-            transforms[place] = near if near is not None else centre_crop(height, width)
-    return transforms
-
-
-def nearest(known: list[tuple[int, Any]], frame: int) -> Any:
-    """What belongs to the number nearest to `frame` within `REACH`, or None; known: (number, what), ascending."""
-    if frame < 0 or not known:
-        return None
-    place = bisect_left(known, frame, key=lambda pair: pair[0])
-    options = known[max(0, place - 1) : place + 1]
-    number, what = min(options, key=lambda pair: (abs(pair[0] - frame), pair[0]))
-    return what if abs(number - frame) <= REACH else None

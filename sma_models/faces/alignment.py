@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -56,6 +56,20 @@ def same_alignment(checkpoint: Mapping[str, Any] | None, data: Mapping[str, Any]
     theirs, ours = ((facts["template"], facts["size"]) if facts else ("none",) for facts in (checkpoint, data))
     if theirs != ours:
         raise ValueError(f"the checkpoint was trained on faces aligned by {theirs}; these faces are aligned by {ours}")
+
+
+class _HasPoints(Protocol):
+    name: str
+    points: int
+
+
+def enough_points(template: str, detector: _HasPoints) -> None:
+    """ValueError if the faces of a detector have fewer points than a template needs."""
+    if detector.points < len(TEMPLATES[template]):
+        raise ValueError(
+            f"template {template!r} needs {len(TEMPLATES[template])} points of a face; {detector.name} gives "
+            f"{detector.points} (YuNet gives 3)"
+        )
 
 
 def similarity(points: NDArray[np.float64], template: str) -> NDArray[np.float64]:

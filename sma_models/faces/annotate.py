@@ -7,11 +7,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sma_models.data.pictures import Picture
 from sma_models.faces.alignment import SIZE
 from sma_models.faces.drawing import draw_box
 from sma_models.faces.predict import Read, Shot
 from sma_models.faces.reader import FaceReader
-from sma_models.faces.sources import Picture, write_picture
+from sma_models.faces.sources import write_picture
 
 _STRENGTH = 0.45
 _USUAL_FPS = 25.0  # of a camera or a container that does not say
@@ -26,7 +27,8 @@ class Annotator:
         self._taken: set[str] = set()
 
     def __call__(self, shot: Shot, faces: list[Read]) -> None:
-        image = shot.frame.image
+        image = shot.image
+        assert image is not None
         for face in faces:
             image = self._overlay(image, face)
         for face in faces:

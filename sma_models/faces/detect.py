@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_LONGEST = 960  # a cascade's pictures are shrunk to this: larger ones take seconds, and faces stay above its 24 pixels
+# Pictures are shrunk to this before faces are looked for. A cascade takes seconds for larger ones, and finds faces from 24
+# pixels on; YuNet is made for faces of 10 to 300 pixels, so that a face that fills a photograph must become smaller.
+_LONGEST_CASCADE, _LONGEST_YUNET = 960, 640
 _SMALLEST = 24
 _POINTS = ("left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y", "nose_x", "nose_y")
 
@@ -23,31 +25,40 @@ class Face(NamedTuple):
 
 
 class Detector(Protocol):
-    """name: what crops note of it. Called with uint8 RGB [H,W,3]; no instance may be used by two threads at once."""
+    """name: what crops note of it; points: how many a face has, 2 or 3.
+
+    Called with uint8 RGB [H,W,3]; no instance may be used by two threads at once.
+    """
 
     name: str
+    points: int
 
     def __call__(self, image: NDArray[np.uint8]) -> list[Face]: ...
 
 
 class YuNet:
-    """OpenCV's YuNet; path: its ONNX file, which OpenCV's model zoo has."""
+    """OpenCV's YuNet; path: its ONNX file, which OpenCV's model zoo has. FileNotFoundError or ValueError if it is none."""
+
+    points = 3
 
     def __init__(self, path: Path):
         if not path.is_file():
             raise FileNotFoundError(f"there is no YuNet model {path}")
         try:
             self.network = cv2.FaceDetectorYN.create(str(path), "", (320, 320))
+            # Other networks load as well: only a run shows whether this one has YuNet's outputs.
+            self(np.zeros((32, 32, 3), np.uint8))
         except cv2.error as error:
             raise ValueError(f"{path} is no YuNet model: {error}") from error
         self.name = f"yunet {path.name}"
 
     def __call__(self, image: NDArray[np.uint8]) -> list[Face]:
-        self.network.setInputSize((image.shape[1], image.shape[0]))
-        _, rows = self.network.detect(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        small, shrink = _shrunk(image, _LONGEST_YUNET)
+        self.network.setInputSize((small.shape[1], small.shape[0]))
+        _, rows = self.network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
         # A row: the box, then the eyes (the person's right one, which is left in the picture, first), nose, mouth, score.
         return [
-            Face(tuple(row[:4]), float(row[14]), np.asarray(row[4:10], np.float64).reshape(3, 2))
+            Face(_box(row[:4] / shrink), float(row[14]), _enlarged(np.float64(row[4:10]).reshape(3, 2), shrink))
             for row in (rows if rows is not None else ())
         ]
 
@@ -56,6 +67,7 @@ class Cascade:
     """The cascades that ship with OpenCV below 5: upright frontal faces with both eyes, others are not found."""
 
     name = "cascade"
+    points = 2
 
     def __init__(self) -> None:
         # The first cascade of eyes places drawn ones to 0.04 of the distance between them, the others to 0.12; these
@@ -66,10 +78,7 @@ class Cascade:
         )
 
     def __call__(self, image: NDArray[np.uint8]) -> list[Face]:
-        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        shrink = min(1.0, _LONGEST / max(grey.shape))
-        if shrink < 1:
-            grey = cv2.resize(grey, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        grey, shrink = _shrunk(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), _LONGEST_CASCADE)
         boxes, _, weights = self.faces.detectMultiScale3(
             cv2.equalizeHist(grey), 1.1, 4, minSize=(_SMALLEST, _SMALLEST), outputRejectLevels=True
         )
@@ -77,9 +86,7 @@ class Cascade:
         for box, weight in zip(np.asarray(boxes), np.ravel(weights), strict=True):
             points = self._eyes(grey, *box.tolist())
             if points is not None:
-                # Pixel i of the small picture has its centre at (i + 1/2) / shrink - 1/2 of the large one.
-                x, y, width, height = (box / shrink).tolist()
-                found.append(Face((x, y, width, height), float(weight), (points + 0.5) / shrink - 0.5))
+                found.append(Face(_box(box / shrink), float(weight), _enlarged(points, shrink)))
         return found
 
     def _eyes(self, grey: NDArray[np.uint8], x: int, y: int, width: int, height: int) -> NDArray[np.float64] | None:
@@ -122,6 +129,7 @@ class Points:
                 raise ValueError(
                     f"{path}: expected the columns image, {', '.join(_POINTS)}, the nose or not; got {columns}"
                 )
+            self.points = len(names) // 2
             self.faces: dict[str, Face] = {}
             for row in reader:
                 try:
@@ -134,12 +142,33 @@ class Points:
                     raise ValueError(
                         f"{path}, line {reader.line_num}: the left eye must be left in the picture; got {points.tolist()}"
                     )
+                if row["image"] in self.faces:
+                    raise ValueError(f"{path}, line {reader.line_num}: {row['image']} is there twice")
                 low, high = points.min(0), points.max(0)
                 self.faces[row["image"]] = Face((*low.tolist(), *(high - low).tolist()), 1.0, points)
 
     def of(self, image: str) -> list[Face]:
         """The face of one picture, or none if the table has no row of it."""
         return [self.faces[image]] if image in self.faces else []
+
+
+def _shrunk(image: NDArray[np.uint8], longest: int) -> tuple[NDArray[np.uint8], float]:
+    """A picture whose longer side is at most `longest`, and by how much it was shrunk."""
+    shrink = min(1.0, longest / max(image.shape[:2]))
+    if shrink == 1:
+        return image, shrink
+    size = [max(1, round(side * shrink)) for side in image.shape[1::-1]]
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), shrink
+
+
+def _enlarged(points: NDArray[np.float64], shrink: float) -> NDArray[np.float64]:
+    """Points [n,2] of a shrunk picture in the large one: pixel i has its centre at (i + 1/2) / shrink - 1/2 of it."""
+    return (points + 0.5) / shrink - 0.5
+
+
+def _box(numbers: NDArray[Any]) -> tuple[float, float, float, float]:
+    x, y, width, height = map(float, numbers)
+    return x, y, width, height
 
 
 def make_detector(yunet: Path | None) -> Detector:

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sma_models.data.pictures import Picture, read_picture
 from sma_models.faces.alignment import similarity, warp
 from sma_models.faces.detect import Face
 from sma_models.faces.reader import FaceReader
-from sma_models.faces.sources import Frame, Picture, Video, files_below, read_picture
+from sma_models.faces.sources import Video, files_below
 from sma_models.faces.tracking import Smoother, Tracker
 from sma_models.faces.work import in_order
 
@@ -37,22 +38,28 @@ class Read(NamedTuple):
 
 
 class Shot(NamedTuple):
-    """A frame and its faces. first: whether it is the first of its source; fps of a video, None of a picture."""
+    """A frame and its faces. first: whether it is the first of its source; fps of a video, None of a picture.
+
+    image: the frame's picture; None once its faces are cut out, unless it will be drawn on
+    """
 
     source: str
-    frame: Frame
+    number: int
+    time: float
     first: bool
     fps: float | None
+    image: Picture | None
     faces: list[Seen]
 
 
 @dataclass
 class Totals:
-    """What was read, and the sources that could not be."""
+    """What was read, the sources that could not be, and how many files of folders are no pictures or videos by suffix."""
 
     frames: int = 0
     faces: int = 0
     without: int = 0
+    others: int = 0
     problems: list[str] = field(default_factory=list)
 
 
@@ -105,9 +112,11 @@ class Predictor:
             files = files_below(source)
             if source.is_file() and files.others:
                 self._problem(str(source), "expected a picture or a video by its suffix")
+            else:
+                self.totals.others += len(files.others)
             for path in files.pictures:
                 try:
-                    yield Shot(str(path), Frame(0, 0.0, read_picture(path)), True, None, [])
+                    yield Shot(str(path), 0, 0.0, True, None, read_picture(path), [])
                 except ValueError as error:
                     self._problem(str(path), str(error))
             for path in files.videos:
@@ -118,7 +127,7 @@ class Predictor:
         try:
             video = Video(source)
             for count, frame in enumerate(video, 1):
-                yield Shot(name, frame, count == 1, video.fps, [])
+                yield Shot(name, frame.number, frame.time, count == 1, video.fps, frame.image, [])
         except ValueError as error:
             self._problem(name, str(error))
         else:
@@ -129,17 +138,18 @@ class Predictor:
         self.totals.problems.append(f"{source}: {problem}")
 
     def _look(self, shot: Shot) -> Shot:
-        image = shot.frame.image
-        if self.detect is None:
-            height, width = image.shape[:2]
-            whole = Face((0.0, 0.0, float(width), float(height)), float("nan"), np.empty((0, 2)))
-            return shot._replace(faces=[Seen(whole, image, None)])
-        assert self.reader.alignment is not None
+        assert shot.image is not None
+        faces = [Seen(_whole(shot.image), shot.image, None)] if self.detect is None else self._cut_out(shot.image)
+        # Photographs of a batch would be gigabytes.
+        return shot._replace(faces=faces, image=None if self.draw is None else shot.image)
+
+    def _cut_out(self, image: Picture) -> list[Seen]:
+        assert self.detect is not None and self.reader.alignment is not None
         faces = []
         for face in sorted(self.detect(image), key=lambda face: -face.box[2] * face.box[3]):
             transform = similarity(face.points, self.reader.alignment["template"])
             faces.append(Seen(face, warp(image, transform), transform))
-        return shot._replace(faces=faces)
+        return faces
 
     def _read(self, shots: list[Shot]) -> Iterator[dict[str, Any]]:
         crops = [seen.crop for shot in shots for seen in shot.faces]
@@ -150,18 +160,18 @@ class Predictor:
         for shot in shots:
             if shot.first:
                 self._tracker, self._smoother = Tracker(), self._new_smoother()
-            numbers = self._tracker([seen.face.box for seen in shot.faces], shot.frame.time)
+            numbers = self._tracker([seen.face.box for seen in shot.faces], shot.time)
             faces = [Read(s, number, *next(answers)) for s, number in zip(shot.faces, numbers, strict=True)]
             self.totals.frames += 1
             self.totals.faces += len(faces)
             self.totals.without += not faces
             if self.draw is not None:
                 self.draw(shot, faces)
-            start = {"source": shot.source, "frame": shot.frame.number, "time_s": round(shot.frame.time, 4)}
+            start = {"source": shot.source, "frame": shot.number, "time_s": round(shot.time, 4)}
             if not faces:
                 yield dict.fromkeys(self.columns) | start | {"found": 0}
             for face in faces:
-                yield start | self._row(face, shot.frame.time)
+                yield start | self._row(face, shot.time)
 
     def _row(self, face: Read, time: float) -> dict[str, Any]:
         score = face.seen.face.score
@@ -183,3 +193,9 @@ class Predictor:
 
     def _new_smoother(self) -> Smoother | None:
         return Smoother(self.smooth) if self.smooth is not None else None
+
+
+def _whole(image: Picture) -> Face:
+    """A crop as a face: all of it, without a score."""
+    height, width = image.shape[:2]
+    return Face((0.0, 0.0, float(width), float(height)), float("nan"), np.empty((0, 2)))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sma_models.checkpoint import ENTRY, load_network, read_checkpoint
 from sma_models.data.augment import Augment, canvas_size
+from sma_models.data.pictures import whole_square
 from sma_models.faces.alignment import SIZE
 
 
@@ -34,7 +35,8 @@ class FaceReader:
     @torch.inference_mode()
     def __call__(self, crops: list[NDArray[np.uint8]]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """Of crops, uint8 RGB [H,W,3]: probabilities [n,R], decisions bool [n,R], attention [n,R,h,w] over the centre."""
-        pictures = [torch.from_numpy(self._on_canvas(crop)).permute(2, 0, 1) for crop in crops]
+        # As the training data do it.
+        pictures = [torch.from_numpy(whole_square(crop, self.canvas)).permute(2, 0, 1) for crop in crops]
         images = torch.stack([self._centre(picture, (0, 0, 0)) for picture in pictures])
         output = self.network(images.to(self.device))
         logits = output.logits.float()
@@ -44,11 +46,6 @@ class FaceReader:
             probability = logits.softmax(1)
             on = torch.nn.functional.one_hot(logits.argmax(1), len(self.regions)).bool()
         return tuple(part.cpu().numpy() for part in (probability, on, output.head.attention.float()))  # type: ignore[return-value]
-
-    def _on_canvas(self, crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        # As the training data do it: averaged when shrinking.
-        method = cv2.INTER_AREA if max(crop.shape[:2]) >= self.canvas else cv2.INTER_LINEAR
-        return cv2.resize(crop, (self.canvas, self.canvas), interpolation=method)  # type: ignore[return-value]
 
     def heat(self, attention: NDArray[np.float32]) -> NDArray[np.float32]:
         """One map [h,w] as float [256,256] in 0..1 over the whole crop; 0 at the rim that the network does not see."""

@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 
-from sma_models.data.listing import IMAGE_SUFFIXES
+from sma_models.data.pictures import IMAGE_SUFFIXES, Picture
 
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".mpg", ".mpeg", ".wmv", ".webm", ".m4v")
-Picture = NDArray[np.uint8]
 
 
 class Frame(NamedTuple):
@@ -51,23 +48,11 @@ def natural(path: Path) -> tuple[tuple[int, int, str], ...]:
     return tuple((1, int(part), part) if part.isdigit() else (0, 0, part) for part in parts)
 
 
-def read_picture(path: Path) -> Picture:
-    """uint8 RGB [H,W,3] of a picture of any depth and number of channels, turned as its EXIF data say.
-
-    ValueError that says why if it cannot be read.
-    """
-    if path.stat().st_size == 0:
-        raise ValueError("the file is empty")
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-    if image is None:
-        raise ValueError("cannot be decoded as a picture")
-    return image  # type: ignore[return-value]
-
-
 def write_picture(path: Path, image: Picture, quality: int = 95) -> None:
-    """Write RGB as a file of the kind that its name says; it is there as a whole or not at all."""
+    """Write RGB as a file of the kind that its name says; it is there as a whole or not at all. quality: of .jpg."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    good, data = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if path.suffix == ".jpg" else []
+    good, data = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
     if not good:
         raise ValueError(f"cannot encode {path} as {path.suffix}")
     part = path.with_name(path.name + ".part")
@@ -78,7 +63,8 @@ def write_picture(path: Path, image: Picture, quality: int = 95) -> None:
 class Video:
     """The frames of a video file, or of a camera by its number, one at a time.
 
-    fps: frames a second, 0 where the container does not say. ValueError if it cannot be opened.
+    fps: frames a second, duration: seconds; 0 where the container does not say. ValueError if it cannot be opened, or,
+    after its last frame, if the container has announced many more.
     """
 
     def __init__(self, source: Path | int):
@@ -89,6 +75,8 @@ class Video:
         if not self.capture.isOpened():
             raise ValueError("cannot be opened as a camera" if self.camera else "cannot be opened as a video")
         self.fps = float(self.capture.get(cv2.CAP_PROP_FPS))
+        known = self.fps > 0 and not self.camera
+        self.duration = self.capture.get(cv2.CAP_PROP_FRAME_COUNT) / self.fps if known else 0.0
 
     def __iter__(self) -> Iterator[Frame]:
         start, number, last = time.monotonic(), 0, 0.0
@@ -96,11 +84,14 @@ class Video:
             while True:
                 good, image = self.capture.read()
                 if not good:
-                    return
+                    break
                 # The time of a frame is the container's, which need not be even; a camera has none.
                 stamp = time.monotonic() - start if self.camera else self.capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
                 last = stamp if stamp >= last else last
                 yield Frame(number, last, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))  # type: ignore[arg-type]
                 number += 1
+            # The last frame may be shown for a while, and some containers only estimate how long they are.
+            if last + 1 < 0.9 * self.duration:
+                raise ValueError(f"ends after {last:.1f} of {self.duration:.1f} seconds")
         finally:
             self.capture.release()

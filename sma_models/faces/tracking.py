@@ -17,8 +17,13 @@ def overlap(a: Box, b: Box) -> float:
     return width * height / (a[2] * a[3] + b[2] * b[3] - width * height)
 
 
+def _lost(seen: float, now: float) -> bool:
+    # A second is a second wherever it lies in the video: 2.2 - 1.2 is more than 1.
+    return round(now - seen, 6) > LOST_AFTER
+
+
 class Tracker:
-    """Numbers faces: a box that overlaps one seen less than a second ago belongs to the same face."""
+    """Numbers faces: a box that overlaps one seen at most a second ago belongs to the same face."""
 
     def __init__(self) -> None:
         self._next = 0
@@ -26,7 +31,7 @@ class Tracker:
 
     def __call__(self, boxes: Sequence[Box], time: float) -> list[int]:
         """The number of each box of the next frame, `time` seconds from the start."""
-        self._seen = {face: (box, at) for face, (box, at) in self._seen.items() if time - at <= LOST_AFTER}
+        self._seen = {face: (box, at) for face, (box, at) in self._seen.items() if not _lost(at, time)}
         pairs = sorted(
             (
                 (overlap(box, old), place, face)
@@ -58,7 +63,7 @@ class Smoother:
 
     def __call__(self, face: int, values: list[float], time: float) -> list[float]:
         """The mean of a face's values so far; a face that was away for more than a second starts anew."""
-        self._state = {key: kept for key, kept in self._state.items() if time - kept[1] <= LOST_AFTER}
+        self._state = {key: kept for key, kept in self._state.items() if not _lost(kept[1], time)}
         if face in self._state:
             old, at = self._state[face]
             share = 1 - math.exp(-max(0.0, time - at) / self._seconds)

@@ -7,8 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from sma_models.data.pictures import Picture
 from sma_models.faces.detect import Detector, Face, make_detector
-from sma_models.faces.sources import Picture
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -31,7 +31,7 @@ class SharedDetector:
 
     def __init__(self, yunet: Path | None):
         self._local, self._yunet = threading.local(), yunet
-        self.name = self._own().name
+        self.name, self.points = self._own().name, self._own().points
 
     def _own(self) -> Detector:
         if not hasattr(self._local, "detector"):

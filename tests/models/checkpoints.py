@@ -24,7 +24,7 @@ def write_checkpoint(path, regions=("AU1", "AU12"), kind="au", alignment=EYES, p
         calibration.scale *= 0.5
         calibration.offset += 0.25
         state |= {f"calibration.{name}": tensor for name, tensor in calibration.state_dict().items()}
-        state["weights"] = torch.ones(len(regions))
+    state["weights"] = torch.ones(len(regions))
     data = {"people": people, "subjects": list(subjects), "alignment": alignment}
     facts = {"kind": kind, "regions": list(regions), "network": asdict(network.config), "data": data}
     torch.save({"state_dict": state, ENTRY: facts, "pytorch-lightning_version": lightning.__version__}, path)

@@ -103,9 +103,12 @@ def test_bp4d_names_what_is_missing_and_extra(tmp_path):
     write_picture(tmp_path / "F002/T1/9999.jpg")
     (tmp_path / "F002/T1/notes.txt").write_text("")
     (tmp_path / "AUCoding/AU_OCC/readme.csv").write_text("")
+    write_picture(tmp_path / "F002/T5/1.jpg")
+    write_picture(tmp_path / "F002/T9/1.jpg")
     listing = list_bp4d(tmp_path)
     assert listing.missing == ["F001/T1 frame 20"] and listing.unlabelled_frames == 1
-    assert {name.rsplit("/", 1)[1] for name in listing.extra} == {"readme.csv", "notes.txt"}
+    assert {name.rsplit("/", 1)[1] for name in listing.extra} == {"readme.csv", "notes.txt", "T9"}
+    assert listing.unlabelled == ["F002/T5"]
     told = "\n".join(listing.warnings())
     assert "subjects: expected 41, found 6" in told and "frames of fold P1: expected 50631, found 7" in told
 
@@ -119,7 +122,8 @@ def test_a_bp4d_part_tests_and_the_others_train(tmp_path, part, selection):
     assert test == {"P1": {"F001", "F002"}, "P2": {"F003", "F005"}, "P3": {"F004", "F006"}}[part]
     assert train.isdisjoint(val) and not (train | val) & test
     assert len(train | val) == 4 and bool(val) == (selection == "val")
-    assert data.origin() == {"people": "bp4d", "subjects": sorted(train | val), "alignment": None}
+    assert data.origin() == {"people": "bp4d", "subjects": sorted(train | val), "alignment": None,
+                             "selection": selection}  # fmt: skip
 
 
 def test_a_subject_in_two_parts_is_refused(tmp_path):
@@ -168,7 +172,9 @@ def test_disfa_base_must_be_proved(tmp_path):
 def test_disfa_missing_frame_or_file(tmp_path):
     write_disfa(tmp_path)
     (tmp_path / "SN001/1.png").unlink()
-    assert list_disfa(tmp_path).missing == ["SN001 frame 1"]
+    write_picture(tmp_path / "SN033/0.png")
+    listing = list_disfa(tmp_path)
+    assert listing.missing == ["SN001 frame 1"] and listing.unlabelled == ["SN033"]
     (tmp_path / "ActionUnit_Labels/SN002/SN002_au26.txt").unlink()
     with pytest.raises(FileNotFoundError, match=r"SN002_au26\.txt"):
         list_disfa(tmp_path)
@@ -214,10 +220,14 @@ def test_disfa_videos_ask_for_pictures(tmp_path):
 def test_bp4dplus_codes(tmp_path):
     write_bp4dplus(tmp_path, frames=9)
     write_coding(tmp_path / "AUCoding/AU_OCC/F042_T11.csv", {1: {}})
+    write_picture(tmp_path / "F042/T11/1.jpg")
+    (tmp_path / "AUCoding/AU_OCC/M001_T8.csv").unlink()
     listing = list_bp4dplus(tmp_path)
-    assert len(listing.samples) == 3 * 4 * 4
+    assert len(listing.samples) == (3 * 4 - 1) * 4
+    # Tasks that nobody coded are no gap; the phantom is in the codes and among the pictures.
+    assert listing.unlabelled == ["M001/T8"]
     assert all(sample.labels == (sample.frame % 2,) * 12 for sample in listing.samples)
-    assert listing.extra == [str(tmp_path / "AUCoding/AU_OCC/F042_T11.csv")]
+    assert listing.extra == [str(tmp_path / "AUCoding/AU_OCC/F042_T11.csv"), str(tmp_path / "F042/T11")]
     assert listing.folds == {"F001": "0", "F002": "1", "M001": "2"}
 
 
@@ -228,7 +238,11 @@ def test_bp4dplus_tasks(tmp_path):
     assert str(tmp_path / "F042/T11") in listing.extra
     assert {sample.sequence for sample in listing.samples} == {"T1", "T2", "T3", "T7", "T9", "T10"}
     assert [sample.frame for sample in listing.samples[:5]] == [6, 10, 14, 18, 22]
-    assert {s.labels for s in listing.samples} == {"happiness", "surprise", "sadness", "fear", "anger", "disgust"}
+    names = {"T1": "happiness", "T2": "surprise", "T3": "sadness", "T7": "fear", "T9": "anger", "T10": "disgust"}
+    assert {(s.sequence, s.labels) for s in listing.samples} == set(names.items())
+    rest = list_bp4dplus(tmp_path, label="task", tasks=["T4", "T5", "T6", "T8"])
+    names = {"T4": "startle", "T5": "skeptical", "T6": "embarrassment", "T8": "pain"}
+    assert {(s.sequence, s.labels) for s in rest.samples} == set(names.items())
     other = list_bp4dplus(tmp_path, label="task", tasks=["T4"], task_names={"T4": "fright"}, middle=2, every=1)
     assert [(s.frame, s.labels) for s in other.samples[:2]] == [(15, "fright"), (16, "fright")]
 

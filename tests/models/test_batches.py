@@ -8,7 +8,7 @@ from torch.testing import assert_close
 from sma_models.data import SyntheticFaceData
 from sma_models.data.augment import Augment, canvas_size
 from sma_models.data.base import EpochSampler, EvaluationSampler
-from tests.models.faces import expression_csv, images, loaded
+from tests.models.faces import expression_csv, images, loaded, unit_csv
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,18 @@ def test_evaluation_is_deterministic_and_training_is_not(data):
     evaluation, training = data._dataset("val", "none"), data._dataset("train", "mild")
     assert torch.equal(evaluation[0, 0]["image"], evaluation[9, 0]["image"])
     assert not torch.equal(training[0, 0]["image"], training[1, 0]["image"])
+
+
+@pytest.mark.parametrize("kind", ["mild", "strong"])
+def test_augmentation_changes_no_label(tmp_path, kind):
+    """A mirrored face shows the same action units: labels and what is known stay in their columns."""
+    data = loaded(unit_csv(tmp_path), augment=kind, selection="last")
+    for epoch in range(3):
+        dataset = data._dataset("train", kind)
+        for place, row in enumerate(data.parts.train):
+            sample, labels = dataset[epoch, place], data.faces.labels[row]
+            assert sample["labels"].tolist() == (labels == 1).tolist()
+            assert sample["known"].tolist() == (labels != -1).tolist()
 
 
 def test_an_unknown_augmentation_is_named():

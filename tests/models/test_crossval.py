@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -73,6 +74,7 @@ def test_each_database_goes_through_crossval(tmp_path, dataset):
     else:
         assert "second-hand" not in text
     if result["kind"] == "expression":
+        assert re.search(r"\| macro-F1 \| [01]\.\d{3} \| - \|", text)
         assert np.sum(result["pooled"]["confusion"]["mean"]) == result["frames"]
 
 
@@ -91,21 +93,23 @@ def test_crossval_goes_on_where_it_stopped(tmp_path, monkeypatch):
     started = []
     fit = Trainer.fit
 
-    def counted(self, *args, **kwargs):
-        started.append(1)
+    def counted(self, model, datamodule=None, ckpt_path=None, **kwargs):
+        started.append((datamodule.fold, datamodule.seed, ckpt_path))
+        fit(self, model, datamodule=datamodule, ckpt_path=ckpt_path, **kwargs)
         if len(started) == 3:
+            # After its epochs, before its test.
             raise KeyboardInterrupt
-        return fit(self, *args, **kwargs)
 
     monkeypatch.setattr(Trainer, "fit", counted)
     with pytest.raises(KeyboardInterrupt):
         main(arguments)
-    started[:] = [1] * 10
+    assert started == [("0", 4, None), ("1", 4, None), ("0", 5, None)]
     main(arguments)
-    assert len(started) == 12
+    half_done = str(out / "fold_0" / "seed_5" / "checkpoints" / "last.ckpt")
+    assert started[3:] == [("0", 5, half_done), ("1", 5, None)]
     first = (out / "results.json").read_text()
     main(arguments)
-    assert len(started) == 12 and (out / "results.json").read_text() == first
+    assert len(started) == 5 and (out / "results.json").read_text() == first
     result = json.loads(first)
     assert result["seeds"] == [4, 5] and result["pooled"]["accuracy"]["sd_over_seeds"] is not None
     assert re.search(r"accuracy of frames \| [01]\.\d{3} ± 0\.\d{3}", (out / "results.md").read_text())
@@ -148,6 +152,38 @@ def test_pooled_is_not_the_mean_of_folds():
     assert low == pytest.approx(0.4) and high == 1
 
 
+def test_deviations_over_folds_and_over_seeds():
+    """Accuracies by fold (columns) and seed (rows): 1 and 1/2, 1/2 and 0."""
+    right, wrong = [1.0, 0.0], [0.0, 1.0]
+    folds = [[[right, right], [right, wrong]], [[right, wrong], [wrong, wrong]]]
+    runs = [[answers(logits, [0, 0], [f"{fold}a", f"{fold}b"]) for fold, logits in enumerate(seed)] for seed in folds]
+    result = summarise(runs, "expression")
+    assert set(result["mean_of_folds"]) == {"accuracy", "sequence_accuracy", "majority_accuracy"}
+    of_folds = result["mean_of_folds"]["accuracy"]
+    assert of_folds["mean"] == pytest.approx(0.5)
+    # Means over seeds are 3/4 and 1/4, means over folds too; the sample deviation of two is their distance by √2.
+    assert of_folds["sd_over_folds"] == pytest.approx(0.5 / 2**0.5)
+    assert of_folds["sd_over_seeds"] == pytest.approx(0.5 / 2**0.5)
+    assert result["pooled"]["accuracy"]["sd_over_seeds"] == pytest.approx(0.5 / 2**0.5)
+    folds[1] = [[right, right], [right, wrong]]
+    runs = [[answers(logits, [0, 0], [f"{fold}a", f"{fold}b"]) for fold, logits in enumerate(seed)] for seed in folds]
+    of_folds = summarise(runs, "expression")["mean_of_folds"]["accuracy"]
+    assert of_folds["sd_over_folds"] == pytest.approx(0.5 / 2**0.5) and of_folds["sd_over_seeds"] == 0
+
+
+def test_intervals_resample_people_not_frames():
+    """A hundred frames of each of two people, one always right, one never: frames alone would say 0.5 ± 0.07."""
+    logits, labels, people = [[1.0, 0.0]] * 200, [0] * 100 + [1] * 100, ["a"] * 100 + ["b"] * 100
+    result = summarise([[answers(logits, labels, people)]], "expression")
+    assert result["interval"]["accuracy"] == [0, 1]
+    # Whoever is drawn, each of two people is right half of the time.
+    even = summarise([[answers(logits, labels, ["a", "b"] * 100)]], "expression")
+    assert even["interval"]["accuracy"] == [0.5, 0.5]
+    units = np.array([[1], [0]] * 100, np.int8)
+    both = summarise([[answers([[1]] * 200, units, ["a"] * 100 + ["b"] * 100)]], "au")
+    assert both["interval"]["f1"] == pytest.approx([2 / 3, 2 / 3])
+
+
 def test_frames_without_a_face_are_scored_and_told():
     seen = answers([[1], [-1], [-1]], np.array([[1], [0], [0]], np.int8), list("abc"))
     blind = answers([[-1], [1]], np.array([[1], [0]], np.int8), list("de"), found=False)
@@ -155,6 +191,10 @@ def test_frames_without_a_face_are_scored_and_told():
     assert (result["frames"], result["without_a_face"]) == (5, 2)
     assert result["pooled"]["f1"]["mean"] == pytest.approx(0.5) and result["pooled_with_a_face"]["f1"]["mean"] == 1
     assert "pooled_with_a_face" not in summarise([[seen]], "au")
+    mixed = answers([[1], [-1], [-1], [1]], np.array([[1], [0], [1], [0]], np.int8), list("abcd"))
+    mixed.found[2:] = False
+    result = summarise([[mixed]], "au")
+    assert result["pooled"]["f1"]["mean"] == pytest.approx(0.5) and result["pooled_with_a_face"]["f1"]["mean"] == 1
 
 
 def test_sequences_are_called_by_mean_probability():
@@ -162,6 +202,12 @@ def test_sequences_are_called_by_mean_probability():
     logits = [[0, 0.1], [0, 0.1], [5, 0], [0, 4]]
     one = answers(logits, [0, 0, 0, 1], list("aaab"), sequences=["s", "s", "s", "s"])
     assert class_fold(one)["accuracy"] == 0.5 and class_fold(one)["sequence_accuracy"] == 1
+    # By probability two sure frames outvote a third one, however loud; by logit they would not.
+    loud = answers([[0, 3], [0, 3], [99, 0]], [1, 1, 1], list("aaa"), sequences=list("sss"))
+    assert class_fold(loud)["sequence_accuracy"] == 1
+    # Sequences have the same names for everybody.
+    alike = answers([[0, 1], [3, 0]], [0, 0], list("ab"), sequences=["001", "001"])
+    assert class_fold(alike)["sequence_accuracy"] == 0.5
     two = answers([[0, 1], [1, 0]], [0, 0], list("cd"))
     pooled = class_pool([one, two])
     assert pooled["accuracy"] == pytest.approx(3 / 6) and pooled["sequence_accuracy"] == pytest.approx(3 / 4)
@@ -172,9 +218,11 @@ def test_sequences_are_called_by_mean_probability():
 def test_a_checkpoint_on_another_database(tmp_path, caplog):
     # Lightning's logger writes to the stream that was there when it was made: it is read through a handler instead.
     logging.getLogger("lightning.pytorch").addHandler(caplog.handler)
-    disfa = checked(tmp_path, "disfa")
-    network, _ = write_checkpoint(tmp_path / "bp4d.ckpt", ("AU1", "AU12", "AU14"), alignment=None, people="bp4d")
-    del network
+    # Every action unit shows in other frames.
+    write_disfa(tmp_path / "disfa", frames=27, level=lambda unit, n: 3 * (n == unit))
+    disfa = tmp_path / "disfa.csv"
+    main(["data", "check", "--dataset", "disfa", "--root", str(tmp_path / "disfa"), "--manifest", str(disfa)])
+    write_checkpoint(tmp_path / "bp4d.ckpt", ("AU1", "AU12", "AU14"), alignment=None, people="bp4d")
     arguments = ["test", *small(disfa, "disfa_p1.yaml"), "--data.init_args.fold=all",
                  f"--trainer.logger.init_args.save_dir={tmp_path}"]  # fmt: skip
     cli = run([*arguments, "--ckpt_path", str(tmp_path / "bp4d.ckpt")])
@@ -184,7 +232,9 @@ def test_a_checkpoint_on_another_database(tmp_path, caplog):
     scores = cli.model.scores
     assert np.isfinite(scores.auc[:2]).all() and np.isnan(scores.f1[2])
     labels = cli.datamodule.faces.labels
-    assert (labels[:, 2] == UNKNOWN).all() and (labels[:, 0] == cli.datamodule.faces.frames % 2).all()
+    frames = cli.datamodule.faces.frames
+    assert (labels[:, 2] == UNKNOWN).all()
+    assert (labels[:, 0] == (frames == 1)).all() and (labels[:, 1] == (frames == 12)).all()
     write_checkpoint(tmp_path / "none.ckpt", ("AU14", "AU23"), alignment=None)
     with pytest.raises(ValueError, match="none in common"):
         run([*arguments, "--ckpt_path", str(tmp_path / "none.ckpt")])
@@ -201,7 +251,8 @@ def test_people_that_were_trained_on_are_not_tested(tmp_path):
         )
         arguments = ["test", "--model=ActionUnitTask", "--data=CSVFaces", f"--data.csv={tmp_path / 'plus.csv'}",
                      "--data.people=disfa", "--data.num_workers=0", "--trainer.accelerator=cpu",
-                     "--trainer.logger=false", f"--ckpt_path={tmp_path / 'model.ckpt'}"]  # fmt: skip
+                     "--trainer.logger=false", f"--trainer.default_root_dir={tmp_path}",
+                     f"--ckpt_path={tmp_path / 'model.ckpt'}"]  # fmt: skip
         if refused:
             with pytest.raises(ValueError, match="trained on 1 of the subjects that would be tested: SN001"):
                 run(arguments)
@@ -214,7 +265,7 @@ def test_checkpoints_know_whom_they_saw(tmp_path):
     manifest = checked(tmp_path, "bp4d")
     fit = run(["fit", *small(manifest, "bp4d_p1.yaml"), f"--trainer.logger.init_args.save_dir={tmp_path}"])
     path = fit.trainer.checkpoint_callback.best_model_path
-    seen = {"people": "bp4d", "subjects": ["F003", "F004", "F005", "F006"], "alignment": None}
+    seen = {"people": "bp4d", "subjects": ["F003", "F004", "F005", "F006"], "alignment": None, "selection": "val"}
     assert read_checkpoint(path)[ENTRY]["data"] == seen
     again = [
         "test",
@@ -223,7 +274,11 @@ def test_checkpoints_know_whom_they_saw(tmp_path):
         "--ckpt_path",
         path,
     ]
-    run(again)
+    again.append("--data.init_args.selection=last")
+    tested = run(again)
+    scores = json.loads((Path(tested.trainer.log_dir) / "scores_test.json").read_text())
+    # The table names how the checkpoint was made, whatever the settings of the test say.
+    assert (scores["selection"], scores["starts_from"]) == ("val", "none")
     with pytest.raises(ValueError, match="trained on 2 of the subjects"):
         run([*again, "--data.init_args.fold=P2"])
     facts = json.loads(manifest.with_suffix(".json").read_text())

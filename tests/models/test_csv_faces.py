@@ -166,6 +166,15 @@ def test_images_may_lie_under_another_root(tmp_path):
     assert loaded(path, root=str(tmp_path / "pictures"), selection="last").faces.picture(0, 8).shape == (8, 8, 3)
 
 
+@pytest.mark.parametrize("column", ["split", "fold", "note"])
+def test_all_tests_every_row(tmp_path, column):
+    """One person alone would leave nobody to train on."""
+    path = rows_with(tmp_path, expression=list("xy"), subject=list("aa"), **{column: ["train", "train"]})
+    data = loaded(path, fold="all")
+    assert [part.tolist() for part in data.parts] == [[], [], [0, 1]]
+    assert data.origin()["subjects"] == []
+
+
 GOOD = {"expression": ["x", "y"], "subject": ["a", "b"]}
 
 

@@ -1,41 +1,14 @@
 """Finding and aligning faces: drawn faces whose eyes are known, moved by known transforms, and real photographs."""
 
-import csv
-import os
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
 
-from sma_models.cli import main
-from sma_models.faces.align import REACH, fill
+from sma_models.data.pictures import read_picture
 from sma_models.faces.alignment import EYES, TEMPLATES, centre_crop, same_alignment, similarity, warp
 from sma_models.faces.detect import Cascade, Points, YuNet, largest
-from sma_models.faces.sources import Video, files_below, read_picture
-from sma_models.synthetic import AUS
-from sma_models.synthetic.identity import draw_identity
-from sma_models.synthetic.projection import SHIFT, Projection
-from sma_models.synthetic.render import landmarks, render
-from sma_models.synthetic.scene import PLAIN
-
-REAL = Path(os.environ.get("SMA_REAL_FACES", Path(__file__).parents[3] / "shared" / "data" / "real_faces"))
-NEUTRAL = np.zeros(len(AUS), np.int8)
-
-
-def drawn(subject):
-    """A drawn face of 256 pixels and the centres of its eyes [2,2]."""
-    identity = draw_identity(0, subject)
-    eyes = [eye.centre for eye in landmarks(identity, PLAIN, NEUTRAL).eyes]
-    return render(identity, PLAIN, NEUTRAL, 256), Projection(PLAIN, 256)(np.array(eyes)) / 2**SHIFT
-
-
-def moved(image, degrees, scale, shift, size=(400, 480)):
-    """`image` turned and scaled about its middle and shifted, on a grey picture of `size`, and the transform [2,3]."""
-    matrix = cv2.getRotationMatrix2D((127.5, 127.5), degrees, scale)
-    matrix[:, 2] += shift
-    flags = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    return cv2.warpAffine(image, matrix, size[::-1], flags=flags, borderValue=(128, 128, 128)), matrix
+from sma_models.faces.sources import files_below
+from tests.models.pictures import REAL, drawn, moved
 
 
 def apply(matrix, points):
@@ -57,6 +30,11 @@ def test_known_transforms_are_undone(degrees, scale, shift):
         worst = max(worst, np.linalg.norm(aligned - EYES, axis=1).max())
     # A tenth of the distance between the eyes is what people still call the same place.
     assert worst < 6.8
+
+
+def test_templates_are_the_protocols():
+    assert TEMPLATES == {"eyes": ((94, 86), (162, 86)), "eyes_nose": ((94, 86), (162, 86), (128, 125))}
+    assert warp(np.zeros((9, 9, 3), np.uint8), centre_crop(9, 9)).shape == (256, 256, 3)
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
@@ -102,11 +80,11 @@ def test_crops_lie_where_the_transform_says(scale):
 
 
 def test_shrinking_averages():
-    """Stripes of one pixel become even grey: no moiré."""
+    """Every pixel counts, also those of which none lies where a pixel of the crop falls: no moiré."""
     image = np.zeros((1024, 1024, 3), np.uint8)
-    image[:, ::2] = 255
+    image[:, ::4] = 255
     crop = warp(image, centre_crop(1024, 1024))
-    assert np.abs(crop.astype(int) - 127).max() <= 2
+    assert np.abs(crop.astype(int) - 64).max() <= 2
 
 
 def test_border_is_grey_and_centre_crop_is_centred():
@@ -116,6 +94,28 @@ def test_border_is_grey_and_centre_crop_is_centred():
     spot = np.argwhere(crop[..., 0] > 60).mean(0)
     np.testing.assert_allclose(spot, (127.5, 127.5), atol=0.3)
     assert (warp(image, np.array([[1.0, 0, 80], [0, 1, 80]]))[:70, :70] == 128).all()
+
+
+def test_large_pictures_are_shrunk_and_points_brought_back():
+    """Of a picture three times as large, the same face at three times the places."""
+    image, eyes = drawn(0)
+    picture, matrix = moved(image, 0, 0.8, (60, 90))
+    large = cv2.resize(picture, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
+    (face,) = Cascade()(large)
+    distance = 3 * 0.8 * np.linalg.norm(eyes[1] - eyes[0])
+    expected = (apply(matrix, eyes) + 0.5) * 3 - 0.5
+    assert np.linalg.norm(face.points - expected, axis=1).max() < 0.1 * distance
+    x, y, width, height = face.box
+    assert x < expected[0, 0] < expected[1, 0] < x + width and y < expected[0, 1] < y + height
+
+
+def test_the_largest_face_is_taken():
+    picture = np.full((300, 560, 3), 128, np.uint8)
+    picture[20:276, 10:266] = drawn(0)[0]
+    picture[40:196, 290:446] = cv2.resize(drawn(1)[0], (156, 156), interpolation=cv2.INTER_AREA)
+    faces = Cascade()(picture)
+    assert len(faces) == 2 and largest(faces).box[0] < 200
+    assert largest(faces[::-1]) == largest(faces) and largest([]) is None
 
 
 def test_nothing_is_found_where_no_face_is():
@@ -142,127 +142,6 @@ def test_points_of_ones_own(tmp_path):
     path.write_text("image,left_eye_x\n")
     with pytest.raises(ValueError, match="expected the columns"):
         Points(path)
-
-
-def row(frame, found, sequence="s", x=10.0):
-    points = f"{x} 20 {x + 30} 20" if found else "64x48"
-    return {"frame": str(frame), "found": str(int(found)), "sequence": sequence, "points": points, "problem": ""}
-
-
-def test_frames_without_a_face_borrow_the_nearest_within_reach():
-    rows = [row(0, True, x=1), row(5, False), row(9, True, x=2), row(9 + REACH, False), row(10 + REACH, False),
-            row(6, False, "other"), row(4, False), row(-1, False)]  # fmt: skip
-    shift = [None if t is None else t[0, 2] for t in fill(rows, "eyes")]
-    centre = centre_crop(48, 64)[0, 2]
-    assert shift[1] == shift[2] == shift[3] and shift[6] == shift[0] != shift[2]
-    assert shift[4] == shift[5] == shift[7] == centre
-    assert fill([{**row(1, False), "problem": "unreadable"}], "eyes") == [None]
-    # Of two that are equally near, the earlier one.
-    even = fill([row(0, True, x=1), row(2, True, x=2), row(1, False)], "eyes")
-    assert even[2] is even[0]
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Five frames of one drawn face, of which the third shows none, an empty and a broken file, and a note."""
-    place = tmp_path / "in" / "person"
-    place.mkdir(parents=True)
-    image, _ = drawn(0)
-    for number in range(8, 13):
-        picture = moved(image, 2, 0.8, (50, 60))[0] if number != 10 else np.full((400, 480, 3), 128, np.uint8)
-        cv2.imwrite(str(place / f"{number}.png"), picture[..., ::-1])
-    (place / "13.png").write_bytes(b"")
-    (place / "14.png").write_bytes(b"no picture")
-    (place / "note.txt").write_text("")
-    return tmp_path
-
-
-def report(folder):
-    with (folder / "alignment.csv").open() as file:
-        return {row["source"]: row for row in csv.DictReader(file)}
-
-
-def test_align_command(folder, capsys):
-    main(["align", str(folder / "in"), str(folder / "out"), "--workers", "2"])
-    printed = capsys.readouterr().out
-    assert "4 aligned, 1 no face, 2 unreadable" in printed
-    assert "person/13.png frame 13: the file is empty" in printed and "person/14.png" in printed
-    rows = report(folder / "out")
-    assert [rows[f"person/{n}.png"]["found"] for n in range(8, 15)] == list("1101100")
-    crops = {path.name: cv2.imread(str(path)) for path in (folder / "out/person").iterdir()}
-    assert set(crops) == {f"{n}.jpg" for n in range(8, 13)}
-    assert all(crop.shape == (256, 256, 3) for crop in crops.values())
-    face = largest(Cascade()(crops["8.jpg"][..., ::-1].copy()))
-    assert np.linalg.norm(face.points - EYES, axis=1).max() < 6.8
-    # The frame without a face is grey all over, by a neighbour's transform.
-    assert np.ptp(crops["10.jpg"]) <= 2
-
-
-def test_align_goes_on_where_it_stopped(folder, monkeypatch):
-    arguments = ["align", str(folder / "in"), str(folder / "out"), "--workers", "1"]
-    calls = []
-    seen = Cascade.__call__
-
-    def counted(self, image):
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return seen(self, image)
-
-    monkeypatch.setattr(Cascade, "__call__", counted)
-    with pytest.raises(KeyboardInterrupt):
-        main(arguments)
-    # A row that was being written when it stopped.
-    done = report(folder / "out")
-    with (folder / "out/alignment.csv").open("a") as file:
-        file.write("person/1")
-    calls[:] = [1] * 10
-    main(arguments)
-    assert len(done) + len(calls) - 10 == 5
-    assert len(report(folder / "out")) == 7 and (folder / "out/person/12.jpg").is_file()
-    kept = (folder / "out/person/8.jpg").stat().st_mtime_ns
-    (folder / "out/person/9.jpg").unlink()
-    main(arguments)
-    assert (folder / "out/person/8.jpg").stat().st_mtime_ns == kept and (folder / "out/person/9.jpg").is_file()
-    with pytest.raises(ValueError, match="was begun with"):
-        main([*arguments, "--template", "eyes_nose"])
-
-
-def test_unrelated_pictures_borrow_nothing(folder):
-    main(["align", str(folder / "in"), str(folder / "out"), "--unrelated"])
-    picture = cv2.imread(str(folder / "in/person/10.png"))
-    crop = cv2.imread(str(folder / "out/person/10.jpg"))
-    assert crop.shape == (256, 256, 3) and abs(int(crop[0, 0, 0]) - int(picture[0, 0, 0])) < 3
-    assert report(folder / "out")["person/10.png"]["found"] == "0"
-
-
-def test_align_refuses_what_would_collide(folder):
-    cv2.imwrite(str(folder / "in/person/8.jpg"), np.zeros((9, 9, 3), np.uint8))
-    with pytest.raises(ValueError, match=r"8\.jpg and .*8\.png would both become"):
-        main(["align", str(folder / "in"), str(folder / "out")])
-    with pytest.raises(ValueError, match="another folder"):
-        main(["align", str(folder / "in"), str(folder / "in")])
-
-
-def write_video(path, pictures, fps=10.0):
-    height, width = pictures[0].shape[:2]
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), fps, (width, height))
-    for picture in pictures:
-        writer.write(np.ascontiguousarray(picture[..., ::-1]))
-    writer.release()
-
-
-def test_align_a_video(tmp_path):
-    image, _ = drawn(1)
-    pictures = [moved(image, 0, 0.6, (shift, 20), (260, 320))[0] for shift in range(0, 30, 10)]
-    write_video(tmp_path / "LeftVideoSN001_comp.avi", pictures)
-    main(["align", str(tmp_path / "LeftVideoSN001_comp.avi"), str(tmp_path / "out")])
-    crops = sorted((tmp_path / "out/LeftVideoSN001_comp").iterdir())
-    assert [path.name for path in crops] == [f"{n:05d}.jpg" for n in range(3)]
-    a, b = (cv2.imread(str(path)).astype(int)[60:200, 60:200] for path in crops[::2])
-    # The face moved by 20 pixels in the video, and not in the crops.
-    assert np.abs(a - b).mean() < 12
-    assert [frame.time for frame in Video(tmp_path / "LeftVideoSN001_comp.avi")] == pytest.approx([0, 0.1, 0.2])
 
 
 def test_numbers_in_names_sort_as_numbers(tmp_path):

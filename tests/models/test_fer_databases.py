@@ -22,6 +22,13 @@ def test_ckplus_takes_the_last_three_frames(tmp_path):
     eight = list_ckplus(tmp_path, classes=8)
     assert [(s.frame, s.labels) for s in eight.samples[:2]] == [(1, "neutral"), (3, "happiness")]
     assert len(eight.samples) == 8
+    assert all(int(sample.image.stem[-8:]) == sample.frame for sample in eight.samples)
+
+
+def test_ckplus_codes(tmp_path):
+    write_ckplus(tmp_path, {(code, 1): code for code in range(1, 8)})
+    names = {sample.subject: sample.labels for sample in list_ckplus(tmp_path).samples}
+    assert list(names.values()) == ["anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise"]
 
 
 def test_ckplus_folds_count_labelled_people_only(tmp_path):
@@ -100,6 +107,12 @@ def test_mmi_views_and_codes(tmp_path):
         list_mmi(tmp_path, codes={"33": "boredom"})
     with pytest.raises(ValueError, match="some of 0, 1 and 2"):
         list_mmi(tmp_path, views=[3])
+
+
+def test_mmi_codes(tmp_path):
+    write_mmi(tmp_path, {str(code): (f"S{code:03d}-1.avi", 0, code) for code in range(1, 7)})
+    names = {sample.subject: sample.labels for sample in list_mmi(tmp_path).samples}
+    assert list(names.values()) == ["anger", "disgust", "fear", "happiness", "sadness", "surprise"]
 
 
 def test_mmi_subjects(tmp_path):

@@ -117,6 +117,14 @@ def test_testing_a_checkpoint_repeats_what_training_reported(trained, units, tmp
     assert scores_of(tmp_path) == scores_of(out)
 
 
+def test_a_checkpoint_that_is_not_there_is_named(units, tmp_path):
+    """An untrained network has no scores worth a table."""
+    with pytest.raises(ValueError, match="--ckpt_path; got none"):
+        command("test", units, tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint .*gone\.ckpt"):
+        command("test", units, tmp_path, f"--ckpt_path={tmp_path / 'gone.ckpt'}")
+
+
 def test_validating_a_checkpoint_repeats_its_score(trained, units, tmp_path):
     out, path = trained
     command("validate", units, tmp_path, f"--ckpt_path={path}")

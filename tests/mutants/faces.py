@@ -1,0 +1,92 @@
+"""Breaks of finding, aligning, numbering and reading faces."""
+
+from tests.mutants.mutant import Mutant
+
+FACES = "tests/models/test_faces.py"
+ALIGN = "tests/models/test_align.py"
+YUNET = "tests/models/test_yunet.py"
+PREDICT = "tests/models/test_predict.py"
+MEMORY = "tests/models/test_memory.py"
+
+
+def faces(file: str, old: str, new: str, *tests: str) -> Mutant:
+    return Mutant(f"sma_models/faces/{file}.py", old, new, tests)
+
+
+def pictures(old: str, new: str, *tests: str) -> Mutant:
+    return Mutant("sma_models/data/pictures.py", old, new, tests)
+
+
+MUTANTS = [
+    # Alignment: the template's place and scale, a mirrored turn, half a pixel, averaging, the border.
+    faces("alignment", "((94.0, 86.0), (162.0, 86.0))", "((84.0, 86.0), (172.0, 86.0))", FACES),
+    faces("alignment", "(128.0, 125.0)", "(128.0, 135.0)", FACES),
+    faces(
+        "alignment",
+        "[[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]]",
+        "[[a.real, a.imag, b.real], [-a.imag, a.real, b.imag]]",
+        FACES,
+    ),
+    faces("alignment", "    if scale < 1:\n", "    if False:\n", FACES),
+    faces("alignment", "(ratio / 2 - 0.5)", "(0 * ratio)", FACES),
+    faces("alignment", "BORDER = (128, 128, 128)", "BORDER = (0, 0, 0)", FACES),
+    faces("alignment", "(SIZE - 1) / 2 - scale", "SIZE / 2 - scale", FACES),
+    faces("alignment", "if theirs != ours:", "if False:", FACES),
+    # Pictures: colours in another order, lying on their side, cut off.
+    pictures("np.uint8), mode)", "np.uint8), cv2.IMREAD_COLOR)", FACES),
+    pictures("np.uint8), mode)", "np.uint8), mode | cv2.IMREAD_IGNORE_ORIENTATION)", FACES),
+    pictures("and not _ends(data)", "and False", PREDICT, "-k", "cut_off"),
+    pictures('jpeg.find(b"\\xff\\xd9", place)', 'jpeg.find(b"\\xff\\xd9")', PREDICT, "-k", "cut_off"),
+    pictures('jpeg.find(b"\\xff\\xd9", place) >= 0', 'jpeg.endswith(b"\\xff\\xd9")', PREDICT, "-k", "cut_off"),
+    # Faceless frames, what is stored, runs that go on.
+    faces("transforms", "REACH = 15", "REACH = 14", ALIGN),
+    faces("transforms", "REACH = 15", "REACH = 16", ALIGN),
+    faces("transforms", "- frame), option))", "- frame), -option))", ALIGN),
+    faces("transforms", 'np.argsort(numbers, kind="stable")', "np.arange(len(numbers))", ALIGN),
+    faces("sources", "quality: int = 95", "quality: int = 75", ALIGN),
+    faces("align", "if frame.number >= start", "if True", ALIGN),
+    faces("align", "job.frame is not None and job.source not in last", "job.frame is not None", ALIGN),
+    faces("align", "if inside or", "if", ALIGN),
+    # Detectors: which face, which points, and back to the large picture.
+    faces("detect", "return max(faces, key", "return min(faces, key", FACES),
+    faces("detect", "_enlarged(points, shrink)", "points", FACES),
+    faces(
+        "detect", "_enlarged(np.float64(row[4:10]).reshape(3, 2), shrink)", "np.float64(row[4:10]).reshape(3, 2)", YUNET
+    ),
+    faces("detect", "row[:4] / shrink", "row[:4]", YUNET),
+    faces("detect", "row[4:10]", "row[6:12]", YUNET),
+    faces("detect", "self.network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))", "self.network.detect(small)", YUNET),
+    faces("detect", "self(np.zeros((32, 32, 3), np.uint8))", "pass", YUNET),
+    # Numbers of faces.
+    faces("tracking", "LOST_AFTER = 1.0", "LOST_AFTER = 3.0", PREDICT),
+    faces("tracking", "LOST_AFTER = 1.0", "LOST_AFTER = 0.5", PREDICT),
+    faces("tracking", "_LEAST_OVERLAP = 0.3", "_LEAST_OVERLAP = 0.95", PREDICT),
+    faces("tracking", "key=lambda pair: (-pair[0]", "key=lambda pair: (pair[0]", PREDICT),
+    faces("tracking", "and face not in numbers.values()", "", PREDICT),
+    faces("predict", "if shot.first:", "if False:", PREDICT),
+    faces("tracking", "round(now - seen, 6)", "(now - seen)", PREDICT, "-k", "tracker"),
+    # Times, smoothing, decisions.
+    faces("sources", "self.capture.get(cv2.CAP_PROP_POS_MSEC) / 1000", "number / self.fps", PREDICT),
+    faces("tracking", "1 - math.exp(-max(0.0, time - at) / self._seconds)", "0.5", PREDICT),
+    faces(
+        "predict",
+        '(f"{region}_smooth" for region in self.reader.regions)\n            row',
+        "self.reader.regions\n            row",
+        PREDICT,
+    ),
+    faces("reader", "self.calibration.decide(logits)", "(logits >= 0)", PREDICT),
+    faces("reader", "self.calibration.probabilities(logits)", "logits.sigmoid()", PREDICT),
+    faces(
+        "reader",
+        "whole_square(crop, self.canvas)",
+        "cv2.resize(crop, (self.canvas, self.canvas), interpolation=cv2.INTER_AREA)",
+        PREDICT,
+    ),
+    faces("predict", 'self.reader.alignment["template"]', '"eyes"', YUNET),
+    faces("sources", "if last + 1 < 0.9 * self.duration:", "if False:", PREDICT, "-k", "cut_off"),
+    # Rows, batches, memory.
+    faces("predict", 'yield dict.fromkeys(self.columns) | start | {"found": 0}', "pass", PREDICT),
+    faces("predict", "                waiting = []\n", "", PREDICT, "-k", "folder or keeps_its_faces"),
+    faces("work", "if len(waiting) >= 4 * workers:", "if False:", MEMORY, "-m", "not slow"),
+    faces("annotate", "cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP", "cv2.INTER_LINEAR", PREDICT),
+]
