@@ -38,7 +38,7 @@ def compiler() -> str:
 def build() -> Path:
     """The kernels with the small program that calls them."""
     BUILD.mkdir(parents=True, exist_ok=True)
-    sources = [ROOT / "benchmarks" / "count_instructions.cpp", *sorted((ROOT / "csrc" / "cpu").glob("*.cpp"))]
+    sources = [ROOT / "benchmarks" / "kernels_alone.cpp", *sorted((ROOT / "csrc" / "cpu").glob("*.cpp"))]
     objects = {source: BUILD / f"{source.stem}.o" for source in sources}
     rules = [
         f"rule compile\n command = g++ {' '.join(FLAGS)} -MMD -MF $out.d -c $in -o $out\n depfile = $out.d\n deps = gcc",
@@ -51,15 +51,27 @@ def build() -> Path:
     return BUILD / "count"
 
 
-def count(program: Path, shape_name: str, layout: str, direction: str, profile: Path | None = None) -> int:
-    """Instructions of one sample; callgrind's profile is kept where `profile` names a file."""
+def arguments(shape_name: str, layout: str, direction: str, rounds: int) -> list[str]:
     shape = SHAPES[shape_name]
     sizes = (shape.regions, shape.channels, shape.embed, shape.values, shape.side**2)
+    return [direction, layout, *map(str, sizes), str(rounds)]
+
+
+def warm_seconds(program: Path, shape_name: str, layout: str, direction: str, rounds: int = 30) -> float:
+    """The best time of one sample that lies in the caches, on one thread, with this CPU's own instruction set."""
+    done = subprocess.run(
+        [program, *arguments(shape_name, layout, direction, rounds)], capture_output=True, text=True, check=True
+    )
+    return float(done.stdout) * 1e-9
+
+
+def count(program: Path, shape_name: str, layout: str, direction: str, profile: Path | None = None) -> int:
+    """Instructions of one sample; callgrind's profile is kept where `profile` names a file."""
     done = subprocess.run(
         [
             *("valgrind", "--tool=callgrind", f"--callgrind-out-file={profile or '/dev/null'}"),
             *("--collect-atstart=no", f"--toggle-collect=counted_{direction}"),
-            *(program, direction, layout, *map(str, sizes)),
+            *(program, *arguments(shape_name, layout, direction, 0)),
         ],
         capture_output=True,
         text=True,

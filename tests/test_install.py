@@ -76,6 +76,19 @@ def test_a_module_that_does_not_load_is_reported_with_its_error(copied_package):
     assert done.returncode == 0 and "built, but does not load: undefined symbol: _Z3foo" in done.stdout
 
 
+def test_a_machine_without_a_card_has_cuda_built_and_lacks_a_driver():
+    facts = build_facts.read()
+    if "cuda" in facts["left_out"]:
+        pytest.skip(f"CUDA was left out: {facts['left_out']['cuda']}")
+    assert facts["architectures"]
+    if torch.cuda.is_available():
+        assert sma_kernels.backends.cuda.why_unavailable() is None
+        return
+    assert sma_kernels.backends.cuda.why_unavailable().startswith("no driver")
+    explained = sma_kernels.explain_backends(torch.zeros(1, 3, 2, 2), torch.zeros(1, 4, 2, 2), torch.zeros(2, 1, 4))
+    assert explained["cuda"][0].startswith("no driver")
+
+
 def test_info_names_every_backend():
     done = python(PACKAGE.parent, "-m", "sma_kernels.info", "--require", "cpu")
     assert done.returncode == 0, done.stderr

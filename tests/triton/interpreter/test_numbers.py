@@ -14,7 +14,8 @@ from tests.triton.interpreter.paths import PATHS, head_of, take
 SMALL = dict(batch=1, regions=3, channels=3, embed=11, values=21, height=5, width=7)
 
 
-def keeps_rule(case, dtype, seeds=2):
+def keeps_rule(case, dtype, seeds=1):
+    """One seed unless a scalar gradient needs more to be judged: a call takes seconds here."""
     assert not cases.error_excess(case, dtype, "triton", "cpu", seeds=seeds)
 
 
@@ -27,29 +28,29 @@ def test_float32(case):
 @pytest.mark.parametrize("merge", ("max", "none"))
 @pytest.mark.parametrize("activation", ("softmax", "sigmoid"))
 def test_sixteen_bits(activation, merge, dtype, as_hardware):
-    keeps_rule(Case(activation=activation, merge=merge, layout=torch.channels_last, **SMALL), dtype, seeds=3)
+    keeps_rule(Case(activation=activation, merge=merge, layout=torch.channels_last, **SMALL), dtype, seeds=2)
 
 
 @pytest.mark.parametrize("merge", ("max", "mean", "none"))
 @pytest.mark.parametrize("path", PATHS)
 def test_paths(path, merge, monkeypatch):
-    keeps_rule(take(path, monkeypatch, merge, shared=False), torch.float32, seeds=2)
+    keeps_rule(take(path, monkeypatch, merge, shared=False), torch.float32)
 
 
 def test_staged_features_in_several_blocks(monkeypatch):
     """Two blocks of D to derive maps from, three to write gradients of."""
     case = replace(take("staged", monkeypatch, "max", shared=False), embed=35)
-    keeps_rule(case, torch.float32, seeds=1)
+    keeps_rule(case, torch.float32)
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_paths_with_shared_features(path, monkeypatch):
-    keeps_rule(take(path, monkeypatch, "max", shared=True), torch.float32, seeds=2)
+    keeps_rule(take(path, monkeypatch, "max", shared=True), torch.float32)
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_paths_in_bfloat16(path, monkeypatch, as_hardware):
-    keeps_rule(take(path, monkeypatch, "max", shared=False), torch.bfloat16, seeds=4)
+    keeps_rule(take(path, monkeypatch, "max", shared=False), torch.bfloat16, seeds=2)
 
 
 def test_paths_are_the_ones_they_claim(monkeypatch):
@@ -85,7 +86,7 @@ def test_paths_are_the_ones_they_claim(monkeypatch):
         dict(height=1, width=1),
         dict(values=1, embed=1),
         dict(values=131, height=13, width=11, channels=2),
-        dict(regions=12, channels=4, embed=64, values=96, height=7, width=7),
+        dict(regions=12, channels=4, embed=17, values=35, height=3, width=5),
         dict(regions=2, channels=2, embed=130, values=18, height=4, width=4),
     ),
     ids=str,

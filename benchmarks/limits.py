@@ -1,0 +1,68 @@
+"""`python -m benchmarks.limits`: what bounds a training step of the head on this CPU.
+
+Beside the measured time stand what the bytes of the floor take at the measured copy bandwidth, and what the kernels take
+where a sample lies in the caches, times B ÷ threads: the first is the memory's part, the second the arithmetic's.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from rich.progress import track
+
+from benchmarks import instructions
+from benchmarks.compare import CPU, LAYOUTS, RESULTS
+from benchmarks.directions import forward_backward
+from benchmarks.machine import machine
+from benchmarks.peers import compiled, through
+from benchmarks.shapes import floor_bytes, inputs, on_cpu
+from benchmarks.timing import copy_bandwidth, interleaved, medians
+
+
+def measure(program: Path, shape_name: str, layout: str, bandwidth: float, rounds: int) -> dict:
+    """Milliseconds of forward and backward in float32."""
+    shape = on_cpu(shape_name)
+    tensors = inputs(shape, torch.float32, LAYOUTS[layout], CPU)
+    peers = {
+        "cpu": through("sma_attention", "cpu"),
+        "eager": through("sma_attention", "reference"),
+        "torch.compile": compiled("sma_attention"),
+    }
+    times = medians(interleaved({name: forward_backward(p, tensors) for name, p in peers.items()}, rounds, CPU))
+    warm = sum(instructions.warm_seconds(program, shape_name, layout, way) for way in ("forward", "backward"))
+    found = {
+        "bytes of the floor": floor_bytes(shape, torch.float32, "forward+backward") / bandwidth,
+        "kernels in cache": warm * shape.batch / torch.get_num_threads(),
+        **times,
+    }
+    milliseconds = {name: round(1e3 * seconds, 3) for name, seconds in found.items()}
+    return {"shape": shape_name, "layout": layout, "milliseconds": milliseconds}
+
+
+def table(rows: list[dict]) -> str:
+    names = list(rows[0]["milliseconds"])
+    lines = [f"| shape | layout | {' | '.join(names)} |", "|---" * (len(names) + 2) + "|"]
+    for row in rows:
+        times = " | ".join(f"{row['milliseconds'][name]:.2f}" for name in names)
+        lines.append(f"| {row['shape']} | {row['layout']} | {times} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.limits", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=41, help="timings of each peer (default 41)")
+    parser.add_argument("--out", type=Path, default=RESULTS / "cpu_limits.json")
+    chosen = parser.parse_args()
+    program, bandwidth = instructions.build(), copy_bandwidth(CPU)
+    jobs = [(shape, layout) for shape in ("S1", "S2", "S3", "S4") for layout in LAYOUTS]
+    rows = [measure(program, *job, bandwidth, chosen.rounds) for job in track(jobs, "Measuring")]
+    found = {"machine": machine(CPU), "copy_bytes_per_second": round(bandwidth), "rows": rows}
+    chosen.out.write_text(json.dumps(found, indent=1) + "\n")
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
