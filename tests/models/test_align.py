@@ -39,6 +39,15 @@ def test_frames_without_a_face_borrow_the_nearest_within_reach():
         assert (even[2] == even[0]).all() and (even[2] != even[1]).any()
 
 
+def test_rows_lend_whatever_their_order():
+    known = [row(number, True, x=number) for number in range(0, 200, 20)]
+    wanted = [row(number, False) for number in range(196)]
+    expected = [transform[0, 2] for transform in transforms_of([*known, *wanted])[10:]]
+    assert len(set(expected)) == 10
+    mixed = [known[place] for place in np.random.default_rng(0).permutation(10)]
+    assert [transform[0, 2] for transform in transforms_of([*mixed, *wanted])[10:]] == expected
+
+
 @pytest.fixture
 def folder(tmp_path):
     """Five frames of one drawn face, of which the third shows none, an empty and a broken file, and a note."""

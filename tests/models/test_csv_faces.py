@@ -191,6 +191,8 @@ GOOD = {"expression": ["x", "y"], "subject": ["a", "b"]}
         ({"subject": ["a", "b"]}, {}, r"either.*'expression'"),
         (GOOD | {"split": ["train", "dev"]}, {}, r"line 3: split is 'dev'"),
         (GOOD | {"split": ["train", "test"], "fold": ["0", "1"]}, {}, r"'split'.*'fold'.*both"),
+        (GOOD | {"subject": ["a", "a"], "split": ["train", "test"]}, {}, r"in more than one fold: subjects a"),
+        (GOOD | {"subject": ["a", "a"], "fold": ["0", "1"]}, {}, r"in more than one fold: subjects a"),
         (GOOD | {"split": ["test", "test"]}, {"selection": "last"}, r"no row is left to train"),
         (GOOD | {"frame": ["1", "two"]}, {}, r"line 3: frame is 'two'"),
         (GOOD | {"x": ["1", "2"], "y": ["1", "2"]}, {}, r"x, y, width, height.*got x, y"),

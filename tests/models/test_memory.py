@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from sma_models.faces.work import in_order
 from tests.models.checkpoints import write_checkpoint
 from tests.models.pictures import drawn, write_video
 
@@ -34,6 +35,13 @@ def frames(count):
     face = np.pad(drawn(0)[0][::4, ::4], ((0, 0), (16, 16), (0, 0)), constant_values=128)
     empty = np.full_like(face, 128)
     return (face if number % 100 == 0 else empty for number in range(count))
+
+
+def test_no_more_than_four_items_a_thread_are_held():
+    taken = []
+    results = in_order(lambda item: item, (taken.append(item) or item for item in range(100)), workers=2)
+    assert next(results) == 0 and len(taken) == 8
+    assert list(results) == list(range(1, 100))
 
 
 @pytest.mark.parametrize("command", ["predict", "align"])

@@ -142,6 +142,19 @@ def test_a_video_keeps_its_faces_apart(checkpoint, tmp_path):
     assert np.abs(shown - both)[20:276, 10:266].mean() > 3 and np.abs(shown - both)[:10].mean() < 8
 
 
+def test_numbers_start_anew_in_every_source(checkpoint, tmp_path):
+    """The right one of two faces, alone in the next picture and in the next video, is the first of these."""
+    right = two_faces()
+    right[:, :280] = 128
+    save(tmp_path / "1.png", two_faces())
+    save(tmp_path / "2.png", right)
+    write_video(tmp_path / "3.avi", [right] * 2)
+    rows = run(checkpoint, *(tmp_path / name for name in ("1.png", "2.png", "3.avi")), "--smooth", "1")
+    assert [row["face"] for row in rows] == ["0", "1", "0", "0", "0"]
+    # Nor does smoothing go on from the picture before.
+    assert [row["AU1"] == row["AU1_smooth"] for row in rows[:4]] == [True] * 4
+
+
 def test_times_are_the_containers(checkpoint, tmp_path):
     """Frames need not be evenly spaced. Numbers and smoothing follow the times too."""
     times = [0, 0.04, 0.5, 1.5, 1.6, 2.7]

@@ -87,6 +87,6 @@ MUTANTS = [
     # Rows, batches, memory.
     faces("predict", 'yield dict.fromkeys(self.columns) | start | {"found": 0}', "pass", PREDICT),
     faces("predict", "                waiting = []\n", "", PREDICT, "-k", "folder or keeps_its_faces"),
-    faces("work", "if len(waiting) >= 4 * workers:", "if False:", MEMORY, "-m", "not slow"),
+    faces("work", "if len(waiting) >= 4 * workers:", "if False:", MEMORY, "-k", "held"),
     faces("annotate", "cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP", "cv2.INTER_LINEAR", PREDICT),
 ]
