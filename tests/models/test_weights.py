@@ -120,7 +120,7 @@ def test_a_file_without_tensors_is_refused(tmp_path, content):
 
 def test_a_file_that_runs_code_when_loaded_is_refused(tmp_path):
     torch.save(whole_model(), tmp_path / "w.pt")
-    with pytest.raises(Exception, match=r"[Ww]eights.only"):
+    with pytest.raises(Exception, match="more than the tensors"):
         build(tmp_path / "w.pt")
 
 
