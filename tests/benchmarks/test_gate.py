@@ -38,7 +38,7 @@ class Work(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def work(runs, rounds, device, seed):
+def work(runs, rounds, device):
     taken = {}
     for name, timed in runs.items():
         with Work() as done:
@@ -57,9 +57,9 @@ def test_a_slowed_kernel_is_stopped(monkeypatch):
             once(tensors)
         return once(tensors)
 
-    committed = gate.measure("S1", "nchw")
-    assert regression(committed, gate.measure("S1", "nchw", once)) is None
-    assert regression(committed, gate.measure("S1", "nchw", slowed))
+    committed = {"S1 nchw": [gate.ratio("S1", "nchw"), 0.0]}
+    assert not gate.judge(committed, {"S1 nchw": Ratios.of([gate.ratio("S1", "nchw", once)] * 3)})
+    assert gate.judge(committed, {"S1 nchw": Ratios.of([gate.ratio("S1", "nchw", slowed)] * 3)})
 
 
 def test_the_kernels_execute_what_is_committed():
