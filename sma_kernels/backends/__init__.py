@@ -66,9 +66,9 @@ def uses_reference(backend: str, head: Head) -> bool:
 
 def select(backend: str, head: Head) -> str:
     """The backend that runs this call. Unlike `uses_reference` it weighs sizes, which a traced graph need not know."""
-    if uses_reference(backend, head):
-        return "reference"
-    return next(name for name in _candidates(head) if not reasons(name, head)) if backend == "auto" else backend
+    if backend == "auto":
+        return next((name for name in _candidates(head) if not reasons(name, head)), "reference")
+    return "reference" if uses_reference(backend, head) else backend
 
 
 def _on_device(head: Head) -> tuple[str, ...]:
@@ -76,10 +76,13 @@ def _on_device(head: Head) -> tuple[str, ...]:
     return ("cpu",) if head.grid.device.type == "cpu" else ON_GPU
 
 
-def _candidates(head: Head) -> list[str]:
+def _candidates(head: Head) -> tuple[str, ...]:
     """What "auto" tries, in order."""
     names = _on_device(head)
-    return sorted(names, key=lambda name: name != choice.preferred(head)) if len(names) > 1 else list(names)
+    if len(names) == 1:
+        return names
+    first = choice.preferred(head)
+    return (first, *(name for name in names if name != first))
 
 
 def forward(head: Head, backend: str) -> Outputs:
