@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from tests.cases import TENSORS
+
 
 class Shape(NamedTuple):
     """Sizes of one call: B samples, C values, R regions of K channels with D features each, side x side positions."""
@@ -30,16 +32,6 @@ CPU_BATCH = 16
 
 def on_cpu(name: str) -> Shape:
     return SHAPES[name]._replace(batch=CPU_BATCH)
-
-
-TENSORS = {
-    "sma_attention": ("values", "features", "weight", "bias", "temperature", "gate", "relation_bias"),
-    "multi_channel_attention": ("features", "weight", "bias"),
-    "attention_diversity": ("maps",),
-    "correlate_attention": ("maps", "temperature", "gate", "relation_bias"),
-    "attention_pool": ("values", "maps"),
-}
-FUNCTIONS = tuple(TENSORS)
 
 
 def inputs(

@@ -6,7 +6,8 @@ import torch
 from benchmarks.compare import CPU, LAYOUTS
 from benchmarks.directions import DIRECTIONS
 from benchmarks.peers import check, peers
-from benchmarks.shapes import FUNCTIONS, inputs, on_cpu
+from benchmarks.shapes import inputs, on_cpu
+from tests.cases import FUNCTIONS
 
 ROWS = [(function, peer) for function in FUNCTIONS for peer in peers(function, CPU)]
 

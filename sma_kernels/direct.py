@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from sma_kernels import backends
+from sma_kernels import backends, checks
 
 _PLAIN = {Tensor, nn.Parameter, type(None)}  # subclasses have ways of their own
 
@@ -44,7 +44,7 @@ def _numbers(t, t_tensor, g, g_tensor, margin) -> bool:
         (t_tensor is not None or (type(t) is float and 0 < t < math.inf))
         and (g_tensor is not None or (type(g) is float and 0 <= g <= 1))
         and type(margin) is float
-        and -math.inf < margin < math.inf
+        and checks.finite(margin)
     )
 
 
