@@ -3,6 +3,7 @@
 import argparse
 import platform
 import sys
+from collections.abc import Sequence
 
 import torch
 
@@ -32,10 +33,10 @@ def _built(facts: dict) -> str:
     return f"{', '.join(targets)} against torch {facts['torch']} with {facts['compiler']}"
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m sma_kernels.info", description=__doc__)
     parser.add_argument("--require", metavar="BACKEND", help="exit with 1 unless this backend runs here")
-    required = parser.parse_args().require
+    required = parser.parse_args(arguments).require
     print(report())
     if required and (required not in backends.FUSED or backends.FUSED[required].why_unavailable()):
         raise SystemExit(f"backend {required!r} does not run here")

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 USAGE = """usage: sma-net COMMAND ...
 
@@ -18,47 +19,49 @@ USAGE = """usage: sma-net COMMAND ...
   info      what runs on this machine
   COMMAND --help tells more.
 """
+# Each command's module is imported when it is called: help and info should not wait for the training libraries.
+COMMANDS = {
+    "demo": "sma_models.cli.demo",
+    "crossval": "sma_models.cli.crossval",
+    "predict": "sma_models.cli.predict",
+    "export": "sma_models.cli.export",
+    "align": "sma_models.cli.align",
+    "data check": "sma_models.cli.data_check",
+    "info": "sma_kernels.info",
+}
+LIGHTNING = ("fit", "validate", "test")  # its own parser reads the command's name
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command; `arguments` default to the process's."""
-    command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    """Run one command; `arguments` default to the process's. Raises what the command raises."""
+    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if words[0] in ("-h", "--help"):
+        print(USAGE)
+        return
+    length = 2 if words[0] == "data" else 1
+    command, rest = " ".join(words[:length]), words[length:]
+    if command not in (*COMMANDS, *LIGHTNING):
+        print(USAGE, file=sys.stderr)
+        raise SystemExit(f"sma-net: {command!r} is no command")
     # Threads of torch spin while they wait: on shared cores that made training 3.5 times slower. Sleeping is free.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # Each command imports what it needs: help and info should not wait for the training libraries.
-    if command == "demo":
-        from sma_models.cli.demo import main as demo
-
-        demo(rest)
-    elif command == "info":
-        from sma_kernels.info import main as info
-
-        info()
-    elif command == "align":
-        from sma_models.cli.align import main as align
-
-        align(rest)
-    elif command == "predict":
-        from sma_models.cli.predict import main as predict
-
-        predict(rest)
-    elif command == "export":
-        from sma_models.cli.export import main as export
-
-        export(rest)
-    elif command == "crossval":
-        from sma_models.cli.crossval import main as crossval
-
-        crossval(rest)
-    elif command == "data" and rest[:1] == ["check"]:
-        from sma_models.cli.data_check import main as check
-
-        check(rest[1:])
-    elif command in ("fit", "validate", "test"):
-        from sma_models.cli.lightning import run
-
-        run([command, *rest])
+    if command in LIGHTNING:
+        import_module("sma_models.cli.lightning").run(words)
     else:
-        print(USAGE, file=sys.stdout if command in ("-h", "--help") else sys.stderr)
-        if command not in ("-h", "--help"):
-            raise SystemExit(f"sma-net: {command!r} is no command")
+        import_module(COMMANDS[command]).main(rest)
+
+
+def console() -> None:
+    """The `sma-net` script: a mistake of the user's is told in one line, and the exit status is 1.
+
+    Mistakes are ValueError (a wrong argument or file's content) and OSError (a file); anything else is ours, and keeps
+    its traceback. `SMA_TRACEBACK=1` keeps it for all.
+    """
+    if os.environ.get("SMA_TRACEBACK") == "1":
+        return main()
+    try:
+        main()
+    except (ValueError, OSError) as mistake:
+        raise SystemExit(f"sma-net: error: {mistake}") from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

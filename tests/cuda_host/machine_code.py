@@ -1,7 +1,7 @@
 """Registers, spills and instructions of the compiled CUDA kernels, read with the tools inside Triton.
 
-    python -m tests.cuda_host.machine_code             prints the committed table
-    python -m tests.cuda_host.machine_code --write     compiles for 8.0 and 9.0 and writes it
+python -m tests.cuda_host.machine_code             prints the committed table
+python -m tests.cuda_host.machine_code --write     compiles for 8.0 and 9.0 and writes it
 """
 
 import argparse

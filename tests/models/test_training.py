@@ -2,8 +2,6 @@
 
 import csv
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -222,15 +220,6 @@ def test_shipped_configurations_are_found_by_name(tmp_path):
     assert _shipped("--config=csv_fer.yaml").startswith("--config=")
     assert _shipped("--config=elsewhere/own.yaml") == "--config=elsewhere/own.yaml"
     assert _shipped("--data.csv=csv_fer.yaml") == "--data.csv=csv_fer.yaml"
-
-
-def test_the_command_explains_itself_and_refuses_what_it_does_not_know():
-    code = "from sma_models.cli import main; main()"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "sma-net COMMAND" in shown.stdout
-    refused = subprocess.run([sys.executable, "-c", code, "train"], capture_output=True, text=True)
-    assert refused.returncode != 0
-    assert "'train' is no command" in refused.stderr
 
 
 def test_images_alone_are_enough_for_a_loaded_network(trained):
