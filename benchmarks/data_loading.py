@@ -24,7 +24,8 @@ import torch
 from rich.progress import track
 from torch.nn.functional import cross_entropy
 
-from benchmarks.compare import FOLDER, machine
+from benchmarks.compare import CPU, RESULTS
+from benchmarks.machine import machine
 from sma_models.data import CSVFaces
 from sma_models.network import NetworkConfig, SMANet
 from sma_models.synthetic import SyntheticFaces
@@ -132,7 +133,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2], help="processes that load (default 0 1 2)")
     parser.add_argument("--steps", type=int, default=10, help="batches of 32 that are trained on (default 10)")
     parser.add_argument("--rounds", type=int, default=5, help="passes of which the median counts (default 5)")
-    parser.add_argument("--out", type=Path, default=FOLDER / "data_loading.json")
+    parser.add_argument("--out", type=Path, default=RESULTS / "data_loading.json")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         table = write_faces(Path(folder), chosen.images)
@@ -145,7 +146,7 @@ def main() -> None:
         "command": f"OMP_WAIT_POLICY={os.environ.get('OMP_WAIT_POLICY', '')} python -m benchmarks.data_loading "
         f"--images {chosen.images} --workers {' '.join(map(str, chosen.workers))} --steps {chosen.steps} "
         f"--rounds {chosen.rounds}",
-        "machine": {**machine(), "opencv": cv2.__version__, "load": f"{os.getloadavg()[2]:.1f}"},
+        "machine": {**machine(CPU), "opencv": cv2.__version__, "load": f"{os.getloadavg()[2]:.1f}"},
         "images": chosen.images,
         "bytes_an_image": round(size),
         "batch": BATCH,

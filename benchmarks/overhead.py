@@ -2,10 +2,12 @@
 
 Without gradient: the public function, the registered operator and the private operator, which is the raw kernel with its
 allocations. With gradient: forward and backward of the public function against an operator of the same arguments, outputs
-and saved tensors that `torch.library.register_autograd` makes and that only allocates, in the same run, turn by turn.
-Writes benchmarks/results/overhead.md.
+and saved tensors that `torch.library.register_autograd` makes and that only allocates, in the same run, turn by turn. The
+public function goes past the dispatcher where nothing watches (`sma_kernels/modes.py`); compiled graphs call the
+registered operator. Writes benchmarks/results/overhead.md.
 """
 
+import argparse
 import platform
 import statistics
 import time
@@ -110,6 +112,9 @@ def with_gradient(operator: Callable, leaves: dict[str, torch.Tensor], arguments
 
 
 def main() -> None:
+    argparse.ArgumentParser(
+        prog="python -m benchmarks.overhead", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     torch.set_num_threads(1)
     tensors = small_tensors()
     arguments, head = operator_arguments(tensors), head_of(tensors)

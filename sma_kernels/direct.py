@@ -1,4 +1,4 @@
-"""The short way of `sma_attention`: straight to the CPU kernels where nobody differentiates, traces, transforms or casts.
+"""The short way of `sma_attention`: straight to the CPU kernels where nobody traces, transforms or casts.
 
 A registered operator in Python and the checks before it cost several times what a small call computes. The kernels check
 their tensors themselves; where they or this module find anything unusual, the long way is taken, which says what it is.
@@ -7,11 +7,10 @@ their tensors themselves; where they or this module find anything unusual, the l
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from sma_kernels import backends, checks
-
-_PLAIN = {Tensor, nn.Parameter, type(None)}  # subclasses have ways of their own
+from sma_kernels import backends, checks, modes
+from sma_kernels.ops.fused import FORMULAS
 
 
 def sma_attention(
@@ -23,19 +22,39 @@ def sma_attention(
     t, t_tensor = (0.0, temperature) if isinstance(temperature, Tensor) else (temperature, None)
     g, g_tensor = (0.0, gate) if isinstance(gate, Tensor) else (gate, None)
     tensors = (values, features, weight, bias, t_tensor, g_tensor, relation_bias)
-    if not set(map(type, tensors)) <= _PLAIN or not _numbers(t, t_tensor, g, g_tensor, margin):
+    if modes.watched(tensors) or not _numbers(t, t_tensor, g, g_tensor, margin):
         return None
-    if _watched() or _differentiated(tensors):
-        return None
+    arguments = (values, features, weight, bias, t, t_tensor, g, g_tensor, relation_bias, activation, merge, margin)
     try:
         if not values.is_cpu or not len(values):
             return None
-        return torch.ops.sma_kernels._forward_cpu.default(
-            *(values, features, None, weight, bias, t, t_tensor, g, g_tensor, relation_bias),
-            *(activation, merge, margin, True, True),
-        )[:5]
+        if _differentiated(tensors):
+            return _Differentiable.apply(*arguments, "cpu")[:5]
+        return _forward(*arguments)[:5]
     except (AttributeError, RuntimeError, TypeError, ValueError):
         return None
+
+
+def _forward(values, features, *rest) -> tuple[Tensor, ...]:
+    return torch.ops.sma_kernels._forward_cpu.default(values, features, None, *rest, True, True)
+
+
+class _Differentiable(torch.autograd.Function):
+    """The operator's own formula, without the dispatcher on its way."""
+
+    @staticmethod
+    def forward(ctx, *arguments):
+        setup_context, _ = FORMULAS["sma_attention"]
+        # Apart from `setup_context` torch binds the arguments by inspecting the signature, at every call.
+        values = arguments[0]
+        outputs = tuple(values.new_empty(0) if out is None else out for out in _forward(*arguments[:-1]))
+        setup_context(ctx, arguments, outputs)
+        return outputs
+
+    @staticmethod
+    def backward(ctx, *cotangents):
+        _, derive = FORMULAS["sma_attention"]
+        return derive(ctx, *cotangents)
 
 
 def _numbers(t, t_tensor, g, g_tensor, margin) -> bool:
@@ -45,17 +64,6 @@ def _numbers(t, t_tensor, g, g_tensor, margin) -> bool:
         and (g_tensor is not None or (type(g) is float and 0 <= g <= 1))
         and type(margin) is float
         and checks.finite(margin)
-    )
-
-
-def _watched() -> bool:
-    """Whether a mode of torch must see the registered operator, or casts its inputs."""
-    return (
-        torch._C._len_torch_dispatch_stack() > 0
-        or torch._C._len_torch_function_stack() > 0
-        or torch._C._get_tracing_state() is not None
-        or torch.is_autocast_enabled("cpu")
-        or backends.transformed()
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sma_kernels import backends
+from sma_kernels import backends, modes
 from sma_kernels.head import (
     Cotangents,
     Gradients,
@@ -45,6 +45,9 @@ _GRADIENT_OF = dict(
     )
 )
 _AUTOCAST_CASTS = ("values", "features", "maps")
+FORMULAS: dict[
+    str, tuple[Callable, Callable]
+] = {}  # of each operator, the `setup_context` and `backward` of its gradient
 
 
 def fused_operator(
@@ -120,7 +123,7 @@ def fused_operator(
         kernel=backward_kernel,
         fake=backward_fake,
     )
-    _differentiate(name, arguments, outputs, returned, backward)
+    _differentiate(name, arguments, outputs, returned, backward, backward_kernel)
     return forward
 
 
@@ -137,7 +140,12 @@ def _define(name: str, schema: str, *, kernel: Callable, fake: Callable) -> Call
 
 
 def _differentiate(
-    name: str, arguments: Sequence[str], outputs: Sequence[str], returned: Sequence[str], backward: Callable
+    name: str,
+    arguments: Sequence[str],
+    outputs: Sequence[str],
+    returned: Sequence[str],
+    backward: Callable,
+    backward_kernel: Callable,
 ) -> None:
     saved = [index for index, field in enumerate(returned) if field in Saved._fields]
     tensors = [index for index, field in enumerate(arguments) if field in _GRADIENT_OF]
@@ -159,7 +167,9 @@ def _differentiate(
         needs = [ctx.needs_input_grad[index] for index in tensors]
         if pooled is not None and cotangents[pooled] is None:
             needs[values] = False  # they reach the loss through the pooled output alone
-        found = backward(*cotangents[: len(outputs)], *kept, *args, needs)
+        # The registered backward refuses a second derivative; where none is asked for, its kernel is all of it.
+        registered = torch.is_grad_enabled() or modes.watched((*cotangents, *stored))
+        found = (backward if registered else backward_kernel)(*cotangents[: len(outputs)], *kept, *args, needs)
         gradients: list[Tensor | None] = [None] * len(args)
         for index, gradient in zip(tensors, found if isinstance(found, tuple) else (found,), strict=True):
             gradients[index] = gradient
@@ -171,6 +181,7 @@ def _differentiate(
             'use backend="reference" where a double backward is needed'
         )
 
+    FORMULAS[name] = setup_context, derive
     qualified = f"sma_kernels::{name}"
     torch.library.register_autograd(qualified, derive, setup_context=setup_context, lib=LIBRARY)
     torch.library.register_autograd(

@@ -30,7 +30,7 @@ MUTANTS = [
     ),
     Mutant(
         "sma_kernels/api.py",
-        'if backends.select(backend, head) == "reference":',
+        "if backends.uses_reference(backend, head):",
         "if torch.compiler.is_compiling():",
         (COMPILE, "-k", "one_operator and cpu and False"),
     ),
@@ -123,11 +123,26 @@ MUTANTS = [
     ),
     Mutant("sma_models/optimizer.py", "            module.eval()\n", "", (DISTRIBUTED,)),
     # The short way, and calls past the public functions.
+    Mutant("sma_kernels/direct.py", "if modes.watched(tensors) or not", "if not", (DIRECT,)),
+    Mutant("sma_kernels/direct.py", "if _differentiated(tensors):", "if False:", (DIRECT, "-k", "part")),
+    Mutant("sma_kernels/direct.py", "values.new_empty(0) if out is None else out for", "out for", (DIRECT,)),
+    Mutant("sma_kernels/modes.py", "or not set(map(type, tensors)) <= _PLAIN\n", "\n", (DIRECT,)),
+    Mutant("sma_kernels/modes.py", "torch._C._len_torch_dispatch_stack() > 0", "False", (DIRECT,)),
+    Mutant("sma_kernels/modes.py", "torch._C._len_torch_function_stack() > 0", "False", (DIRECT,)),
+    Mutant("sma_kernels/modes.py", 'torch.is_autocast_enabled("cpu")', "False", (DIRECT,)),
+    Mutant("sma_kernels/modes.py", "or backends.transformed()", "", (DIRECT,)),
     Mutant(
-        "sma_kernels/direct.py", "if _watched() or _differentiated(tensors):", "if _differentiated(tensors):", (DIRECT,)
+        "sma_kernels/ops/fused.py",
+        "torch.is_grad_enabled() or modes.watched((*cotangents, *stored))",
+        "modes.watched((*cotangents, *stored))",
+        (DERIVATIVES, "-k", "second"),
     ),
-    Mutant("sma_kernels/direct.py", "if _watched() or _differentiated(tensors):", "if _watched():", (DIRECT,)),
-    Mutant("sma_kernels/direct.py", "not set(map(type, tensors)) <= _PLAIN or ", "", (DIRECT,)),
+    Mutant(
+        "sma_kernels/ops/fused.py",
+        "torch.is_grad_enabled() or modes.watched((*cotangents, *stored))",
+        "torch.is_grad_enabled()",
+        (DIRECT, "-k", "watched"),
+    ),
     Mutant("sma_kernels/direct.py", "0 < t < math.inf", "True", (PROPERTIES, "-k", "numbers")),
     Mutant("csrc/ops/arguments.cpp", "tensor->sizes() == sizes, name", "true, name", (PROPERTIES, "-k", "spoiled")),
     Mutant("csrc/ops/arguments.cpp", "tensor.size(axis) > 0, name", "true, name", (RAW,)),

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch._subclasses import FakeTensorMode
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import sma_kernels
 from sma_kernels import direct
@@ -27,22 +28,70 @@ def taken(monkeypatch):
     return found
 
 
+class Watching(TorchFunctionMode):
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        return function(*args, **(kwargs or {}))
+
+
 @pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16, torch.float64), ids=str)
 @pytest.mark.parametrize("case", [c for c in cases.matrix() if c.function == "sma_attention"], ids=cases.ids)
 def test_both_ways_give_the_same_bits(case, dtype, taken):
     tensors = cases.inputs(case, dtype)
     short = cases.call(case, tensors, "cpu")
-    tensors["values"].requires_grad_()
-    long = cases.call(case, tensors, "cpu")
+    with Watching():
+        long = cases.call(case, tensors, "cpu")
     assert taken == [True, False]
     assert type(sma_kernels.sma_attention(**cases.inputs(case, dtype))) is sma_kernels.SMAOutput
     for ours, theirs in zip(short, long, strict=True):
         assert ours.dtype == theirs.dtype and torch.equal(ours, theirs)
 
 
-class Watching(TorchFunctionMode):
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        return function(*args, **(kwargs or {}))
+@pytest.mark.parametrize("case", [c for c in cases.matrix() if c.function == "sma_attention"], ids=cases.ids)
+def test_both_ways_give_the_same_gradients(case, taken):
+    short = cases.run(case, cases.inputs(case, torch.float32), "cpu")
+    with Watching():
+        long = cases.run(case, cases.inputs(case, torch.float32), "cpu")
+    assert taken == [True, False]
+    assert short.keys() == long.keys()
+    for name, result in short.items():
+        assert torch.equal(result, long[name]), name
+
+
+@pytest.mark.parametrize("asked", (["values"], ["weight"], ["temperature"], ["values", "bias"]), ids="+".join)
+@pytest.mark.parametrize("output", range(5), ids=sma_kernels.SMAOutput._fields)
+def test_a_part_of_the_gradients(asked, output, taken):
+    """One output, some inputs: both ways agree, also on what has no gradient at all."""
+
+    def gradients():
+        tensors = cases.inputs(Case(), torch.float32)
+        leaves = [tensors[name].requires_grad_() for name in asked]
+        found = cases.call(Case(), tensors, "cpu")[output]
+        return torch.autograd.grad(found.sum(), leaves, allow_unused=True) if found.requires_grad else None
+
+    short = gradients()
+    with Watching():
+        long = gradients()
+    assert taken == [True, False]
+    assert (short is None) == (long is None)
+    for ours, theirs in zip(short or (), long or (), strict=True):
+        assert (ours is None) == (theirs is None)
+        assert ours is None or torch.equal(ours, theirs)
+
+
+def test_a_backward_that_is_watched_goes_through_the_registered_operator(taken):
+    tensors = cases.inputs(Case(), torch.float32)
+    pooled = cases.call(Case(), {**tensors, "values": tensors["values"].requires_grad_()}, "cpu")[0]
+    seen = []
+
+    class Counting(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            seen.append(function)
+            return function(*args, **(kwargs or {}))
+
+    with Counting():
+        pooled.sum().backward()
+    assert taken == [True]
+    assert torch.ops.sma_kernels.sma_attention_backward.default in seen
 
 
 @pytest.mark.parametrize(
@@ -74,7 +123,7 @@ class Named(torch.Tensor):
         {"temperature": 1},
         {"margin": 0},
     ],
-    ids=str,
+    ids=("reference", "subclass", "temperature", "margin"),
 )
 def test_long_way_is_taken_for_the_unusual(change, taken):
     sma_kernels.sma_attention(**{**cases.inputs(Case(), torch.float32), "backend": "cpu", **change})
