@@ -51,7 +51,8 @@ inline void attention_pool(const Shape& shape, const SampleMap<T>& values, const
 
 // Channels of X in flight between their two uses. The gradient of the pooled values is kept in blocks of as many: rows a
 // power of two apart would share one set of the first cache.
-constexpr int64_t kBackwardChannels = 32;
+// Fewer would read short pieces of every position where channels lie innermost: 32 were up to 8 % slower there.
+constexpr int64_t kBackwardChannels = 64;
 
 template <typename W>
 struct PoolBackwardScratch {

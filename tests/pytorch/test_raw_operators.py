@@ -51,3 +51,38 @@ def test_any_cotangents_and_kept_results_run_or_raise(data, function):
     needs = data.draw(st.lists(st.booleans(), max_size=9))
     with suppress(*REFUSALS):
         backward(*given_tensors, *operator_arguments(case, tensors, "cpu"), needs)
+
+
+@pytest.mark.parametrize("function", cases.FUNCTIONS)
+def test_an_empty_axis_is_refused_by_name(function):
+    """Not the batch, which may be empty: that is the first axis of what has one."""
+    case = Case(function=function)
+    tensors = cases.inputs(case, torch.float32)
+    operator = getattr(torch.ops.sma_kernels, function).default
+    for name, tensor in tensors.items():
+        first = 1 if name in ("values", "features", "maps") else 0
+        for axis in range(first, tensor.dim()):
+            with pytest.raises(ValueError, match=rf"\b{name}\b|features and weight|values and"):
+                operator(*operator_arguments(case, {**tensors, name: tensor.narrow(axis, 0, 0)}, "cpu"))
+
+
+@pytest.mark.parametrize("function", cases.FUNCTIONS)
+def test_each_kept_result_must_be_there(function):
+    """The backward with one of the forward's results left out, where that one is read."""
+    case = Case(function=function)
+    tensors = cases.inputs(case, torch.float32)
+    arguments = operator_arguments(case, tensors, "cpu")
+    out = getattr(torch.ops.sma_kernels, function).default(*arguments)
+    results = dict(zip(cases.OUTPUTS_OF_OPERATORS[function], out if isinstance(out, tuple) else (out,), strict=True))
+    backward = getattr(torch.ops.sma_kernels, f"{function}_backward").default
+    names = [argument.name for argument in backward._schema.arguments]
+    kept = [name.removeprefix("saved_") for name in names if name.startswith("saved_")]
+    cotangents = [
+        torch.ones_like(result) for result in tuple(results.values())[: sum(name.startswith("grad_") for name in names)]
+    ]
+    needs = [True] * len(cases.TENSORS[function])
+    backward(*cotangents, *(results[name] for name in kept), *arguments, needs)
+    for missing in kept:
+        rest = (None if name == missing else results[name] for name in kept)
+        with pytest.raises(ValueError, match="must be there"):
+            backward(*cotangents, *rest, *arguments, needs)
