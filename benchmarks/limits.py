@@ -1,7 +1,8 @@
 """`python -m benchmarks.limits`: what bounds a training step of the head on this CPU.
 
-Beside the measured time stand what the bytes of the floor take at the measured copy bandwidth, and what the kernels take
-where a sample lies in the caches, times B ÷ threads: the first is the memory's part, the second the arithmetic's.
+Beside the measured time stand what the bytes of the floor take at the measured copy bandwidth, what the kernels take where
+a sample lies in the caches, times B ÷ threads, and what the same call takes on a tensor with hardly any arithmetic: the
+memory's part, the arithmetic's, and that of Python and PyTorch.
 """
 
 import argparse
@@ -16,8 +17,10 @@ from benchmarks.compare import CPU, LAYOUTS, RESULTS
 from benchmarks.directions import forward_backward
 from benchmarks.machine import machine
 from benchmarks.peers import compiled, through
-from benchmarks.shapes import floor_bytes, inputs, on_cpu
+from benchmarks.shapes import Shape, floor_bytes, inputs, on_cpu
 from benchmarks.timing import copy_bandwidth, interleaved, medians
+
+TINY = Shape(batch=1, values=4, side=2, regions=1, channels=2, embed=2, what="hardly any arithmetic")
 
 
 def measure(program: Path, shape_name: str, layout: str, bandwidth: float, rounds: int) -> dict:
@@ -29,11 +32,14 @@ def measure(program: Path, shape_name: str, layout: str, bandwidth: float, round
         "eager": through("sma_attention", "reference"),
         "torch.compile": compiled("sma_attention"),
     }
-    times = medians(interleaved({name: forward_backward(p, tensors) for name, p in peers.items()}, rounds, CPU))
+    runs = {name: forward_backward(peer, tensors) for name, peer in peers.items()}
+    runs["call"] = forward_backward(peers["cpu"], inputs(TINY, torch.float32, LAYOUTS[layout], CPU))
+    times = medians(interleaved(runs, rounds, CPU))
     warm = sum(instructions.warm_seconds(program, shape_name, layout, way) for way in ("forward", "backward"))
     found = {
         "bytes of the floor": floor_bytes(shape, torch.float32, "forward+backward") / bandwidth,
         "kernels in cache": warm * shape.batch / torch.get_num_threads(),
+        "call": times.pop("call"),
         **times,
     }
     milliseconds = {name: round(1e3 * seconds, 3) for name, seconds in found.items()}

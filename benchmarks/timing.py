@@ -1,5 +1,6 @@
 """Interleaved times and peak memory, on a CPU or on a card."""
 
+import math
 import random
 import statistics
 import time
@@ -33,21 +34,23 @@ def _clock(device: torch.device) -> Callable[[Timed], float]:
 
 
 def interleaved(
-    runs: dict[str, Timed], rounds: int, device: torch.device, seed: int = 0, warm_up: int = 3
+    runs: dict[str, Timed], rounds: int, device: torch.device, seed: int = 0, warm_up: int = 3, in_a_row: int = 3
 ) -> dict[str, list[float]]:
-    """Seconds of each, in turns, so that a slow spell of the machine hits all alike.
+    """Seconds of each, at least `rounds` of them, in turns, so that a slow spell of the machine hits all alike.
 
-    The order of a turn is drawn anew each time: in a fixed one the caches that a run finds are always the same
-    predecessor's, and whoever follows the largest peer pays for it.
+    In a turn each runs `in_a_row` times and once before, uncounted: that one finds the caches full of its predecessor's
+    data, the heap as that one left it and the other threads asleep, and so measures the predecessor as well. The order
+    of a turn is drawn anew each time.
     """
     order, seconds = random.Random(seed), _clock(device)
     for run in runs.values():
         for _ in range(warm_up):
             run()
     taken: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(rounds):
+    for _ in range(math.ceil(rounds / in_a_row)):
         for name in order.sample(list(runs), len(runs)):
-            taken[name].append(seconds(runs[name]))
+            _, *counted = (seconds(runs[name]) for _ in range(1 + in_a_row))
+            taken[name] += counted
     return taken
 
 

@@ -14,5 +14,6 @@ SMA_SANITIZE=1 "$python" -W ignore setup.py -q build_ext --inplace
 # Python and torch keep memory until they end, which is no leak of ours.
 export LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libstdc++.so)"
 export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
-exec "$python" -m pytest -q -p no:cacheprovider -m "not slow" tests/pytorch/test_raw_operators.py \
+# The sanitizers write to the process's own standard error, which pytest would otherwise keep when they end it.
+exec "$python" -m pytest -q --capture=sys -p no:cacheprovider -m "not slow" tests/pytorch/test_raw_operators.py \
     tests/operators/test_edges.py tests/operators/test_layouts.py tests/operators/test_accuracy.py

@@ -8,9 +8,9 @@
 namespace sma {
 namespace {
 
-// Parameter gradients are summed over this many runs of samples at most, each in order, then over the runs in order:
-// the bits do not depend on the number of threads.
-constexpr int64_t kRuns = 64;
+// Parameter gradients are summed over runs of samples, each in order, then over the runs in order: the bits do not depend
+// on the number of threads. Every run has sums of its own, so that more of them cost memory, fewer leave cores idle.
+constexpr int64_t kMostRuns = 64, kSamplesOfRun = 2;
 
 template <typename Body>
 void parallel(int64_t jobs, size_t scratch_bytes, const Call& call, Body body) {
@@ -55,7 +55,7 @@ GradientTuple backward(const HeadArguments& arguments, const Call& call, const S
                        at::ArrayRef<bool> needs) {
   const cpu::Kernels& kernels = cpu::kernels(dtype_of(call.type));
   GradientTensors out(arguments, call, needs);
-  const int64_t batch = call.shape.batch, runs = std::min(batch, kRuns);
+  const int64_t batch = call.shape.batch, runs = std::min((batch + kSamplesOfRun - 1) / kSamplesOfRun, kMostRuns);
   const int64_t partial_size = static_cast<int64_t>(kernels.partial_size(call.shape));
   const at::Tensor partials = at::zeros({runs, partial_size}, call.options().dtype(call.wide));
   char* memory = static_cast<char*>(partials.data_ptr());

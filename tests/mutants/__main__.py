@@ -64,6 +64,8 @@ def survives(mutant: Mutant, copy: Path) -> bool:
             capture_output=True,
             text=True,
         )
+        if done.returncode < 0:
+            return False  # a signal ended the process
         if done.returncode not in (0, 1):
             raise SystemExit(f"pytest could not run {mutant.tests}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
         return done.returncode == 0
