@@ -178,16 +178,20 @@ class FaceData(lightning.LightningDataModule, ABC):
         self._sampler = sampler = EpochSampler(dataset, *self._share(), shuffle=True, seed=self.seed)
         epoch, batches = self._seen
         sampler.seen = (epoch, batches * self.batch_size)
+        # Lightning tells the epoch only once it has asked for an iterator, and its workers draw at once.
+        sampler.set_epoch(max(epoch, 0))
         # A last batch of one or two samples would upset the batch norms.
         return self._loader(dataset, sampler, drop_last=len(sampler) >= self.batch_size)
 
     def state_dict(self) -> dict[str, Any]:
-        """How far into its epoch the training is."""
+        """How far into its epoch the training is; at the end of one, that the next is to begin."""
         if self._sampler is None:
             return {}
         assert self.trainer is not None
-        progress: Any = self.trainer.fit_loop.epoch_loop.batch_progress.current
-        return {"epoch": self._sampler.epoch, "batches": progress.processed}
+        progress: Any = self.trainer.fit_loop.epoch_loop.batch_progress
+        if progress.is_last_batch:
+            return {"epoch": self._sampler.epoch + 1, "batches": 0}
+        return {"epoch": self._sampler.epoch, "batches": progress.current.processed}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._seen = (state_dict["epoch"], state_dict["batches"])

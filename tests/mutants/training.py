@@ -8,6 +8,8 @@ FILES = ("tests/models/test_checkpoint_files.py",)
 MUTANTS = [
     Mutant("sma_models/data/base.py", "samples if epoch == self.epoch else 0", "0", KILLED),
     Mutant("sma_models/data/base.py", "samples if epoch == self.epoch else 0", "samples", KILLED),
+    Mutant("sma_models/data/base.py", "        sampler.set_epoch(max(epoch, 0))\n", "", KILLED),
+    Mutant("sma_models/data/base.py", "if progress.is_last_batch:", "if False:", KILLED),
     Mutant("sma_models/data/base.py", "generator=torch.Generator().manual_seed(self.seed),", "", KILLED),
     Mutant(
         "sma_models/task.py", "            restore_random_states(self.random_states)\n", "            pass\n", KILLED
