@@ -44,7 +44,10 @@ def load_network(path: str | Path) -> tuple[SMANet, Calibration]:
     """The network of a checkpoint, in evaluation mode, and its calibration (neutral for expressions)."""
     checkpoint = read_checkpoint(path)
     network = SMANet(checkpoint[ENTRY]["regions"], **checkpoint[ENTRY]["network"])
-    network.load_state_dict(part_of_state(checkpoint, "network"))
+    try:
+        network.load_state_dict(part_of_state(checkpoint, "network"))
+    except RuntimeError as error:
+        raise ValueError(f"{path} does not fit this version of the network: {error}") from error
     calibration = Calibration(len(network.regions))
     if checkpoint[ENTRY]["kind"] == "au":
         calibration.load_state_dict(part_of_state(checkpoint, "calibration"))

@@ -12,6 +12,8 @@ USAGE = """usage: sma-net COMMAND ...
   test      measure a checkpoint on the test subjects
   crossval  train and test every fold          (sma-net crossval --config ckplus_10fold.yaml)
   predict   read faces in pictures and videos    (sma-net predict model.ckpt clip.mp4)
+  visualize where a network looks, as pictures  (sma-net visualize best.ckpt --out seen)
+  report    one page of a run, to open offline  (sma-net report runs/demo)
   export    ONNX, or a program of torch.export   (sma-net export best.ckpt --format onnx)
   align     aligned crops of a folder or video   (sma-net align photos crops)
   data check  compare a copy of a database with its protocol, and list it for training
@@ -42,6 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from sma_models.cli.predict import main as predict
 
         predict(rest)
+    elif command == "visualize":
+        from sma_models.cli.visualize import main as visualize
+
+        visualize(rest)
+    elif command == "report":
+        from sma_models.cli.report import main as report
+
+        report(rest)
     elif command == "export":
         from sma_models.cli.export import main as export
 
