@@ -11,7 +11,8 @@ from sma_models.checkpoint_files import read_file
 from sma_models.network import SMANet
 
 ENTRY = "sma_net"  # {"kind": "au" or "expression", "regions": names, "network": fields of NetworkConfig,
-# "data": people, subjects, alignment and selection of what it was trained on, see FaceData.origin; "starts_from": weights}
+# "data": people, subjects, alignment and selection of what it was trained on, see FaceData.origin; "starts_from": weights,
+# "made_by": see `provenance`}
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def draw_attention(title: str, views: Sequence[RegionView]) -> Figure:
         figure.text(0.5, 1 - 0.48 / whole[1], text, ha="center", va="center", fontsize=9)
     _scale(figure, 0.30, "inferno", "attention, in % of the highest of the row")
     if len(views[0].after) > 1:
-        _scale(figure, 0.70, "cividis", "deviation of the refined maps, in % of its highest")
+        _scale(figure, 0.70, "cividis", "deviation of the refined maps, in the same %")
     return figure
 
 
@@ -94,7 +94,7 @@ def _pictures(view: RegionView) -> list[list[Picture]]:
         return lay_over(grey, _shade(enlarged(attention), highest), _STRENGTH)  # type: ignore[arg-type]
 
     groups = [[_outlined(view)], [over(m) for m in view.before], [over(m) for m in view.after], [over(view.used)]]
-    return [*groups, [_difference(view.after)]] if len(view.after) > 1 else groups
+    return [*groups, [_difference(view.after, highest)]] if len(view.after) > 1 else groups
 
 
 def _shade(values: NDArray[np.float32], highest: float) -> NDArray[np.float32]:
@@ -107,10 +107,9 @@ def enlarged(attention: NDArray[np.float32]) -> NDArray[np.float32]:
     return cv2.resize(attention, (VIEW, VIEW), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
 
 
-def _difference(maps: NDArray[np.float32]) -> Picture:
+def _difference(maps: NDArray[np.float32], highest: float) -> Picture:
     """Standard deviation over the channels of maps [K,h,w], in colours of its own."""
-    spread = enlarged(maps.std(0))
-    shades = np.rint(255 * _shade(spread, float(spread.max()))).astype(np.uint8)
+    shades = np.rint(255 * _shade(enlarged(maps.std(0)), highest)).astype(np.uint8)
     return cv2.applyColorMap(shades, cv2.COLORMAP_CIVIDIS)[..., ::-1]  # type: ignore[return-value]
 
 

@@ -57,6 +57,8 @@ def draw_curves(logs: Sequence[Path]) -> Figure:
         axis.grid(alpha=0.3)
         if axis.lines:
             axis.legend(fontsize=8)
+        else:
+            axis.text(0.5, 0.5, "nothing was logged", transform=axis.transAxes, ha="center", color=GREY)
     return figure
 
 
