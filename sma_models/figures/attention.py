@@ -37,7 +37,7 @@ def draw_attention(title: str, views: Sequence[RegionView]) -> Figure:
     for row, view in enumerate(views):
         middle = row * (VIEW + _GAP) + VIEW / 2
         weight = "bold" if view.on else "normal"
-        called = "present" if view.on else "not called"
+        called = "called" if view.on else "not called"
         axis.text(-12, middle - 22, view.name, ha="right", va="center", fontsize=12, weight=weight)
         axis.text(-12, middle + 24, f"p = {view.probability:.2f}\n{called}", ha="right", va="center", fontsize=8)
         for column, text in enumerate(_numbers(view)):

@@ -52,7 +52,7 @@ def draw_curves(logs: Sequence[Path]) -> Figure:
             _draw(axis, line, [table[line.column] for table in tables if line.column in table])
         axis.set_title(title)
         axis.set_xlabel("epoch")
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)
         if axis.lines:

@@ -16,9 +16,6 @@ from sma_models.figures.attended import attend, attend_drawn
 from sma_models.figures.attention import draw_attention
 from sma_models.figures.correlation import draw_correlation
 
-DRAWN_FACES = "Attention on drawn faces, for each action unit the face that shows it most"
-
-
 class Named(NamedTuple):
     """name: of a file, without its ending; about: one line that says what is seen."""
 
@@ -49,7 +46,10 @@ def network_figures(reader: FaceReader, pictures: Sequence[Path]) -> Iterator[Na
     if not pictures:
         views, seen = attend_drawn(reader)
         correlations.append(seen.correlation)
-        yield Named("attention", DRAWN_FACES, draw_attention(DRAWN_FACES, views))
+        title = "Attention on drawn faces"
+        if all(view.true_region is not None for view in views):
+            title += ", for each action unit on the one that shows it most"
+        yield Named("attention", title, draw_attention(title, views))
     for path in track(pictures, "drawing attention", transient=True, disable=not pictures):
         seen = attend(reader, [_read(path)])
         correlations.append(seen.correlation)

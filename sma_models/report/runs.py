@@ -81,7 +81,7 @@ def _add_scores(run: Run, found: dict[str, Any]) -> None:
     """The scores of one test, as `scores_as_dict` has stored them."""
     scores, regions = found["scores"], found["regions"]
     about = (
-        f"{found['part']} part, {found['faces']} faces of people that were not trained on; epoch chosen by "
+        f"{found['part']} part, {found['faces']} faces; epoch chosen by "
         f"{found['selection']}; starts from {found['starts_from']}"
     )
     run.scores.append(Block(text=about))

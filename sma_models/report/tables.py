@@ -28,7 +28,7 @@ def from_rich(table: Table) -> Block:
 def from_markdown(text: str) -> list[Block]:
     """Headings, paragraphs, list items and tables of the Markdown that `sma-net crossval` writes."""
     blocks: list[Block] = []
-    for line in text.splitlines():
+    for line in text.replace("`", "").splitlines():
         cells = [cell.strip() for cell in line[1:-1].split("|")] if line.startswith("|") else []
         if cells and blocks and blocks[-1].head:
             if set(cells) != {"---"}:
