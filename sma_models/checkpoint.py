@@ -42,7 +42,10 @@ def same_regions(checkpoint: dict[str, Any], regions: Sequence[str]) -> None:
 
 
 def load_network(path: str | Path) -> tuple[SMANet, Calibration]:
-    """The network of a checkpoint, in evaluation mode, and its calibration (neutral for expressions)."""
+    """The network of a checkpoint, in evaluation mode, and its calibration (neutral for expressions).
+
+    FileNotFoundError if there is no file; ValueError if it is damaged, something else, or of a network of another version.
+    """
     checkpoint = read_checkpoint(path)
     network = SMANet(checkpoint[ENTRY]["regions"], **checkpoint[ENTRY]["network"])
     try:

@@ -16,6 +16,7 @@ from sma_models.figures.attended import attend, attend_drawn
 from sma_models.figures.attention import draw_attention
 from sma_models.figures.correlation import draw_correlation
 
+
 class Named(NamedTuple):
     """name: of a file, without its ending; about: one line that says what is seen."""
 
