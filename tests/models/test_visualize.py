@@ -161,6 +161,7 @@ def test_a_map_is_bright_where_it_is_strong_and_rows_share_a_scale(reader):
     grid = np.full(views[0].used.shape, 0.01, np.float32)
     strong, weak = grid.copy(), grid.copy()
     strong[1, 2], weak[2, 5] = 1, 0.1
+    strong[6, 6] = weak[6, 6] = 0.5
     dark = np.zeros_like(views[0].face)
     view = views[0]._replace(
         face=dark, before=np.stack([strong, weak]), after=np.stack([strong, weak]), used=strong, on=True
@@ -175,6 +176,9 @@ def test_a_map_is_bright_where_it_is_strong_and_rows_share_a_scale(reader):
     there, here = ((int((y + 0.5) * step), int((x + 0.5) * step)) for y, x in ((1, 2), (2, 5)))
     assert one[there].sum() > two[here].sum() > two[there].sum()
     assert (one == used).all() and differ[there].sum() > differ[here].sum() > differ[-1, -1].sum()
+    # Where both channels look they do not differ.
+    both = tuple(int(6.5 * step) for _ in range(2))
+    assert two[both].sum() > two[here].sum() and (differ[both] == differ[-1, 0]).all()
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert "AU1" in texts and "channels, before refinement" in texts and f"{1 / strong.mean():.0f} ×" in texts
     assert "a title" in [text.get_text() for text in figure.texts]
