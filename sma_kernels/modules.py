@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sma_kernels import checks
-from sma_kernels.api import SMAOutput, sma_attention
+from sma_kernels.api import SMAOutput, correlate_attention, sma_attention
 
 
 class SMAAttention(nn.Module):
@@ -102,6 +102,15 @@ class SMAAttention(nn.Module):
             merge=self.merge,
             margin=self.margin,
             backend=self.backend,
+        )
+
+    def refine(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """The head's refinement alone: refined maps [B,R,K,H,W] and correlation [B,N,N] of `SMAOutput.maps`, float32."""
+        return correlate_attention(
+            maps.float(),
+            temperature=self.temperature,
+            gate=self.gate,
+            relation_bias=self.relation_bias if self.learns_correlation else None,
         )
 
     def extra_repr(self) -> str:

@@ -11,7 +11,8 @@ from sma_models.checkpoint_files import read_file
 from sma_models.network import SMANet
 
 ENTRY = "sma_net"  # {"kind": "au" or "expression", "regions": names, "network": fields of NetworkConfig,
-# "data": people, subjects, alignment and selection of what it was trained on, see FaceData.origin; "starts_from": weights}
+# "data": people, subjects, alignment and selection of what it was trained on, see FaceData.origin; "starts_from": weights,
+# "made_by": see `provenance`}
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -41,10 +42,16 @@ def same_regions(checkpoint: dict[str, Any], regions: Sequence[str]) -> None:
 
 
 def load_network(path: str | Path) -> tuple[SMANet, Calibration]:
-    """The network of a checkpoint, in evaluation mode, and its calibration (neutral for expressions)."""
+    """The network of a checkpoint, in evaluation mode, and its calibration (neutral for expressions).
+
+    FileNotFoundError if there is no file; ValueError if it is damaged, something else, or of a network of another version.
+    """
     checkpoint = read_checkpoint(path)
     network = SMANet(checkpoint[ENTRY]["regions"], **checkpoint[ENTRY]["network"])
-    network.load_state_dict(part_of_state(checkpoint, "network"))
+    try:
+        network.load_state_dict(part_of_state(checkpoint, "network"))
+    except RuntimeError as error:
+        raise ValueError(f"{path} does not fit this version of the network: {error}") from error
     calibration = Calibration(len(network.regions))
     if checkpoint[ENTRY]["kind"] == "au":
         calibration.load_state_dict(part_of_state(checkpoint, "calibration"))

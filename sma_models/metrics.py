@@ -11,7 +11,7 @@ from torchmetrics import Metric
 from torchmetrics.functional.classification import binary_auroc
 from torchmetrics.utilities import dim_zero_cat
 
-from sma_kernels import SMAAttention, SMAOutput, correlate_attention
+from sma_kernels import SMAAttention, SMAOutput
 
 
 @dataclass(frozen=True)
@@ -183,12 +183,7 @@ class AttentionSpread(Metric):
     @torch.no_grad()
     def update(self, attention: SMAAttention, output: SMAOutput) -> None:
         maps = output.maps.float()
-        refined, _ = correlate_attention(
-            maps,
-            temperature=attention.temperature,
-            gate=attention.gate,
-            relation_bias=attention.relation_bias if attention.learns_correlation else None,
-        )
+        refined, _ = attention.refine(maps)
         before, after = maps.flatten(3), refined.flatten(3)
         moved = (after - before).norm(dim=3) / before.norm(dim=3).clamp_min(1e-6)
         each = torch.stack([_within_cosine(before), _within_cosine(after), moved.mean((1, 2))])

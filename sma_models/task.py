@@ -28,6 +28,7 @@ from sma_models.metrics import (
 )
 from sma_models.network import NetworkConfig, NetworkOutput, SMANet
 from sma_models.optimizer import OptimizerConfig, freeze, make_optimizer, make_schedule
+from sma_models.provenance import provenance
 from sma_models.random_states import RANDOM, random_states, restore_random_states
 from sma_models.weights import build_network
 
@@ -200,6 +201,7 @@ class FaceTask(lightning.LightningModule, ABC):
             "network": asdict(self.network.config),
             "data": self.data.origin(),
             "starts_from": self.starts_from,
+            "made_by": provenance(),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ import torch
 from sma_models.answers import ANSWERS, Answers, read_answers
 from sma_models.cli.crossval_report import draw, markdown
 from sma_models.cli.lightning import SMACLI, run
+from sma_models.figures.style import save
 from sma_models.pooling import Runs, summarise
 
 _SETTINGS = "settings.yaml"
@@ -97,7 +98,7 @@ def write_results(out: Path, facts: dict[str, Any], runs: Runs) -> None:
     (out / "results.json").write_text(json.dumps(_plain(result), indent=1) + "\n", encoding="utf-8")
     text = markdown(result)
     (out / "results.md").write_text(text, encoding="utf-8")
-    draw(result, out / "results.png")
+    save(draw(result), out / "results.png")
     print(text)
     print(f"wrote {out / 'results.json'}, results.md and results.png")
 

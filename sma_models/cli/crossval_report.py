@@ -1,11 +1,11 @@
 """Results of a cross-validation as Markdown and as a picture."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from sma_models.figures.scores import draw_confusion, draw_units
 from sma_models.published import PUBLISHED
 
 _UNITS = (
@@ -108,29 +108,10 @@ def _number(value: Any) -> str:
     return "-" if np.isnan(value) else f"{value:.3f}"
 
 
-def draw(result: dict[str, Any], path: Path) -> None:
-    """F1 of each action unit beside the constant guess, or the confusion matrix, as a picture."""
-    figure = Figure(figsize=(max(6, 0.7 * len(result["regions"])), 4.5), layout="constrained")
-    axis = figure.subplots()
-    pooled, regions = result["pooled"], result["regions"]
+def draw(result: dict[str, Any]) -> Figure:
+    """F1 of each action unit beside the constant guess, or the confusion matrix, pooled over folds."""
+    pooled, title, regions = result["pooled"], result["protocol"], result["regions"]
     if result["kind"] == "au":
-        places = np.arange(len(regions))
-        spread = np.nan_to_num(pooled["f1"]["sd_over_seeds"])
-        axis.bar(
-            places, np.nan_to_num(pooled["f1"]["mean"]), yerr=spread, label="F1, pooled", color="#4477aa", capsize=3
-        )
-        axis.step(places, pooled["constant"]["mean"], where="mid", color="#cc3311", label="always positive")
-        axis.set_xticks(places, regions, rotation=45)
-        axis.set_ylim(0, 1)
-        axis.legend()
-    else:
-        shares = pooled["confusion"]["mean"] / np.maximum(pooled["confusion"]["mean"].sum(1, keepdims=True), 1)
-        axis.imshow(shares, vmin=0, vmax=1, cmap="Blues")
-        for (row, column), value in np.ndenumerate(shares):
-            axis.text(column, row, f"{value:.2f}", ha="center", va="center", color="white" if value > 0.5 else "black")
-        axis.set_xticks(range(len(regions)), regions, rotation=45)
-        axis.set_yticks(range(len(regions)), regions)
-        axis.set_xlabel("called")
-        axis.set_ylabel("true")
-    axis.set_title(result["protocol"], fontsize=9, wrap=True)
-    figure.savefig(path, dpi=120)
+        f1 = pooled["f1"]
+        return draw_units(title, regions, f1["mean"], pooled["constant"]["mean"], f1["sd_over_seeds"])
+    return draw_confusion(title, regions, pooled["confusion"]["mean"])

@@ -16,9 +16,11 @@ from rich.console import Console
 
 from sma_models.checkpoint import load_network
 from sma_models.cli.callbacks import SelectedEpoch
-from sma_models.cli.pictures import draw_curves, draw_faces
 from sma_models.cli.tables import scores_as_dict, unit_table
 from sma_models.data import SyntheticFaceData
+from sma_models.figures.curves import LOG, draw_curves
+from sma_models.figures.style import save
+from sma_models.figures.truth import draw_faces
 from sma_models.network import NetworkConfig
 from sma_models.optimizer import OptimizerConfig
 from sma_models.task import ActionUnitTask
@@ -116,9 +118,9 @@ def _train(out: Path, settings: DemoSettings) -> dict[str, Any]:
     )
     trainer.fit(task, datamodule=data)
     trainer.test(task, datamodule=data, ckpt_path=str(out / CHECKPOINT), verbose=False)
-    draw_curves(out / "metrics.csv", out / CURVES)
+    save(draw_curves([out / LOG]), out / CURVES)
     network, _ = load_network(out / CHECKPOINT)
-    draw_faces(network, data, out / PICTURES)
+    save(draw_faces(network, data), out / PICTURES)
     result = {
         **scores_as_dict(task, "test"),
         "settings": asdict(settings),

@@ -13,6 +13,8 @@ USAGE = """usage: sma-net COMMAND ...
   test      measure a checkpoint on the test subjects
   crossval  train and test every fold          (sma-net crossval --config ckplus_10fold.yaml)
   predict   read faces in pictures and videos    (sma-net predict model.ckpt clip.mp4)
+  visualize where a network looks, as pictures  (sma-net visualize best.ckpt --out seen)
+  report    one page of a run, to open offline  (sma-net report runs/demo)
   export    ONNX, or a program of torch.export   (sma-net export best.ckpt --format onnx)
   align     aligned crops of a folder or video   (sma-net align photos crops)
   data check  compare a copy of a database with its protocol, and list it for training
@@ -24,6 +26,8 @@ COMMANDS = {
     "demo": "sma_models.cli.demo",
     "crossval": "sma_models.cli.crossval",
     "predict": "sma_models.cli.predict",
+    "visualize": "sma_models.cli.visualize",
+    "report": "sma_models.cli.report",
     "export": "sma_models.cli.export",
     "align": "sma_models.cli.align",
     "data check": "sma_models.cli.data_check",

@@ -13,7 +13,7 @@ import cv2
 import torch
 from jsonargparse import ArgumentParser
 
-from sma_models.faces.alignment import Alignment, enough_points, same_alignment
+from sma_models.faces.alignment import enough_points
 from sma_models.faces.annotate import Annotator
 from sma_models.faces.predict import Predictor, Totals
 from sma_models.faces.reader import FaceReader
@@ -87,9 +87,8 @@ def _fits(reader: FaceReader, sources: list[Any], detect: SharedDetector | None)
         enough_points(reader.alignment["template"], detect)
         return
     for source in sources:
-        crops = Alignment.of_folder(source) if isinstance(source, Path) else None
-        if crops is not None:
-            same_alignment(reader.alignment, crops.as_dict())
+        if isinstance(source, Path):
+            reader.same_alignment(source)
 
 
 def _opened(path: Path) -> TextIO:

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from sma_models.data.pictures import Picture
 from sma_models.faces.alignment import SIZE
-from sma_models.faces.drawing import draw_box
+from sma_models.faces.drawing import draw_box, lay_over
 from sma_models.faces.predict import Read, Shot
 from sma_models.faces.reader import FaceReader
-from sma_models.faces.sources import write_picture
+from sma_models.faces.sources import FreeNames, write_picture
 
 _STRENGTH = 0.45
 _USUAL_FPS = 25.0  # of a camera or a container that does not say
@@ -24,7 +24,7 @@ class Annotator:
     def __init__(self, folder: Path, reader: FaceReader):
         self.folder, self.reader = folder, reader
         self._writer: cv2.VideoWriter | None = None
-        self._taken: set[str] = set()
+        self._name = FreeNames()
 
     def __call__(self, shot: Shot, faces: list[Read]) -> None:
         image = shot.image
@@ -34,12 +34,12 @@ class Annotator:
         for face in faces:
             image = self._text(draw_box(image, face.seen.face.box), face)
         if shot.fps is None:
-            write_picture(self.folder / self._name(shot.source, ".png"), image)
+            write_picture(self.folder / self._name(Path(shot.source).stem, ".png"), image)
             return
         if shot.first:
             self.close()
             self.folder.mkdir(parents=True, exist_ok=True)
-            path, (height, width) = self.folder / self._name(shot.source, ".avi"), image.shape[:2]
+            path, (height, width) = self.folder / self._name(Path(shot.source).stem, ".avi"), image.shape[:2]
             code = cv2.VideoWriter.fourcc(*"MJPG")
             self._writer = cv2.VideoWriter(str(path), code, shot.fps or _USUAL_FPS, (width, height))
             if not self._writer.isOpened():
@@ -53,13 +53,6 @@ class Annotator:
             self._writer.release()
         self._writer = None
 
-    def _name(self, source: str, suffix: str) -> str:
-        name, count = Path(source).stem + suffix, 1
-        while name in self._taken:
-            name, count = f"{Path(source).stem}_{count}{suffix}", count + 1
-        self._taken.add(name)
-        return name
-
     def _overlay(self, image: Picture, face: Read) -> Picture:
         """Attention of the regions that are on, or of the likeliest one, brought back into the picture."""
         shown = face.on if face.on.any() else face.probability == face.probability.max()
@@ -69,9 +62,7 @@ class Annotator:
         if transform is None:
             transform = np.array([[SIZE / width, 0, 0], [0, SIZE / height, 0]])
         heat = cv2.warpAffine(heat, transform, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-        colours = cv2.applyColorMap(np.uint8(255 * heat), cv2.COLORMAP_INFERNO)[..., ::-1]  # type: ignore[call-overload]
-        share = _STRENGTH * heat[..., None]
-        return np.uint8(np.rint(image * (1 - share) + colours * share))  # type: ignore[return-value]
+        return lay_over(image, heat, _STRENGTH)
 
     def _text(self, image: NDArray[np.uint8], face: Read) -> NDArray[np.uint8]:
         names = [name for name, on in zip(self.reader.regions, face.on, strict=True) if on]

@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sma_models.data.pictures import Picture
+
 _LINE = 18
 
 
@@ -31,6 +33,13 @@ def draw_points(image: NDArray[np.uint8], points: NDArray[np.float64]) -> NDArra
     for x, y in points:
         cv2.circle(image, (round(x), round(y)), 2, (0, 255, 0), -1)
     return image
+
+
+def lay_over(image: Picture, heat: NDArray[np.float32], strength: float) -> Picture:
+    """An RGB image with `heat` [H,W] in 0..1 over it in colour; `strength` is the share of the colour where heat is 1."""
+    colours = cv2.applyColorMap(np.rint(255 * heat).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
+    share = strength * heat[..., None]
+    return np.rint(image * (1 - share) + colours * share).astype(np.uint8)
 
 
 def beside(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from sma_models.checkpoint import ENTRY, load_network, read_checkpoint
 from sma_models.data.augment import Augment, canvas_size
-from sma_models.data.pictures import whole_square
-from sma_models.faces.alignment import SIZE
+from sma_models.data.pictures import Picture, whole_square
+from sma_models.faces.alignment import SIZE, Alignment, same_alignment
+from sma_models.network import NetworkOutput
 
 
 class FaceReader:
@@ -32,20 +33,34 @@ class FaceReader:
         self.canvas = canvas_size(self.size)
         self._centre = Augment("none", self.size)
 
-    @torch.inference_mode()
-    def __call__(self, crops: list[NDArray[np.uint8]]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    def __call__(self, crops: list[Picture]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """Of crops, uint8 RGB [H,W,3]: probabilities [n,R], decisions bool [n,R], attention [n,R,h,w] over the centre."""
-        # As the training data do it.
+        output = self.output(crops)
+        probability, on = self.answers(output)
+        return probability, on, merged(output.head.attention).cpu().numpy()
+
+    @torch.inference_mode()
+    def output(self, crops: list[Picture]) -> NetworkOutput:
+        """What the network makes of the centres of crops, uint8 RGB [H,W,3], which are prepared as in training."""
         pictures = [torch.from_numpy(whole_square(crop, self.canvas)).permute(2, 0, 1) for crop in crops]
         images = torch.stack([self._centre(picture, (0, 0, 0)) for picture in pictures])
-        output = self.network(images.to(self.device))
+        return self.network(images.to(self.device))
+
+    def answers(self, output: NetworkOutput) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Probabilities [n,R] and decisions bool [n,R]."""
         logits = output.logits.float()
         if self.kind == "au":
             probability, on = self.calibration.probabilities(logits), self.calibration.decide(logits)
         else:
             probability = logits.softmax(1)
             on = torch.nn.functional.one_hot(logits.argmax(1), len(self.regions)).bool()
-        return tuple(part.cpu().numpy() for part in (probability, on, output.head.attention.float()))  # type: ignore[return-value]
+        return probability.cpu().numpy(), on.cpu().numpy()
+
+    def same_alignment(self, source: Path) -> None:
+        """ValueError if a folder of `sma-net align` holds crops that were aligned otherwise than those of training."""
+        crops = Alignment.of_folder(source)
+        if crops is not None:
+            same_alignment(self.alignment, crops.as_dict())
 
     def heat(self, attention: NDArray[np.float32]) -> NDArray[np.float32]:
         """One map [h,w] as float [256,256] in 0..1 over the whole crop; 0 at the rim that the network does not see."""
@@ -55,3 +70,8 @@ class FaceReader:
         after = self.canvas - self.size - rim
         whole = cv2.copyMakeBorder(seen, rim, after, rim, after, cv2.BORDER_CONSTANT, value=0)
         return cv2.resize(whole, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
+
+
+def merged(attention: torch.Tensor) -> torch.Tensor:
+    """One map a region, float32 [n,R,h,w]: of a network that keeps its channels apart ("none"), the strongest of them."""
+    return attention.float() if attention.ndim == 4 else attention.float().amax(2)

@@ -60,6 +60,20 @@ def write_picture(path: Path, image: Picture, quality: int = 95) -> None:
     part.replace(path)
 
 
+class FreeNames:
+    """File names that were not given before: of two pictures of one name, the second is called <name>_1."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def __call__(self, stem: str, suffix: str) -> str:
+        name, count = stem + suffix, 1
+        while name in self._taken:
+            name, count = f"{stem}_{count}{suffix}", count + 1
+        self._taken.add(name)
+        return name
+
+
 class Video:
     """The frames of a video file, or of a camera by its number, one at a time.
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from sma_models.cli.demo import CHECKPOINT, CURVES, PICTURES, RESULT, DemoSettings, main, run_demo
-from sma_models.cli.pictures import attention_map, strongest
 from sma_models.cli.tables import unit_table
 from sma_models.data import SyntheticFaceData
+from sma_models.figures.truth import attention_map, strongest
 from sma_models.network import SMANet
 
 pytestmark = pytest.mark.filterwarnings("ignore")

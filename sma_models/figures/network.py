@@ -1,0 +1,75 @@
+"""The figures of a trained network, one after the other."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from rich.progress import track
+
+from sma_models.data.pictures import Picture, read_picture
+from sma_models.faces.reader import FaceReader
+from sma_models.faces.sources import FreeNames, files_below
+from sma_models.figures.attended import attend, attend_drawn
+from sma_models.figures.attention import draw_attention
+from sma_models.figures.correlation import draw_correlation
+
+
+class Named(NamedTuple):
+    """name: of a file, without its ending; about: one line that says what is seen."""
+
+    name: str
+    about: str
+    figure: Figure
+
+
+def pictures_of(reader: FaceReader, sources: Sequence[Path]) -> list[Path]:
+    """Every picture among files and folders of aligned crops.
+
+    FileNotFoundError if one is not there; ValueError if one holds no picture, or is aligned otherwise than in training.
+    """
+    found = []
+    for source in sources:
+        pictures = files_below(source).pictures
+        if not pictures:
+            raise ValueError(f"expected a picture or a folder of pictures; got {source}")
+        reader.same_alignment(source if source.is_dir() else source.parent)
+        found += pictures
+    return found
+
+
+def network_figures(reader: FaceReader, pictures: Sequence[Path]) -> Iterator[Named]:
+    """Attention on each of these aligned pictures, or on drawn faces if there are none; then the correlation."""
+    free = FreeNames()
+    correlations = []
+    if not pictures:
+        views, seen = attend_drawn(reader)
+        correlations.append(seen.correlation)
+        title = "Attention on drawn faces"
+        if all(view.true_region is not None for view in views):
+            title += ", for each action unit on the one that shows it most"
+        yield Named("attention", title, draw_attention(title, views))
+    for path in track(pictures, "drawing attention", transient=True, disable=not pictures):
+        seen = attend(reader, [_read(path)])
+        correlations.append(seen.correlation)
+        title = f"Attention on {path.name}"
+        yield Named(free(f"attention_{path.stem}", ""), title, draw_attention(title, seen.views[0]))
+    about = f"mean over {len(pictures)} pictures" if pictures else "mean over drawn faces"
+    title = f"Correlation of the attention maps, {about}; {mixture(reader)}"
+    yield Named("correlation", title, draw_correlation(title, np.mean(correlations, axis=0), reader.regions))
+
+
+@torch.inference_mode()
+def mixture(reader: FaceReader) -> str:
+    """How the network mixes maps."""
+    attention = reader.network.attention
+    return f"temperature {float(attention.temperature):.3f}, gate {float(attention.gate):.2f}"
+
+
+def _read(path: Path) -> Picture:
+    try:
+        return read_picture(path)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error

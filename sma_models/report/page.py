@@ -1,0 +1,81 @@
+"""A run as one HTML page, with style and pictures inside, so that it opens anywhere without a network."""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from sma_models.checkpoint import ENTRY, read_checkpoint
+from sma_models.faces.reader import FaceReader
+from sma_models.figures.curves import draw_curves
+from sma_models.figures.network import network_figures, pictures_of
+from sma_models.figures.style import DPI
+from sma_models.provenance import provenance
+from sma_models.report.runs import Run
+
+TEMPLATE = "page.html.j2"
+
+
+@dataclass
+class Picture:
+    """about: what is seen, for those who do not see it; data: of a WebP file, as base64."""
+
+    about: str
+    data: str
+
+
+@dataclass
+class Network:
+    """What the checkpoint says of itself, and the pictures of its attention."""
+
+    facts: dict[str, Any] = field(default_factory=dict)
+    made_by: dict[str, str] = field(default_factory=dict)
+    pictures: list[Picture] = field(default_factory=list)
+
+
+def write_page(run: Run, sources: Sequence[Path], path: Path) -> None:
+    """Write the report of a run; attention is shown on aligned pictures, or on drawn faces if `sources` is empty.
+
+    Raises as `read_checkpoint` and `pictures_of`.
+    """
+    network = _network(run.checkpoint, sources) if run.checkpoint is not None else Network()
+    environment = Environment(
+        loader=PackageLoader("sma_models", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    text = environment.get_template(TEMPLATE).render(
+        run=run,
+        scores=_embedded(run.picture, "scores") if run.picture is not None else None,
+        curves=_embedded(draw_curves(run.logs), "curves of loss, score and attention") if run.logs else None,
+        network=network,
+        strangers=not sources and not run.on_drawn_faces,
+        written=provenance() | {"time": datetime.now().astimezone().isoformat(" ", "seconds")},
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def _network(checkpoint: Path, sources: Sequence[Path]) -> Network:
+    entry = read_checkpoint(checkpoint)[ENTRY]
+    reader = FaceReader(checkpoint, "cpu")
+    drawn = network_figures(reader, pictures_of(reader, sources))
+    pictures = [_embedded(each.figure, each.about) for each in drawn]
+    return Network(entry["network"], entry.get("made_by", {}), pictures)
+
+
+def _embedded(figure: Figure, about: str) -> Picture:
+    data = io.BytesIO()
+    # As PNG, faces take five times the space.
+    figure.savefig(data, format="webp", dpi=DPI, pil_kwargs={"quality": 90})
+    return Picture(about, base64.b64encode(data.getvalue()).decode("ascii"))

@@ -1,0 +1,59 @@
+"""Breaks of the pictures of attention, the report of a run, and the checks of the documents."""
+
+from tests.mutants.mutant import Mutant
+
+VISUALIZE = "tests/models/test_visualize.py"
+REPORT = "tests/models/test_report.py"
+DOCS = "tests/test_docs_code.py"
+
+
+def figures(file: str, old: str, new: str) -> Mutant:
+    return Mutant(f"sma_models/figures/{file}.py", old, new, (VISUALIZE,))
+
+
+def report(file: str, old: str, new: str) -> Mutant:
+    return Mutant(f"sma_models/report/{file}", old, new, (REPORT,))
+
+
+MUTANTS = [
+    # What is shown is what the head did.
+    figures("attended", "after, _ = reader.network.attention.refine(head.maps)", "after = head.maps"),
+    figures("attended", "np.mean(correlations, axis=0)", "correlations[0]"),
+    figures("attended", "seen.views[place][place]", "seen.views[0][place]"),
+    figures("attended", "columns[name]].argmax())", "columns[name]].argmin())"),
+    figures("attended", "(picture.shape[0] - VIEW) // 2", "0"),
+    Mutant("sma_models/faces/reader.py", "attention.float().amax(2)", "attention.float()[:, :, 0]", (VISUALIZE,)),
+    # A row shares its scale; channels, cosine and shares are counted rightly.
+    figures("attention", "max(float(maps.max()) for maps in (view.before, view.after, view.used))", "1e-3"),
+    figures("attention", "maps.std(0)", "maps.mean(0)"),
+    figures("attention", "~np.eye(len(maps), dtype=bool)", "np.eye(len(maps), dtype=bool)"),
+    figures("attention", "if channels > 1 else []", ""),
+    figures("correlation", ".sum(3).mean(1)", ".mean(3).mean(1)"),
+    figures("correlation", ".sum(3).mean(1)", ".sum(3).mean(1).T"),
+    figures("curves", 'int(row["epoch"]) + 1', 'int(row["epoch"])'),
+    figures("curves", 'if checkpoint.parent.name == "checkpoints" else None', ""),
+    figures("network", "reader.same_alignment(source if source.is_dir() else source.parent)", "pass"),
+    figures("network", "source if source.is_dir() else source.parent", "source"),
+    Mutant("sma_models/faces/sources.py", "while name in self._taken:", "while False:", (VISUALIZE,)),
+    # The page: nothing from outside, names as text, what is missing is said, numbers are the run's.
+    report("page.py", "autoescape=True", "autoescape=False"),
+    report("page.html.j2", "<meta charset", '<link href="https://example.org/a.css"><meta charset'),
+    report("page.html.j2", ".scroll { overflow-x: auto; }", ".scroll { background: url(a.png); }"),
+    report("runs.py", "run.missing.append(what)", "pass"),
+    report("runs.py", "found[\"protocol\"] == SyntheticFaceData.__name__", "True"),
+    report("runs.py", "means['constant']", "means['f1']"),
+    report("tables.py", "line[1:-1]", 'line.strip("| ")'),
+    report("tables.py", "block.summary = len(block.rows) - bold", "pass"),
+    report("page.html.j2", ".scroll { overflow-x: auto; }", ""),
+    Mutant("sma_models/task.py", '"made_by": provenance(),', "", (REPORT,)),
+    Mutant("sma_models/provenance.py", "shlex.join(", "' '.join(", (REPORT,)),
+    Mutant("sma_models/provenance.py", '"torch": str(torch.__version__),', '"torch": torch.__version__,', (REPORT,)),
+    # Documents that no longer fit the program.
+    Mutant("docs/train.md", "--annotated drawn", "--annotate drawn", (DOCS,)),
+    Mutant("docs/operator.md", "# [8, 12, 512]: one", "# [8, 12, 256]: one", (DOCS,)),
+    Mutant("docs/pictures.md", "sma-net report runs/demo", "sma-net reports runs/demo", (DOCS,)),
+    Mutant(
+        "docs/troubleshooting.md", "subjects must be at least two, one", "people must be at least two, one",
+        ("tests/test_troubleshooting.py",),
+    ),
+]  # fmt: skip

@@ -1,0 +1,173 @@
+"""Every message of docs/troubleshooting.md is raised by what the page says it comes from."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from sma_kernels import SMAAttention, sma_attention
+from sma_models.checkpoint import load_network, read_checkpoint
+from sma_models.cli import main
+from sma_models.data import BP4D, CSVFaces
+from sma_models.losses import unit_weights
+from sma_models.network import SMANet
+from sma_models.weights import build_network
+from tests.models.checkpoints import write_checkpoint
+from tests.models.faces import TINY_CONFIG, unit_csv, write_csv, write_picture
+from tests.models.pictures import drawn, save
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "troubleshooting.md").read_text()
+HEADINGS = re.findall(r"^### `(.+)`$", PAGE, re.MULTILINE)
+VALUES, FEATURES, WEIGHT = torch.randn(1, 4, 3, 3), torch.randn(1, 6, 3, 3), torch.randn(2, 3, 2)
+
+
+def command(*words):
+    main([str(word) for word in words])
+
+
+def table(folder, **cells):
+    """A CSV file of four rows by two people that all show `cells`."""
+    write_picture(folder / "face.png", (90, 90, 90))
+    rows = [{"image": "face.png", "subject": f"s{n % 2}"} | cells for n in range(4)]
+    return write_csv(folder / "faces.csv", rows)
+
+
+def load(path, **settings):
+    CSVFaces(str(path), **settings).setup("fit")
+
+
+def missing_python(folder):
+    done = subprocess.run(["sh", ROOT / "tools/check_machine.sh", "no-python"], capture_output=True, text=True)
+    raise SystemExit(done.stderr)
+
+
+def not_compiled(folder):
+    """The package in a place of its own, without its compiled module."""
+    for file in (ROOT / "sma_kernels").rglob("*.py"):
+        copy = folder / file.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(file.read_text())
+    choice = Path("sma_kernels", "backends", "choice.json")
+    (folder / choice).write_text((ROOT / choice).read_text())
+    run = [sys.executable, "-W", "error", "-c", "import sma_kernels.backends.extension"]
+    done = subprocess.run(run, cwd=folder, env={"PYTHONPATH": str(folder)}, capture_output=True, text=True)
+    raise UserWarning(done.stderr.splitlines()[-1])
+
+
+def second_derivative(folder):
+    values = VALUES.clone().requires_grad_()
+    pooled = sma_attention(values, FEATURES, WEIGHT, backend="cpu").pooled
+    (gradient,) = torch.autograd.grad(pooled.square().sum(), values, create_graph=True)
+    gradient.sum().backward()
+
+
+def one_person(folder):
+    """Of two people one is tested, and one is left to train and to validate on."""
+    write_picture(folder / "face.png", (90, 90, 90))
+    rows = [{"image": "face.png", "subject": f"s{n}", "fold": n, "expression": "fear"} for n in range(2)]
+    load(write_csv(folder / "faces.csv", rows))
+
+
+def damaged(folder):
+    write_checkpoint(folder / "best.ckpt")
+    whole = (folder / "best.ckpt").read_bytes()
+    (folder / "best.ckpt").write_bytes(whole[: len(whole) // 2])
+    read_checkpoint(folder / "best.ckpt")
+
+
+def other_entry(folder):
+    torch.save({"state_dict": {}}, folder / "other.ckpt")
+    read_checkpoint(folder / "other.ckpt")
+
+
+def other_version(folder):
+    write_checkpoint(folder / "old.ckpt")
+    content = torch.load(folder / "old.ckpt", weights_only=True)
+    del content["state_dict"]["network.units.bias"]
+    torch.save(content, folder / "old.ckpt")
+    load_network(folder / "old.ckpt")
+
+
+def other_template(folder):
+    write_checkpoint(folder / "best.ckpt")
+    save(folder / "crops/face.png", drawn(1)[0])
+    (folder / "crops/alignment.json").write_text('{"template": "eyes_nose", "detector": "yunet", "size": 256}')
+    command("predict", folder / "best.ckpt", folder / "crops", "--aligned")
+
+
+def not_aligned(folder):
+    write_checkpoint(folder / "best.ckpt", alignment=None)
+    save(folder / "face.png", drawn(1)[0])
+    command("predict", folder / "best.ckpt", folder / "face.png")
+
+
+def other_settings(folder):
+    (folder / "out").mkdir()
+    (folder / "out" / "settings.yaml").write_text("batch_size: 3\n")
+    csv = unit_csv(folder, subjects=2)
+    words = ["--config", "csv_fer.yaml", "--model", "sma_models.task.ActionUnitTask", "--data.csv", csv]
+    command("crossval", *words, "--out", folder / "out")
+
+
+def no_run(folder):
+    (folder / "notes.txt").write_text("")
+    command("report", folder)
+
+
+def units(folder, value):
+    load(table(folder, AU1=value))
+
+
+CAUSES = {
+    "sma-kernels: … was not found": missing_python,
+    "sma_kernels has no compiled module": not_compiled,
+    "features must have": lambda _: sma_attention(VALUES, torch.randn(1, 5, 3, 3), WEIGHT),
+    "values and features must agree": lambda _: sma_attention(VALUES, torch.randn(1, 6, 4, 3), WEIGHT),
+    "… must be torch.float32": lambda _: sma_attention(VALUES.bfloat16(), FEATURES.bfloat16(), WEIGHT.half()),
+    "backend='…' cannot run": lambda _: sma_attention(VALUES.half().double(), FEATURES.double(), WEIGHT.double(),
+                                                      backend="triton"),
+    "second derivatives": second_derivative,
+    "gate must lie": lambda _: SMAAttention(4, 2, gate=1.0),
+    "…: expected either a column": lambda folder: load(table(folder, emotion="fear")),
+    "…, line …: there is no file": lambda folder: load(table(folder, image="none.png", AU1=1)),
+    "…, line …: AU… is": lambda folder: units(folder, 3),
+    "…, line …: unknown expression": lambda folder: load(table(folder, expression="fera"), classes=["fear"]),
+    "fold must be one of": lambda folder: load(unit_csv(folder), fold="7"),
+    "subjects must be at least two": one_person,
+    "no training subject shows": lambda _: unit_weights(torch.zeros(3, 1).bool(), torch.ones(3, 1).bool(), ["AU2"]),
+    "there is no …: 'sma-net data check": lambda folder: BP4D(manifest=str(folder / "bp4d.csv")).setup("fit"),
+    "backbone must name": lambda _: SMANet(["AU1"], backbone="resnet_of_mine"),
+    "timm cannot build": lambda _: SMANet(["AU1"], backbone="resnet10t", stage=9),
+    "backbone_weights: expected": lambda folder: build_network(["AU1"], TINY_CONFIG, backbone_weights=str(folder / "no.pt")),
+    "there is no checkpoint": lambda folder: command("visualize", folder / "no.ckpt", "--out", folder),
+    "checkpoint … is damaged": damaged,
+    "… is no checkpoint of SMA-Net": other_entry,
+    "… does not fit this version": other_version,
+    "expected the checkpoint that is tested": lambda folder: command("test", "--config", "csv_fer.yaml", "--data.csv",
+                                                                      unit_csv(folder)),
+    "the checkpoint was trained on faces aligned": other_template,
+    "the checkpoint was trained on pictures that": not_aligned,
+    "… was begun with other settings": other_settings,
+    "expected the folder of a run": no_run,
+}  # fmt: skip
+
+
+def test_every_message_has_a_cause_and_every_cause_a_message():
+    assert len(HEADINGS) == len(CAUSES)
+    for start in CAUSES:
+        assert sum(heading.startswith(start) for heading in HEADINGS) == 1, start
+
+
+@pytest.mark.parametrize("start", CAUSES)
+@pytest.mark.filterwarnings("ignore")
+def test_the_message_is_what_is_raised(start, tmp_path):
+    (heading,) = (heading for heading in HEADINGS if heading.startswith(start))
+    with pytest.raises((ValueError, TypeError, RuntimeError, OSError, SystemExit, UserWarning)) as raised:
+        CAUSES[start](tmp_path)
+    told = " ".join(str(raised.value).replace("`", "'").split()).removeprefix("UserWarning: ")
+    pattern = "(.|\n)*?".join(map(re.escape, heading.split("…")))
+    assert re.match(pattern, told), told
