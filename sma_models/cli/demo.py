@@ -66,6 +66,7 @@ def run_demo(out: Path, settings: DemoSettings, *, force: bool = False) -> dict[
     console.print(f"trained in {finished['seconds']:.0f} s on {finished['threads']} threads")
     for name, what in ((CHECKPOINT, "checkpoint"), (CURVES, "curves"), (PICTURES, "pictures"), (RESULT, "figures")):
         console.print(f"  {what:10s} {out / name}", soft_wrap=True)
+    console.print(f"  all of it as one page: sma-net report {out}", soft_wrap=True)
     return finished
 
 
