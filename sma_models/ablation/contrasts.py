@@ -21,7 +21,7 @@ class Contrast:
     """A comparison of a treatment with its control.
 
     difference: treatment minus control; of `spread_ratio`, treatment divided by control
-    low, high:  its 95 % interval
+    low, high:  its 95 % interval; infinite where the seeds set no bound
     effect:     the difference in units that do not depend on the measure; each function says which
     p:          two-sided, of the null; corrected by `holm`; 1 if undefined, where the rest is NaN
     verdict:    "shown" or, also of what `holm` has not seen yet, "not shown", which does not mean "no effect"
@@ -60,48 +60,83 @@ def agreement_contrast(
 
     Two pairs that share a seed are not independent, so seeds are drawn again and not pairs, for both arms alike; a
     seed drawn twice is not compared with itself. The effect is Cohen's d_z over seeds, of each seed's mean agreement
-    with the others.
+    with the others. Fewer than five seeds have no interval.
     Raises ValueError unless both are [S,S] with at least two seeds.
     """
     first, second = _pair(name, treatment, control, dimensions=2)
     differences = first - second
-    off = ~np.eye(len(differences), dtype=bool)
+    different = ~np.eye(len(differences), dtype=bool)
 
-    def mean(rows: Rows) -> Any:
-        return differences[np.ix_(rows, rows)].mean(where=off[np.ix_(rows, rows)])
+    def each_with_others(rows: Rows) -> Floats:
+        square = np.ix_(rows, rows)
+        means: Floats = differences[square].mean(1, where=different[square])
+        return means
 
-    low, high, p = _bootstrap(mean, len(differences), 0.0, draws, seed)
-    effect = _standardised(differences.mean(1, where=off))
-    return Contrast(name, float(differences.mean(where=off)), low, high, effect, p)
+    def mean(rows: Rows) -> tuple[Any, Any]:
+        square = np.ix_(rows, rows)
+        return differences[square].mean(where=different[square]), each_with_others(rows).std()
+
+    difference, low, high, p = _bootstrap(mean, len(differences), draws, seed)
+    effect = _standardised(each_with_others(np.arange(len(differences))))
+    return Contrast(name, difference, low, high, effect, p)
 
 
+@np.errstate(divide="ignore", invalid="ignore", over="ignore")  # of measures that never vary
 def spread_ratio(name: str, treatment: ArrayLike, control: ArrayLike, draws: int = 2000, seed: int = 0) -> Contrast:
     """Ratio of the standard deviations over seeds of a measure [S] of two arms; its effect is the logarithm of it.
 
-    Seeds are drawn again, for both arms alike. Raises ValueError unless both are [S] with at least two seeds.
+    Seeds are drawn again, for both arms alike. Fewer than five seeds have no interval.
+    Raises ValueError unless both are [S] with at least two seeds.
     """
     first, second = _pair(name, treatment, control, dimensions=1)
 
-    def ratio(rows: Rows) -> Any:
-        return first[rows].std(ddof=1) / second[rows].std(ddof=1)
+    def log_ratio(rows: Rows) -> tuple[Any, Any]:
+        (a, moves_a), (b, moves_b) = _log_deviation(first[rows]), _log_deviation(second[rows])
+        return a - b, (moves_a - moves_b).std()
 
-    with np.errstate(divide="ignore", invalid="ignore"):  # a measure that never varies has no ratio
-        found = float(ratio(np.arange(len(first))))
-        low, high, p = _bootstrap(ratio, len(first), 1.0, draws, seed)
-        return Contrast(name, found, low, high, effect=float(np.log(found)), p=p, null=1.0)
+    effect, low, high, p = _bootstrap(log_ratio, len(first), draws, seed)
+    ratio, low, high = (float(np.exp(value)) for value in (effect, low, high))
+    return Contrast(name, ratio, low, high, effect, p, null=1.0)
 
 
+def _log_deviation(values: Floats) -> tuple[Any, Floats]:
+    """Logarithm of the standard deviation of values [S], and how far each of them moves it, times 2."""
+    squares = (values - values.mean()) ** 2
+    return np.log(squares.mean()) / 2, squares / squares.mean() - 1
+
+
+@np.errstate(divide="ignore", invalid="ignore")
 def _bootstrap(
-    statistic: Callable[[Rows], Any], seeds: int, null: float, draws: int, seed: int
-) -> tuple[float, float, float]:
-    """Percentile interval and two-sided p of a statistic of the places of seeds, which are drawn again."""
+    statistic: Callable[[Rows], tuple[Any, Any]], seeds: int, draws: int, seed: int
+) -> tuple[float, float, float, float]:
+    """A statistic of seeds, its interval and the two-sided p of its being 0, by the studentised bootstrap.
+
+    statistic: maps places of seeds to its value and its error: the deviation of what each seed adds to it, times any
+               factor. Quantiles of the drawn values alone are too close together for few seeds (Hall, Ann. Stat. 1988).
+    """
+    value, error = statistic(np.arange(seeds))
+    if seeds < 5:  # too few different draws: the interval would be too short
+        return float(value), np.nan, np.nan, 1.0
     rows = np.random.default_rng(seed).integers(seeds, size=(draws, seeds))
-    # A draw of one seed alone has neither a pair nor a spread.
-    found = np.array([statistic(row) for row in rows if (row != row[0]).any()])
-    low, high = np.quantile(found, (LEVEL / 2, 1 - LEVEL / 2))
-    # What is undefined speaks for the null; and a p of 0 would claim more than the draws can tell.
-    beyond = 1 + min((~(found > null)).sum(), (~(found < null)).sum())
-    return float(low), float(high), float(min(1, 2 * beyond / (1 + len(found))))
+    # Two different seeds are one pair, and as far from their mean in every arm: such a draw has no error.
+    found = np.array([statistic(row) for row in rows if len(np.unique(row)) > 2])
+    scores = np.sort(_score(found[:, 0] - value, found[:, 1]))
+    tail = max(1, int(LEVEL / 2 * (1 + len(scores))))
+    score = _score(value, error)
+    # One more: a p of 0 would claim more than the draws can tell.
+    beyond = 1 + min((scores >= score).sum(), (scores <= score).sum())
+    return (
+        float(value),
+        float(value - scores[-tail] * error),
+        float(value - scores[tail - 1] * error),
+        float(min(1, 2 * beyond / (1 + len(scores)))),
+    )
+
+
+def _score(distance: Any, error: Any) -> Any:
+    """Distance over error; what has neither distance nor error, or is undefined, is at 0."""
+    score = np.asarray(distance / error)
+    return np.where(np.isnan(score), 0, score)
 
 
 def holm(contrasts: list[Contrast]) -> list[Contrast]:
@@ -127,5 +162,6 @@ def _pair(name: str, treatment: ArrayLike, control: ArrayLike, dimensions: int) 
     return first, second
 
 
+@np.errstate(divide="ignore", invalid="ignore")
 def _standardised(differences: Floats) -> float:
     return float(differences.mean() / differences.std(ddof=1))
