@@ -81,6 +81,13 @@ def test_both_arms_are_drawn_alike():
     assert (above.low, above.difference, above.high) == pytest.approx((0.5, 0.5, 0.5), abs=0.01)
 
 
+def test_what_a_seed_has_with_itself_counts_nowhere():
+    generator = np.random.default_rng(11)
+    treatment, control = agreements(generator, 6), agreements(generator, 6)
+    expected = agreement_contrast("x", treatment, control)
+    assert agreement_contrast("x", treatment + 7 * np.eye(6), control) == expected
+
+
 @pytest.mark.parametrize("compare", [spread_ratio, agreement_contrast])
 def test_exchanged_arms_turn_the_interval_round(compare):
     generator = np.random.default_rng(7)
