@@ -185,7 +185,8 @@ class AttentionSpread(Metric):
         maps = output.maps.float()
         refined, _ = attention.refine(maps)
         before, after = maps.flatten(3), refined.flatten(3)
-        each = torch.stack([within_cosine(before), within_cosine(after), relative_change(before, after)])
+        moved = (after - before).norm(dim=3) / before.norm(dim=3).clamp_min(1e-6)
+        each = torch.stack([_within_cosine(before), _within_cosine(after), moved.mean((1, 2))])
         self.sums += each.sum(1)
         self.samples += len(maps)
 
@@ -193,13 +194,8 @@ class AttentionSpread(Metric):
         return dict(zip(("cosine_before", "cosine_after", "moved"), self.sums / self.samples, strict=True))
 
 
-def relative_change(before: Tensor, after: Tensor) -> Tensor:
-    """Mean [B] over maps of ‖after − before‖/‖before‖, of maps [B,R,K,L]."""
-    return ((after - before).norm(dim=3) / before.norm(dim=3).clamp_min(1e-6)).mean((1, 2))
-
-
-def within_cosine(maps: Tensor) -> Tensor:
-    """Mean cosine [B] over ordered pairs of different maps of one region, of maps [B,R,K,L]; NaN if K = 1."""
+def _within_cosine(maps: Tensor) -> Tensor:
+    """Mean cosine [B] over ordered pairs of different maps of one region, of maps [B,R,K,L]."""
     channels = maps.shape[2]
     if channels == 1:
         return maps.new_full((len(maps),), torch.nan)
