@@ -164,6 +164,17 @@ def _class_f1(confusion: Tensor) -> Tensor:
     return f1.where(true > 0, torch.nan)
 
 
+def refined_maps(attention: SMAAttention, output: SMAOutput) -> Tensor:
+    """The maps after the correlation step, float32 [B,R,K,H,W]."""
+    refined, _ = correlate_attention(
+        output.maps.float(),
+        temperature=attention.temperature,
+        gate=attention.gate,
+        relation_bias=attention.relation_bias if attention.learns_correlation else None,
+    )
+    return refined
+
+
 class AttentionSpread(Metric):
     """How alike the maps of one region are, and how far the refinement moves them; `compute` returns a dict of scalars.
 
@@ -182,13 +193,7 @@ class AttentionSpread(Metric):
 
     @torch.no_grad()
     def update(self, attention: SMAAttention, output: SMAOutput) -> None:
-        maps = output.maps.float()
-        refined, _ = correlate_attention(
-            maps,
-            temperature=attention.temperature,
-            gate=attention.gate,
-            relation_bias=attention.relation_bias if attention.learns_correlation else None,
-        )
+        maps, refined = output.maps.float(), refined_maps(attention, output)
         before, after = maps.flatten(3), refined.flatten(3)
         moved = (after - before).norm(dim=3) / before.norm(dim=3).clamp_min(1e-6)
         each = torch.stack([_within_cosine(before), _within_cosine(after), moved.mean((1, 2))])

@@ -11,6 +11,7 @@ USAGE = """usage: sma-net COMMAND ...
   validate  measure a checkpoint on the validation subjects
   test      measure a checkpoint on the test subjects
   crossval  train and test every fold          (sma-net crossval --config ckplus_10fold.yaml)
+  ablate    which part of the attention does what (sma-net ablate --config ablation_heads.yaml)
   predict   read faces in pictures and videos    (sma-net predict model.ckpt clip.mp4)
   export    ONNX, or a program of torch.export   (sma-net export best.ckpt --format onnx)
   align     aligned crops of a folder or video   (sma-net align photos crops)
@@ -50,6 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from sma_models.cli.crossval import main as crossval
 
         crossval(rest)
+    elif command == "ablate":
+        from sma_models.cli.ablate import main as ablate
+
+        ablate(rest)
     elif command == "data" and rest[:1] == ["check"]:
         from sma_models.cli.data_check import main as check
 
