@@ -54,7 +54,7 @@ def make_sweeps(settings: Ablation) -> Iterator[tuple[str, Arm]]:
     full = make_arms(settings)[FULL]
     for field, values in settings.sweeps.items():
         for value in values:
-            changed = {"name": f"{field}={value}", "title": f"{field} {value}"}
+            changed: dict[str, Any] = {"name": f"{field}={value}", "title": f"{field} {value}"}
             if field in ("diversity", "diversity_weight"):
                 yield field, replace(full, **changed, **{field: value})
             else:

@@ -41,16 +41,16 @@ def effective_area(maps: Tensor) -> Tensor:
     return 1 / (maps.shape[1] * shares.square().sum(1))
 
 
-def chance_levels(masks: Tensor) -> dict[str, Tensor]:
+def chance_levels(masks: Tensor, shows: Tensor) -> dict[str, Tensor]:
     """What constant maps score against the true regions [n,R,H,W]: float32 [3,R] each, as in `REGION_MEASURES`.
 
     uniform:    a uniform map
     all_units:  the mean region of all action units
     other_unit: the mean region of another action unit; the mean over all others
-    Only faces on which the action unit shows count; NaN where there are none.
+    shows: bool [n,R]; only faces that show the action unit count, as in `RegionAttention`; NaN where there are none.
     """
     flat = masks.flatten(2)
-    shown = flat.sum(2) > 0
+    shown = visible(shows, flat)
     mean_of = torch.stack([flat[shown[:, unit], unit].sum(0) for unit in range(flat.shape[1])])
     mean_of = mean_of / shown.sum(0).clamp_min(1)[:, None]
     levels: dict[str, list[Tensor]] = {"uniform": [], "all_units": [], "other_unit": []}
@@ -61,6 +61,11 @@ def chance_levels(masks: Tensor) -> dict[str, Tensor]:
         levels["all_units"].append(_constant(mean_of.mean(0), truth))
         levels["other_unit"].append(torch.stack(others).mean(0) if others else truth.new_full((3,), torch.nan))
     return {name: torch.stack(columns, 1) for name, columns in levels.items()}
+
+
+def visible(shows: Tensor, masks: Tensor) -> Tensor:
+    """bool [n,R], which of the regions [n,R,L] that faces show can be seen: some are hidden by what lies in front."""
+    return shows & (masks.sum(2) > 0)
 
 
 def _constant(guess: Tensor, truth: Tensor) -> Tensor:
@@ -107,11 +112,10 @@ class RegionAttention(Metric):
         if masks is None:
             return
         truth = masks.flatten(2)
-        # A region may be hidden by what lies in front of the face.
-        visible = shows & (truth.sum(2) > 0)
+        counted = visible(shows, truth)
         scores = region_scores(maps.flatten(0, 1), truth.flatten(0, 1)).view(-1, *shows.shape)
-        self.hits += (scores * visible).sum(1)
-        self.scored += visible.sum(0)
+        self.hits += (scores * counted).sum(1)
+        self.scored += counted.sum(0)
 
     def compute(self) -> dict[str, Tensor]:
         found = dict(zip(REGION_MEASURES, self.hits / self.scored, strict=True))

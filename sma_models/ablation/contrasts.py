@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sma_models.ablation.statistics import (
-    LEVEL,
+    ALPHA,
     Estimate,
     agreement_matrix,
     holm,
@@ -82,7 +82,7 @@ def estimate(contrast: Contrast, runs: dict[str, ArmRuns]) -> Estimate | None:
 
 def verdict(found: Estimate, adjusted: float, neutral: float) -> str:
     """ "more" or "less" if the interval leaves out `neutral` and Holm's p is below 0.05, else "not shown"."""
-    if np.isnan(adjusted) or adjusted >= 1 - LEVEL or found.low <= neutral <= found.high:
+    if np.isnan(adjusted) or adjusted >= ALPHA or found.low <= neutral <= found.high:
         return "not shown"
     return "more" if found.value > neutral else "less"
 

@@ -50,7 +50,12 @@ def run_network(
     logits = torch.cat([output.logits for _, output in _outputs(network, data.faces, rows)])
     subjects = data.faces.subjects[rows]
     answers = Answers(
-        logits.numpy(), data.faces.labels[rows], calibration.threshold.numpy(), subjects, subjects, data.faces.found[rows]
+        logits.numpy(),
+        data.faces.labels[rows],
+        calibration.threshold.numpy(),
+        subjects,
+        subjects,
+        data.faces.found[rows],
     )
     facts = {"parameters": sum(p.numel() for p in network.parameters()), "step_seconds": seconds}
     looked = attention_scores(network.attention, _looked(network, _attention_faces(settings), masks))

@@ -26,8 +26,6 @@ REGIONS = tuple(f"AU{number}" for number in AUS)
 class Experiment(Protocol):
     """A tier that has been prepared; it is sent to other processes."""
 
-    settings: Ablation
-
     @property
     def description(self) -> str:
         """What was measured on, as tables say it."""
@@ -53,16 +51,16 @@ class Heads:
         return (
             f"Drawn faces, {len(train)} to train and {len(test)} to test, features of {height}x{width} positions of "
             f"{self.settings.network.backbone}, stage {self.settings.network.stage}, trained with average pooling and "
-            f"frozen; kept as float16, which moves them by {train.rounding:.1e} (relative)"
+            f"frozen; heads of the last epoch; features kept as float16, which moves them by {train.rounding:.1e} (relative)"
         )
 
     def run(self, arm: Arm, run: Run, out: Path) -> tuple[RunScores, dict[str, Any]]:
         return run_head(arm, run.seed, [self.features], REGIONS, self.settings.training, self.settings.start)
 
     def chance(self) -> dict[str, dict[str, float]]:
-        masks = read_part(self.features, "attention").masks
-        assert masks is not None
-        return _levels(masks)
+        part = read_part(self.features, "attention")
+        assert part.masks is not None
+        return _levels(part.masks, part.labels)
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ class EndToEnd:
         return run_network(arm, run.seed, self.settings, np.load(self.masks), run.path(out).with_suffix(""))
 
     def chance(self) -> dict[str, dict[str, float]]:
-        return _levels(np.load(self.masks))
+        return _levels(np.load(self.masks), attention_faces(self.settings).labels)
 
 
 def prepare(settings: Ablation, cache: Path, workers: int) -> Experiment:
@@ -109,8 +107,8 @@ def _masks_file(settings: Ablation, path: Path, workers: int) -> Path:
     return path
 
 
-def _levels(masks: np.ndarray) -> dict[str, dict[str, float]]:
-    levels = chance_levels(torch.from_numpy(masks))
+def _levels(masks: np.ndarray, labels: np.ndarray) -> dict[str, dict[str, float]]:
+    levels = chance_levels(torch.from_numpy(masks), torch.from_numpy(labels == 1))
     return {
         guess: dict(zip(REGION_MEASURES, scores.nanmean(1).tolist(), strict=True)) for guess, scores in levels.items()
     }

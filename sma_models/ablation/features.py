@@ -144,7 +144,7 @@ class _Masks(torch.utils.data.Dataset[Tensor]):
 def read_part(folder: Path, name: str) -> FeaturePart:
     """One of the parts that `drawn_features` wrote."""
     with np.load(folder / f"{name}.npz") as facts:
-        masks = facts["masks"] if "masks" in facts else None
+        masks = facts.get("masks")
         return FeaturePart(
             np.load(folder / f"{name}.npy", mmap_mode="r"),
             facts["labels"],

@@ -52,7 +52,9 @@ class Head(nn.Module):
 
     def no_weight_decay(self) -> set[str]:
         """Names of the parameters that an optimiser must not decay."""
-        return {f"attention.{name}" for name in self.attention.no_weight_decay()} if self.attention is not None else set()
+        return (
+            {f"attention.{name}" for name in self.attention.no_weight_decay()} if self.attention is not None else set()
+        )
 
 
 class Course(NamedTuple):

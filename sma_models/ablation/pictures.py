@@ -23,26 +23,29 @@ def draw_contrasts(result: dict[str, Any], path: Path) -> None:
     """The fixed contrasts with their intervals, a panel a measure; grey where nothing is shown."""
     rows = result["contrasts"]
     measures = [name for name in _TITLES if any(row["measure"] == name for row in rows)]
-    figure = Figure(figsize=(3.4 * len(measures), 3.2), layout="constrained")
-    panels = figure.subplots(1, len(measures), squeeze=False)[0] if measures else []
-    for axis, measure in zip(panels, measures, strict=True):
+    across = min(3, len(measures))
+    figure = Figure(figsize=(4.4 * across, 2.6 * -(-len(measures) // across) + 0.4), layout="constrained")
+    panels = figure.subplots(-(-len(measures) // across), across, squeeze=False).ravel()
+    for axis in panels[len(measures) :]:
+        axis.set_axis_off()
+    for axis, measure in zip(panels, measures, strict=False):
         mine = [row for row in rows if row["measure"] == measure]
+        neutral = mine[0]["neutral"]
         for place, row in enumerate(mine):
-            colour = _NOT_SHOWN if row["verdict"] == "not shown" else _SHOWN
-            _interval(axis, row, place, colour)
-            axis.annotate(
-                row["verdict"], (row["value"], place), (0, 9), textcoords="offset points", ha="center", fontsize=8
-            )
-        axis.axvline(mine[0]["neutral"], color="black", linewidth=0.8)
-        labels = [
-            f"({row['number']}) {result['arms'][row['plus']]['title']}\n− {result['arms'][row['minus']]['title']}"
-            for row in mine
-        ]
-        _finish(axis, labels, _TITLES[measure])
-        if mine[0]["neutral"] == 1:
-            axis.set_xscale("log")
+            _interval(axis, row, place, _NOT_SHOWN if row["verdict"] == "not shown" else _SHOWN)
+            above = dict(xytext=(0, 9), textcoords="offset points", ha="center", fontsize=8)
+            axis.annotate(row["verdict"], (neutral if np.isnan(row["value"]) else row["value"], place), **above)
+        axis.axvline(neutral, color="black", linewidth=0.8)
+        sign = "÷" if neutral == 1 else "−"
+        titles = {name: arm["title"] for name, arm in result["arms"].items()}
+        _finish(
+            axis,
+            [f"({row['number']}) {titles[row['plus']]}\n{sign} {titles[row['minus']]}" for row in mine],
+            _TITLES[measure],
+        )
     figure.suptitle(
-        f"Paired differences over {len(result['seeds'])} seeds, 95 % intervals ({result['tier']} tier, {result['part']})",
+        f"Contrasts fixed beforehand: paired over {len(result['seeds'])} seeds, 95 % intervals, p < 0.05 after Holm "
+        f"({result['tier']} tier, {result['part']})",
         fontsize=10,
     )
     figure.savefig(path, dpi=140)
@@ -62,8 +65,10 @@ def draw_arms(result: dict[str, Any], path: Path) -> None:
                 continue
             axis.plot(found["seeds"], np.full(len(found["seeds"]), place), "o", color=_SHOWN, alpha=0.25, markersize=3)
             _interval(axis, found | {"value": found["mean"]}, place, _SHOWN)
-        for level in result["chance"].values() if measure == "energy" else ():
+        for guess, level in result["chance"].items() if measure == "energy" else ():
             axis.axvline(level["energy"], color="#cc3311", linewidth=0.8, linestyle="--")
+            turned = dict(rotation=90, fontsize=6, color="#cc3311", va="bottom", ha="right")
+            axis.text(level["energy"], len(arms) - 0.45, guess.replace("_", " "), **turned)
         _finish(axis, [arm["title"] for arm in arms] if number == 0 else [""] * len(arms), _TITLES[measure])
     figure.savefig(path, dpi=140)
 

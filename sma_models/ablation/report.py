@@ -100,8 +100,8 @@ def markdown(result: dict[str, Any]) -> str:
     lines = [
         f"# Ablation, {result['tier']} tier, {result['part']} part",
         "",
-        f"{result['data']}. Seeds {result['seeds'][0]} to {result['seeds'][-1]}, the same for every arm; last epoch of "
-        "the schedule unless told otherwise. Intervals are 95 %.",
+        f"{result['data']}. Seeds {result['seeds'][0]} to {result['seeds'][-1]}, the same for every arm. Action units are "
+        "called at thresholds chosen on validation people. Intervals are 95 %, over seeds.",
         "",
         f"Command: `{result['command']}`",
         f"Machine: {result['machine']}",
@@ -138,7 +138,7 @@ def _contrast(row: dict[str, Any], result: dict[str, Any]) -> str:
         ("ratio of " if ratio else "") + _CONTRAST_NAMES.get(row["measure"], row["measure"]),
         f"{plus} against {minus}",
         _number(row["value"]) if ratio else f"{row['value']:+.4f}",
-        f"{_number(row['low'])} to {_number(row['high'])}",
+        f"{_number(row['low'], 4)} to {_number(row['high'], 4)}",
         _number(row["effect"], 2),
         _number(row["p_holm"], 3),
         row["verdict"] if row["verdict"] == "not shown" else f"**{row['verdict']}**",
@@ -163,32 +163,41 @@ def _arm_table(result: dict[str, Any], columns: tuple[tuple[str, str], ...], exe
 
 def _chance_lines(result: dict[str, Any]) -> list[str]:
     lines = []
-    titles = {"uniform": "a uniform map", "all_units": "mean region of all units", "other_unit": "another unit's region"}
+    titles = {
+        "uniform": "a uniform map",
+        "all_units": "mean region of all units",
+        "other_unit": "another unit's region",
+    }
     if result["chance"]:
-        lines = ["Chance levels of attention:", "", _row("guess", "energy inside", "pointing", "IoU")]
+        lines = [
+            "Chance levels of attention, on the same faces:",
+            "",
+            _row("guess", "energy inside", "pointing", "IoU"),
+        ]
         lines += [_row(*["---"] * 4)]
         for name, level in result["chance"].items():
             lines.append(_row(titles[name], *(_number(level[measure]) for measure in ("energy", "pointing", "iou"))))
     first = next(iter(result["arms"].values()))["measures"]
     if "constant" in first:
-        lines += ["", f"Always positive scores a mean F1 of {_number(first['constant']['mean'])}."]
+        lines += ["", f"The best constant guess scores a mean F1 of {_number(first['constant']['mean'])}."]
     return lines
 
 
 def _exploration(result: dict[str, Any]) -> list[str]:
     lines = ["## Exploration", "", "Not corrected, and no evidence: what to look at next.", ""]
-    for title, rows in (
-        ("2×2 factorial, main effects", result["factorial"]),
-        ("Against one wide map", result["against_wide"]),
+    arms = {name: arm["title"] for name, arm in result["arms"].items()}
+    for title, rows, titles in (
+        ("2×2 factorial: main effects and interaction", result["factorial"], {}),
+        ("Against one wide map", result["against_wide"], arms),
     ):
         if rows:
             lines += [f"### {title}", "", _row("", "measure", "difference", "95 %"), _row(*["---"] * 4)]
             lines += [
                 _row(
-                    result["arms"].get(row["name"], {"title": row["name"]})["title"],
+                    titles.get(row["name"], row["name"]),
                     _CONTRAST_NAMES.get(row["measure"], row["measure"]),
                     f"{row['value']:+.4f}",
-                    f"{_number(row['low'])} to {_number(row['high'])}",
+                    f"{_number(row['low'], 4)} to {_number(row['high'], 4)}",
                 )
                 for row in rows
             ]

@@ -45,13 +45,13 @@ def answer_scores(folds: list[Answers]) -> RunScores:
     """F1 and AUC of action units, or macro-F1 and accuracy of classes, of the pooled answers."""
     if folds[0].labels.ndim == 2:
         found = unit_pool(folds)
-        whole, single = {"f1": "mean_f1", "auc": "mean_auc", "constant": "mean_constant"}, ("f1", "auc", "constant")
+        whole = {"f1": "mean_f1", "auc": "mean_auc", "constant": "mean_constant"}
     else:
         found = class_pool(folds)
-        whole, single = {"f1": "macro_f1", "accuracy": "accuracy"}, ("f1",)
+        whole = {"f1": "macro_f1", "accuracy": "accuracy", "constant": "majority_macro_f1"}
     return RunScores(
         {name: _number(found[key]) for name, key in whole.items()},
-        {name: [_number(value) for value in found[name]] for name in single},
+        {name: [_number(value) for value in found[name]] for name in ("f1", "auc") if name in found},
         None,
     )
 

@@ -7,8 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-LEVEL = 0.95
+ALPHA = 0.05
+LEVEL = 1 - ALPHA
 RESAMPLES = 4000
+# Of fewer seeds a bootstrap of standard deviations has too few different resamples to be believed.
+FEWEST = 5
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,12 @@ def pair_pseudo_values(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 def spread_ratio(first: NDArray[np.float64], second: NDArray[np.float64], seed: int = 0) -> Estimate:
     """Ratio of the standard deviations of [n] and [n] over the same seeds, which are resampled together.
 
-    Percentile bootstrap of its logarithm; p is the share of resamples on the other side of 1, doubled.
+    Percentile bootstrap of its logarithm; p is the share of resamples on the other side of 1, doubled. NaN for fewer than
+    `FEWEST` seeds, or where an arm does not vary.
     """
     n = len(first)
     deviations = [float(np.std(values, ddof=1)) if n > 1 else 0.0 for values in (first, second)]
-    if n < 3 or min(deviations) == 0:
+    if n < FEWEST or min(deviations) == 0:
         return Estimate(np.nan, np.nan, np.nan, np.nan, np.nan, n)
     rows = np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))
     with np.errstate(divide="ignore", invalid="ignore"):

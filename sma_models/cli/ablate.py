@@ -35,7 +35,9 @@ def main(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--config", action="config", help="a YAML file, such as ablation_heads.yaml")
     parser.add_argument("--out", type=Path, required=True, help="folder of runs and results")
-    parser.add_argument("--cache", type=Path, help="folder of features, which experiments may share; in --out by default")
+    parser.add_argument(
+        "--cache", type=Path, help="folder of features, which experiments may share; in --out by default"
+    )
     parser.add_argument("--processes", type=int, default=usable_cores(), help="runs at a time, of one thread each")
     parser.add_class_arguments(Ablation, as_group=False)
     given = parser.parse_args([shipped(argument) for argument in arguments])
