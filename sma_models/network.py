@@ -90,33 +90,20 @@ class SMANet(nn.Module):
         self.backbone = _make_backbone(self.config, fixed_size=bool(defaults and defaults.fixed_input_size))
         self.channels_last_maps = Format(getattr(self.backbone, "output_fmt", "NCHW")) == Format.NHWC
         width = self.backbone.feature_info.channels()[-1]
-        self.attention = SMAAttention(
-            width,
-            len(self.regions),
-            config.channels,
-            config.embed_dim,
-            activation=config.activation,
-            merge=config.merge,
-            margin=config.margin,
-            shared_features=config.shared_features,
-            correlate=config.correlate,
-            temperature=config.temperature,
-            gate=config.gate,
-            learn_correlation=config.learn_correlation,
-            backend=config.backend,
-        )
-        rows = (config.channels,) if config.merge == "none" else ()
-        self.units = RegionUnits(len(self.regions), rows, width)
+        self.attention = make_attention(width, len(self.regions), config)
+        self.units = make_units(width, len(self.regions), config)
 
     def forward(self, x: Tensor) -> NetworkOutput:
+        head = self.attention(self.feature_maps(x))
+        return NetworkOutput(self.units(head.pooled), head)
+
+    def feature_maps(self, x: Tensor) -> Tensor:
+        """The backbone's feature maps [B,C,H,W] of pictures as `forward` takes them."""
         if not x.is_floating_point():
             x = x.float() / 255
         x = ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         maps = self.backbone(x)[-1]
-        if self.channels_last_maps:
-            maps = maps.permute(0, 3, 1, 2)
-        head = self.attention(maps)
-        return NetworkOutput(self.units(head.pooled), head)
+        return maps.permute(0, 3, 1, 2) if self.channels_last_maps else maps
 
     def no_weight_decay(self) -> set[str]:
         """Names of the parameters that an optimiser must not decay."""
@@ -137,6 +124,30 @@ class RegionUnits(nn.Module):
 
     def forward(self, pooled: Tensor) -> Tensor:
         return (pooled * self.weight).flatten(2).sum(2) + self.bias
+
+
+def make_attention(width: int, regions: int, config: NetworkConfig) -> SMAAttention:
+    """The attention over feature maps of `width` channels."""
+    return SMAAttention(
+        width,
+        regions,
+        config.channels,
+        config.embed_dim,
+        activation=config.activation,
+        merge=config.merge,
+        margin=config.margin,
+        shared_features=config.shared_features,
+        correlate=config.correlate,
+        temperature=config.temperature,
+        gate=config.gate,
+        learn_correlation=config.learn_correlation,
+        backend=config.backend,
+    )
+
+
+def make_units(width: int, regions: int, config: NetworkConfig) -> RegionUnits:
+    """The linear units on what the attention of `make_attention` pools."""
+    return RegionUnits(regions, (config.channels,) if config.merge == "none" else (), width)
 
 
 def _make_backbone(config: NetworkConfig, fixed_size: bool) -> Any:

@@ -1,7 +1,9 @@
 """AdamW with a cosine schedule, and how fast and from when on the backbone follows."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from torch import nn
 from torch.optim import AdamW
@@ -29,7 +31,15 @@ class OptimizerConfig:
     freeze_bn: bool = False
 
 
-def make_optimizer(network: SMANet, config: OptimizerConfig) -> AdamW:
+class Decaying(Protocol):
+    """A module that names the parameters that must not decay."""
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
+
+    def no_weight_decay(self) -> set[str]: ...
+
+
+def make_optimizer(network: Decaying, config: OptimizerConfig) -> AdamW:
     """AdamW over four groups: backbone or not, decaying or not."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     exempt = network.no_weight_decay()

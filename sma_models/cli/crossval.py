@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from sma_models.answers import ANSWERS, Answers, read_answers
 from sma_models.cli.crossval_report import draw, markdown
+from sma_models.cli.folder import claim
 from sma_models.cli.lightning import SMACLI, run
 from sma_models.figures.style import save
+from sma_models.plain import plain
 from sma_models.pooling import Runs, summarise
-
-_SETTINGS = "settings.yaml"
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -35,7 +34,7 @@ def main(arguments: Sequence[str]) -> None:
     folds = given.folds or known
     if set(folds) - set(known):
         parser.error(f"--folds must be among {','.join(known)}; got {','.join(folds)}")
-    _claim(given.out, cli)
+    claim(given.out, cli.parser.dump(cli.config, skip_none=False))
     runs: Runs = []
     for seed in given.seeds:
         runs.append([_one(given.out, rest, fold, seed) for fold in folds])
@@ -46,16 +45,6 @@ def main(arguments: Sequence[str]) -> None:
 
 def _numbers(text: str) -> list[int]:
     return [int(word) for word in text.split(",")]
-
-
-def _claim(out: Path, cli: SMACLI) -> None:
-    """Keep the settings in the folder, or compare them with those that it was begun with."""
-    settings = cli.parser.dump(cli.config, skip_none=False)
-    path = out / _SETTINGS
-    if path.is_file() and path.read_text(encoding="utf-8") != settings:
-        raise ValueError(f"{out} was begun with other settings, see {path}: expected the same ones, or another --out")
-    out.mkdir(parents=True, exist_ok=True)
-    path.write_text(settings, encoding="utf-8")
 
 
 def _one(out: Path, arguments: list[str], fold: str, seed: int) -> Answers:
@@ -95,20 +84,9 @@ def describe(cli: SMACLI, out: Path, folds: list[str], seeds: list[int]) -> dict
 def write_results(out: Path, facts: dict[str, Any], runs: Runs) -> None:
     """results.json, results.md and results.png."""
     result = facts | summarise(runs, facts["kind"])
-    (out / "results.json").write_text(json.dumps(_plain(result), indent=1) + "\n", encoding="utf-8")
+    (out / "results.json").write_text(json.dumps(plain(result), indent=1) + "\n", encoding="utf-8")
     text = markdown(result)
     (out / "results.md").write_text(text, encoding="utf-8")
     save(draw(result), out / "results.png")
     print(text)
     print(f"wrote {out / 'results.json'}, results.md and results.png")
-
-
-def _plain(value: Any) -> Any:
-    """Numbers and lists; None for what is undefined."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and np.isnan(value) else value

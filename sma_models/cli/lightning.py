@@ -72,18 +72,13 @@ def run(arguments: Sequence[str], command: bool = True) -> SMACLI:
     """Run one command, or only read its settings; names of shipped YAML files stand for the files."""
     # Lightning warns whoever passes arguments while the process has some: here they are the same, with names resolved.
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
-    return SMACLI([_shipped(argument) for argument in arguments], run=command)
+    return SMACLI([shipped(argument) for argument in arguments], run=command)
 
 
-def _shipped(argument: str) -> str:
+def shipped(argument: str) -> str:
     """`argument`, or the path of the shipped YAML file that it names where no file of that name is here."""
     option, equals, name = argument.rpartition("=")
-    shipped = files("sma_models") / "configs" / Path(name).name
-    if (
-        option not in ("", "--config", "-c")
-        or not name.endswith(".yaml")
-        or Path(name).exists()
-        or not shipped.is_file()
-    ):
+    ours = files("sma_models") / "configs" / Path(name).name
+    if option not in ("", "--config", "-c") or not name.endswith(".yaml") or Path(name).exists() or not ours.is_file():
         return argument
-    return f"{option}{equals}{shipped}"
+    return f"{option}{equals}{ours}"

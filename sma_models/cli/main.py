@@ -12,6 +12,7 @@ USAGE = """usage: sma-net COMMAND ...
   validate  measure a checkpoint on the validation subjects
   test      measure a checkpoint on the test subjects
   crossval  train and test every fold          (sma-net crossval --config ckplus_10fold.yaml)
+  ablate    which part of the attention does what (sma-net ablate --config ablation_heads.yaml)
   predict   read faces in pictures and videos    (sma-net predict model.ckpt clip.mp4)
   visualize where a network looks, as pictures  (sma-net visualize best.ckpt --out seen)
   report    one page of a run, to open offline  (sma-net report runs/demo)
@@ -25,6 +26,7 @@ USAGE = """usage: sma-net COMMAND ...
 COMMANDS = {
     "demo": "sma_models.cli.demo",
     "crossval": "sma_models.cli.crossval",
+    "ablate": "sma_models.cli.ablate",
     "predict": "sma_models.cli.predict",
     "visualize": "sma_models.cli.visualize",
     "report": "sma_models.cli.report",

@@ -1,6 +1,5 @@
 """Scores as tables and as plain data."""
 
-import math
 from typing import Any
 
 from rich.console import Console
@@ -8,6 +7,7 @@ from rich.table import Table
 
 from sma_models.answers import answers_of
 from sma_models.metrics import ExpressionScores, UnitScores
+from sma_models.plain import plain
 from sma_models.pooling import class_fold, unit_fold
 
 _COLUMNS = (
@@ -34,7 +34,7 @@ def scores_as_dict(task: Any, part: str) -> dict[str, Any]:
         "starts_from": task.starts_from,
         "regions": list(faces.regions),
         "scores": {
-            name: _plain(value.tolist() if hasattr(value, "tolist") else value)
+            name: plain(value.tolist() if hasattr(value, "tolist") else value)
             for name, value in vars(task.scores).items()
         },
     }
@@ -43,19 +43,13 @@ def scores_as_dict(task: Any, part: str) -> dict[str, Any]:
         facts["without_a_face"] = int((~answers.found).sum())
         if 0 < facts["without_a_face"] < len(answers.found):
             seen = (unit_fold if task.kind == "au" else class_fold)(answers.with_a_face())
-            facts["scores_with_a_face"] = {name: _plain(value.tolist()) for name, value in seen.items()}
+            facts["scores_with_a_face"] = {name: plain(value.tolist()) for name, value in seen.items()}
     return facts
 
 
 def data_of(found: dict[str, Any]) -> str:
     """What was scored, as the title of a table says it."""
     return f"{found['protocol']}, aligned by {found['alignment']}"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def print_scores(task: Any, part: str) -> None:
@@ -95,7 +89,7 @@ def expression_table(title: str, regions: list[str], scores: ExpressionScores) -
     table = Table("true \\ predicted", "F1", *(str(place + 1) for place in range(len(regions))), title=title)
     for row, name in enumerate(regions):
         cells = [str(int(count)) for count in scores.confusion[row]]
-        table.add_row(f"{row + 1} {name}", _cell(_plain(float(scores.f1[row]))), *cells)
+        table.add_row(f"{row + 1} {name}", _cell(plain(float(scores.f1[row]))), *cells)
     table.caption = (
         f"accuracy {scores.accuracy:.3f} (majority guess {scores.majority_accuracy:.3f}); "
         f"macro-F1 {scores.macro_f1:.3f} (majority guess {scores.majority_macro_f1:.3f})"

@@ -12,13 +12,14 @@ from sma_models.synthetic import AUS, SyntheticFaces
 class SyntheticTable(Faces):
     """Faces of several ranges of subjects as one set; pictures are kept once drawn if `keep`.
 
-    parts: (images, subjects) of each range; ranges follow each other and share no subject.
+    parts:         (images, subjects) of each range; ranges follow each other and share no subject
+    first_subject: number of the first subject of the first range
     """
 
-    def __init__(self, parts: list[tuple[int, int]], seed: int, mode: str, keep: bool):
+    def __init__(self, parts: list[tuple[int, int]], seed: int, mode: str, keep: bool, first_subject: int = 0):
         self.kind = "au"
         self.regions = tuple(f"AU{number}" for number in AUS)
-        self._ranges, self._seed, self._mode = parts, seed, mode
+        self._ranges, self._seed, self._mode, self._first_subject = parts, seed, mode, first_subject
         self._kept: dict[tuple[int, int], NDArray[np.uint8]] | None = {} if keep else None
         # The size of a picture changes nothing about its labels.
         ranges = self.ranges(32)
@@ -33,7 +34,7 @@ class SyntheticTable(Faces):
 
     def ranges(self, size: int) -> list[SyntheticFaces]:
         """The faces of each range, drawn at `size` pixels."""
-        first = np.cumsum([0, *(subjects for _, subjects in self._ranges)])
+        first = np.cumsum([self._first_subject, *(subjects for _, subjects in self._ranges)])
         return [
             SyntheticFaces(
                 images,
@@ -77,6 +78,7 @@ class SyntheticFaceData(FaceData):
         subjects:         people in each part
         faces_seed:       of the faces themselves; `seed` only sets order and augmentation
         mode:             "correlated" or "independent" action units
+        first_subject:    number of the first of the people: ranges that do not overlap share nobody
         keep:             keep pictures in memory once drawn, in every worker (36 kB each at 110 pixels)
         settings:         see `FaceData`
     """
@@ -90,6 +92,7 @@ class SyntheticFaceData(FaceData):
         faces_seed: int = 0,
         mode: str = "correlated",
         keep: bool = False,
+        first_subject: int = 0,
         **settings: Any,
     ):
         super().__init__(**settings)
@@ -97,10 +100,11 @@ class SyntheticFaceData(FaceData):
             if count < 1:
                 raise ValueError(f"{name} must be at least 1; got {count}")
         self.counts, self.subjects, self.faces_seed = (train, val, test), subjects, faces_seed
-        self.mode, self.keep = mode, keep
+        self.mode, self.keep, self.first_subject = mode, keep, first_subject
 
     def load(self) -> tuple[Faces, Parts]:
-        table = SyntheticTable([(n, self.subjects) for n in self.counts], self.faces_seed, self.mode, self.keep)
+        ranges = [(n, self.subjects) for n in self.counts]
+        table = SyntheticTable(ranges, self.faces_seed, self.mode, self.keep, self.first_subject)
         train, val, test = (np.arange(a, b) for a, b in zip(table.starts[:-1], table.starts[1:], strict=True))
         if self.selection == "last":
             train, val = np.concatenate([train, val]), train[:0]

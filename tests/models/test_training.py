@@ -212,14 +212,14 @@ def test_a_loaded_network_predicts_what_the_test_measured(trained, units, tmp_pa
     assert right.tolist() == pytest.approx(scores_of(tmp_path)["scores"]["accuracy"])
 
 
-def test_shipped_configurations_are_found_by_name(tmp_path):
+def testshipped_configurations_are_found_by_name(tmp_path):
     """Only their names are given; files that lie here come first."""
-    from sma_models.cli.lightning import _shipped
+    from sma_models.cli.lightning import shipped
 
-    assert _shipped("csv_fer.yaml").endswith("configs/csv_fer.yaml")
-    assert _shipped("--config=csv_fer.yaml").startswith("--config=")
-    assert _shipped("--config=elsewhere/own.yaml") == "--config=elsewhere/own.yaml"
-    assert _shipped("--data.csv=csv_fer.yaml") == "--data.csv=csv_fer.yaml"
+    assert shipped("csv_fer.yaml").endswith("configs/csv_fer.yaml")
+    assert shipped("--config=csv_fer.yaml").startswith("--config=")
+    assert shipped("--config=elsewhere/own.yaml") == "--config=elsewhere/own.yaml"
+    assert shipped("--data.csv=csv_fer.yaml") == "--data.csv=csv_fer.yaml"
 
 
 def test_images_alone_are_enough_for_a_loaded_network(trained):

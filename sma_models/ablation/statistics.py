@@ -1,0 +1,101 @@
+"""Estimates over paired seeds, with 95 % intervals, and the correction for testing several."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+ALPHA = 0.05
+LEVEL = 1 - ALPHA
+RESAMPLES = 4000
+# Of fewer seeds a bootstrap of standard deviations has too few different resamples to be believed.
+FEWEST = 5
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A difference or a ratio over `seeds` initialisations.
+
+    value:     the estimate; low, high: its 95 % interval
+    p:         two-sided, against no difference (ratio 1), not corrected
+    effect:    mean over standard deviation of the paired differences (Cohen's d_z); NaN for a ratio
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+    effect: float
+    seeds: int
+
+
+def paired(differences: NDArray[np.float64]) -> Estimate:
+    """Mean of differences [n] between arms that share their seeds, by Student's t; NaN interval for n < 2."""
+    n = len(differences)
+    mean = float(np.mean(differences))
+    if n < 2 or np.ptp(differences) == 0:
+        # Without a spread there is nothing to test by: equal to the last bit is "not shown" as well.
+        return Estimate(mean, np.nan, np.nan, np.nan, np.nan, n)
+    found = stats.ttest_1samp(differences, 0)
+    low, high = found.confidence_interval(LEVEL)
+    return Estimate(mean, float(low), float(high), float(found.pvalue), mean / float(np.std(differences, ddof=1)), n)
+
+
+def agreement_matrix(maps: NDArray[np.floating]) -> NDArray[np.float64]:
+    """How alike initialisations attend, [S,S], of their maps [S,n,R,H,W]: Pearson's correlation over the positions of
+    the maps of one region on one face, mean over faces and regions. A map without contrast correlates 0."""
+    flat = maps.astype(np.float64).reshape(*maps.shape[:3], -1)
+    centred = flat - flat.mean(-1, keepdims=True)
+    norm = np.linalg.norm(centred, axis=-1, keepdims=True)
+    unit = (centred / np.where(norm > 1e-9, norm, np.inf)).reshape(len(maps), -1)
+    return unit @ unit.T / (maps.shape[1] * maps.shape[2])
+
+
+def pair_pseudo_values(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Jackknife pseudo-values [S] of the mean over pairs of different seeds of a symmetric matrix [S,S].
+
+    Pairs that share a seed are not independent; leaving out whole seeds accounts for it (Arvesen 1969), and the mean and
+    t interval of the pseudo-values are those of the mean over pairs. ValueError for fewer than three seeds.
+    """
+    seeds = len(matrix)
+    if seeds < 3:
+        raise ValueError(f"matrix must compare at least three seeds; got {seeds}")
+    rows = matrix.sum(1) - matrix.diagonal()
+    total = rows.sum()
+    without = (total - 2 * rows) / ((seeds - 1) * (seeds - 2))
+    return seeds * total / (seeds * (seeds - 1)) - (seeds - 1) * without
+
+
+def spread_ratio(first: NDArray[np.float64], second: NDArray[np.float64], seed: int = 0) -> Estimate:
+    """Ratio of the standard deviations of [n] and [n] over the same seeds, which are resampled together.
+
+    Percentile bootstrap of its logarithm; p is the share of resamples on the other side of 1, doubled. NaN for fewer than
+    `FEWEST` seeds, or where an arm does not vary.
+    """
+    n = len(first)
+    deviations = [float(np.std(values, ddof=1)) if n > 1 else 0.0 for values in (first, second)]
+    if n < FEWEST or min(deviations) == 0:
+        return Estimate(np.nan, np.nan, np.nan, np.nan, np.nan, n)
+    rows = np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log(np.std(first[rows], 1) / np.std(second[rows], 1))
+    logs = logs[np.isfinite(logs)]
+    tail = min(int((logs <= 0).sum()), int((logs >= 0).sum()))
+    low, high = np.exp(np.percentile(logs, (50 * (1 - LEVEL), 50 * (1 + LEVEL))))
+    p = min(1.0, 2 * (tail + 1) / (len(logs) + 1))
+    return Estimate(deviations[0] / deviations[1], float(low), float(high), p, np.nan, n)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction (1979) of p values; NaN stays, and counts as a test that was made."""
+    p = np.asarray(p_values, np.float64)
+    adjusted = np.full(len(p), np.nan)
+    highest = 0.0
+    for place, index in enumerate(np.argsort(p, kind="stable")):
+        if np.isnan(p[index]):
+            break
+        highest = max(highest, min(1.0, (len(p) - place) * p[index]))
+        adjusted[index] = highest
+    return adjusted.tolist()

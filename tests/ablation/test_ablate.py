@@ -1,0 +1,190 @@
+"""`sma-net ablate` on tiny settings: to the end, after a kill, and from what is cached."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from sma_models.ablation.arms import make_arms
+from sma_models.ablation.end_to_end import run_network
+from sma_models.ablation.features import FeaturePart, drawn_features, read_part
+from sma_models.ablation.heads_tier import run_head
+from sma_models.ablation.runs import Run, gather
+from sma_models.ablation.scores import RunScores
+from sma_models.ablation.settings import Ablation, FaceCounts, Training
+from sma_models.cli import main
+from sma_models.network import NetworkConfig
+from sma_models.optimizer import OptimizerConfig
+
+NETWORK = {"backbone": "resnet10t", "stage": 0, "image_size": 32, "channels": 2, "embed_dim": 4}
+FACES = {"backbone": 90, "backbone_val": 40, "train": 90, "val": 40, "test": 30, "attention": 24, "subjects": 10}
+TINY = {
+    "tier": "heads",
+    "network": NETWORK,
+    "backbone": {"epochs": 1},
+    "training": {"epochs": 1},
+    "faces": FACES,
+    "seeds": 3,
+    "sweep_seeds": 1,
+    "sweeps": {"merge": ["none"]},
+}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Features of the tiny settings."""
+    folder = tmp_path_factory.mktemp("cache")
+    return folder, drawn_features(settings(), folder, workers=0)
+
+
+def settings(**changes):
+    fields = dict(
+        training=Training(1), backbone=Training(1), network=NetworkConfig(**NETWORK), faces=FaceCounts(**FACES)
+    )
+    return Ablation(**fields | changes)
+
+
+def command(tmp_path, cache, **changes):
+    """Arguments of a tiny experiment in tmp_path/out."""
+    config = tmp_path / "tiny.yaml"
+    config.write_text(yaml.safe_dump(TINY | changes))
+    return ["ablate", "--config", str(config), "--out", str(tmp_path / "out"), "--cache", str(cache[0]),
+            "--processes", "2"]  # fmt: skip
+
+
+def when_finished(out):
+    """When each run's file was written, by its path."""
+    return {path.relative_to(out).as_posix(): path.stat().st_mtime_ns for path in (out / "runs").rglob("*.json")}
+
+
+def test_it_goes_on_after_a_kill_and_compares_the_arms(tmp_path, cache):
+    arguments, out = command(tmp_path, cache), tmp_path / "out"
+    child = subprocess.Popen(
+        [sys.executable, "-c", f"from sma_models.cli import main; main({arguments!r})"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    while not (done := when_finished(out)):
+        assert child.poll() is None, "it ended before a run was finished"
+        time.sleep(0.05)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    # Its workers end with it: nobody is left in its session.
+    deadline = time.monotonic() + 30
+    while subprocess.run(["pgrep", "-s", str(child.pid)], stdout=subprocess.DEVNULL).returncode == 0:
+        assert time.monotonic() < deadline, "workers outlive the command"
+        time.sleep(0.1)
+    done = when_finished(out)
+    assert 0 < len(done) < 25 and not (out / "results.json").exists()
+
+    main(arguments)
+    after = when_finished(out)
+    assert len(after) == 8 * 3 + 1 and {path: after[path] for path in done} == done
+    result = json.loads((out / "results.json").read_text())
+    assert set(result["arms"]) == {path.split("/")[1] for path in after if "=" not in path}
+    assert len(result["contrasts"]) == 8 and set(result["sweeps"]) == {"merge=none"}
+    both, text = result["arms"]["both"], (out / "results.md").read_text()
+    run = json.loads((out / "runs" / "both" / "seed_1.json").read_text())
+    assert both["measures"]["f1"]["seeds"][1] == run["measures"]["f1"]
+    assert both["measures"]["f1"]["mean"] == pytest.approx(np.mean(both["measures"]["f1"]["seeds"]))
+    assert np.shape(both["by_region"]["winner_share"]) == (15, 2) and np.shape(both["by_region"]["energy"]) == (15,)
+    assert "not exercised" in text and "no attention" in text and "a uniform map" in text
+    for picture in ("contrasts.png", "arms.png"):
+        assert cv2.imread(str(out / picture)) is not None
+
+    main(arguments)
+    assert when_finished(out) == after
+    with pytest.raises(ValueError, match="begun with other settings"):
+        main([*arguments, "--part", "evaluation"])
+    with pytest.raises(SystemExit):
+        main([*arguments, "--processes", "0"])
+    # One more seed is only one more seed.
+    main([*arguments, "--seeds", "4"])
+    assert {path: when_finished(out)[path] for path in after} == after and len(when_finished(out)) == 8 * 4 + 1
+
+
+def test_a_run_gives_the_same_numbers_again(cache):
+    arm = make_arms(settings())["both"]
+    regions = tuple(f"AU{number}" for number in range(15))
+    first, facts = run_head(arm, 5, [cache[1]], regions, Training(1), 0)
+    again, _ = run_head(arm, 5, [cache[1]], regions, Training(1), 0)
+    assert first.measures == again.measures and np.array_equal(first.maps, again.maps)
+    assert first.maps.shape == (16, 15, 16, 16) and facts["parameters"] > 0
+    other, _ = run_head(arm, 5, [cache[1]], regions, Training(1), order_seed=1)
+    assert first.measures != other.measures
+
+
+def test_half_precision_moves_answers_less_than_a_seed_does(cache, monkeypatch):
+    part = read_part(cache[1], "train")
+    assert part.maps.dtype == np.float16 and 0 < part.rounding < 2**-11
+    arm, regions = make_arms(settings())["own"], tuple(f"AU{number}" for number in range(15))
+
+    def measured(seed):
+        scores, _ = run_head(arm, seed, [cache[1]], regions, Training(3, optimizer=OptimizerConfig(lr=3e-3)), 0)
+        return np.array(scores.by_region["auc"], float)
+
+    plain, seeded = measured(0), measured(1)
+    read = FeaturePart.batch
+
+    def noisy(self, rows):
+        # As far as rounding may have moved them, once more.
+        x = read(self, rows)
+        return x * (1 + self.rounding * torch.randn(x.shape, generator=torch.Generator().manual_seed(0)))
+
+    monkeypatch.setattr(FeaturePart, "batch", noisy)
+    rounded = measured(0)
+    assert np.nanmean(abs(rounded - plain)) < 0.2 * np.nanmean(abs(seeded - plain))
+
+
+def test_features_are_computed_once_and_go_on(cache, monkeypatch):
+    _, folder = cache
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    drawn_features(settings(), cache[0], workers=0)
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+    # A part without its labels was not finished.
+    kept = np.array(read_part(folder, "val").maps)
+    (folder / "val.npz").unlink()
+    monkeypatch.setattr("sma_models.ablation.backbone.fit", None)
+    drawn_features(settings(), cache[0], workers=0)
+    changed = {path.name for path in folder.iterdir() if path.stat().st_mtime_ns != before[path.name]}
+    assert changed == {"val.npy", "val.npz"} and np.array_equal(read_part(folder, "val").maps, kept)
+
+
+def test_masks_lie_where_faces_change(cache):
+    part = read_part(cache[1], "attention")
+    assert part.masks.shape == (24, 15, 16, 16) and part.masks.min() >= 0 and part.masks.max() <= 1
+    hidden = part.masks.sum((2, 3)) == 0
+    assert (hidden & (part.labels == 1)).mean() < 0.05
+    rows = np.arange(16)
+    height = [(part.masks[:, unit].sum((0, 2)) @ rows) / part.masks[:, unit].sum() for unit in (0, 11)]
+    assert height[0] < 8 < height[1], "brows (AU1) lie above the chin (AU17)"
+
+
+def test_runs_are_read_as_they_were_written(tmp_path):
+    maps = np.random.default_rng(0).random((2, 3, 4, 4)).astype(np.float16)
+    for seed in (4, 5):
+        Run("own", seed).write(tmp_path, RunScores({"f1": seed / 10, "auc": None}, {}, maps), {"parameters": 1})
+    found = gather(tmp_path, "own", [5, 4])
+    assert found.measures["f1"].tolist() == [0.5, 0.4] and np.isnan(found.measures["auc"]).all()
+    assert found.maps.shape == (2, 2, 3, 4, 4) and np.array_equal(found.maps[0], maps)
+
+
+def test_whole_networks_are_trained_and_go_on(tmp_path):
+    whole = settings(tier="end_to_end", network=NetworkConfig(**NETWORK | {"stage": 1}))
+    arm = make_arms(whole)["both"]
+    masks = np.ones((24, 15, 8, 8), np.float32)
+    scores, facts = run_network(arm, 3, whole, masks, tmp_path)
+    assert scores.measures["energy"] == pytest.approx(1) and 0 < scores.measures["f1"] < 1
+    assert scores.maps.shape == (16, 15, 8, 8) and facts["step_seconds"] > 0
+    # What is finished is only measured again.
+    again, _ = run_network(arm, 3, whole, masks, tmp_path)
+    assert again.measures == scores.measures

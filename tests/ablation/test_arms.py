@@ -1,0 +1,150 @@
+"""Arms, their parts of the faces, and what they share."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from sma_models.ablation.arms import make_arms, make_sweeps
+from sma_models.ablation.faces import arm_data, attention_faces, backbone_data
+from sma_models.ablation.features import FeaturePart
+from sma_models.ablation.heads import Head, make_loss, train
+from sma_models.ablation.settings import Ablation, FaceCounts, Training
+from sma_models.network import NetworkConfig
+
+SETTINGS = Ablation(
+    training=Training(2, batch_size=8),
+    network=NetworkConfig(channels=2, embed_dim=4),
+    faces=FaceCounts(backbone=9, backbone_val=8, train=9, val=8, test=7, attention=6, subjects=3),
+    diversity_weight=0.3,
+)
+
+
+def test_the_arms_differ_as_they_should():
+    arms = make_arms(SETTINGS)
+    assert list(arms) == ["average", "one", "wide", "shared", "own", "diversity", "correlation", "both"]
+    assert (arms["wide"].network.channels, arms["wide"].network.embed_dim) == (1, 8)
+    assert [arm for arm in arms if arms[arm].network.correlate] == ["correlation", "both"]
+    assert [arm for arm in arms if arms[arm].diversity_weight] == ["diversity", "both"]
+    assert [arm for arm in arms if arms[arm].network.shared_features] == ["shared"]
+    # Own features are those of the wide map, dealt out to the channels: as many parameters but for the maps' biases.
+    count = {name: sum(p.numel() for p in Head(arm, 6, 3, 0).parameters()) for name, arm in arms.items()}
+    assert count["own"] - count["wide"] == 3 and count["average"] == 3 * 7
+    assert list(make_arms(replace(SETTINGS, tier="end_to_end"))) == ["wide", "own", "diversity", "both"]
+
+
+def test_sweeps_change_one_setting_of_the_full_model():
+    sweeps = dict(make_sweeps(replace(SETTINGS, sweeps={"margin": [0.1], "diversity": ["partition"]})))
+    full = make_arms(SETTINGS)["both"]
+    assert sweeps["margin"].network == replace(full.network, margin=0.1)
+    assert (sweeps["diversity"].diversity, sweeps["diversity"].network) == ("partition", full.network)
+    assert len({arm.name for arm in sweeps.values()}) == 2
+
+
+def people(settings):
+    """The subjects of every set and part, and the seeds of initialisations."""
+    found = []
+    for data in (backbone_data(settings, 0), arm_data(settings)):
+        data.setup("fit")
+        found += [set(data.faces.subjects[rows]) for rows in data.parts]
+    return [*found, set(attention_faces(settings).subjects)], set(settings.initialisations(20))
+
+
+def test_no_person_and_no_seed_is_used_twice():
+    development, seeds = people(SETTINGS)
+    evaluation, fresh = people(replace(SETTINGS, part="evaluation"))
+    every = development + evaluation
+    # The backbone's test part, which nobody looks at, has one face.
+    assert [len(part) for part in every] == 2 * [3, 3, 1, 3, 3, 3, 3]
+    assert len(set.union(*every)) == sum(map(len, every))
+    assert len(seeds) == len(fresh) == 20 and not seeds & fresh
+    assert arm_data(SETTINGS).seed != arm_data(replace(SETTINGS, part="evaluation")).seed
+
+
+def test_attention_is_scored_on_independent_units():
+    many = replace(SETTINGS, faces=replace(SETTINGS.faces, attention=2000, subjects=50))
+    labels = attention_faces(many).labels
+    assert abs(np.corrcoef(labels[:, 0], labels[:, 1])[0, 1]) < 0.1, "AU1 and AU2 correlate by 0.5 elsewhere"
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"part": "test"}, "part must be one of development, evaluation; got 'test'"),
+        ({"seeds": 0}, "seeds must be at least 1; got 0"),
+        ({"faces": FaceCounts(subjects=10**6)}, "faces.subjects must be 1 to 100000; got 1000000"),
+    ],
+)
+def test_settings_that_cannot_be(change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(SETTINGS, **change)
+
+
+def part(rows=20, seed=0):
+    rng = np.random.default_rng(seed)
+    maps = rng.random((rows, 3, 3, 6)).astype(np.float16)
+    labels = (np.arange(rows)[:, None] + np.arange(3)) % 2
+    return FeaturePart(maps, labels.astype(np.int8), np.array(["p"] * rows), None, 0.0)
+
+
+def test_arms_start_from_the_same_tensors_where_they_share_them():
+    """Contrasts are paired: of two arms with one seed, only what the arm changes is different."""
+    heads = {name: Head(arm, 6, 3, seed=7) for name, arm in make_arms(SETTINGS).items()}
+    own = heads["own"].state_dict()
+    for name in ("diversity", "correlation", "both"):
+        state = heads[name].state_dict()
+        assert all(torch.equal(state[key], tensor) for key, tensor in own.items())
+    for head in heads.values():
+        assert torch.equal(head.units.weight, heads["own"].units.weight)
+    other = Head(make_arms(SETTINGS)["own"], 6, 3, seed=8).state_dict()
+    assert not torch.equal(other["attention.weight"], own["attention.weight"])
+    assert not torch.equal(other["units.weight"], own["units.weight"])
+
+
+def test_initialisation_leaves_the_generator_alone():
+    torch.manual_seed(1)
+    expected = torch.rand(1)
+    torch.manual_seed(1)
+    Head(make_arms(SETTINGS)["both"], 6, 3, seed=7)
+    assert torch.equal(torch.rand(1), expected)
+
+
+def batches_seen(name, order_seed, seed=0):
+    """The features of every training step of one arm."""
+    faces, arm, seen = part(), make_arms(SETTINGS)[name], []
+    head = Head(arm, 6, 3, seed)
+    head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
+    train(head, arm, faces, make_loss(torch.from_numpy(faces.labels), ("a", "b", "c")), SETTINGS.training, order_seed)
+    return seen
+
+
+def test_order_follows_from_its_own_seed():
+    seen = batches_seen("own", 3)
+    assert len(seen) == 4 and all(len(batch) == 10 or len(batch) == 8 for batch in seen)
+    for other in (batches_seen("both", 3), batches_seen("average", 3, seed=9)):
+        assert all(torch.equal(a, b) for a, b in zip(seen, other, strict=True))
+    assert not torch.equal(batches_seen("own", 4)[0], seen[0])
+    assert not torch.equal(seen[0], seen[2]), "epochs differ in order"
+
+
+def test_diversity_is_trained_only_where_it_should_be():
+    faces = part()
+    loss = make_loss(torch.from_numpy(faces.labels), ("a", "b", "c"))
+
+    def trained(name, weight):
+        arm = replace(make_arms(SETTINGS)[name], diversity_weight=weight)
+        head = Head(arm, 6, 3, 0)
+        course = train(head, arm, faces, loss, SETTINGS.training, 0)
+        assert course.step_seconds > 0 and len(course.losses) == 2
+        return head.attention.weight
+
+    assert torch.equal(trained("diversity", 0.0), trained("own", 0.0))
+    assert not torch.equal(trained("diversity", 5.0), trained("own", 0.0))
+
+
+def test_no_attention_is_the_average_over_positions():
+    head, x = Head(make_arms(SETTINGS)["average"], 6, 3, 0), torch.randn(2, 6, 3, 3)
+    expected = x.mean((2, 3)) @ head.units.weight.T + head.units.bias
+    output = head(x)
+    assert output.attention is None and torch.allclose(output.logits, expected, atol=1e-6)
