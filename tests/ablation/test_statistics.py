@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from sma_models.ablation.contrasts import FIXED, ArmRuns, Contrast, estimate, factorial_effects, fixed_contrasts, verdict
+from sma_models.ablation.contrasts import (
+    FIXED,
+    ArmRuns,
+    Contrast,
+    estimate,
+    factorial_effects,
+    fixed_contrasts,
+    verdict,
+)
 from sma_models.ablation.statistics import (
     Estimate,
     agreement_matrix,
@@ -131,7 +139,9 @@ def test_agreement_contrast_is_between_arms():
 
 
 def test_main_effects_of_the_factorial():
-    effects = {row["name"]: row for row in factorial_effects(arms(diversity=0.02, correlation=0.06, both=0.10), ("f1",))}
+    effects = {
+        row["name"]: row for row in factorial_effects(arms(diversity=0.02, correlation=0.06, both=0.10), ("f1",))
+    }
     assert effects["diversity"]["value"] == pytest.approx(0.03, abs=0.002)
     assert effects["correlation"]["value"] == pytest.approx(0.07, abs=0.002)
     assert effects["interaction"]["value"] == pytest.approx(0.02, abs=0.004)
