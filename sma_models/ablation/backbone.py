@@ -1,13 +1,14 @@
 """The frozen backbone of the heads tier: trained with average pooling, so that it favours no arm with attention."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import lightning
 from torch import nn
 
 from sma_models.ablation.fitting import fit
-from sma_models.ablation.settings import Training
+from sma_models.ablation.settings import Ablation
 from sma_models.checkpoint import load_network
 from sma_models.data.base import FaceData
 from sma_models.network import SMANet
@@ -24,20 +25,26 @@ class _AveragePooling(FaceTask):
         self.network.attention.requires_grad_(False)
 
 
-class AveragePoolingUnits(_AveragePooling, ActionUnitTask):
+class _Units(_AveragePooling, ActionUnitTask):
     """Action units from average-pooled features."""
 
 
-class AveragePoolingExpressions(_AveragePooling, ExpressionTask):
+class _Expressions(_AveragePooling, ExpressionTask):
     """Expressions from average-pooled features."""
 
 
-def trained_backbone(task: FaceTask, data: FaceData, training: Training, folder: Path) -> SMANet:
-    """The network of `task`, from `folder` where it is finished."""
+def trained_backbone(settings: Ablation, data: FaceData, folder: Path) -> SMANet:
+    """A network that was trained on `data` with average pooling; from `folder` where it is finished."""
     finished = folder / "backbone.ckpt"
     if not finished.is_file():
+        data.setup("fit")
+        kind = _Units if data.faces.kind == "au" else _Expressions
+        task = kind(
+            network=replace(settings.network, channels=1, embed_dim=1, correlate=False, activation="softmax"),
+            optimizer=settings.backbone.optimizer,
+        )
         lightning.seed_everything(data.seed, verbose=False)
-        best, _ = fit(task, data, training.epochs, folder / "checkpoints", progress=True)
+        best, _ = fit(task, data, settings.backbone.epochs, folder / "checkpoints", progress=True)
         os.replace(best, finished)
     network, _ = load_network(finished)
     return network.requires_grad_(False).eval()

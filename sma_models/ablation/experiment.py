@@ -11,8 +11,8 @@ import torch
 from sma_models.ablation.arms import Arm
 from sma_models.ablation.attention import REGION_MEASURES, chance_levels
 from sma_models.ablation.end_to_end import run_network
-from sma_models.ablation.faces import attention_faces
-from sma_models.ablation.features import cache_key, drawn_features, read_part, true_masks
+from sma_models.ablation.faces import FEWEST, attention_faces, own_data
+from sma_models.ablation.features import cache_key, drawn_features, own_features, read_part, true_masks
 from sma_models.ablation.heads_tier import run_head
 from sma_models.ablation.runs import Run
 from sma_models.ablation.scores import RunScores
@@ -39,26 +39,32 @@ class Experiment(Protocol):
 
 @dataclass(frozen=True)
 class Heads:
-    """Heads on the features that lie in `features`."""
+    """Heads on the features that lie in `folds`, one folder a fold."""
 
     settings: Ablation
-    features: Path
+    folds: tuple[Path, ...]
+    regions: tuple[str, ...]
+    faces: str
 
     @property
     def description(self) -> str:
-        train, test = (read_part(self.features, name) for name in ("train", "test"))
-        height, width = train.maps.shape[1:3]
+        parts = [read_part(folder, "train") for folder in self.folds]
+        tested = sum(len(read_part(folder, "test")) for folder in self.folds)
+        height, width = parts[0].maps.shape[1:3]
         return (
-            f"Drawn faces, {len(train)} to train and {len(test)} to test, features of {height}x{width} positions of "
-            f"{self.settings.network.backbone}, stage {self.settings.network.stage}, trained with average pooling and "
-            f"frozen; heads of the last epoch; features kept as float16, which moves them by {train.rounding:.1e} (relative)"
+            f"{self.faces}; {np.mean([len(part) for part in parts]):.0f} to train and {tested} to test; features of "
+            f"{height}x{width} positions of {self.settings.network.backbone}, stage {self.settings.network.stage}, trained "
+            f"with average pooling and frozen; kept as float16, which moves them by "
+            f"{max(part.rounding for part in parts):.1e} (relative); heads of the last epoch"
         )
 
     def run(self, arm: Arm, run: Run, out: Path) -> tuple[RunScores, dict[str, Any]]:
-        return run_head(arm, run.seed, [self.features], REGIONS, self.settings.training, self.settings.start)
+        return run_head(arm, run.seed, self.folds, self.regions, self.settings.training, self.settings.start)
 
     def chance(self) -> dict[str, dict[str, float]]:
-        part = read_part(self.features, "attention")
+        if self.settings.csv is not None:
+            return {}
+        part = read_part(self.folds[0], "attention")
         assert part.masks is not None
         return _levels(part.masks, part.labels)
 
@@ -87,11 +93,23 @@ class EndToEnd:
 
 def prepare(settings: Ablation, cache: Path, workers: int) -> Experiment:
     """Make, or find in `cache`, what all runs of a tier need."""
+    if settings.csv is not None:
+        return _own_heads(settings, cache, workers)
     if settings.tier == "heads":
-        return Heads(settings, drawn_features(settings, cache, workers))
+        return Heads(settings, (drawn_features(settings, cache, workers),), REGIONS, "Drawn faces")
     folder = cache / cache_key(settings)
     folder.mkdir(parents=True, exist_ok=True)
     return EndToEnd(settings, _masks_file(settings, folder / "masks.npy", workers))
+
+
+def _own_heads(settings: Ablation, cache: Path, workers: int) -> Heads:
+    data = own_data(settings)
+    data.setup("fit")
+    folds = own_features(settings, cache, workers)
+    faces = f"Faces of {Path(data.csv).name}, {len(folds)} folds with people of their own, answers pooled"
+    if data.left_out:
+        faces += f", without {', '.join(data.left_out)}, of which there are fewer than {FEWEST}"
+    return Heads(settings, tuple(folds), data.faces.regions, faces)
 
 
 def _masks_file(settings: Ablation, path: Path, workers: int) -> Path:

@@ -3,27 +3,29 @@
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.progress import track
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
-from sma_models.ablation.backbone import AveragePoolingUnits, trained_backbone
-from sma_models.ablation.faces import arm_data, attention_faces, backbone_data
+from sma_models.ablation.backbone import trained_backbone
+from sma_models.ablation.faces import arm_data, attention_faces, backbone_data, own_data
 from sma_models.ablation.settings import Ablation
 from sma_models.data.augment import Augment, canvas_size
-from sma_models.data.base import EvaluationSampler, FaceDataset, Faces
+from sma_models.data.base import EvaluationSampler, FaceData, FaceDataset, Faces
 from sma_models.data.synthetic import SyntheticTable
 from sma_models.network import SMANet
 
 _BATCH = 64
+PARTS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -55,22 +57,23 @@ def drawn_features(settings: Ablation, cache: Path, workers: int) -> Path:
     Training the backbone and computing a part go on where they were stopped.
     """
     folder = cache / cache_key(settings)
-    folder.mkdir(parents=True, exist_ok=True)
-    wanted = ("train", "val", "test", "attention")
-    if all((folder / f"{name}.npz").is_file() for name in wanted):
-        return folder
-    task = AveragePoolingUnits(
-        network=replace(settings.network, channels=1, embed_dim=1, correlate=False),
-        optimizer=settings.backbone.optimizer,
-    )
-    network = trained_backbone(task, backbone_data(settings, workers), settings.backbone, folder)
-    data = arm_data(settings)
-    data.setup("fit")
-    for name in wanted[:3]:
-        write_part(folder / name, network, data.faces, getattr(data.parts, name), workers)
-    table = attention_faces(settings)
-    write_part(folder / "attention", network, table, np.arange(len(table)), workers)
+    if not _complete(folder, (*PARTS, "attention")):
+        network = trained_backbone(settings, backbone_data(settings, workers), folder)
+        write_parts(folder, network, arm_data(settings), workers)
+        table = attention_faces(settings)
+        write_part(folder / "attention", network, table, np.arange(len(table)), workers)
     return folder
+
+
+def own_features(settings: Ablation, cache: Path, workers: int) -> list[Path]:
+    """As `drawn_features`, one folder a fold of the CSV file; each backbone has seen its fold's training faces alone."""
+    folder = cache / cache_key(settings)
+    folds = own_data(settings, workers).fold_names()
+    for fold in folds:
+        if not _complete(folder / fold, PARTS):
+            data = own_data(settings, workers, fold)
+            write_parts(folder / fold, trained_backbone(settings, data, folder / fold), data, workers)
+    return [folder / fold for fold in folds]
 
 
 def cache_key(settings: Ablation) -> str:
@@ -79,13 +82,26 @@ def cache_key(settings: Ablation) -> str:
         name: getattr(settings.network, name)
         for name in ("backbone", "stage", "output_stride", "image_size", "mean", "std")
     }
+    listed = None if settings.csv is None else hashlib.sha256(Path(settings.csv).read_bytes()).hexdigest()
     facts = {
         "start": settings.start,
-        "faces": asdict(settings.faces),
+        "faces": asdict(settings.faces) if settings.csv is None else [str(settings.csv), listed],
         "network": network,
         "backbone": asdict(settings.backbone),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _complete(folder: Path, parts: Sequence[str]) -> bool:
+    return all((folder / f"{name}.npz").is_file() for name in parts)
+
+
+def write_parts(folder: Path, network: SMANet, data: FaceData, workers: int) -> None:
+    """The training, validation and test part of some data."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data.setup("fit")
+    for name in PARTS:
+        write_part(folder / name, network, data.faces, getattr(data.parts, name), workers)
 
 
 def write_part(path: Path, network: SMANet, faces: Faces, rows: NDArray[np.int64], workers: int) -> None:
@@ -99,7 +115,7 @@ def write_part(path: Path, network: SMANet, faces: Faces, rows: NDArray[np.int64
     maps: Any = None
     error = norm = 0.0
     done = 0
-    for batch in tqdm(loader, desc=f"features of {path.name} faces"):
+    for batch in track(loader, f"features of {path.parent.name}/{path.name}"):
         with torch.inference_mode():
             found = network.feature_maps(batch["image"]).permute(0, 2, 3, 1).numpy()
         if maps is None:
@@ -125,7 +141,7 @@ def write_part(path: Path, network: SMANet, faces: Faces, rows: NDArray[np.int64
 def true_masks(faces: SyntheticTable, size: int, grid: tuple[int, int], workers: int) -> NDArray[np.float32]:
     """Shares [n,R,*grid] of each position that lie in the true regions, as the network sees the faces at `size` pixels."""
     loader = DataLoader(_Masks(faces, size, grid), _BATCH, num_workers=workers)
-    return torch.cat(list(tqdm(loader, desc="true regions"))).numpy()
+    return torch.cat(list(track(loader, "true regions"))).numpy()
 
 
 class _Masks(torch.utils.data.Dataset[Tensor]):

@@ -1,7 +1,7 @@
 """One arm and seed of the heads tier: train on cached features, test, and look where it looks."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ _open = functools.cache(read_part)
 
 
 def run_head(
-    arm: Arm, seed: int, folds: list[Path], regions: tuple[str, ...], training: Training, order_seed: int
+    arm: Arm, seed: int, folds: Sequence[Path], regions: tuple[str, ...], training: Training, order_seed: int
 ) -> tuple[RunScores, dict[str, float | list[float]]]:
     """Scores over all folds, and facts: parameters, seconds a step, losses by epoch (means over folds)."""
     answers, looks, courses = [], [], []

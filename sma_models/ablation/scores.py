@@ -90,18 +90,20 @@ def join(answers: RunScores, folds: list[RunScores]) -> RunScores:
     """The scores of an arm: its pooled answers, and the mean over folds of how it looks (nothing without attention)."""
     if not folds:
         return answers
-    measures = {name: _mean([fold.measures[name] for fold in folds]) for name in folds[0].measures}
+    names = list(folds[0].measures)
+    means = _mean_of_known([[fold.measures[name] for name in names] for fold in folds])
+    measures = dict(zip(names, _numbers(means), strict=True))
     by_region = {
-        name: _numbers(np.nanmean([np.asarray(fold.by_region[name], np.float64) for fold in folds], 0))
-        for name in folds[0].by_region
+        name: _numbers(_mean_of_known([fold.by_region[name] for fold in folds])) for name in folds[0].by_region
     }
     maps = np.concatenate([fold.maps for fold in folds if fold.maps is not None])
     return RunScores(answers.measures | measures, answers.by_region | by_region, maps)
 
 
-def _mean(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
+def _mean_of_known(values: list[list[Any]]) -> NDArray[np.float64]:
+    """Mean over the first axis of nested lists of the same shape; None counts nowhere, NaN where nothing is known."""
+    found = np.ma.masked_invalid(np.array(values, np.float64)).mean(0)
+    return np.ma.filled(found, np.nan)
 
 
 def _numbers(values: NDArray[np.float64]) -> list[Any]:

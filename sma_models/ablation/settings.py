@@ -52,6 +52,8 @@ class Ablation:
     training:         of the arms
     backbone:         of the heads tier's backbone, which is trained with average pooling
     faces:            how many are drawn
+    csv:              heads tier: own faces instead of drawn ones, a file as `CSVTable` reads it; five subject-exclusive
+                      folds unless it names others. Both parts of an experiment then have the same people
     seeds:            initialisations of every arm
     sweeps:           heads tier: values to try in the full model, by name of a field of `NetworkConfig`, "diversity" or
                       "diversity_weight"; reported as exploration
@@ -65,6 +67,7 @@ class Ablation:
     diversity_weight: float = 0.1
     backbone: Training = field(default_factory=lambda: Training(8))
     faces: FaceCounts = field(default_factory=FaceCounts)
+    csv: str | None = None
     seeds: int = 20
     sweeps: dict[str, list[Any]] = field(default_factory=dict, hash=False)  # settings are keys of caches
     sweep_seeds: int = 5
@@ -72,6 +75,8 @@ class Ablation:
     def __post_init__(self) -> None:
         if self.part not in PARTS:
             raise ValueError(f"part must be one of {', '.join(PARTS)}; got {self.part!r}")
+        if self.csv is not None and self.tier != "heads":
+            raise ValueError(f"tier must be heads for the faces of a csv; got {self.tier!r}")
         for name in ("seeds", "sweep_seeds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> None:
     given = parser.parse_args([shipped(argument) for argument in arguments])
     if given.processes < 1:
         parser.error(f"--processes must be at least 1; got {given.processes}")
-    made = parser.instantiate_classes(given)
+    made = parser.instantiate(given)
     settings = Ablation(**{name: made[name] for name in Ablation.__dataclass_fields__})
     fixed = {name: value for name, value in asdict(settings).items() if name not in _GROWING}
     claim(given.out, yaml.safe_dump(fixed, sort_keys=False))

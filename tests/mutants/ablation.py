@@ -1,0 +1,96 @@
+"""Breaks of the ablation: what is paired, what is scored, what is concluded, what a kill leaves."""
+
+from tests.mutants.mutant import Mutant
+
+ARMS = "tests/ablation/test_arms.py"
+ATTENTION = "tests/ablation/test_attention.py"
+STATISTICS = "tests/ablation/test_statistics.py"
+ABLATE = "tests/ablation/test_ablate.py"
+
+
+def ablation(file: str, old: str, new: str, *tests: str) -> Mutant:
+    return Mutant(f"sma_models/ablation/{file}.py", old, new, tests)
+
+
+MUTANTS = [
+    # Arms: what each leaves out, and what a pair shares.
+    ablation("arms", "embed_dim=base.channels * base.embed_dim", "embed_dim=base.embed_dim", ARMS),
+    ablation(
+        "arms", 'Arm("diversity", "O + diversity", base, **pushed)', 'Arm("diversity", "O + diversity", base)', ARMS
+    ),
+    ablation("arms", "replace(base, shared_features=True)", "base", ARMS),
+    ablation("heads", "            torch.manual_seed(seed)\n            self.units", "            self.units", ARMS),
+    ablation("heads", "with torch.random.fork_rng(devices=[]):", "if True:", ARMS),
+    ablation("heads", "np.random.default_rng(order_seed)", "np.random.default_rng(len(list(head.parameters())))", ARMS),
+    ablation("heads", "and arm.diversity_weight:", "and False:", ARMS),
+    # Parts: people and seeds.
+    ablation("settings", "PARTS.index(self.part) * _APART", "0", ARMS),
+    ablation("faces", "first_subject=settings.start + _RANGES * faces.subjects", "first_subject=settings.start", ARMS),
+    ablation("faces", "settings.start + 2 * _RANGES", "settings.start + _RANGES", ARMS),
+    ablation("faces", 'mode="independent"', 'mode="correlated"', ARMS),
+    Mutant("sma_models/data/synthetic.py", "np.cumsum([self._first_subject, ", "np.cumsum([0, ", (ARMS,)),
+    # Attention.
+    ablation("attention", "(shares * masks).sum(1), pointing", "(maps * masks).sum(1), pointing", ATTENTION),
+    ablation("attention", "/ peaks.sum(1)", "/ 1", ATTENTION),
+    ablation("attention", ".round().clamp_min(1)", ".round()", ATTENTION),
+    ablation("attention", "area - above.sum(1, keepdim=True)", "area", ATTENTION),
+    ablation("attention", "1 / (maps.shape[1] * ", "1 / (", ATTENTION),
+    ablation("attention", "return shows & (masks.sum(2) > 0)", "return masks.sum(2) > 0", ATTENTION),
+    ablation("attention", "return shows & (masks.sum(2) > 0)", "return shows", ATTENTION),
+    ablation("attention", "if other != unit", "if True", ATTENTION),
+    ablation("attention", "largest * (refined == largest)", "(refined == largest)", ATTENTION),
+    ablation("attention", "attention.mean(2) if", "attention.amax(2) if", ATTENTION),
+    # Statistics: pairs, seeds instead of pairs of seeds, corrections, verdicts.
+    ablation(
+        "statistics",
+        "    return Estimate(mean, float(low), float(high)",
+        "    return Estimate(mean, float(low) - 1, float(high)",
+        STATISTICS,
+    ),
+    ablation("statistics", "(total - 2 * rows)", "(total - rows)", STATISTICS),
+    ablation("statistics", "rows = matrix.sum(1) - matrix.diagonal()", "rows = matrix.sum(1)", STATISTICS),
+    ablation("statistics", "flat - flat.mean(-1, keepdims=True)", "flat", STATISTICS),
+    ablation("statistics", "np.std(second[rows], 1)", "np.std(second[rows[::-1]], 1)", STATISTICS),
+    ablation("statistics", "if n < FEWEST or", "if", STATISTICS),
+    ablation("statistics", "highest = max(highest, ", "highest = max(0.0, ", STATISTICS),
+    ablation("statistics", "(len(p) - place)", "len(p)", STATISTICS),
+    ablation("contrasts", "np.isnan(adjusted) or adjusted >= ALPHA or ", "", STATISTICS),
+    ablation("contrasts", " or found.low <= neutral <= found.high", "", STATISTICS),
+    ablation("contrasts", "adjusted >= ALPHA", "adjusted > ALPHA", STATISTICS),
+    ablation(
+        "contrasts",
+        'Contrast(3, "energy", "diversity", "own")',
+        'Contrast(3, "energy", "own", "diversity")',
+        STATISTICS,
+    ),
+    ablation(
+        "contrasts",
+        '"own": -0.5, "diversity": 0.5, "correlation": -0.5',
+        '"own": -0.5, "diversity": 0.5, "correlation": 0.5',
+        STATISTICS,
+    ),
+    # Files: whole or not at all, and nothing done twice.
+    ablation("runs", '"measures": scores.measures', '"measures": {}', ABLATE, "-k", "written"),
+    ablation("runs", "for seed in seeds]\n    found", "for seed in sorted(seeds)]\n    found", ABLATE, "-k", "written"),
+    ablation("runs", "    threading.Thread(target=_end_with_parent, daemon=True).start()\n", "", ABLATE, "-k", "kill"),
+    Mutant(
+        "sma_models/cli/ablate.py", "[run for run in runs if not run.finished(out)]", "runs", (ABLATE, "-k", "kill")
+    ),
+    Mutant("sma_models/cli/ablate.py", "    claim(given.out", "    str(given.out", (ABLATE, "-k", "kill")),
+    ablation(
+        "features", "maps[done : done + len(found)] = found", "maps[: len(found)] = found", ABLATE, "-k", "own_faces"
+    ),
+    ablation(
+        "features", '    if path.with_suffix(".npz").is_file():\n        return\n', "", ABLATE, "-k", "computed_once"
+    ),
+    ablation(
+        "features",
+        "self.centre(regions, (0, 0, 0)).float()",
+        "self.centre(regions, (0, 0, 0)).float().flip(1)",
+        ABLATE,
+        "-k",
+        "masks_lie",
+    ),
+    ablation("faces", "np.flatnonzero(counts >= FEWEST)", "np.flatnonzero(counts >= 0)", ABLATE, "-k", "own_faces"),
+    ablation("faces", "np.searchsorted(kept, table.labels)", "table.labels", ABLATE, "-k", "own_faces"),
+]
