@@ -16,12 +16,15 @@ import yaml
 from sma_models.ablation.arms import make_arms
 from sma_models.ablation.end_to_end import run_network
 from sma_models.ablation.experiment import prepare
+from sma_models.ablation.faces import arm_data
 from sma_models.ablation.features import FeaturePart, drawn_features, read_part
 from sma_models.ablation.heads_tier import run_head
 from sma_models.ablation.runs import Run, gather
 from sma_models.ablation.scores import RunScores
 from sma_models.ablation.settings import Ablation, FaceCounts, Training
+from sma_models.checkpoint import load_network
 from sma_models.cli import main
+from sma_models.data.augment import Augment, canvas_size
 from sma_models.network import NetworkConfig
 from sma_models.optimizer import OptimizerConfig
 
@@ -160,6 +163,19 @@ def test_features_are_computed_once_and_go_on(cache, monkeypatch):
     drawn_features(settings(), cache[0], workers=0)
     changed = {path.name for path in folder.iterdir() if path.stat().st_mtime_ns != before[path.name]}
     assert changed == {"val.npy", "val.npz"} and np.array_equal(read_part(folder, "val").maps, kept)
+
+
+def test_every_row_holds_the_features_of_its_own_face(cache):
+    """Also behind the first batch."""
+    network, _ = load_network(cache[1] / "backbone.ckpt")
+    data, part = arm_data(settings()), read_part(cache[1], "train")
+    data.setup("fit")
+    size, row = NETWORK["image_size"], 80
+    picture = torch.from_numpy(data.faces.picture(int(data.parts.train[row]), canvas_size(size))).permute(2, 0, 1)
+    with torch.no_grad():
+        expected = network.feature_maps(Augment("none", size)(picture, (0, 0, 0))[None])
+    assert torch.allclose(part.batch(np.array([row])), expected, atol=0.01)
+    assert np.array_equal(part.labels, data.faces.labels[data.parts.train])
 
 
 def test_masks_lie_where_faces_change(cache):

@@ -78,7 +78,7 @@ MUTANTS = [
     ),
     Mutant("sma_models/cli/ablate.py", "    claim(given.out", "    str(given.out", (ABLATE, "-k", "kill")),
     ablation(
-        "features", "maps[done : done + len(found)] = found", "maps[: len(found)] = found", ABLATE, "-k", "own_faces"
+        "features", "maps[done : done + len(found)] = found", "maps[: len(found)] = found", ABLATE, "-k", "own_face"
     ),
     ablation(
         "features", '    if path.with_suffix(".npz").is_file():\n        return\n', "", ABLATE, "-k", "computed_once"
