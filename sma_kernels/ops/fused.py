@@ -45,9 +45,8 @@ _GRADIENT_OF = dict(
     )
 )
 _AUTOCAST_CASTS = ("values", "features", "maps")
-FORMULAS: dict[
-    str, tuple[Callable, Callable]
-] = {}  # of each operator, the `setup_context` and `backward` of its gradient
+# The `setup_context` and `backward` of each operator's gradient, for calls that need not go through the dispatcher.
+FORMULAS: dict[str, tuple[Callable, Callable]] = {}
 
 
 def fused_operator(
