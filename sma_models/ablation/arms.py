@@ -4,8 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
 from sma_models.ablation.settings import Ablation
-from sma_models.network import NetworkConfig
+from sma_models.diversity import VARIANTS
+from sma_models.network import NetworkConfig, make_attention
 
 FULL = "both"
 
@@ -50,12 +53,27 @@ def make_arms(settings: Ablation) -> dict[str, Arm]:
 
 
 def make_sweeps(settings: Ablation) -> Iterator[tuple[str, Arm]]:
-    """The full model with one setting changed at a time: the setting's name, and the arm."""
+    """The full model with one setting changed at a time: the setting's name, and the arm. ValueError names a setting
+    that no head can be made of, before anything is run."""
     full = make_arms(settings)[FULL]
     for field, values in settings.sweeps.items():
         for value in values:
             changed: dict[str, Any] = {"name": f"{field}={value}", "title": f"{field} {value}"}
-            if field in ("diversity", "diversity_weight"):
-                yield field, replace(full, **changed, **{field: value})
-            else:
-                yield field, replace(full, **changed, network=replace(full.network, **{field: value}))
+            try:
+                if field in ("diversity", "diversity_weight"):
+                    arm = replace(full, **changed, **{field: value})
+                else:
+                    arm = replace(full, **changed, network=replace(full.network, **{field: value}))
+                _check(arm)
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f"sweeps.{field} must hold values that a head can be made of; got {value!r}: {error}"
+                ) from error
+            yield field, arm
+
+
+def _check(arm: Arm) -> None:
+    if arm.diversity not in VARIANTS:
+        raise ValueError(f"diversity must be one of {', '.join(VARIANTS)}")
+    with torch.device("meta"):
+        make_attention(1, 1, arm.network)

@@ -52,9 +52,9 @@ def main(arguments: Sequence[str]) -> None:
 
 def run_ablation(settings: Ablation, out: Path, cache: Path, processes: int, command: str) -> dict[str, Any]:
     """Run what is missing in `out`, and write results.json, results.md, contrasts.png and arms.png; returns the result."""
-    experiment = prepare(settings, cache, workers=processes - 1)
     arms = make_arms(settings)
     sweeps = {arm.name: arm for _, arm in make_sweeps(settings)}
+    experiment = prepare(settings, cache, workers=processes - 1)
     seeds, sweep_seeds = settings.initialisations(settings.seeds), settings.initialisations(settings.sweep_seeds)
     # Seed by seed, so that what a stopped experiment has done can be compared.
     runs = [Run(arm, seed) for seed in seeds for arm in arms]

@@ -42,6 +42,20 @@ def test_sweeps_change_one_setting_of_the_full_model():
     assert len({arm.name for arm in sweeps.values()}) == 2
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    (
+        ("gate", 1.0, r"gate must lie inside \(0, 1\)"),
+        ("merge", "sum", "merge must be one of"),
+        ("diversity", "hings", "diversity must be one of"),
+        ("chanels", 4, "unexpected keyword"),
+    ),
+)
+def test_a_sweep_that_no_head_can_be_made_of_is_told_before_anything_runs(field, value, reason):
+    with pytest.raises(ValueError, match=f"sweeps.{field} must hold values .*got {value!r}: .*{reason}"):
+        dict(make_sweeps(replace(SETTINGS, sweeps={field: [value]})))
+
+
 def people(settings):
     """The subjects of every set and part, and the seeds of initialisations."""
     found = []
