@@ -26,7 +26,9 @@ class NetworkConfig:
     channels:          K, attention maps per region
     embed_dim:         D, embedding width of a feature group
     shared_features:   one feature group for all maps of a region instead of one each
-    activation, merge, margin, correlate, temperature, gate, learn_correlation, backend: see `SMAAttention`
+    merge:             "none": each map pools a vector of its own, which has weights of its own in the region's unit.
+                       "max" and "mean" make one map of a region's first; docs/evidence.md tells what that costs
+    activation, margin, correlate, temperature, gate, learn_correlation, backend: see `SMAAttention`
     """
 
     backbone: str = "resnet18"
@@ -39,7 +41,7 @@ class NetworkConfig:
     embed_dim: int = 64
     shared_features: bool = False
     activation: str = "softmax"
-    merge: str = "max"
+    merge: str = "none"
     margin: float = 0.5
     correlate: bool = True
     temperature: float = 0.1
@@ -113,17 +115,21 @@ class SMANet(nn.Module):
 class RegionUnits(nn.Module):
     """One linear unit per region: logits [B,R] of pooled features [B,R,C], or [B,R,K,C] summed over the channels.
 
+    Features are standardised first, by statistics that all regions share: means over many positions differ so little from
+    face to face that units on them as they are hardly learn in the first thousand steps.
     rows: () or (K,), what lies between R and C in the pooled features.
     """
 
     def __init__(self, regions: int, rows: tuple[int, ...], width: int):
         super().__init__()
+        self.standardise = nn.BatchNorm1d(width, affine=False)
         bound = 1 / math.sqrt(width * math.prod(rows))
         self.weight = nn.Parameter(torch.empty(regions, *rows, width).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.zeros(regions))
 
     def forward(self, pooled: Tensor) -> Tensor:
-        return (pooled * self.weight).flatten(2).sum(2) + self.bias
+        features = self.standardise(pooled.flatten(0, -2)).view_as(pooled)
+        return (features * self.weight).flatten(2).sum(2) + self.bias
 
 
 def make_attention(width: int, regions: int, config: NetworkConfig) -> SMAAttention:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import lightning
-from torch import Tensor, nn
+from torch import nn
 
 from sma_models.ablation.fitting import fit
 from sma_models.ablation.settings import Ablation
@@ -16,22 +16,13 @@ from sma_models.task import ActionUnitTask, ExpressionTask, FaceTask
 
 
 class _AveragePooling(FaceTask):
-    """One map whose logits are and stay 0: it weighs all positions alike.
-
-    Averages over many positions differ little from face to face, and linear units on them learn next to nothing in the
-    epochs that such an experiment has. They are standardised; what is kept in the end are the feature maps alone.
-    """
+    """One map whose logits are and stay 0: it weighs all positions alike."""
 
     def configure_model(self) -> None:
         super().configure_model()
         assert self.network is not None
         nn.init.zeros_(self.network.attention.weight)
         self.network.attention.requires_grad_(False)
-        self.standardise = nn.BatchNorm1d(self.network.units.weight.shape[-1], affine=False)
-        self.network.units.register_forward_pre_hook(self._standardised)
-
-    def _standardised(self, _: nn.Module, pooled: tuple[Tensor]) -> Tensor:
-        return self.standardise(pooled[0].flatten(0, -2)).view_as(pooled[0])
 
 
 class _Units(_AveragePooling, ActionUnitTask):

@@ -34,7 +34,7 @@ def draw_contrasts(result: dict[str, Any], path: Path) -> None:
         for place, row in enumerate(mine):
             _interval(axis, row, place, _NOT_SHOWN if row["verdict"] == "not shown" else _SHOWN)
             above = dict(xytext=(0, 9), textcoords="offset points", ha="center", fontsize=8)
-            axis.annotate(row["verdict"], (neutral if np.isnan(row["value"]) else row["value"], place), **above)
+            axis.annotate(row["verdict"], (neutral if row["value"] is None else row["value"], place), **above)
         axis.axvline(neutral, color="black", linewidth=0.8)
         sign = "÷" if neutral == 1 else "−"
         titles = {name: arm["title"] for name, arm in result["arms"].items()}
@@ -61,7 +61,7 @@ def draw_arms(result: dict[str, Any], path: Path) -> None:
     ):
         for place, arm in enumerate(arms):
             found = arm["measures"].get(measure)
-            if found is None or np.isnan(found["mean"]):
+            if found is None or found["mean"] is None:
                 continue
             axis.plot(found["seeds"], np.full(len(found["seeds"]), place), "o", color=_SHOWN, alpha=0.25, markersize=3)
             _interval(axis, found | {"value": found["mean"]}, place, _SHOWN)

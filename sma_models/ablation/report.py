@@ -17,7 +17,6 @@ from sma_models.ablation.contrasts import (
 )
 from sma_models.ablation.runs import Run, gather
 from sma_models.ablation.statistics import paired
-from sma_models.plain import plain
 
 # Refinement that moves maps by less says nothing about refinement.
 EXERCISED = 0.05
@@ -91,17 +90,19 @@ def compare(runs: dict[str, ArmRuns]) -> dict[str, Any]:
 
 
 def write_json(result: dict[str, Any], path: Path) -> None:
-    """Write `result`, as `plain` makes it."""
-    path.write_text(json.dumps(plain(result), indent=1) + "\n", encoding="utf-8")
+    """Write a result."""
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """The tables of a result."""
+    """The tables of a result as JSON holds it: what is undefined is None."""
+    units = "auc" in next(iter(result["arms"].values()))["measures"]
+    called = "Action units are called at thresholds chosen on validation people. " if units else ""
     lines = [
         f"# Ablation, {result['tier']} tier, {result['part']} part",
         "",
-        f"{result['data']}. Seeds {result['seeds'][0]} to {result['seeds'][-1]}, the same for every arm. Action units are "
-        "called at thresholds chosen on validation people. Intervals are 95 %, over seeds.",
+        f"{result['data']}. Seeds {result['seeds'][0]} to {result['seeds'][-1]}, the same for every arm. "
+        f"{called}Intervals are 95 %, over seeds.",
         "",
         f"Command: `{result['command']}`",
         f"Machine: {result['machine']}",
@@ -137,7 +138,7 @@ def _contrast(row: dict[str, Any], result: dict[str, Any]) -> str:
         f"({row['number']})",
         ("ratio of " if ratio else "") + _CONTRAST_NAMES.get(row["measure"], row["measure"]),
         f"{plus} against {minus}",
-        _number(row["value"]) if ratio else f"{row['value']:+.4f}",
+        _number(row["value"]) if ratio else _signed(row["value"]),
         f"{_number(row['low'], 4)} to {_number(row['high'], 4)}",
         _number(row["effect"], 2),
         _number(row["p_holm"], 3),
@@ -196,7 +197,7 @@ def _exploration(result: dict[str, Any]) -> list[str]:
                 _row(
                     titles.get(row["name"], row["name"]),
                     _CONTRAST_NAMES.get(row["measure"], row["measure"]),
-                    f"{row['value']:+.4f}",
+                    _signed(row["value"]),
                     f"{_number(row['low'], 4)} to {_number(row['high'], 4)}",
                 )
                 for row in rows
@@ -209,8 +210,8 @@ def _exploration(result: dict[str, Any]) -> list[str]:
 
 
 def _mean(arm: dict[str, Any], name: str) -> float | None:
-    value = arm["measures"].get(name, {}).get("mean")
-    return None if value is None or np.isnan(value) else value
+    mean: float | None = arm["measures"].get(name, {}).get("mean")
+    return mean
 
 
 def _cell(arm: dict[str, Any], name: str) -> str:
@@ -218,12 +219,16 @@ def _cell(arm: dict[str, Any], name: str) -> str:
     if mean is None:
         return "-"
     deviation = arm["measures"][name]["sd"]
-    return _number(mean) + ("" if np.isnan(deviation) else f" ± {deviation:.3f}")
+    return _number(mean) + ("" if deviation is None else f" ± {deviation:.3f}")
 
 
 def _row(*cells: str) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _number(value: float, digits: int = 3) -> str:
-    return "-" if np.isnan(value) else f"{value:.{digits}f}"
+def _number(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.4f}"

@@ -20,6 +20,7 @@ from sma_models.ablation.settings import Ablation
 from sma_models.cli.folder import claim
 from sma_models.cli.lightning import shipped
 from sma_models.machine import usable_cores
+from sma_models.plain import plain
 from sma_models.synthetic.machine import machine
 
 # More of them may be asked for in the same folder: nothing that is there changes.
@@ -64,7 +65,7 @@ def run_ablation(settings: Ablation, out: Path, cache: Path, processes: int, com
     summaries, measured = {}, {}
     for name, arm in arms.items():
         summaries[name], measured[name] = summarise_arm(out, arm, seeds)
-    result = {
+    found = {
         "tier": settings.tier,
         "part": settings.part,
         "data": experiment.description,
@@ -77,6 +78,7 @@ def run_ablation(settings: Ablation, out: Path, cache: Path, processes: int, com
         **compare(measured),
         "sweeps": {name: summarise_arm(out, arm, sweep_seeds)[0] for name, arm in sweeps.items()},
     }
+    result: dict[str, Any] = plain(found)  # tables and pictures show what the file holds
     write_json(result, out / "results.json")
     (out / "results.md").write_text(markdown(result), encoding="utf-8")
     draw_contrasts(result, out / "contrasts.png")

@@ -5,7 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from sma_kernels import sma_attention
-from sma_models.network import SMANet
+from sma_models.network import NetworkConfig, SMANet, make_units
 from tests.models.faces import TINY, images
 
 REGIONS = ("AU1", "AU2", "AU12")
@@ -19,7 +19,7 @@ def test_backbones_give_one_logit_and_one_map_per_region(backbone, stage, positi
     network = SMANet(REGIONS, **TINY | {"backbone": backbone, "stage": stage}).eval()
     output = network(images(2))
     assert output.logits.shape == (2, 3)
-    assert output.head.attention.shape == (2, 3, *positions)
+    assert output.head.attention.shape == (2, 3, 2, *positions), "every channel keeps its own map"
     output.logits.square().sum().backward()
     assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
     assert network.units.weight.grad.abs().sum() > 0
@@ -42,14 +42,24 @@ def test_output_stride_keeps_maps_fine():
 
 
 @pytest.mark.parametrize("merge", ["max", "mean", "none"])
-def test_logits_are_linear_in_the_pooled_features_of_their_region_alone(merge):
-    network = SMANet(REGIONS, **TINY | {"merge": merge}).eval()
-    output = network(images(2))
-    weight, bias = network.units.weight, network.units.bias
+def test_logits_are_linear_in_the_standardised_features_of_their_region_alone(merge):
+    network = SMANet(REGIONS, **TINY | {"merge": merge})
+    network(images(4))
+    output = network.eval()(images(2))
+    weight, bias, known = network.units.weight, network.units.bias, network.units.standardise
+    assert known.running_var.min() < 0.95
     for region in range(3):
-        pooled = output.head.pooled[:, region]
+        pooled = (output.head.pooled[:, region] - known.running_mean) / (known.running_var + known.eps).sqrt()
         assert pooled.shape[1:] == weight[region].shape
         assert_close(output.logits[:, region], (pooled * weight[region]).flatten(1).sum(1) + bias[region])
+
+
+@pytest.mark.parametrize("merge", ["max", "none"])
+def test_units_do_not_depend_on_how_far_pooled_features_vary(merge):
+    """Means over many positions hardly differ between faces."""
+    units = make_units(5, 3, NetworkConfig(merge=merge, channels=2))
+    pooled = torch.randn(6, *units.weight.shape)
+    assert_close(units(7 + 0.1 * pooled), units(pooled), atol=0.01, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +82,7 @@ def test_switches_of_the_ablation_reach_the_head(switch, check):
 def test_an_unrefined_network_pools_its_own_maps():
     network = SMANet(REGIONS, **TINY | {"correlate": False}).eval()
     output = network(images(2)).head
-    assert_close(output.attention, output.maps.amax(2))
+    assert_close(output.attention, output.maps)
 
 
 def test_bytes_and_fractions_are_the_same_picture():
@@ -104,6 +114,7 @@ def test_the_head_computes_what_the_operator_does():
         head.bias,
         temperature=0.1,
         gate=0.5,
+        merge="none",
         backend="reference",
     )
     assert_close(output.pooled, expected.pooled)

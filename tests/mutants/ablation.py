@@ -23,7 +23,6 @@ MUTANTS = [
     ablation("heads", "with torch.random.fork_rng(devices=[]):", "if True:", ARMS),
     ablation("heads", "np.random.default_rng(order_seed)", "np.random.default_rng(len(list(head.parameters())))", ARMS),
     ablation("heads", "and arm.diversity_weight:", "and False:", ARMS),
-    ablation("backbone", "        self.network.units.register_forward_pre_hook(self._standardised)\n", "", ABLATE),
     ablation("backbone", "        nn.init.zeros_(self.network.attention.weight)\n", "", ABLATE),
     # Parts: people and seeds.
     ablation("settings", "PARTS.index(self.part) * _APART", "0", ARMS),
