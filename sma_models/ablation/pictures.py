@@ -74,8 +74,9 @@ def draw_arms(result: dict[str, Any], path: Path) -> None:
 
 
 def _interval(axis: Any, row: dict[str, Any], place: int, colour: str) -> None:
-    axis.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=2.2)
-    axis.plot(row["value"], place, "o", color=colour, markersize=6)
+    low, value, high = np.array([row["low"], row["value"], row["high"]], np.float64)  # None becomes NaN
+    axis.plot([low, high], [place, place], color=colour, linewidth=2.2)
+    axis.plot(value, place, "o", color=colour, markersize=6)
 
 
 def _finish(axis: Any, labels: list[str], title: str) -> None:

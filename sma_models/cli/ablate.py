@@ -14,9 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sma_models.ablation.arms import Arm, make_arms, make_sweeps
 from sma_models.ablation.experiment import Experiment, prepare
 from sma_models.ablation.pictures import draw_arms, draw_contrasts
-from sma_models.ablation.report import compare, markdown, summarise_arm, write_json
+from sma_models.ablation.report import compare, summarise_arm, write_json
 from sma_models.ablation.runs import Run, in_processes
 from sma_models.ablation.settings import Ablation
+from sma_models.ablation.tables import markdown
 from sma_models.cli.folder import claim
 from sma_models.cli.lightning import shipped
 from sma_models.machine import usable_cores

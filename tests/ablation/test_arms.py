@@ -28,9 +28,10 @@ def test_the_arms_differ_as_they_should():
     assert [arm for arm in arms if arms[arm].network.correlate] == ["correlation", "both"]
     assert [arm for arm in arms if arms[arm].diversity_weight] == ["diversity", "both"]
     assert [arm for arm in arms if arms[arm].network.shared_features] == ["shared"]
-    # Own features are those of the wide map, dealt out to the channels: as many parameters but for the maps' biases.
+    # Own features are those of the wide map, dealt out to the channels: as many parameters but for the maps' biases, and
+    # for the units' weights on one more vector of 6 features per region.
     count = {name: sum(p.numel() for p in Head(arm, 6, 3, 0).parameters()) for name, arm in arms.items()}
-    assert count["own"] - count["wide"] == 3 and count["average"] == 3 * 7
+    assert count["own"] - count["wide"] == 3 + 3 * 6 and count["average"] == 3 * 7
     assert list(make_arms(replace(SETTINGS, tier="end_to_end"))) == ["wide", "own", "diversity", "both"]
 
 
@@ -109,8 +110,8 @@ def test_arms_start_from_the_same_tensors_where_they_share_them():
     for name in ("diversity", "correlation", "both"):
         state = heads[name].state_dict()
         assert all(torch.equal(state[key], tensor) for key, tensor in own.items())
-    for head in heads.values():
-        assert torch.equal(head.units.weight, heads["own"].units.weight)
+    assert torch.equal(heads["shared"].units.weight, heads["own"].units.weight)
+    assert torch.equal(heads["one"].units.weight, heads["wide"].units.weight)
     other = Head(make_arms(SETTINGS)["own"], 6, 3, seed=8).state_dict()
     assert not torch.equal(other["attention.weight"], own["attention.weight"])
     assert not torch.equal(other["units.weight"], own["units.weight"])
@@ -159,6 +160,7 @@ def test_diversity_is_trained_only_where_it_should_be():
 
 def test_no_attention_is_the_average_over_positions():
     head, x = Head(make_arms(SETTINGS)["average"], 6, 3, 0), torch.randn(2, 6, 3, 3)
+    head.units.standardise = torch.nn.Identity()
     expected = x.mean((2, 3)) @ head.units.weight.T + head.units.bias
     output = head(x)
     assert output.attention is None and torch.allclose(output.logits, expected, atol=1e-6)
