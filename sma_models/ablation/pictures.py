@@ -67,7 +67,9 @@ def draw_arms(result: dict[str, Any], path: Path) -> None:
             _interval(axis, found | {"value": found["mean"]}, place, _SHOWN)
         for guess, level in result["chance"].items() if measure == "energy" else ():
             axis.axvline(level["energy"], color="#cc3311", linewidth=0.8, linestyle="--")
-            turned = dict(rotation=90, fontsize=6, color="#cc3311", va="bottom", ha="right")
+            # Two of the guesses score nearly alike: their names stand on either side.
+            side = "left" if guess == "all_units" else "right"
+            turned = dict(rotation=90, fontsize=6, color="#cc3311", va="bottom", ha=side)
             axis.text(level["energy"], len(arms) - 0.45, guess.replace("_", " "), **turned)
         _finish(axis, [arm["title"] for arm in arms] if number == 0 else [""] * len(arms), _TITLES[measure])
     figure.savefig(path, dpi=140)
@@ -84,4 +86,5 @@ def _finish(axis: Any, labels: list[str], title: str) -> None:
     axis.set_ylim(len(labels) - 0.4, -0.6)
     axis.set_title(title, fontsize=9)
     axis.tick_params(axis="x", labelsize=8)
+    axis.locator_params(axis="x", nbins=4)
     axis.grid(axis="x", alpha=0.3)
