@@ -23,7 +23,7 @@ def network_of(freeze_bn):
     if freeze_bn:
         network.train()
         freeze(network, OptimizerConfig(freeze_bn=True), epoch=0)
-        for module in network.attention.embed.modules():
+        for module in network.modules():
             if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
                 module.eval()
     return network
