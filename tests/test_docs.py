@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-BLOCK = re.compile(r"(<!-- python -m (?P<command>[\w. ]+) -->\n)(?P<table>.*?)(\n<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- python -m (?P<command>[\w./ ]+) -->\n)(?P<table>.*?)(\n<!-- end -->)", re.DOTALL)
 PAGES = [page for page in sorted(ROOT.glob("docs/**/*.md")) if BLOCK.search(page.read_text())]
 
 
