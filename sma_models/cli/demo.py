@@ -30,7 +30,7 @@ CHECKPOINT, CURVES, PICTURES, RESULT = "best.ckpt", "curves.png", "faces.png", "
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """How long the demonstration trains; the defaults take about four minutes on two cores."""
+    """How long the demonstration trains; the defaults take three to four minutes on two cores."""
 
     train: int = 4000
     val: int = 600
