@@ -24,6 +24,13 @@ MUTANTS = [
     ablation("heads", "np.random.default_rng(order_seed)", "np.random.default_rng(len(list(head.parameters())))", ARMS),
     ablation("heads", "and arm.diversity_weight:", "and False:", ARMS),
     ablation("backbone", "        nn.init.zeros_(self.network.attention.weight)\n", "", ABLATE),
+    ablation("arms", "                _check(arm)\n", "", ARMS),
+    Mutant(
+        "sma_models/network.py",
+        "self.standardise(pooled.flatten(1, -2).mT).mT.reshape(pooled.shape)",
+        "pooled",
+        ("tests/models/test_network.py",),
+    ),
     # Parts: people and seeds.
     ablation("settings", "PARTS.index(self.part) * _APART", "0", ARMS),
     ablation("faces", "first_subject=settings.start + _RANGES * faces.subjects", "first_subject=settings.start", ARMS),
