@@ -1,8 +1,9 @@
 """`python -m benchmarks.limits`: what bounds a training step of the head on this CPU.
 
-Beside the measured time stand what the bytes of the floor take at the measured copy bandwidth, what the kernels take where
-a sample lies in the caches, times B ÷ threads, and what the same call takes on a tensor with hardly any arithmetic: the
-memory's part, the arithmetic's, and that of Python and PyTorch.
+Beside the measured time stand what the bytes of the floor take at the measured copy bandwidth, what its operations take at
+the speed of PyTorch's matrix product, what the kernels take where a sample lies in the caches, times B ÷ threads, and what
+the same call takes on a tensor with hardly any arithmetic: that of Python and PyTorch. The last column is half the time of
+`torch.compile`: what was aimed at.
 """
 
 import argparse
@@ -17,13 +18,13 @@ from benchmarks.compare import CPU, LAYOUTS, RESULTS
 from benchmarks.directions import forward_backward
 from benchmarks.machine import machine
 from benchmarks.peers import compiled, through
-from benchmarks.shapes import Shape, floor_bytes, inputs, on_cpu
-from benchmarks.timing import copy_bandwidth, interleaved, medians
+from benchmarks.shapes import Shape, floor_bytes, floor_operations, inputs, on_cpu
+from benchmarks.timing import arithmetic_speed, copy_bandwidth, interleaved, medians
 
 TINY = Shape(batch=1, values=4, side=2, regions=1, channels=2, embed=2, what="hardly any arithmetic")
 
 
-def measure(program: Path, shape_name: str, layout: str, bandwidth: float, rounds: int) -> dict:
+def measure(program: Path, shape_name: str, layout: str, bandwidth: float, speed: float, rounds: int) -> dict:
     """Milliseconds of forward and backward in float32."""
     shape = on_cpu(shape_name)
     tensors = inputs(shape, torch.float32, LAYOUTS[layout], CPU)
@@ -38,9 +39,11 @@ def measure(program: Path, shape_name: str, layout: str, bandwidth: float, round
     warm = sum(instructions.warm_seconds(program, shape_name, layout, way) for way in ("forward", "backward"))
     found = {
         "bytes of the floor": floor_bytes(shape, torch.float32, "forward+backward") / bandwidth,
+        "operations of the floor": floor_operations(shape) / speed,
         "kernels in cache": warm * shape.batch / torch.get_num_threads(),
         "call": times.pop("call"),
         **times,
+        "half of torch.compile": times["torch.compile"] / 2,
     }
     milliseconds = {name: round(1e3 * seconds, 3) for name, seconds in found.items()}
     return {"shape": shape_name, "layout": layout, "milliseconds": milliseconds}
@@ -62,10 +65,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=41, help="timings of each peer (default 41)")
     parser.add_argument("--out", type=Path, default=RESULTS / "cpu_limits.json")
     chosen = parser.parse_args()
-    program, bandwidth = instructions.build(), copy_bandwidth(CPU)
+    program, bandwidth, speed = instructions.build(), copy_bandwidth(CPU), arithmetic_speed(CPU)
     jobs = [(shape, layout) for shape in ("S1", "S2", "S3", "S4") for layout in LAYOUTS]
-    rows = [measure(program, *job, bandwidth, chosen.rounds) for job in track(jobs, "Measuring")]
-    found = {"machine": machine(CPU), "copy_bytes_per_second": round(bandwidth), "rows": rows}
+    rows = [measure(program, *job, bandwidth, speed, chosen.rounds) for job in track(jobs, "Measuring")]
+    found = {
+        "machine": machine(CPU),
+        "copy_bytes_per_second": round(bandwidth),
+        "operations_per_second": round(speed),
+        "rows": rows,
+    }
     chosen.out.write_text(json.dumps(found, indent=1) + "\n")
     print(table(rows))
 

@@ -72,3 +72,13 @@ def floor_bytes(shape: Shape, dtype: torch.dtype, direction: str) -> int:
     and their gradients written backward."""
     elements = shape.batch * shape.side**2 * (shape.values + shape.channels * shape.embed)
     return elements * dtype.itemsize * {"forward": 1, "backward": 2, "forward+backward": 3}[direction]
+
+
+def floor_operations(shape: Shape) -> int:
+    """Additions and multiplications of the matrix products that forward and backward of `sma_attention` cannot do
+    without. Of a Gram matrix one half is enough, and the backward could keep it."""
+    total, positions = shape.regions * shape.channels, shape.side**2
+    logits = 3 * 2 * total * shape.embed * positions  # and the gradients of features and weight
+    pooling = 3 * 2 * shape.regions * shape.values * positions  # and the gradients of attention and values
+    relations = (1 + 2 + 3 * 2) * total**2 * positions  # Gram, refinement; dS, S^T dm', and the Gram's gradient
+    return shape.batch * (logits + pooling + relations)

@@ -89,3 +89,10 @@ def copy_bandwidth(device: torch.device, size: int = 2**28) -> float:
     target = torch.empty_like(source)
     copy = Timed(lambda _: [target.copy_(source)])
     return 2 * size / medians(interleaved({"copy": copy}, 11, device))["copy"]
+
+
+def arithmetic_speed(device: torch.device, size: int = 512) -> float:
+    """Operations a second of PyTorch's product of two float32 matrices that stay in the caches."""
+    left, right, out = (torch.ones(size, size, device=device) for _ in range(3))
+    product = Timed(lambda _: [torch.mm(left, right, out=out)])
+    return 2 * size**3 / medians(interleaved({"product": product}, 41, device))["product"]
