@@ -128,8 +128,7 @@ class RegionUnits(nn.Module):
         self.bias = nn.Parameter(torch.zeros(regions))
 
     def forward(self, pooled: Tensor) -> Tensor:
-        # Rows and regions stand where a batch norm expects positions, so that the batch stays a dimension of its own.
-        features = self.standardise(pooled.flatten(1, -2).mT).mT.reshape(pooled.shape)
+        features = self.standardise(pooled.flatten(0, -2)).view_as(pooled)
         return (features * self.weight).flatten(2).sum(2) + self.bias
 
 

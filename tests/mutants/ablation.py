@@ -27,7 +27,7 @@ MUTANTS = [
     ablation("arms", "                _check(arm)\n", "", ARMS),
     Mutant(
         "sma_models/network.py",
-        "self.standardise(pooled.flatten(1, -2).mT).mT.reshape(pooled.shape)",
+        "self.standardise(pooled.flatten(0, -2)).view_as(pooled)",
         "pooled",
         ("tests/models/test_network.py",),
     ),
