@@ -158,12 +158,17 @@ SLACK = {  # of outputs, of gradients
 }
 
 
-def error_excess(case: Case, dtype: torch.dtype, backend: str, device, seeds: int = 8) -> dict[str, str]:
+SEEDS = 8
+
+
+def error_excess(case: Case, dtype: torch.dtype, backend: str, device, seeds: int = SEEDS) -> dict[str, str]:
     """Outputs and gradients that break the error rule, with their figures; {} if all keep it.
 
     err(x) is the 2-norm of x - exact over that of exact (float64), both as root mean squares over `seeds`, so that one
     seed whose scalar gradient happens to vanish does not decide. It must stay within 2 times (gradients 3 times) the
     error of the reference in the same dtype, plus the slack of the dtype; where exact is zero, the slack alone counts.
+    Fewer seeds save time, but a scalar's error in one draw is luck, the reference's too: what breaks the rule with fewer
+    is judged by all of them.
     """
     squares: dict[str, list[float]] = {}  # of our difference, the reference's difference, the exact result
     for seed in range(seeds):
@@ -186,6 +191,8 @@ def error_excess(case: Case, dtype: torch.dtype, backend: str, device, seeds: in
         limit = (3 if gradient else 2) * theirs + slack
         if not ours <= limit:
             broken[name] = f"error {ours:.3g} > {limit:.3g} (reference {theirs:.3g})"
+    if broken and seeds < SEEDS:
+        return error_excess(case, dtype, backend, device)
     return broken
 
 
