@@ -77,13 +77,18 @@ _UNFUSED: dict[str, Callable[[SMAOutput], Tensor]] = {
 VARIANTS = ("none", "hinge", *_UNFUSED)
 
 
+def check_variant(diversity: str) -> None:
+    """ValueError unless `diversity` is one of `VARIANTS`."""
+    if diversity not in VARIANTS:
+        raise ValueError(f"diversity must be one of {', '.join(VARIANTS)}; got {diversity!r}")
+
+
 def diversity_term(variant: str, output: SMAOutput) -> Tensor:
     """The term to be minimised, float32 [B], differentiable; 0 if a region has one map or the variant is "none".
 
     variant: one of `VARIANTS`; ValueError otherwise.
     """
-    if variant not in VARIANTS:
-        raise ValueError(f"diversity must be one of {', '.join(VARIANTS)}; got {variant!r}")
+    check_variant(variant)
     if variant == "none" or output.maps.shape[2] == 1:
         return torch.zeros_like(output.diversity)
     return _UNFUSED.get(variant, _hinge)(output)

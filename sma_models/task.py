@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 from sma_models.calibration import Calibration
 from sma_models.checkpoint import ENTRY, same_regions
 from sma_models.data.base import UNKNOWN, FaceData
-from sma_models.diversity import VARIANTS, diversity_term
+from sma_models.diversity import check_variant, diversity_term
 from sma_models.losses import CLASS_WEIGHTS, UNIT_LOSSES, class_weights, unit_weights
 from sma_models.metrics import (
     AttentionSpread,
@@ -66,8 +66,7 @@ class FaceTask(lightning.LightningModule, ABC):
         init_from: str | Path | None = None,
     ):
         super().__init__()
-        if diversity not in VARIANTS:
-            raise ValueError(f"diversity must be one of {', '.join(VARIANTS)}; got {diversity!r}")
+        check_variant(diversity)
         self.network_config = network or NetworkConfig()
         self.optimizer_config = optimizer or OptimizerConfig()
         self.diversity, self.diversity_weight = diversity, diversity_weight

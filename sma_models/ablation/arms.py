@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from sma_models.ablation.settings import Ablation
-from sma_models.diversity import VARIANTS
+from sma_models.diversity import check_variant
 from sma_models.network import NetworkConfig, make_attention
 
 FULL = "both"
@@ -73,7 +73,6 @@ def make_sweeps(settings: Ablation) -> Iterator[tuple[str, Arm]]:
 
 
 def _check(arm: Arm) -> None:
-    if arm.diversity not in VARIANTS:
-        raise ValueError(f"diversity must be one of {', '.join(VARIANTS)}")
+    check_variant(arm.diversity)
     with torch.device("meta"):
         make_attention(1, 1, arm.network)

@@ -1,6 +1,5 @@
 """Results of an ablation as plain data."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +68,3 @@ def compare(runs: dict[str, ArmRuns]) -> dict[str, Any]:
         "factorial": factorial_effects(runs, tuple(names)),
         "against_wide": against(runs, _BASE, (*names, AGREEMENT)),
     }
-
-
-def write_json(result: dict[str, Any], path: Path) -> None:
-    """Write a result."""
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

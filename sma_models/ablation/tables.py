@@ -90,8 +90,7 @@ def _description(result: Result) -> list[str]:
 
 def _contrasts(result: Result) -> list[str]:
     return [
-        _row("", "measure", "arms", "difference", "95 %", "effect d", "p (Holm)", ""),
-        _row(*["---"] * 8),
+        *_head("", "measure", "arms", "difference", "95 %", "effect d", "p (Holm)", ""),
         *(_contrast(row, result) for row in result["contrasts"]),
     ]
 
@@ -117,7 +116,7 @@ def _arm_table(
     arms = found.values()
     kept = [column for column in columns if any(_mean(arm, column[0]) is not None for arm in arms)]
     heads = [head for _, head in kept] + (["refinement"] if exercised else ["parameters", "ms a step"])
-    lines = [_row("arm", *heads), _row(*["---"] * (len(heads) + 1))]
+    lines = _head("arm", *heads)
     told = {None: "-", True: "exercised", False: "not exercised"}
     for arm in arms:
         if exercised and "area" not in arm["measures"]:
@@ -152,8 +151,7 @@ def _chance(result: Result) -> list[str]:
         lines = [
             "Chance levels of attention, on the same faces:",
             "",
-            _row("guess", "energy inside", "pointing", "IoU"),
-            _row(*["---"] * 4),
+            *_head("guess", "energy inside", "pointing", "IoU"),
         ]
         for name, level in result["chance"].items():
             lines.append(_row(titles[name], *(_number(level[measure]) for measure in ("energy", "pointing", "iou"))))
@@ -171,7 +169,7 @@ def _against(result: Result) -> list[str]:
 
 
 def _differences(rows: list[dict[str, Any]], titles: dict[str, str]) -> list[str]:
-    lines = [_row("", "measure", "difference", "95 %"), _row(*["---"] * 4)]
+    lines = _head("", "measure", "difference", "95 %")
     lines += [
         _row(
             titles.get(row["name"], row["name"]),
@@ -195,6 +193,10 @@ def _cell(arm: dict[str, Any], name: str) -> str:
         return "-"
     deviation = arm["measures"][name]["sd"]
     return _number(mean) + ("" if deviation is None else f" ± {deviation:.3f}")
+
+
+def _head(*cells: str) -> list[str]:
+    return [_row(*cells), _row(*["---"] * len(cells))]
 
 
 def _row(*cells: str) -> str:

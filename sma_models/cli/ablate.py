@@ -1,5 +1,6 @@
 """`sma-net ablate`: every arm with every seed, and what they say of each other."""
 
+import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sma_models.ablation.arms import Arm, make_arms, make_sweeps
 from sma_models.ablation.experiment import Experiment, prepare
 from sma_models.ablation.pictures import draw_arms, draw_contrasts
-from sma_models.ablation.report import compare, summarise_arm, write_json
+from sma_models.ablation.report import compare, summarise_arm
 from sma_models.ablation.runs import Run, in_processes
 from sma_models.ablation.settings import Ablation
 from sma_models.ablation.tables import markdown
@@ -80,7 +81,7 @@ def run_ablation(settings: Ablation, out: Path, cache: Path, processes: int, com
         "sweeps": {name: summarise_arm(out, arm, sweep_seeds)[0] for name, arm in sweeps.items()},
     }
     result: dict[str, Any] = plain(found)  # tables and pictures show what the file holds
-    write_json(result, out / "results.json")
+    (out / "results.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     (out / "results.md").write_text(markdown(result), encoding="utf-8")
     draw_contrasts(result, out / "contrasts.png")
     draw_arms(result, out / "arms.png")

@@ -15,7 +15,7 @@ REGIONS = ("AU1", "AU2", "AU12")
     "backbone, stage, positions",
     [("test_resnet", 2, (4, 4)), ("test_resnet", -1, (1, 1)), ("test_mambaout", 1, (4, 4)), ("test_vit", -1, (2, 2))],
 )
-def test_backbones_give_one_logit_and_one_map_per_region(backbone, stage, positions):
+def test_backbones_give_one_logit_per_region_and_one_map_per_channel(backbone, stage, positions):
     network = SMANet(REGIONS, **TINY | {"backbone": backbone, "stage": stage}).eval()
     output = network(images(2))
     assert output.logits.shape == (2, 3)
@@ -83,6 +83,9 @@ def test_an_unrefined_network_pools_its_own_maps():
     network = SMANet(REGIONS, **TINY | {"correlate": False}).eval()
     output = network(images(2)).head
     assert_close(output.attention, output.maps)
+    network.attention.merge = "max"
+    output = network.attention(network.feature_maps(images(2)))
+    assert_close(output.attention, output.maps.amax(2))
 
 
 def test_bytes_and_fractions_are_the_same_picture():

@@ -125,12 +125,23 @@ def test_views_hold_what_the_head_did(reader):
         attend(reader, [])
 
 
-@pytest.mark.parametrize("merge", ("max", "none"))
-def test_merged_and_unmerged_channels_are_shown_alike(tmp_path, merge):
-    write_checkpoint(tmp_path / "some.ckpt", REGIONS, merge=merge)
-    reader = FaceReader(tmp_path / "some.ckpt", "cpu")
+def test_merged_channels_are_shown_as_the_head_merged_them(tmp_path):
+    write_checkpoint(tmp_path / "max.ckpt", REGIONS, merge="max")
+    reader = FaceReader(tmp_path / "max.ckpt", "cpu")
     (views,) = attend(reader, [drawn(1)[0]]).views
-    assert all(np.allclose(view.used, view.after.max(0), atol=1e-6) for view in views)
+    with torch.no_grad():
+        head = reader.output([drawn(1)[0]]).head
+    for region, view in enumerate(views):
+        # The strongest of the refined maps is what the head pooled with.
+        assert np.allclose(view.after.max(0), view.used, atol=1e-6)
+        assert np.allclose(view.used, head.attention[0, region].numpy())
+
+
+def test_unmerged_channels_are_shown_by_the_strongest(tmp_path):
+    write_checkpoint(tmp_path / "none.ckpt", REGIONS, merge="none")
+    reader = FaceReader(tmp_path / "none.ckpt", "cpu")
+    (views,) = attend(reader, [drawn(1)[0]]).views
+    assert all(np.array_equal(view.used, view.after.max(0)) for view in views)
     assert reader([drawn(1)[0]])[2].shape == (1, 3, *views[0].used.shape)
 
 

@@ -111,7 +111,7 @@ def test_align_and_predict_with_the_nose(network, tmp_path):
         (row,) = csv.DictReader(file)
     assert np.array(row["points"].split(), float).reshape(-1, 2) == pytest.approx(points, abs=1e-3)
 
-    write_checkpoint(tmp_path / "model.ckpt", alignment=facts)
+    write_checkpoint(tmp_path / "model.ckpt", alignment=facts, merge="max")
     arguments = ["predict", str(tmp_path / "model.ckpt"), str(tmp_path / "in"), "--out", str(tmp_path / "rows.csv")]
     with pytest.raises(ValueError, match="needs 3 points of a face; cascade gives 2"):
         main(arguments)
@@ -125,5 +125,5 @@ def test_align_and_predict_with_the_nose(network, tmp_path):
         )[0]
     assert float(row["AU1"]) == pytest.approx(float(read["eyes_nose"][0, 0]), abs=2e-5)
     # The other template would be told from it.
-    assert abs(read["eyes"] - read["eyes_nose"])[0, 0] > 5e-5
+    assert abs(read["eyes"] - read["eyes_nose"])[0, 0] > 1e-4
     assert (row["found"], row["x"], row["width"], row["score"]) == ("1", "144.0", "40.0", "1.0")
