@@ -1,7 +1,7 @@
 // Multi-channel attention: logits, activation, and their gradients, for one sample.
 #pragma once
 
-#include "matrix.h"
+#include "map_products.h"
 
 namespace sma::cpu::SMA_ISA {
 namespace {
@@ -23,9 +23,7 @@ SMA_INLINE W row_max(const W* row, int64_t width) {
     const Vector<W> x = load(row + l);
     best = x > best ? x : best;  // a NaN reaches the result through the exponentials
   }
-  W result = best[0];
-  for (int i = 1; i < lanes<W>; ++i) result = best[i] > result ? best[i] : result;
-  return result;
+  return fold_lanes<W>(best, [](Vector<W> a, Vector<W> b) { return b > a ? b : a; });
 }
 
 // Softmax of a padded row. It divides: a reciprocal's rounding would be shared by the whole row, and such errors do not
@@ -48,18 +46,43 @@ SMA_INLINE void sigmoid_row(W* row, int64_t width) {
   for (int64_t l = 0; l < width; l += lanes<W>) store(W(1) / (W(1) + exponential(-load(row + l))), row + l);
 }
 
+// Positions of a feature group that are in work at a time: all, or where channels lie innermost as many as stay in the
+// first cache.
+template <typename W>
+inline int64_t feature_positions(const Shape& shape, bool positions_inner) {
+  const int64_t fitting = most(6144 / shape.embed, 3 * lanes<W>);
+  const int64_t pieces = positions_inner ? 1 : (shape.positions + fitting - 1) / fitting;
+  return padded<W>((shape.positions + pieces - 1) / pieces);
+}
+
+template <typename W>
+inline int64_t feature_steps(const Shape& shape, int64_t position_step) {
+  return steps_of<W>(GroupRows(shape, 0).count, least(position_step, shape.positions), shape.embed);
+}
+
+template <typename W>
+inline int64_t feature_tile(const Shape& shape, bool positions_inner) {
+  return shape.embed ? padded<W>(shape.embed) * feature_positions<W>(shape, positions_inner) : 0;
+}
+
 // maps[N, width] from features. Padding holds -inf before the activation, hence 0 after it.
 template <typename T, typename W>
-inline void attention_maps(const Shape& shape, const Inputs& in, int64_t sample, W* maps, int64_t width, W* feature) {
+inline void attention_maps(const Shape& shape, const Inputs& in, int64_t sample, W* maps, int64_t width, W* tile) {
   const SampleMap<T> features(in.features, sample);
   const W* weight = static_cast<const W*>(in.weight);
   const W* bias = static_cast<const W*>(in.bias);
-  for (int64_t g = 0; g < shape.groups; ++g) {
-    const GroupRows rows(shape, g);
-    read_channels(features, g * shape.embed, shape.embed, 0, shape.positions, feature, width);
-    multiply<W, false>(rows.count, width, shape.embed, weight + rows.first * shape.embed, rows.step * shape.embed, 1,
-                       feature, width, maps + rows.first * width, rows.step * width);
-  }
+  const bool inner = features.positions_inner();
+  const int64_t position_step = feature_positions<W>(shape, inner);
+  const int64_t steps = feature_steps<W>(shape, position_step);
+  Ahead next;
+  in_memory_order(
+      inner, {0, shape.groups * shape.embed, 0, shape.positions}, shape.embed, position_step,
+      [&](const Piece& following, int64_t pieces) { next = Ahead(features, following, pieces * steps); },
+      [&](const Piece& piece) {
+        const GroupRows rows(shape, piece.channel / shape.embed);
+        sum_channels<false>(features, piece, weight + rows.first * shape.embed, rows.step * shape.embed, rows.count,
+                            maps + rows.first * width, rows.step * width, tile, next);
+      });
   for (int64_t n = 0; n < shape.maps(); ++n) {
     W* row = maps + n * width;
     const W shift = bias ? bias[n] : W(0);
@@ -89,30 +112,36 @@ inline void activation_backward(const Shape& shape, Activation activation, const
   }
 }
 
-// dfeatures, and this sample's part of dweight [N, padded D] and dbias [N], from dlogits [N, width].
+// dfeatures, and this sample's part of dweight [N, padded D] and dbias [N], from dlogits [N, width]. `weight`
+// [N, padded D] is scratch: rows of the parameter itself need not be whole vectors.
 template <typename T, typename W>
 inline void attention_maps_backward(const Shape& shape, const Inputs& in, const Gradients& out, int64_t sample,
-                                    const W* dlogits, int64_t width, W* feature, W* transposed, W* dweight, W* dbias) {
+                                    const W* dlogits, int64_t width, W* weight, W* tile, W* dweight, W* dbias) {
   const SampleMap<T> features(in.features, sample), dfeatures(out.features, sample);
-  const W* weight = static_cast<const W*>(in.weight);
   const int64_t embed = shape.embed, embed_width = padded<W>(embed);
-  for (int64_t g = 0; g < shape.groups; ++g) {
-    const GroupRows rows(shape, g);
-    const W* d = dlogits + rows.first * width;
-    if (out.features.data) {
-      multiply<W, false>(embed, width, rows.count, weight + rows.first * embed, 1, rows.step * embed, d,
-                         rows.step * width, feature, width);
-      write_channels(feature, width, dfeatures, g * embed, embed, shape.positions);
-    }
-    if (out.weight) {
-      read_positions(features, g * embed, embed, 0, shape.positions, transposed, embed_width);
-      multiply<W, true>(rows.count, embed_width, shape.positions, d, rows.step * width, 1, transposed, embed_width,
-                        dweight + rows.first * embed_width, rows.step * embed_width);
-    }
-  }
+  const bool inner = features.positions_inner();
+  const int64_t position_step = feature_positions<W>(shape, inner);
+  const int64_t steps = feature_steps<W>(shape, position_step);
+  copy_in(shape.maps(), embed, static_cast<const W*>(in.weight), embed, weight, embed_width, embed_width);
+  Ahead next_features, next_dfeatures;
+  in_memory_order(
+      inner, {0, shape.groups * embed, 0, shape.positions}, embed, position_step,
+      [&](const Piece& following, int64_t pieces) {
+        next_dfeatures = Ahead(dfeatures, following, pieces * steps);
+        if (out.weight) next_features = Ahead(features, following, pieces * steps);
+      },
+      [&](const Piece& piece) {
+        const GroupRows rows(shape, piece.channel / embed);
+        const W* d = dlogits + rows.first * width;
+        if (out.features.data)
+          write_product(dfeatures, piece, weight + rows.first * embed_width, rows.step * embed_width, rows.count, d,
+                        rows.step * width, tile, next_dfeatures);
+        if (out.weight)
+          sum_positions<true>(features, piece, d, rows.step * width, rows.count, dweight + rows.first * embed_width,
+                              rows.step * embed_width, tile, next_features);
+      });
   if (!out.bias) return;
-  for (int64_t n = 0; n < shape.maps(); ++n)
-    for (int64_t l = 0; l < shape.positions; ++l) dbias[n] += dlogits[n * width + l];
+  for (int64_t n = 0; n < shape.maps(); ++n) dbias[n] += sum_row(dlogits + n * width, shape.positions);
 }
 
 }  // namespace

@@ -18,34 +18,47 @@ struct BackwardScratch {
   W* drefined;      // dm' [N, padded L]
   W* attention;     // A [rows, padded L]
   W* dattention;    // dA [rows, padded L]; is drefined with Merge::none
-  W* transposed;    // [L, padded N] maps, later [L, padded D] features
-  W* feature;       // [D, padded L]
   W* region;        // [K, padded L], refined maps of one region, or S m - m
   uint8_t* winner;  // [L], of one region
-  W* s;             // the next four [N, padded N]
-  W* p;
-  W* dcos;
-  W* mix;
+  W* s;             // [N, padded N]
+  W* mix;           // P, then other matrices [N, padded N]
+  // While a feature map is read or written:
+  W* tile;     // a piece of it
+  W* dpooled;  // [rows, dpooled_width], for values
+  W* weight;   // [N, padded D], for features
+  // In between, in the same place:
+  W* transposed;  // m^T [L, padded N]
+  W* dcos;        // [N, padded N]
   Cosines<W> cosines;
-  PoolBackwardScratch<W> pool;
 
   BackwardScratch(Arena& arena, const Shape& shape, const Inputs& in)
-      : maps(arena.take<W>(shape.maps() * padded<W>(shape.positions))),
-        dmaps(arena.take<W>(shape.maps() * padded<W>(shape.positions))),
-        drefined(arena.take<W>(shape.maps() * padded<W>(shape.positions))),
-        attention(arena.take<W>(merged_rows(shape, in) * padded<W>(shape.positions))),
-        dattention(in.merge == Merge::none ? drefined
-                                           : arena.take<W>(shape.regions * padded<W>(shape.positions))),
-        transposed(arena.take<W>(shape.positions * padded<W>(shape.maps() > shape.embed ? shape.maps() : shape.embed))),
-        feature(arena.take<W>(shape.embed * padded<W>(shape.positions))),
-        region(arena.take<W>(shape.channels * padded<W>(shape.positions))),
+      : BackwardScratch(arena, shape, in, padded<W>(shape.positions), padded<W>(shape.maps())) {}
+
+ private:
+  BackwardScratch(Arena& arena, const Shape& shape, const Inputs& in, int64_t width, int64_t columns)
+      : maps(arena.take<W>(shape.maps() * width)),
+        dmaps(arena.take<W>(shape.maps() * width)),
+        drefined(arena.take<W>(shape.maps() * width)),
+        attention(arena.take<W>(merged_rows(shape, in) * width)),
+        dattention(in.merge == Merge::none ? drefined : arena.take<W>(shape.regions * width)),
+        region(arena.take<W>(shape.channels * width)),
         winner(arena.take<uint8_t>(shape.positions)),
-        s(arena.take<W>(shape.maps() * padded<W>(shape.maps()))),
-        p(arena.take<W>(shape.maps() * padded<W>(shape.maps()))),
-        dcos(arena.take<W>(shape.maps() * padded<W>(shape.maps()))),
-        mix(arena.take<W>(shape.maps() * padded<W>(shape.maps()))),
-        cosines(arena, shape),
-        pool(arena, shape, merged_rows(shape, in)) {}
+        s(arena.take<W>(shape.maps() * columns)),
+        mix(arena.take<W>(shape.maps() * columns)),
+        cosines(shape) {
+    Arena of_maps = arena, of_features = arena;
+    tile = of_features.take<W>(
+        most(pool_backward_tile<W>(shape), feature_tile<W>(shape, in.features.position_stride == 1)));
+    Arena of_values = of_features;
+    dpooled = of_values.take<W>(merged_rows(shape, in) * dpooled_width<W>(shape));
+    weight = of_features.take<W>(shape.maps() * padded<W>(shape.embed));
+    transposed = of_maps.take<W>(shape.positions * columns);
+    dcos = of_maps.take<W>(shape.maps() * columns);
+    cosines.take_from(of_maps);
+    arena.used = of_values.used;
+    for (const Arena& other : {of_features, of_maps})
+      if (other.used > arena.used) arena.used = other.used;
+  }
 };
 
 // Sums over samples of the parameter gradients, rows padded to whole vectors.
@@ -102,9 +115,10 @@ struct Backward {
     if (given.pooled) {
       read_attention();
       const W* sum = static_cast<const W*>(saved.attention_sum) + sample * count;
-      scale_dpooled(shape, static_cast<const T*>(given.pooled) + sample * count * shape.values, sum, count, scratch.pool);
+      scale_dpooled(shape, static_cast<const T*>(given.pooled) + sample * count * shape.values, sum, count,
+                    scratch.dpooled);
       attention_pool_backward(shape, SampleMap<T>(in.values, sample), SampleMap<T>(out.values, sample),
-                              scratch.attention, width(), count, dattention, scratch.pool);
+                              scratch.dpooled, scratch.attention, width(), count, dattention, scratch.tile);
       if (dattention) normalisation_backward(count, positions, scratch.attention, sum, width(), dattention);
     } else if (dattention) {
       for (int64_t i = 0; i < count * width(); ++i) dattention[i] = 0;
@@ -185,7 +199,7 @@ struct Backward {
       copy_in(count, positions, static_cast<const T*>(saved.maps) + sample * count * positions, positions,
               scratch.maps, width(), width());
     } else {
-      maps_of_sample<T>(shape, in, sample, scratch.maps, width(), scratch.feature);
+      maps_of_sample<T>(shape, in, sample, scratch.maps, width(), scratch.tile);
     }
   }
 
@@ -198,11 +212,11 @@ struct Backward {
   void through_correlation(const W* arrived) const {
     const int64_t count = shape.maps(), columns = scratch.cosines.width;
     if (arrived)
-      multiply<W, false>(count, columns, shape.positions, arrived, width(), 1, scratch.transposed, columns, scratch.p,
+      multiply<W, false>(count, columns, shape.positions, arrived, width(), 1, scratch.transposed, columns, scratch.mix,
                          columns);
     const W* dcorrelation =
         given.correlation ? static_cast<const W*>(given.correlation) + sample * count * count : nullptr;
-    correlation_backward<W>(in, scratch.cosines, scratch.s, arrived ? scratch.p : nullptr, dcorrelation, scratch.dcos,
+    correlation_backward<W>(in, scratch.cosines, scratch.s, arrived ? scratch.mix : nullptr, dcorrelation, scratch.dcos,
                             partial.relation_bias, partial.temperature);
     if (arrived && out.gate)
       *partial.gate += gate_gradient(shape, scratch.s, columns, scratch.maps, arrived, width(), scratch.mix,
@@ -222,7 +236,7 @@ struct Backward {
                positions);
     if (in.maps || !(out.features.data || out.weight || out.bias)) return;
     activation_backward(shape, in.activation, scratch.maps, scratch.dmaps, width());
-    attention_maps_backward<T>(shape, in, out, sample, scratch.dmaps, width(), scratch.feature, scratch.transposed,
+    attention_maps_backward<T>(shape, in, out, sample, scratch.dmaps, width(), scratch.weight, scratch.tile,
                                partial.weight, partial.bias);
   }
 };

@@ -14,32 +14,32 @@ template <typename T, typename W>
 struct ForwardScratch {
   W* maps;        // [N, padded L]
   W* transposed;  // [L, padded N], needed by the Gram alone
-  W* feature;     // [D, padded L]
+  W* tile;        // a piece of features or values
   W* s;           // [N, padded N]
   W* t;           // [N, padded N]
   W* region;      // [K, padded L], refined maps of one region
   Cosines<W> cosines;
-  PoolScratch<W> pool;
+  W* sums;        // [rows, kPoolChunk]
 
   ForwardScratch(Arena& arena, const Shape& shape, const Inputs& in)
       : maps(arena.take<W>(shape.maps() * padded<W>(shape.positions))),
         transposed(arena.take<W>(shape.positions * padded<W>(shape.maps()))),
-        feature(arena.take<W>(shape.embed * padded<W>(shape.positions))),
+        tile(arena.take<W>(most(pool_tile<W>(shape), feature_tile<W>(shape, in.features.position_stride == 1)))),
         s(arena.take<W>(shape.maps() * padded<W>(shape.maps()))),
         t(arena.take<W>(shape.maps() * padded<W>(shape.maps()))),
         region(arena.take<W>(shape.channels * padded<W>(shape.positions))),
         cosines(arena, shape),
-        pool(arena, merged_rows(shape, in)) {}
+        sums(arena.take<W>(merged_rows(shape, in) * kPoolChunk)) {}
 };
 
 // maps [N, width] of a sample: from features, or the given ones.
 template <typename T, typename W>
-inline void maps_of_sample(const Shape& shape, const Inputs& in, int64_t sample, W* maps, int64_t width, W* feature) {
+inline void maps_of_sample(const Shape& shape, const Inputs& in, int64_t sample, W* maps, int64_t width, W* tile) {
   if (in.maps) {
     const T* given = static_cast<const T*>(in.maps) + sample * shape.maps() * shape.positions;
     copy_in(shape.maps(), shape.positions, given, shape.positions, maps, width, width);
   } else {
-    attention_maps<T>(shape, in, sample, maps, width, feature);
+    attention_maps<T>(shape, in, sample, maps, width, tile);
   }
 }
 
@@ -65,7 +65,7 @@ struct Forward {
 
   void maps_to_attention(W* attention) const {
     const int64_t count = shape.maps(), positions = shape.positions;
-    maps_of_sample<T>(shape, in, sample, scratch.maps, width(), scratch.feature);
+    maps_of_sample<T>(shape, in, sample, scratch.maps, width(), scratch.tile);
     if (out.maps)
       copy_out(count, positions, scratch.maps, width(), static_cast<T*>(out.maps) + sample * count * positions,
                positions);
@@ -105,18 +105,15 @@ struct Forward {
       copy_out(rows, positions, attention, positions, static_cast<T*>(out.attention) + sample * rows * positions,
                positions);
     if (!out.attention_sum) return;
-    for (int64_t a = 0; a < rows; ++a) {
-      W total = 0;
-      for (int64_t l = 0; l < positions; ++l) total += attention[a * positions + l];
-      static_cast<W*>(out.attention_sum)[sample * rows + a] = total;
-    }
+    W* sums = static_cast<W*>(out.attention_sum) + sample * rows;
+    for (int64_t a = 0; a < rows; ++a) sums[a] = sum_row(attention + a * positions, positions);
   }
 
   void pool(const W* attention, int64_t first, int64_t last) const {
     const int64_t rows = merged_rows(shape, in);
     attention_pool<T>(shape, SampleMap<T>(in.values, sample), attention,
                       static_cast<const W*>(out.attention_sum) + sample * rows, rows, first, last,
-                      static_cast<T*>(out.pooled) + sample * rows * shape.values, scratch.pool);
+                      static_cast<T*>(out.pooled) + sample * rows * shape.values, scratch.sums, scratch.tile);
   }
 };
 

@@ -1,7 +1,7 @@
 // The cosine Gram matrix of one sample's maps, which diversity and correlation share; and the diversity hinge.
 #pragma once
 
-#include "matrix.h"
+#include "product.h"
 
 namespace sma::cpu::SMA_ISA {
 namespace {
@@ -14,12 +14,14 @@ struct Cosines {
   bool* above_floor;  // the norm is above its floor, so that it has a gradient
   int64_t count, width;
 
-  Cosines(Arena& arena, const Shape& shape)
-      : cos(arena.take<W>(shape.maps() * padded<W>(shape.maps()))),
-        inverse_norm(arena.take<W>(shape.maps())),
-        above_floor(arena.take<bool>(shape.maps())),
-        count(shape.maps()),
-        width(padded<W>(shape.maps())) {}
+  explicit Cosines(const Shape& shape) : count(shape.maps()), width(padded<W>(shape.maps())) {}
+  Cosines(Arena& arena, const Shape& shape) : Cosines(shape) { take_from(arena); }
+
+  void take_from(Arena& arena) {
+    cos = arena.take<W>(count * width);
+    inverse_norm = arena.take<W>(count);
+    above_floor = arena.take<bool>(count);
+  }
 };
 
 // maps [N, maps_width]; `transposed` is [L, cosines.width], maps with positions as rows.

@@ -8,7 +8,7 @@
 namespace sma::cpu {
 
 // Channels of `values` that one pooling job takes: small enough to share a single sample among threads.
-constexpr int64_t kPoolChunk = 192;
+constexpr int64_t kPoolChunk = 528;
 
 // Rows of A that the merge leaves.
 inline int64_t merged_rows(const Shape& shape, const Inputs& in) {

@@ -1,4 +1,4 @@
-// Matrices between memory and scratch (copy, transpose, convert), and one register-blocked matrix product.
+// Matrices between memory and scratch: copy, transpose, convert.
 // Scratch matrices have rows padded to whole vectors; padding is zero unless said otherwise.
 #pragma once
 
@@ -104,97 +104,41 @@ struct SampleMap {
   }
 };
 
+// Some channels at some positions of a feature map.
+struct Piece {
+  int64_t channel, channels, position, positions;
+};
+
 // to[count, to_row]: channels `first`.. as rows over `positions` from `start`, zeros up to to_row.
 template <typename W, typename T>
-inline void read_channels(const SampleMap<T>& map, int64_t first, int64_t count, int64_t start, int64_t positions, W* to,
-                          int64_t to_row) {
+inline void read_channels(const SampleMap<T>& map, const Piece& piece, W* to, int64_t to_row) {
+  const T* from = map.at(piece.channel, piece.position);
   if (map.positions_inner()) {
-    copy_in(count, positions, map.at(first, start), map.channel_stride, to, to_row, to_row);
+    copy_in(piece.channels, piece.positions, from, map.channel_stride, to, to_row, to_row);
   } else {
-    transpose<W>(positions, count, map.at(first, start), map.position_stride, to, to_row, to_row);
+    transpose<W>(piece.positions, piece.channels, from, map.position_stride, to, to_row, to_row);
   }
 }
 
 // to[positions, to_row]: positions as rows over channels `first`.., zeros up to to_row.
 template <typename W, typename T>
-inline void read_positions(const SampleMap<T>& map, int64_t first, int64_t count, int64_t start, int64_t positions,
-                           W* to, int64_t to_row) {
+inline void read_positions(const SampleMap<T>& map, const Piece& piece, W* to, int64_t to_row) {
+  const T* from = map.at(piece.channel, piece.position);
   if (map.positions_inner()) {
-    transpose<W>(count, positions, map.at(first, start), map.channel_stride, to, to_row, to_row);
+    transpose<W>(piece.channels, piece.positions, from, map.channel_stride, to, to_row, to_row);
   } else {
-    copy_in(positions, count, map.at(first, start), map.position_stride, to, to_row, to_row);
+    copy_in(piece.positions, piece.channels, from, map.position_stride, to, to_row, to_row);
   }
 }
 
 // The inverse of read_channels.
 template <typename W, typename T>
-inline void write_channels(const W* from, int64_t from_row, const SampleMap<T>& map, int64_t first, int64_t count,
-                           int64_t positions) {
+inline void write_channels(const W* from, int64_t from_row, const SampleMap<T>& map, const Piece& piece) {
+  T* to = map.at(piece.channel, piece.position);
   if (map.positions_inner()) {
-    copy_out(count, positions, from, from_row, map.at(first, 0), map.channel_stride);
+    copy_out(piece.channels, piece.positions, from, from_row, to, map.channel_stride);
   } else {
-    transpose<W>(count, positions, from, from_row, map.at(first, 0), map.position_stride, count);
-  }
-}
-
-// --- C (+)= A B, with A[i,p] at any strides, B and C with contiguous rows of whole vectors ---
-
-template <typename W, int rows, int vectors, bool accumulate>
-SMA_INLINE void multiply_tile(int64_t depth, const W* a, int64_t a_row, int64_t a_depth, const W* b, int64_t b_row,
-                              W* c, int64_t c_row) {
-  Vector<W> sums[rows][vectors];
-  for (int i = 0; i < rows; ++i)
-    for (int v = 0; v < vectors; ++v) sums[i][v] = accumulate ? load(c + i * c_row + v * lanes<W>) : Vector<W>{};
-  for (int64_t p = 0; p < depth; ++p) {
-    Vector<W> right[vectors];
-    for (int v = 0; v < vectors; ++v) right[v] = load(b + v * lanes<W>);
-    for (int i = 0; i < rows; ++i) {
-      const Vector<W> left = broadcast(a[i * a_row]);
-      for (int v = 0; v < vectors; ++v) sums[i][v] += left * right[v];
-    }
-    a += a_depth;
-    b += b_row;
-  }
-  for (int i = 0; i < rows; ++i)
-    for (int v = 0; v < vectors; ++v) store(sums[i][v], c + i * c_row + v * lanes<W>);
-}
-
-template <typename W, int vectors, bool accumulate>
-SMA_INLINE void multiply_columns(int64_t rows, int64_t depth, const W* a, int64_t a_row, int64_t a_depth, const W* b,
-                                 int64_t b_row, W* c, int64_t c_row) {
-  int64_t i = 0;
-  for (; i + 4 <= rows; i += 4)
-    multiply_tile<W, 4, vectors, accumulate>(depth, a + i * a_row, a_row, a_depth, b, b_row, c + i * c_row, c_row);
-  a += i * a_row;
-  c += i * c_row;
-  if (rows - i == 3) multiply_tile<W, 3, vectors, accumulate>(depth, a, a_row, a_depth, b, b_row, c, c_row);
-  if (rows - i == 2) multiply_tile<W, 2, vectors, accumulate>(depth, a, a_row, a_depth, b, b_row, c, c_row);
-  if (rows - i == 1) multiply_tile<W, 1, vectors, accumulate>(depth, a, a_row, a_depth, b, b_row, c, c_row);
-}
-
-template <typename W, bool accumulate>
-inline void multiply_block(int64_t rows, int64_t columns, int64_t depth, const W* a, int64_t a_row, int64_t a_depth,
-                           const W* b, int64_t b_row, W* c, int64_t c_row) {
-  constexpr int n = lanes<W>;
-  int64_t j = 0;
-  for (; j + 3 * n <= columns; j += 3 * n)
-    multiply_columns<W, 3, accumulate>(rows, depth, a, a_row, a_depth, b + j, b_row, c + j, c_row);
-  if (columns - j > n)
-    multiply_columns<W, 2, accumulate>(rows, depth, a, a_row, a_depth, b + j, b_row, c + j, c_row);
-  else if (columns - j > 0)
-    multiply_columns<W, 1, accumulate>(rows, depth, a, a_row, a_depth, b + j, b_row, c + j, c_row);
-}
-
-// `columns` is a multiple of the vector. The depth is walked in pieces whose strip of B stays in the first cache.
-template <typename W, bool accumulate>
-inline void multiply(int64_t rows, int64_t columns, int64_t depth, const W* a, int64_t a_row, int64_t a_depth,
-                     const W* b, int64_t b_row, W* c, int64_t c_row) {
-  constexpr int64_t piece = 256;
-  const int64_t first = depth < piece ? depth : piece;
-  multiply_block<W, accumulate>(rows, columns, first, a, a_row, a_depth, b, b_row, c, c_row);
-  for (int64_t p = piece; p < depth; p += piece) {
-    const int64_t count = depth - p < piece ? depth - p : piece;
-    multiply_block<W, true>(rows, columns, count, a + p * a_depth, a_row, a_depth, b + p * b_row, b_row, c, c_row);
+    transpose<W>(piece.channels, piece.positions, from, from_row, to, map.position_stride, piece.channels);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #define SMA_INLINE inline __attribute__((always_inline))
@@ -19,6 +20,9 @@ struct f16 {
   uint16_t bits;
 };
 
+SMA_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+SMA_INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+
 template <typename W>
 constexpr int lanes = SMA_VECTOR_BYTES / sizeof(W);
 
@@ -28,6 +32,11 @@ struct VectorOf {
 };
 template <typename W>
 using Vector = typename VectorOf<W, lanes<W>>::type;
+
+template <typename W>
+using IndexOf = std::conditional_t<sizeof(W) == 4, int32_t, int64_t>;
+template <typename W>
+using Index = typename VectorOf<IndexOf<W>, lanes<W>>::type;
 
 template <typename W>
 SMA_INLINE Vector<W> broadcast(W x) {
@@ -167,10 +176,35 @@ SMA_INLINE Vector<float> exponential(Vector<float> x) {
   return x == x ? result : x;
 }
 
+template <typename W, int step, size_t... j>
+SMA_INLINE Vector<W> rotated(Vector<W> v, std::index_sequence<j...>) {
+  return __builtin_shufflevector(v, v, ((j + step) % lanes<W>)...);
+}
+
+// combine(combine(v0, v1), ...) over the lanes, as a tree.
+template <typename W, typename Combine, int step = lanes<W> / 2>
+SMA_INLINE W fold_lanes(Vector<W> v, Combine combine) {
+  if constexpr (step == 0) {
+    return v[0];
+  } else {
+    return fold_lanes<W, Combine, step / 2>(combine(v, rotated<W, step>(v, std::make_index_sequence<lanes<W>>{})),
+                                            combine);
+  }
+}
+
 template <typename W>
 SMA_INLINE W sum_lanes(Vector<W> v) {
-  W total = 0;
-  for (int i = 0; i < lanes<W>; ++i) total += v[i];
+  return fold_lanes<W>(v, [](Vector<W> a, Vector<W> b) { return a + b; });
+}
+
+// The sum of `count` numbers in a row.
+template <typename W>
+SMA_INLINE W sum_row(const W* row, int64_t count) {
+  Vector<W> sums{};
+  int64_t i = 0;
+  for (; i + lanes<W> <= count; i += lanes<W>) sums += load(row + i);
+  W total = sum_lanes<W>(sums);
+  for (; i < count; ++i) total += row[i];
   return total;
 }
 

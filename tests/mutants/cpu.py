@@ -6,6 +6,7 @@ ACCURACY = "tests/operators/test_accuracy.py"
 EDGES = "tests/operators/test_edges.py"
 LAYOUTS = "tests/operators/test_layouts.py"
 GRADCHECK = (ACCURACY, "-k", "formula")
+LONG = (ACCURACY, "-k", "long_sums and float32")
 ODD = (ACCURACY, "-k", "odd_sizes and float32")
 
 
@@ -43,22 +44,31 @@ MUTANTS = [
     # A missed tail, an unwritten element, memory from another strip.
     kernel("matrix.h", "for (; j < columns; ++j) narrow(source[j], target + j);", "", EDGES, "-k", "every_element"),
     kernel("matrix.h", "for (; j < width; ++j) target[j] = 0;", "", *ODD),
-    kernel("matrix.h", "if (rows - i == 3) multiply_tile<W, 3,", "if (false) multiply_tile<W, 3,", *ODD),
+    kernel("product.h", "if (rows - i == 3) multiply_tile<W, 3,", "if (false) multiply_tile<W, 3,", *ODD),
     kernel(
-        "matrix.h",
+        "product.h",
         "const int64_t count = depth - p < piece ? depth - p : piece;",
         "const int64_t count = 0 * p;",
         ACCURACY,
         "-k",
         "beyond",
     ),
-    kernel("pool.h", "if (start == 0)", "if (true)", ACCURACY, "-k", "beyond"),
+    kernel("pool.h", "if (piece.position == 0)", "if (true)", ACCURACY, "-k", "beyond"),
     kernel(
         "pool.h",
-        "else if (dattention)\n      dattention_from<true>",
-        "else if (dattention)\n      dattention_from<false>",
+        "else if (dattention)\n          sum_channels<true>",
+        "else if (dattention)\n          sum_channels<false>",
         *ODD,
     ),
+    kernel("product.h", "if (p < depth) add(", "if (false) add(", *LONG),
+    kernel("product.h", "load(end - lanes<W>);", "load(end - count);", *LONG),
+    kernel("product.h", "static_cast<IndexOf<W>>(lanes<W> - count)", "static_cast<IndexOf<W>>(0)", *LONG),
+    kernel("product.h", "a + least(i, rows - 1) * a_row", "a + 0 * i", *LONG),
+    kernel("product.h", "c[i * c_row + j] = (accumulate ?", "c[i * c_row + j] = (false ?", *LONG),
+    kernel(
+        "map_products.h", "l < padded<W>(positions); ++l) out", "l < positions; ++l) out", EDGES, "-k", "every_element"
+    ),
+    kernel("memory_order.h", "l < least(l0 + run_positions, whole.positions)", "l < l0 + 1", ACCURACY, "-k", "beyond"),
     # A lost floor, a lost NaN.
     kernel("pool.h", "sum < W(kSumFloor) ? W(kSumFloor) : sum", "sum", EDGES, "-k", "all_zero"),
     kernel("gram.h", "norm < W(kNormFloor) ? W(kNormFloor) : norm", "norm", EDGES, "-k", "all_zero"),

@@ -86,3 +86,9 @@ def test_error_rule_beyond_one_strip_of_positions(layout, backend, device):
     """More positions and maps than a register block, a strip of scratch or a GPU tile holds."""
     case = Case(batch=1, regions=9, channels=8, values=29, embed=5, height=36, width=31, layout=layout)
     assert not cases.error_excess(case, torch.float32, backend, device, seeds=2)
+
+
+@pytest.mark.parametrize("layout", (torch.contiguous_format, torch.channels_last), ids=("nchw", "nhwc"))
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_error_rule_of_long_sums(layout, dtype, backend, device):
+    assert not cases.error_excess(cases.replace(cases.LONG_SUMS, layout=layout), dtype, backend, device, seeds=2)

@@ -24,7 +24,7 @@ def poisoned_memory():
     torch.use_deterministic_algorithms(False)
 
 
-@pytest.mark.parametrize("case", cases.matrix(), ids=cases.ids)
+@pytest.mark.parametrize("case", [*cases.matrix(), cases.LONG_SUMS], ids=cases.ids)
 def test_every_element_is_written(case, backend, device, poisoned_memory):
     for layout in (torch.contiguous_format, torch.channels_last):
         tensors = cases.inputs(cases.replace(case, layout=layout), torch.float32, device=device)

@@ -1,0 +1,85 @@
+// The three products with a piece of a feature map M [channels, positions], in either layout of memory: summed over its
+// channels, summed over its positions, and the one that writes it: pooling, logits and their gradients.
+#pragma once
+
+#include "product.h"
+
+namespace sma::cpu::SMA_ISA {
+namespace {
+
+// From this length on a sum along memory is taken in vectors, whose lanes are added up at its end; a shorter one is not
+// worth that, and its matrix is transposed.
+template <typename W>
+constexpr int64_t kLongSum = 8 * lanes<W>;
+
+// out [rows, positions of M] (+)= left [rows, channels of the piece] M. Rows of `out` take whole vectors.
+template <bool accumulate, typename T, typename W>
+inline void sum_channels(const SampleMap<T>& map, const Piece& piece, const W* left, int64_t left_row, int64_t rows,
+                         W* out, int64_t out_row, W* tile, Ahead& next) {
+  const int64_t channels = piece.channels, positions = piece.positions;
+  const T* from = map.at(piece.channel, piece.position);
+  out += piece.position;
+  if (!map.positions_inner() && channels >= kLongSum<W>) {
+    const Rows<W> right = wide_rows(positions, channels, from, map.position_stride, tile);
+    multiply_transposed<W, accumulate>(rows, positions, channels, left, left_row, right.data, right.stride, out,
+                                       out_row, next);
+    for (int64_t i = 0; i < rows; ++i)
+      for (int64_t l = positions; l < padded<W>(positions); ++l) out[i * out_row + l] = 0;
+    return;
+  }
+  int64_t whole = 0;
+  if constexpr (std::is_same_v<T, W>) {
+    if (map.positions_inner()) {  // read where they lie, but for the positions past the last whole vector
+      whole = positions / lanes<W> * lanes<W>;
+      multiply<W, accumulate>(rows, whole, channels, left, left_row, 1, from, map.channel_stride, out, out_row, next);
+      if (whole == positions) return;
+    }
+  }
+  const Piece rest{piece.channel, channels, piece.position + whole, positions - whole};
+  const int64_t tile_row = padded<W>(rest.positions);
+  read_channels(map, rest, tile, tile_row);
+  multiply<W, accumulate>(rows, tile_row, channels, left, left_row, 1, tile, tile_row, out + whole, out_row, next);
+}
+
+// out [rows, channels of the piece] (+)= right [rows, positions of M] M^T. Rows of `out` take whole vectors.
+template <bool accumulate, typename T, typename W>
+inline void sum_positions(const SampleMap<T>& map, const Piece& piece, const W* right, int64_t right_row, int64_t rows,
+                          W* out, int64_t out_row, W* tile, Ahead& next) {
+  const int64_t channels = piece.channels, positions = piece.positions;
+  right += piece.position;
+  if (map.positions_inner() && positions >= kLongSum<W>) {
+    const T* from = map.at(piece.channel, piece.position);
+    const Rows<W> left = wide_rows(channels, positions, from, map.channel_stride, tile);
+    multiply_transposed<W, accumulate>(rows, channels, positions, right, right_row, left.data, left.stride, out,
+                                       out_row, next);
+    return;
+  }
+  const int64_t tile_row = padded<W>(channels);
+  read_positions(map, piece, tile, tile_row);
+  multiply<W, accumulate>(rows, tile_row, positions, right, right_row, 1, tile, tile_row, out, out_row, next);
+}
+
+// M = left^T right, with left [rows, channels of the piece] and right [rows, positions of M]. Whole vectors of the wide
+// type go straight to memory.
+template <typename T, typename W>
+inline void write_product(const SampleMap<T>& map, const Piece& piece, const W* left, int64_t left_row, int64_t rows,
+                          const W* right, int64_t right_row, W* tile, Ahead& next) {
+  const bool inner = map.positions_inner();
+  const int64_t outer = inner ? piece.channels : piece.positions, length = inner ? piece.positions : piece.channels;
+  const int64_t to_row = inner ? map.channel_stride : map.position_stride;
+  const W *first = inner ? left : right + piece.position, *second = inner ? right + piece.position : left;
+  const int64_t first_row = inner ? left_row : right_row, second_row = inner ? right_row : left_row;
+  T* to = map.at(piece.channel, piece.position);
+  int64_t whole = 0;
+  if constexpr (std::is_same_v<T, W>) {
+    whole = length / lanes<W> * lanes<W>;
+    multiply<W, false>(outer, whole, rows, first, 1, first_row, second, second_row, to, to_row, next);
+    if (whole == length) return;
+  }
+  const int64_t tile_row = padded<W>(length) - whole;
+  multiply<W, false>(outer, tile_row, rows, first, 1, first_row, second + whole, second_row, tile, tile_row, next);
+  copy_out(outer, length - whole, tile, tile_row, to + whole, to_row);
+}
+
+}  // namespace
+}  // namespace sma::cpu::SMA_ISA
