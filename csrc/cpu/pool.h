@@ -54,7 +54,7 @@ template <typename W>
 inline int64_t pool_backward_tile(const Shape& shape) {
   const int64_t channels = padded<W>(shape.values), positions = padded<W>(shape.positions);
   return most(least(kBackwardChannels, channels) * positions,
-                  least(kBackwardChannelsLast, channels) * kBackwardPositionsLast);
+              least(kBackwardChannelsLast, channels) * kBackwardPositionsLast);
 }
 
 // Of the gradient of the pooled values: not a power of two, lest all rows share one set of the first cache.
