@@ -1,8 +1,9 @@
 """`python -m benchmarks.limits`: what bounds a training step of the head on this CPU.
 
-Beside the measured time stand what the bytes of the floor take at the measured copy bandwidth, what its operations take at
-the speed of PyTorch's matrix product, what the kernels take where a sample lies in the caches, times B ÷ threads, and what
-the same call takes on a tensor with hardly any arithmetic: that of Python and PyTorch. The last column is half the time of
+Beside the measured time stand what the bytes of the floor take at the measured copy bandwidth; what PyTorch takes to read
+values and features twice and to write as much once, and nothing else; what the operations of the floor take at the speed of
+PyTorch's matrix product; what the kernels take where a sample lies in the caches, times B ÷ threads; and what the same call
+takes on a tensor with hardly any arithmetic: that of Python and PyTorch. The last column is half the time of
 `torch.compile`: what was aimed at.
 """
 
@@ -15,13 +16,25 @@ from rich.progress import track
 
 from benchmarks import instructions
 from benchmarks.compare import CPU, LAYOUTS, RESULTS
-from benchmarks.directions import forward_backward
+from benchmarks.directions import Timed, forward_backward
 from benchmarks.machine import machine
-from benchmarks.peers import compiled, through
+from benchmarks.peers import Tensors, compiled, through
 from benchmarks.shapes import Shape, floor_bytes, floor_operations, inputs, on_cpu
 from benchmarks.timing import arithmetic_speed, copy_bandwidth, interleaved, medians
 
 TINY = Shape(batch=1, values=4, side=2, regions=1, channels=2, embed=2, what="hardly any arithmetic")
+
+
+def touched(tensors: Tensors) -> Timed:
+    """The bytes of the floor, read by sums and written by zeros, as far apart in time as the head's are."""
+    maps = [tensors["values"].detach(), tensors["features"].detach()]
+    gradients = [torch.empty_like(tensor) for tensor in maps]
+
+    def run(_) -> list[torch.Tensor]:
+        sums = [tensor.sum() for _ in ("forward", "backward") for tensor in maps]
+        return sums + [gradient.zero_() for gradient in gradients]
+
+    return Timed(run)
 
 
 def measure(program: Path, shape_name: str, layout: str, bandwidth: float, speed: float, rounds: int) -> dict:
@@ -34,11 +47,13 @@ def measure(program: Path, shape_name: str, layout: str, bandwidth: float, speed
         "torch.compile": compiled("sma_attention"),
     }
     runs = {name: forward_backward(peer, tensors) for name, peer in peers.items()}
+    runs["reads and writes"] = touched(tensors)
     runs["call"] = forward_backward(peers["cpu"], inputs(TINY, torch.float32, LAYOUTS[layout], CPU))
     times = medians(interleaved(runs, rounds, CPU))
     warm = sum(instructions.warm_seconds(program, shape_name, layout, way) for way in ("forward", "backward"))
     found = {
         "bytes of the floor": floor_bytes(shape, torch.float32, "forward+backward") / bandwidth,
+        "reads and writes": times.pop("reads and writes"),
         "operations of the floor": floor_operations(shape) / speed,
         "kernels in cache": warm * shape.batch / torch.get_num_threads(),
         "call": times.pop("call"),

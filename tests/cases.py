@@ -88,9 +88,9 @@ class Case:
         return "-".join(parts)
 
 
-# Sums over channels, features and positions that are longer than several vectors, with a rest; more channels than one job
-# of pooling takes.
-LONG_SUMS = Case(batch=1, channels=2, embed=139, values=541, height=13, width=11)
+# Sums over channels, features and positions that are longer than several vectors, with a rest, and of several parts; more
+# channels than one job of pooling takes.
+LONG_SUMS = Case(channels=2, embed=139, values=661, height=13, width=11)
 
 
 def inputs(case: Case, dtype: torch.dtype = torch.float64, seed: int = 0, device="cpu") -> dict[str, Tensor | None]:
