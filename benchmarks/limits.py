@@ -26,7 +26,7 @@ TINY = Shape(batch=1, values=4, side=2, regions=1, channels=2, embed=2, what="ha
 
 
 def touched(tensors: Tensors) -> Timed:
-    """The bytes of the floor, read by sums and written by zeros, as far apart in time as the head's are."""
+    """Values and features, read twice by sums; as much written once, with zeros."""
     maps = [tensors["values"].detach(), tensors["features"].detach()]
     gradients = [torch.empty_like(tensor) for tensor in maps]
 

@@ -12,8 +12,7 @@ from benchmarks.directions import Timed
 from benchmarks.machine import machine
 from benchmarks.peers import fused
 from benchmarks.timing import interleaved, medians
-from sma_kernels.modules import SMAAttention
-from sma_models.network import NetworkConfig, SMANet
+from sma_models.network import NetworkConfig, SMANet, make_attention
 
 BATCH, SIDE, REGIONS = 8, 224, 12
 BACKBONES = {"resnet18": 512, "resnet50": 2048}  # channels of the last stage, 7x7 at 224 pixels
@@ -37,7 +36,7 @@ def network_step(backbone: str, backend: str) -> Timed:
 def head_step(channels: int, backend: str) -> Timed:
     """The network's head alone, with its convolution and norm, on a map like the backbone's."""
     torch.manual_seed(0)
-    head = SMAAttention(channels, REGIONS, merge=NetworkConfig.merge, backend=backend)
+    head = make_attention(channels, REGIONS, NetworkConfig(backend=backend))
     values = torch.randn(BATCH, channels, 7, 7, requires_grad=True)
 
     def step(_) -> list:

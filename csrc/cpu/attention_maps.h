@@ -61,8 +61,8 @@ inline int64_t feature_steps(const Shape& shape, int64_t position_step) {
 }
 
 template <typename W>
-inline int64_t feature_tile(const Shape& shape, bool positions_inner) {
-  return shape.embed ? padded<W>(shape.embed) * feature_positions<W>(shape, positions_inner) : 0;
+inline int64_t feature_tile(const Shape& shape, const Inputs& in) {
+  return shape.embed ? padded<W>(shape.embed) * feature_positions<W>(shape, in.features.position_stride == 1) : 0;
 }
 
 // maps[N, width] from features. Padding holds -inf before the activation, hence 0 after it.
@@ -122,7 +122,8 @@ inline void attention_maps_backward(const Shape& shape, const Inputs& in, const 
   const bool inner = features.positions_inner();
   const int64_t position_step = feature_positions<W>(shape, inner);
   const int64_t steps = feature_steps<W>(shape, position_step);
-  copy_in(shape.maps(), embed, static_cast<const W*>(in.weight), embed, weight, embed_width, embed_width);
+  if (out.features.data)
+    copy_in(shape.maps(), embed, static_cast<const W*>(in.weight), embed, weight, embed_width, embed_width);
   Ahead next_features, next_dfeatures;
   in_memory_order(
       inner, {0, shape.groups * embed, 0, shape.positions}, embed, position_step,

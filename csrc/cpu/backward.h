@@ -47,17 +47,14 @@ struct BackwardScratch {
         mix(arena.take<W>(shape.maps() * columns)),
         cosines(shape) {
     Arena of_maps = arena, of_features = arena;
-    tile = of_features.take<W>(
-        most(pool_backward_tile<W>(shape), feature_tile<W>(shape, in.features.position_stride == 1)));
+    tile = of_features.take<W>(most(pool_backward_tile<W>(shape), feature_tile<W>(shape, in)));
     Arena of_values = of_features;
     dpooled = of_values.take<W>(merged_rows(shape, in) * dpooled_width<W>(shape));
     weight = of_features.take<W>(shape.maps() * padded<W>(shape.embed));
     transposed = of_maps.take<W>(shape.positions * columns);
     dcos = of_maps.take<W>(shape.maps() * columns);
     cosines.take_from(of_maps);
-    arena.used = of_values.used;
-    for (const Arena& other : {of_features, of_maps})
-      if (other.used > arena.used) arena.used = other.used;
+    arena.used = most(of_values.used, most(of_features.used, of_maps.used));
   }
 };
 

@@ -24,7 +24,7 @@ struct ForwardScratch {
   ForwardScratch(Arena& arena, const Shape& shape, const Inputs& in)
       : maps(arena.take<W>(shape.maps() * padded<W>(shape.positions))),
         transposed(arena.take<W>(shape.positions * padded<W>(shape.maps()))),
-        tile(arena.take<W>(most(pool_tile<W>(shape), feature_tile<W>(shape, in.features.position_stride == 1)))),
+        tile(arena.take<W>(most(pool_tile<W>(shape), feature_tile<W>(shape, in)))),
         s(arena.take<W>(shape.maps() * padded<W>(shape.maps()))),
         t(arena.take<W>(shape.maps() * padded<W>(shape.maps()))),
         region(arena.take<W>(shape.channels * padded<W>(shape.positions))),

@@ -66,8 +66,8 @@ SMA_INLINE void transpose_block(Vector<W>* rows) {
 }
 
 // to[columns, to_row] = from[rows, from_row] transposed; columns of `to` are zero from `rows` up to `width`.
-template <typename W, typename From, typename To>
-inline void transpose(int64_t rows, int64_t columns, const From* from, int64_t from_row, To* to, int64_t to_row,
+template <typename W, typename T>
+inline void transpose(int64_t rows, int64_t columns, const T* from, int64_t from_row, W* to, int64_t to_row,
                       int64_t width) {
   constexpr int n = lanes<W>;
   int64_t i = 0;
@@ -80,14 +80,14 @@ inline void transpose(int64_t rows, int64_t columns, const From* from, int64_t f
       for (int v = 0; v < n; ++v) store(block[v], to + (j + v) * to_row + i);
     }
     for (; j < columns; ++j)
-      for (int v = 0; v < n; ++v) narrow(to_wide(from[(i + v) * from_row + j]), to + j * to_row + i + v);
+      for (int v = 0; v < n; ++v) to[j * to_row + i + v] = to_wide(from[(i + v) * from_row + j]);
   }
   for (; i < width; ++i)
     for (int64_t j = 0; j < columns; ++j)
-      narrow(i < rows ? to_wide(from[i * from_row + j]) : W(0), to + j * to_row + i);
+      to[j * to_row + i] = i < rows ? to_wide(from[i * from_row + j]) : W(0);
 }
 
-// One sample of a feature map, read and written either way round.
+// One sample of a feature map, in either layout.
 template <typename T>
 struct SampleMap {
   T* data;
@@ -128,17 +128,6 @@ inline void read_positions(const SampleMap<T>& map, const Piece& piece, W* to, i
     transpose<W>(piece.channels, piece.positions, from, map.channel_stride, to, to_row, to_row);
   } else {
     copy_in(piece.positions, piece.channels, from, map.position_stride, to, to_row, to_row);
-  }
-}
-
-// The inverse of read_channels.
-template <typename W, typename T>
-inline void write_channels(const W* from, int64_t from_row, const SampleMap<T>& map, const Piece& piece) {
-  T* to = map.at(piece.channel, piece.position);
-  if (map.positions_inner()) {
-    copy_out(piece.channels, piece.positions, from, from_row, to, map.channel_stride);
-  } else {
-    transpose<W>(piece.channels, piece.positions, from, from_row, to, map.position_stride, piece.channels);
   }
 }
 

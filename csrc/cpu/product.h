@@ -63,10 +63,10 @@ template <typename W, bool accumulate, typename Next>
 inline void multiply(int64_t rows, int64_t columns, int64_t depth, const W* a, int64_t a_row, int64_t a_depth,
                      const W* b, int64_t b_row, W* c, int64_t c_row, Next& next) {
   constexpr int64_t piece = 256;
-  const int64_t first = depth < piece ? depth : piece;
+  const int64_t first = least(depth, piece);
   multiply_block<W, accumulate>(rows, columns, first, a, a_row, a_depth, b, b_row, c, c_row, next);
   for (int64_t p = piece; p < depth; p += piece) {
-    const int64_t count = depth - p < piece ? depth - p : piece;
+    const int64_t count = least(depth - p, piece);
     multiply_block<W, true>(rows, columns, count, a + p * a_depth, a_row, a_depth, b + p * b_row, b_row, c, c_row,
                             next);
   }
@@ -167,7 +167,7 @@ inline void multiply_transposed(int64_t rows, int64_t columns, int64_t depth, co
 // How often, at least, the inner loop of a product turns, of either kind.
 template <typename W>
 inline int64_t steps_of(int64_t rows, int64_t columns, int64_t depth) {
-  return rows * columns * depth / (4 * lanes<W> * most(3, kDotColumns));
+  return rows * columns * depth / (kDotRows * lanes<W> * most(3, kDotColumns));
 }
 
 }  // namespace

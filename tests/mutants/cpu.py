@@ -47,7 +47,7 @@ MUTANTS = [
     kernel("product.h", "if (rows - i == 3) multiply_tile<W, 3,", "if (false) multiply_tile<W, 3,", *ODD),
     kernel(
         "product.h",
-        "const int64_t count = depth - p < piece ? depth - p : piece;",
+        "const int64_t count = least(depth - p, piece);",
         "const int64_t count = 0 * p;",
         ACCURACY,
         "-k",
