@@ -69,6 +69,12 @@ MUTANTS = [
         "map_products.h", "l < padded<W>(positions); ++l) out", "l < positions; ++l) out", EDGES, "-k", "every_element"
     ),
     kernel("memory_order.h", "l < least(l0 + run_positions, whole.positions)", "l < l0 + 1", ACCURACY, "-k", "beyond"),
+    kernel("map_products.h", "out + whole, out_row, next);", "out, out_row, next);", *ODD),
+    kernel("map_products.h", "to + whole, to_row);", "to, to_row);", *ODD),
+    kernel("map_products.h", "second + whole, second_row", "second, second_row", *ODD),
+    kernel("vector.h", "for (; i < count; ++i) total += row[i];", "", *ODD),
+    kernel("vector.h", "((j + step) % lanes<W>)", "((j + step / 2) % lanes<W>)", *ODD),
+    kernel("backward.h", "Arena of_values = of_features;", "Arena of_values = arena;", *ODD),
     # A lost floor, a lost NaN.
     kernel("pool.h", "sum < W(kSumFloor) ? W(kSumFloor) : sum", "sum", EDGES, "-k", "all_zero"),
     kernel("gram.h", "norm < W(kNormFloor) ? W(kNormFloor) : norm", "norm", EDGES, "-k", "all_zero"),
