@@ -22,7 +22,11 @@ class Timed:
 
 
 def _gradients(outputs: tuple[Tensor, ...], tensors: Tensors, cotangents: list[Tensor]) -> list[Tensor]:
-    found = torch.autograd.grad(outputs, list(tensors.values()), cotangents, allow_unused=True)
+    """As `torch.autograd.grad`, whose checks in Python a training step makes once, of the loss, not for every head."""
+    engine = torch.autograd.Variable._execution_engine
+    found = engine.run_backward(
+        outputs, tuple(cotangents), False, False, tuple(tensors.values()), allow_unreachable=True, accumulate_grad=False
+    )
     return [gradient for gradient in found if gradient is not None]
 
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from sma_kernels import backends, checks, modes
-from sma_kernels.ops.fused import FORMULAS
 
 
 def sma_attention(
@@ -24,37 +23,14 @@ def sma_attention(
     tensors = (values, features, weight, bias, t_tensor, g_tensor, relation_bias)
     if modes.watched(tensors) or not _numbers(t, t_tensor, g, g_tensor, margin):
         return None
-    arguments = (values, features, weight, bias, t, t_tensor, g, g_tensor, relation_bias, activation, merge, margin)
     try:
         if not values.is_cpu or not len(values):
             return None
-        if _differentiated(tensors):
-            return _Differentiable.apply(*arguments, "cpu")[:5]
-        return _forward(*arguments)[:5]
+        return torch.ops.sma_kernels._sma_attention_cpu.default(
+            values, features, weight, bias, t, t_tensor, g, g_tensor, relation_bias, activation, merge, margin
+        )
     except (AttributeError, RuntimeError, TypeError, ValueError):
         return None
-
-
-def _forward(values, features, *rest) -> tuple[Tensor, ...]:
-    return torch.ops.sma_kernels._forward_cpu.default(values, features, None, *rest, True, True)
-
-
-class _Differentiable(torch.autograd.Function):
-    """The operator's own formula, without the dispatcher on its way."""
-
-    @staticmethod
-    def forward(ctx, *arguments):
-        setup_context, _ = FORMULAS["sma_attention"]
-        # Apart from `setup_context` torch binds the arguments by inspecting the signature, at every call.
-        values = arguments[0]
-        outputs = tuple(values.new_empty(0) if out is None else out for out in _forward(*arguments[:-1]))
-        setup_context(ctx, arguments, outputs)
-        return outputs
-
-    @staticmethod
-    def backward(ctx, *cotangents):
-        _, derive = FORMULAS["sma_attention"]
-        return derive(ctx, *cotangents)
 
 
 def _numbers(t, t_tensor, g, g_tensor, margin) -> bool:
@@ -65,7 +41,3 @@ def _numbers(t, t_tensor, g, g_tensor, margin) -> bool:
         and type(margin) is float
         and checks.finite(margin)
     )
-
-
-def _differentiated(tensors: tuple) -> bool:
-    return torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors)

@@ -172,21 +172,27 @@ struct Backward {
       for (int64_t i = 0; i < count * width(); ++i) scratch.dmaps[i] = arrived ? arrived[i] : W(0);
       return;
     }
+    // Nothing here is read from memory: meanwhile comes what finish_maps will need.
+    const int64_t feature_channels = shape.groups * shape.embed, steps = steps_of<W>(count, count, positions);
+    Ahead features = start_ahead(SampleMap<T>(in.features, sample), feature_channels, positions, steps);
+    Ahead dfeatures = start_ahead(SampleMap<T>(out.features, sample), feature_channels, positions, steps);
     transpose<W>(count, positions, scratch.maps, width(), scratch.transposed, columns, columns);
-    cosine_gram(shape, scratch.maps, width(), scratch.transposed, scratch.cosines);
+    cosine_gram(shape, scratch.maps, width(), scratch.transposed, scratch.cosines, features);
     for (int64_t i = 0; i < count * columns; ++i) scratch.dcos[i] = 0;
-    if (through_s) through_correlation(arrived);
+    if (through_s) through_correlation(arrived, features);
     if (through_hinge)
       hinge_diversity_backward(shape, scratch.cosines, static_cast<W>(in.margin),
                                static_cast<const W*>(given.diversity)[sample], scratch.dcos);
     if (arrived && in.correlate) {
       refinement<W, true>(in, count, columns, scratch.s, scratch.mix);
-      multiply<W, false>(count, width(), count, scratch.mix, columns, 1, arrived, width(), scratch.dmaps, width());
+      multiply<W, false>(count, width(), count, scratch.mix, columns, 1, arrived, width(), scratch.dmaps, width(),
+                         dfeatures);
     } else {
       for (int64_t i = 0; i < count * width(); ++i) scratch.dmaps[i] = arrived ? arrived[i] : W(0);
     }
     cosine_gram_backward(scratch.cosines, scratch.dcos, scratch.mix);
-    multiply<W, true>(count, width(), count, scratch.mix, columns, 1, scratch.maps, width(), scratch.dmaps, width());
+    multiply<W, true>(count, width(), count, scratch.mix, columns, 1, scratch.maps, width(), scratch.dmaps, width(),
+                      dfeatures);
   }
 
   // Maps that were rounded to 16 bits are derived again; exact ones are read back.
@@ -206,18 +212,18 @@ struct Backward {
             columns, columns);
   }
 
-  void through_correlation(const W* arrived) const {
+  void through_correlation(const W* arrived, Ahead& next) const {
     const int64_t count = shape.maps(), columns = scratch.cosines.width;
     if (arrived)
       multiply<W, false>(count, columns, shape.positions, arrived, width(), 1, scratch.transposed, columns, scratch.mix,
-                         columns);
+                         columns, next);
     const W* dcorrelation =
         given.correlation ? static_cast<const W*>(given.correlation) + sample * count * count : nullptr;
     correlation_backward<W>(in, scratch.cosines, scratch.s, arrived ? scratch.mix : nullptr, dcorrelation, scratch.dcos,
                             partial.relation_bias, partial.temperature);
     if (arrived && out.gate)
       *partial.gate += gate_gradient(shape, scratch.s, columns, scratch.maps, arrived, width(), scratch.mix,
-                                     scratch.region);
+                                     scratch.region, next);
   }
 
   void finish_maps() const {

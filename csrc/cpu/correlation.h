@@ -45,30 +45,33 @@ inline void correlation_backward(const Inputs& in, const Cosines<W>& cosines, co
                                  const W* dcorrelation, W* dcos, W* drelation_bias, W* dtemperature) {
   const int64_t count = cosines.count, width = cosines.width;
   const W temperature = value_of<W>(in.temperature), gate = value_of<W>(in.gate);
-  W through_temperature = 0;
+  Vector<W> through_temperature{};
   for (int64_t i = 0; i < count; ++i) {
     const W* s_row = s + i * width;
     W* d_row = dcos + i * width;
-    W along = 0;
-    for (int64_t j = 0; j < count; ++j) {
-      d_row[j] = (dcorrelation ? dcorrelation[i * count + j] : W(0)) + gate * (p ? p[i * width + j] : W(0));
-      along += d_row[j] * s_row[j];
+    copy_in(1, dcorrelation ? count : 0, dcorrelation + i * count, 0, d_row, 0, width);
+    Vector<W> dots{};
+    for (int64_t j = 0; j < width; j += lanes<W>) {
+      const Vector<W> d = p ? load(d_row + j) + gate * load(p + i * width + j) : load(d_row + j);
+      dots += d * load(s_row + j);
+      store(d, d_row + j);
     }
-    for (int64_t j = 0; j < count; ++j) {
-      const W dz = s_row[j] * (d_row[j] - along);
-      drelation_bias[i * width + j] += dz;
-      through_temperature -= dz * cosines.cos[i * width + j];
-      d_row[j] = dz / temperature;
+    const Vector<W> along = broadcast(sum_lanes<W>(dots));
+    for (int64_t j = 0; j < width; j += lanes<W>) {
+      const Vector<W> dz = load(s_row + j) * (load(d_row + j) - along);
+      store(load(drelation_bias + i * width + j) + dz, drelation_bias + i * width + j);
+      through_temperature -= dz * load(cosines.cos + i * width + j);
+      store(dz / temperature, d_row + j);
     }
   }
-  *dtemperature += through_temperature / (temperature * temperature);
+  *dtemperature += sum_lanes<W>(through_temperature) / (temperature * temperature);
 }
 
 // The gradient of the gate, sum dm' o (S m - m), a region at a time. Not from P: <S, P> - trace P is the same number
 // with most of its digits cancelled. `mix` [N, mix_width] and `region` [K, width] are scratch.
 template <typename W>
 inline W gate_gradient(const Shape& shape, const W* s, int64_t mix_width, const W* maps, const W* drefined,
-                       int64_t width, W* mix, W* region) {
+                       int64_t width, W* mix, W* region, Ahead& next) {
   const int64_t count = shape.maps(), step = shape.channels;
   for (int64_t i = 0; i < count; ++i) {
     for (int64_t j = 0; j < count; ++j) mix[i * mix_width + j] = s[i * mix_width + j];
@@ -76,7 +79,7 @@ inline W gate_gradient(const Shape& shape, const W* s, int64_t mix_width, const 
   }
   Vector<W> dots{};
   for (int64_t n = 0; n < count; n += step) {
-    multiply<W, false>(step, width, count, mix + n * mix_width, mix_width, 1, maps, width, region, width);
+    multiply<W, false>(step, width, count, mix + n * mix_width, mix_width, 1, maps, width, region, width, next);
     for (int64_t i = 0; i < step * width; i += lanes<W>) dots += load(region + i) * load(drefined + n * width + i);
   }
   return sum_lanes<W>(dots);

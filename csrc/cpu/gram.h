@@ -10,7 +10,7 @@ namespace {
 template <typename W>
 struct Cosines {
   W* cos;
-  W* inverse_norm;
+  W* inverse_norm;    // padded with zeros
   bool* above_floor;  // the norm is above its floor, so that it has a gradient
   int64_t count, width;
 
@@ -19,7 +19,7 @@ struct Cosines {
 
   void take_from(Arena& arena) {
     cos = arena.take<W>(count * width);
-    inverse_norm = arena.take<W>(count);
+    inverse_norm = arena.take<W>(width);
     above_floor = arena.take<bool>(count);
   }
 };
@@ -27,14 +27,15 @@ struct Cosines {
 // maps [N, maps_width]; `transposed` is [L, cosines.width], maps with positions as rows.
 template <typename W>
 inline void cosine_gram(const Shape& shape, const W* maps, int64_t maps_width, const W* transposed,
-                        const Cosines<W>& cosines) {
+                        const Cosines<W>& cosines, Ahead& next) {
   const int64_t count = cosines.count, width = cosines.width;
-  multiply<W, false>(count, width, shape.positions, maps, maps_width, 1, transposed, width, cosines.cos, width);
+  multiply<W, false>(count, width, shape.positions, maps, maps_width, 1, transposed, width, cosines.cos, width, next);
   for (int64_t i = 0; i < count; ++i) {
     const W norm = std::sqrt(cosines.cos[i * width + i]);
     cosines.above_floor[i] = norm > W(kNormFloor);
     cosines.inverse_norm[i] = W(1) / (norm < W(kNormFloor) ? W(kNormFloor) : norm);
   }
+  for (int64_t i = count; i < width; ++i) cosines.inverse_norm[i] = 0;
   for (int64_t i = 0; i < count; ++i)
     for (int64_t j = 0; j < count; ++j)
       cosines.cos[i * width + j] *= cosines.inverse_norm[i] * cosines.inverse_norm[j];
@@ -79,15 +80,17 @@ inline void hinge_diversity_backward(const Shape& shape, const Cosines<W>& cosin
 template <typename W>
 inline void cosine_gram_backward(const Cosines<W>& cosines, const W* dcos, W* q) {
   const int64_t count = cosines.count, width = cosines.width;
+  transpose<W>(count, count, dcos, width, q, width, width);
   for (int64_t i = 0; i < count; ++i) {
-    W along = 0;
-    const W u = cosines.inverse_norm[i];
-    for (int64_t j = 0; j < count; ++j) {
-      const W e = dcos[i * width + j] + dcos[j * width + i];
-      along += e * cosines.cos[i * width + j];
-      q[i * width + j] = u * e * cosines.inverse_norm[j];
+    const Vector<W> u = broadcast(cosines.inverse_norm[i]);
+    Vector<W> along{};
+    for (int64_t j = 0; j < width; j += lanes<W>) {
+      const Vector<W> e = load(dcos + i * width + j) + load(q + i * width + j);
+      along += e * load(cosines.cos + i * width + j);
+      store(u * e * load(cosines.inverse_norm + j), q + i * width + j);
     }
-    if (cosines.above_floor[i]) q[i * width + i] -= u * u * along;
+    if (cosines.above_floor[i])
+      q[i * width + i] -= cosines.inverse_norm[i] * cosines.inverse_norm[i] * sum_lanes<W>(along);
   }
 }
 

@@ -12,6 +12,20 @@ namespace {
 template <typename W>
 constexpr int64_t kLongSum = 8 * lanes<W>;
 
+// So few positions or channels past the last whole vector are worth a way of their own: a vector of them would be mostly
+// padding.
+constexpr int64_t kFew = kDotColumns;
+
+// out [rows, positions] (+)= left [rows, channels] right^T, rows of `right` along the channels. Fills whole vectors.
+template <bool accumulate, typename W>
+inline void sum_along_rows(int64_t rows, int64_t positions, int64_t channels, const W* left, int64_t left_row,
+                           Rows<W> right, W* out, int64_t out_row, Ahead& next) {
+  multiply_transposed<W, accumulate>(rows, positions, channels, left, left_row, right.data, right.stride, out, out_row,
+                                     next);
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t l = positions; l < padded<W>(positions); ++l) out[i * out_row + l] = 0;
+}
+
 // out [rows, positions of M] (+)= left [rows, channels of the piece] M. Rows of `out` take whole vectors.
 template <bool accumulate, typename T, typename W>
 inline void sum_channels(const SampleMap<T>& map, const Piece& piece, const W* left, int64_t left_row, int64_t rows,
@@ -21,10 +35,7 @@ inline void sum_channels(const SampleMap<T>& map, const Piece& piece, const W* l
   out += piece.position;
   if (!map.positions_inner() && channels >= kLongSum<W>) {
     const Rows<W> right = wide_rows(positions, channels, from, map.position_stride, tile);
-    multiply_transposed<W, accumulate>(rows, positions, channels, left, left_row, right.data, right.stride, out,
-                                       out_row, next);
-    for (int64_t i = 0; i < rows; ++i)
-      for (int64_t l = positions; l < padded<W>(positions); ++l) out[i * out_row + l] = 0;
+    sum_along_rows<accumulate>(rows, positions, channels, left, left_row, right, out, out_row, next);
     return;
   }
   int64_t whole = 0;
@@ -36,6 +47,13 @@ inline void sum_channels(const SampleMap<T>& map, const Piece& piece, const W* l
     }
   }
   const Piece rest{piece.channel, channels, piece.position + whole, positions - whole};
+  if (rest.positions <= kFew && channels >= lanes<W>) {
+    const int64_t tile_row = padded<W>(channels);
+    read_positions(map, rest, tile, tile_row);
+    sum_along_rows<accumulate>(rows, rest.positions, channels, left, left_row, {tile, tile_row}, out + whole, out_row,
+                               next);
+    return;
+  }
   const int64_t tile_row = padded<W>(rest.positions);
   read_channels(map, rest, tile, tile_row);
   multiply<W, accumulate>(rows, tile_row, channels, left, left_row, 1, tile, tile_row, out + whole, out_row, next);
@@ -75,6 +93,14 @@ inline void write_product(const SampleMap<T>& map, const Piece& piece, const W* 
     whole = length / lanes<W> * lanes<W>;
     multiply<W, false>(outer, whole, rows, first, 1, first_row, second, second_row, to, to_row, next);
     if (whole == length) return;
+  }
+  if (length - whole <= kFew) {
+    const int64_t tile_row = padded<W>(outer);
+    multiply<W, false>(length - whole, tile_row, rows, second + whole, 1, second_row, first, first_row, tile, tile_row,
+                       next);
+    for (int64_t i = 0; i < outer; ++i)
+      for (int64_t j = whole; j < length; ++j) narrow(tile[(j - whole) * tile_row + i], to + i * to_row + j);
+    return;
   }
   const int64_t tile_row = padded<W>(length) - whole;
   multiply<W, false>(outer, tile_row, rows, first, 1, first_row, second + whole, second_row, tile, tile_row, next);

@@ -66,6 +66,15 @@ class Ahead {
   int64_t row_ = 0, jump_ = 0, rows_ = 0, each_ = 0;
 };
 
+// The start of a feature map: what fits beside the rest in the second cache, and at most two lines a step.
+template <typename T>
+inline Ahead start_ahead(const SampleMap<T>& map, int64_t channels, int64_t positions, int64_t steps) {
+  if (!map.data) return {};
+  const int64_t most_numbers = least(1 << 18, 2 * 64 * steps) / static_cast<int64_t>(sizeof(T));
+  if (map.positions_inner()) return Ahead(map, {0, least(channels, most_numbers / positions), 0, positions}, steps);
+  return Ahead(map, {0, channels, 0, least(positions, most_numbers / channels)}, steps);
+}
+
 struct NothingAhead {
   SMA_INLINE void step() {}
 };

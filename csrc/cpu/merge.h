@@ -37,14 +37,14 @@ inline void merge_region(Merge merge, int64_t channels, int64_t positions, const
 template <typename W>
 inline void merge_region_backward(Merge merge, int64_t channels, int64_t positions, const W* dattention,
                                   const uint8_t* winner, W* dmaps, int64_t width) {
-  for (int64_t k = 0; k < channels; ++k) {
-    W* row = dmaps + k * width;
-    for (int64_t l = 0; l < positions; ++l)
-      row[l] = merge == Merge::mean      ? dattention[l] / static_cast<W>(channels)
-               : winner[l] == uint8_t(k) ? dattention[l]
-                                         : W(0);
-    for (int64_t l = positions; l < width; ++l) row[l] = 0;
+  if (merge == Merge::mean) {
+    for (int64_t k = 0; k < channels; ++k)
+      for (int64_t l = 0; l < width; ++l)
+        dmaps[k * width + l] = l < positions ? dattention[l] / static_cast<W>(channels) : W(0);
+    return;
   }
+  for (int64_t i = 0; i < channels * width; ++i) dmaps[i] = 0;
+  for (int64_t l = 0; l < positions; ++l) dmaps[winner[l] * width + l] = dattention[l];
 }
 
 }  // namespace

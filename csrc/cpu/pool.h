@@ -22,28 +22,37 @@ inline int64_t pool_tile(const Shape& shape) {
   return least(kPoolPositions, padded<W>(shape.positions)) * kPoolChannels<W>;
 }
 
-// pooled [rows, C], channels first..last, from attention [rows, L] and attention_sum [rows]. `sums` [rows, kPoolChunk]
-// and `tile` are scratch.
+// pooled [rows, C], channels first..last, from attention [rows, L] and attention_sum [rows], kPoolChunk channels at a time.
+// `sums` [rows, kPoolChunk] and `tile` are scratch.
 template <typename T, typename W>
 inline void attention_pool(const Shape& shape, const SampleMap<T>& values, const W* attention, const W* attention_sum,
                            int64_t rows, int64_t first, int64_t last, T* pooled, W* sums, W* tile) {
-  const int64_t position_step = values.positions_inner() ? kPoolPositions : kPoolPositionsLast;
+  const bool inner = values.positions_inner();
+  const int64_t position_step = inner ? kPoolPositions : kPoolPositionsLast;
   const int64_t steps = steps_of<W>(rows, kPoolChannels<W>, least(position_step, shape.positions));
   Ahead next;
-  in_memory_order(
-      values.positions_inner(), {first, last - first, 0, shape.positions}, kPoolChannels<W>, position_step,
-      [&](const Piece& following, int64_t pieces) { next = Ahead(values, following, pieces * steps); },
-      [&](const Piece& piece) {
-        W* own = sums + piece.channel - first;
-        if (piece.position == 0)
-          sum_positions<false>(values, piece, attention, shape.positions, rows, own, kPoolChunk, tile, next);
-        else
-          sum_positions<true>(values, piece, attention, shape.positions, rows, own, kPoolChunk, tile, next);
-      });
-  for (int64_t a = 0; a < rows; ++a) {
-    const W scale = inverse_sum(attention_sum[a]);
-    for (int64_t i = 0; i < last - first; ++i)
-      narrow(sums[a * kPoolChunk + i] * scale, pooled + a * shape.values + first + i);
+  for (int64_t start = first; start < last; start += kPoolChunk) {
+    const int64_t channels = least(kPoolChunk, last - start), after = start + channels;
+    const Piece next_chunk{after, least(inner ? kPoolChannels<W> : kPoolChunk, last - after), 0,
+                           inner ? shape.positions : least(position_step, shape.positions)};
+    in_memory_order(
+        inner, {start, channels, 0, shape.positions}, kPoolChannels<W>, position_step,
+        [&](const Piece& following, int64_t pieces) {
+          const bool ends = following.channels <= 0 || following.positions <= 0;
+          next = Ahead(values, ends ? next_chunk : following, pieces * steps);
+        },
+        [&](const Piece& piece) {
+          W* own = sums + piece.channel - start;
+          if (piece.position == 0)
+            sum_positions<false>(values, piece, attention, shape.positions, rows, own, kPoolChunk, tile, next);
+          else
+            sum_positions<true>(values, piece, attention, shape.positions, rows, own, kPoolChunk, tile, next);
+        });
+    for (int64_t a = 0; a < rows; ++a) {
+      const W scale = inverse_sum(attention_sum[a]);
+      for (int64_t i = 0; i < channels; ++i)
+        narrow(sums[a * kPoolChunk + i] * scale, pooled + a * shape.values + start + i);
+    }
   }
 }
 

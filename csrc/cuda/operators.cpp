@@ -63,11 +63,12 @@ GradientTuple backward_cuda(const OptionalTensor& grad_pooled, const OptionalTen
                                 gate_tensor, relation_bias, activation, merge, margin, diversify, correlate};
   const Call call(arguments);
   check(call);
-  check_arrived(call, {&grad_pooled, &grad_attention, &grad_maps, &grad_diversity, &grad_correlation},
-                {&attention, &saved_maps, &correlation, &attention_sum, &winner});
+  const FiveTensors cotangents{grad_pooled, grad_attention, grad_maps, grad_diversity, grad_correlation};
+  const FiveTensors kept{attention, saved_maps, correlation, attention_sum, winner};
+  check_arrived(call, cotangents, kept);
   Arrived arrived;
-  const Saved saved = arrived.saved(attention, saved_maps, correlation, attention_sum, winner, maps);
-  const Cotangents given = arrived.cotangents(grad_pooled, grad_attention, grad_maps, grad_diversity, grad_correlation);
+  const Saved saved = arrived.saved(kept, maps);
+  const Cotangents given = arrived.cotangents(cotangents);
   c10::SmallVector<bool, 8> flags;
   for (const bool need : needs) flags.push_back(need);
   GradientTensors out(arguments, call, flags);

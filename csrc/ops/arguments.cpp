@@ -110,15 +110,14 @@ void expect_result(const char* name, const OptionalTensor& tensor, const Layout&
 
 }  // namespace
 
-void check_arrived(const Call& call, const std::array<const OptionalTensor*, 5>& cotangents,
-                   const std::array<const OptionalTensor*, 5>& saved) {
+void check_arrived(const Call& call, const FiveTensors& cotangents, const FiveTensors& saved) {
   const auto layouts = output_layouts(call);
   const at::Device device = call.options().device();
   const char* outputs[] = {"grad_pooled", "grad_attention", "grad_maps", "grad_diversity", "grad_correlation"};
-  for (size_t i = 0; i < 5; ++i) expect_result(outputs[i], *cotangents[i], layouts[i], device, false);
+  for (size_t i = 0; i < 5; ++i) expect_result(outputs[i], cotangents[i], layouts[i], device, false);
   const char* kept[] = {"saved_attention", "saved_maps", "saved_correlation", "saved_attention_sum", "saved_winner"};
   const size_t from[] = {1, 2, 4, 5, 6};
-  for (size_t i = 0; i < 5; ++i) expect_result(kept[i], *saved[i], layouts[from[i]], device, true);
+  for (size_t i = 0; i < 5; ++i) expect_result(kept[i], saved[i], layouts[from[i]], device, true);
 }
 
 Call::Call(const HeadArguments& a) {
@@ -249,19 +248,14 @@ const void* Arrived::pointer(const OptionalTensor& tensor) {
   return held_.back().data_ptr();
 }
 
-Cotangents Arrived::cotangents(const OptionalTensor& pooled, const OptionalTensor& attention,
-                               const OptionalTensor& maps, const OptionalTensor& diversity,
-                               const OptionalTensor& correlation) {
+Cotangents Arrived::cotangents(const FiveTensors& tensors) {
+  const auto& [pooled, attention, maps, diversity, correlation] = tensors;
   return {pointer(pooled), pointer(attention), pointer(maps), pointer(diversity), pointer(correlation)};
 }
 
-Saved Arrived::saved(const OptionalTensor& attention, const OptionalTensor& maps,
-                     const OptionalTensor& correlation, const OptionalTensor& attention_sum,
-                     const OptionalTensor& winner, const OptionalTensor& given_maps) {
-  return {pointer(attention ? attention : given_maps),
-          pointer(maps),
-          pointer(correlation),
-          pointer(attention_sum),
+Saved Arrived::saved(const FiveTensors& tensors, const OptionalTensor& given_maps) {
+  const auto& [attention, maps, correlation, attention_sum, winner] = tensors;
+  return {pointer(attention ? attention : given_maps), pointer(maps), pointer(correlation), pointer(attention_sum),
           static_cast<const uint8_t*>(pointer(winner))};
 }
 

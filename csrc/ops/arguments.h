@@ -67,6 +67,10 @@ using OutputTensors = std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor,
 using GradientTuple =
     std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor>;
 
+// What a backward gets, in the order of its schema: the gradients of pooled, attention, maps, diversity and correlation; and
+// the saved attention, maps, correlation, attention_sum and winner.
+using FiveTensors = std::array<OptionalTensor, 5>;
+
 // Uninitialised outputs; `tensors` holds what `pointers` points into.
 struct AllocatedOutputs {
   OutputTensors tensors;
@@ -92,16 +96,13 @@ class GradientTensors {
 
 // ValueError unless every incoming gradient and saved result is there where its stage runs, with the size, dtype and
 // device that the forward gave it. Kernels read them by the sizes of the call.
-void check_arrived(const Call& call, const std::array<const OptionalTensor*, 5>& cotangents,
-                   const std::array<const OptionalTensor*, 5>& saved);
+void check_arrived(const Call& call, const FiveTensors& cotangents, const FiveTensors& saved);
 
 // Pointers to saved results and incoming gradients, made contiguous where they are not.
 class Arrived {
  public:
-  Cotangents cotangents(const OptionalTensor& pooled, const OptionalTensor& attention, const OptionalTensor& maps,
-                        const OptionalTensor& diversity, const OptionalTensor& correlation);
-  Saved saved(const OptionalTensor& attention, const OptionalTensor& maps, const OptionalTensor& correlation,
-              const OptionalTensor& attention_sum, const OptionalTensor& winner, const OptionalTensor& given_maps);
+  Cotangents cotangents(const FiveTensors& tensors);
+  Saved saved(const FiveTensors& tensors, const OptionalTensor& given_maps);
 
  private:
   const void* pointer(const OptionalTensor& tensor);

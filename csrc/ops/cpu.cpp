@@ -1,9 +1,11 @@
-// The private operators of the `cpu` backend: they allocate, and spread samples over threads.
+// The `cpu` backend on tensors, and its private operators.
 #include <ATen/Parallel.h>
 #include <torch/library.h>
 
+#include <atomic>
+
 #include "../cpu/kernels.h"
-#include "arguments.h"
+#include "cpu.h"
 
 namespace sma {
 namespace {
@@ -12,14 +14,20 @@ namespace {
 // on the number of threads. Every run has sums of its own, so that more of them cost memory, fewer leave cores idle.
 constexpr int64_t kMostRuns = 64, kSamplesOfRun = 2;
 
+// With so many samples a thread, each is forwarded as a whole; with fewer, more threads than samples may pool.
+constexpr int64_t kSamplesOfThread = 4;
+
+// A free thread takes the next job: one that wakes late, or whose core is busy otherwise, does fewer.
 template <typename Body>
 void parallel(int64_t jobs, size_t scratch_bytes, const Call& call, Body body) {
+  const int64_t threads = at::get_num_threads();
   const at::Tensor scratch =
-      at::empty({at::get_num_threads(), static_cast<int64_t>(scratch_bytes)}, call.options().dtype(at::kByte));
+      at::empty({threads, static_cast<int64_t>(scratch_bytes)}, call.options().dtype(at::kByte));
   char* memory = static_cast<char*>(scratch.data_ptr());
-  at::parallel_for(0, jobs, 1, [&](int64_t begin, int64_t end) {
+  std::atomic<int64_t> next = 0;
+  at::parallel_for(0, std::min(jobs, threads), 1, [&](int64_t, int64_t) {
     char* own = memory + at::get_thread_num() * static_cast<int64_t>(scratch_bytes);
-    for (int64_t job = begin; job < end; ++job) body(job, own);
+    for (int64_t job = next++; job < jobs; job = next++) body(job, own);
   });
 }
 
@@ -31,28 +39,45 @@ at::Tensor wide_attention(const Call& call, const OutputTensors& tensors) {
   return at::empty({call.shape.batch, call.merged_rows(), call.shape.positions}, call.options().dtype(call.wide));
 }
 
-OutputTensors forward(const HeadArguments& arguments) {
+}  // namespace
+
+OutputTensors forward_on_cpu(const HeadArguments& arguments) {
   const Call call(arguments);
   const cpu::Kernels& kernels = cpu::kernels(dtype_of(call.type));
   AllocatedOutputs out(call);
   const at::Tensor attention = wide_attention(call, out.tensors);
   void* wide = attention.defined() ? attention.data_ptr() : nullptr;
   const size_t bytes = kernels.forward_scratch(call.shape, call.inputs);
-  parallel(call.shape.batch, bytes, call, [&](int64_t sample, void* scratch) {
+  const int64_t batch = call.shape.batch, channels = call.shape.values;
+  const auto maps = [&](int64_t sample, void* scratch) {
     kernels.forward_maps(call.shape, call.inputs, out.pointers, wide, sample, scratch);
-  });
-  if (!call.inputs.values.data) return out.tensors;
-  const int64_t chunks = (call.shape.values + cpu::kPoolChunk - 1) / cpu::kPoolChunk;
-  parallel(call.shape.batch * chunks, bytes, call, [&](int64_t job, void* scratch) {
-    const int64_t first = job % chunks * cpu::kPoolChunk;
-    const int64_t last = std::min(first + cpu::kPoolChunk, call.shape.values);
-    kernels.forward_pool(call.shape, call.inputs, out.pointers, wide, job / chunks, first, last, scratch);
-  });
+  };
+  const auto pool = [&](int64_t sample, int64_t first, int64_t last, void* scratch) {
+    kernels.forward_pool(call.shape, call.inputs, out.pointers, wide, sample, first, last, scratch);
+  };
+  if (batch >= kSamplesOfThread * at::get_num_threads() || !channels) {
+    parallel(batch, bytes, call, [&](int64_t sample, void* scratch) {
+      maps(sample, scratch);
+      if (channels) pool(sample, 0, channels, scratch);
+    });
+  } else {
+    const int64_t chunks = (channels + cpu::kPoolChunk - 1) / cpu::kPoolChunk;
+    parallel(batch, bytes, call, maps);
+    parallel(batch * chunks, bytes, call, [&](int64_t job, void* scratch) {
+      const int64_t first = job % chunks * cpu::kPoolChunk;
+      pool(job / chunks, first, std::min(first + cpu::kPoolChunk, channels), scratch);
+    });
+  }
   return out.tensors;
 }
 
-GradientTuple backward(const HeadArguments& arguments, const Call& call, const Saved& saved, const Cotangents& given,
-                       at::ArrayRef<bool> needs) {
+GradientTuple backward_on_cpu(const FiveTensors& cotangents, const FiveTensors& kept, const HeadArguments& arguments,
+                              at::ArrayRef<bool> needs) {
+  const Call call(arguments);
+  check_arrived(call, cotangents, kept);
+  Arrived arrived;
+  const Saved saved = arrived.saved(kept, arguments.maps);
+  const Cotangents given = arrived.cotangents(cotangents);
   const cpu::Kernels& kernels = cpu::kernels(dtype_of(call.type));
   GradientTensors out(arguments, call, needs);
   const int64_t batch = call.shape.batch, runs = std::min((batch + kSamplesOfRun - 1) / kSamplesOfRun, kMostRuns);
@@ -69,12 +94,14 @@ GradientTuple backward(const HeadArguments& arguments, const Call& call, const S
   return out.result();
 }
 
+namespace {
+
 OutputTensors forward_cpu(const OptionalTensor& values, const OptionalTensor& features, const OptionalTensor& maps,
                           const OptionalTensor& weight, const OptionalTensor& bias, double temperature,
                           const OptionalTensor& temperature_tensor, double gate, const OptionalTensor& gate_tensor,
                           const OptionalTensor& relation_bias, std::string_view activation, std::string_view merge,
                           double margin, bool diversify, bool correlate) {
-  return forward({values, features, maps, weight, bias, temperature, temperature_tensor, gate, gate_tensor,
+  return forward_on_cpu({values, features, maps, weight, bias, temperature, temperature_tensor, gate, gate_tensor,
                   relation_bias, activation, merge, margin, diversify, correlate});
 }
 
@@ -89,17 +116,13 @@ GradientTuple backward_cpu(const OptionalTensor& grad_pooled, const OptionalTens
                            const OptionalTensor& gate_tensor, const OptionalTensor& relation_bias,
                            std::string_view activation, std::string_view merge, double margin, bool diversify,
                            bool correlate, c10::List<bool> needs) {
-  const HeadArguments arguments{values, features, maps, weight, bias, temperature, temperature_tensor, gate,
-                                gate_tensor, relation_bias, activation, merge, margin, diversify, correlate};
-  const Call call(arguments);
-  check_arrived(call, {&grad_pooled, &grad_attention, &grad_maps, &grad_diversity, &grad_correlation},
-                {&attention, &saved_maps, &correlation, &attention_sum, &winner});
-  Arrived arrived;
-  const Saved saved = arrived.saved(attention, saved_maps, correlation, attention_sum, winner, maps);
-  const Cotangents given = arrived.cotangents(grad_pooled, grad_attention, grad_maps, grad_diversity, grad_correlation);
   c10::SmallVector<bool, 8> flags;
   for (const bool need : needs) flags.push_back(need);
-  return backward(arguments, call, saved, given, flags);
+  return backward_on_cpu({grad_pooled, grad_attention, grad_maps, grad_diversity, grad_correlation},
+                         {attention, saved_maps, correlation, attention_sum, winner},
+                         {values, features, maps, weight, bias, temperature, temperature_tensor, gate, gate_tensor,
+                          relation_bias, activation, merge, margin, diversify, correlate},
+                         flags);
 }
 
 }  // namespace

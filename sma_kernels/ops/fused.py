@@ -45,8 +45,6 @@ _GRADIENT_OF = dict(
     )
 )
 _AUTOCAST_CASTS = ("values", "features", "maps")
-# The `setup_context` and `backward` of each operator's gradient, for calls that need not go through the dispatcher.
-FORMULAS: dict[str, tuple[Callable, Callable]] = {}
 
 
 def fused_operator(
@@ -180,7 +178,6 @@ def _differentiate(
             'use backend="reference" where a double backward is needed'
         )
 
-    FORMULAS[name] = setup_context, derive
     qualified = f"sma_kernels::{name}"
     torch.library.register_autograd(qualified, derive, setup_context=setup_context, lib=LIBRARY)
     torch.library.register_autograd(
