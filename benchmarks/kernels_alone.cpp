@@ -47,10 +47,7 @@ extern "C" __attribute__((noinline)) void counted_forward(const sma::cpu::Kernel
                                                           const sma::Inputs& in, const sma::Outputs& out,
                                                           void* scratch) {
   k.forward_maps(shape, in, out, out.attention, 0, scratch);
-  for (int64_t first = 0; first < shape.values; first += sma::cpu::kPoolChunk) {
-    const int64_t end = first + sma::cpu::kPoolChunk;
-    k.forward_pool(shape, in, out, out.attention, 0, first, end < shape.values ? end : shape.values, scratch);
-  }
+  k.forward_pool(shape, in, out, out.attention, 0, 0, shape.values, scratch);
 }
 
 extern "C" __attribute__((noinline)) void counted_backward(const sma::cpu::Kernels& k, const sma::Shape& shape,

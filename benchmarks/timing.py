@@ -1,10 +1,14 @@
 """Interleaved times and peak memory, on a CPU or on a card."""
 
+import ctypes
+import functools
+import gc
 import math
 import random
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -33,6 +37,29 @@ def _clock(device: torch.device) -> Callable[[Timed], float]:
     return on_card if device.type == "cuda" else on_cpu
 
 
+@functools.cache
+def keep_heap() -> None:
+    """Lets glibc keep freed memory instead of giving it back to the system: how many page faults a peer takes to get it
+    again depends on who ran before it. Other C libraries are left as they are."""
+    never = {"M_MMAP_MAX": (-4, 0), "M_TRIM_THRESHOLD": (-1, 2**31 - 1)}
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    for option in never.values() if mallopt else ():
+        mallopt(*option)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Python collects its garbage at odd moments; `timeit` holds it off as well."""
+    was_on = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def interleaved(
     runs: dict[str, Timed], rounds: int, device: torch.device, seed: int = 0, warm_up: int = 3, in_a_row: int = 3
 ) -> dict[str, list[float]]:
@@ -47,10 +74,11 @@ def interleaved(
         for _ in range(warm_up):
             run()
     taken: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(math.ceil(rounds / in_a_row)):
-        for name in order.sample(list(runs), len(runs)):
-            _, *counted = (seconds(runs[name]) for _ in range(1 + in_a_row))
-            taken[name] += counted
+    with _no_collection():
+        for _ in range(math.ceil(rounds / in_a_row)):
+            for name in order.sample(list(runs), len(runs)):
+                _, *counted = (seconds(runs[name]) for _ in range(1 + in_a_row))
+                taken[name] += counted
     return taken
 
 

@@ -7,7 +7,7 @@
 
 namespace sma::cpu {
 
-// Channels of `values` that one pooling job takes: small enough to share a single sample among threads.
+// Channels of `values` that are pooled at a time; the least that a thread takes where a single sample is shared.
 constexpr int64_t kPoolChunk = 528;
 
 // Rows of A that the merge leaves.

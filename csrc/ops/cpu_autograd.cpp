@@ -22,8 +22,8 @@ OptionalTensor optional(const at::Tensor& tensor) { return tensor.defined() ? Op
 
 // A tensor that no mode, transform or subclass of torch has a say in.
 bool plain(const at::Tensor& tensor) {
-  static const c10::DispatchKeySet usual(
-      {c10::DispatchKey::CPU, c10::DispatchKey::AutogradCPU, c10::DispatchKey::ADInplaceOrView});
+  using Key = c10::DispatchKey;
+  static const c10::DispatchKeySet usual({Key::CPU, Key::AutogradCPU, Key::ADInplaceOrView, Key::AutocastCPU});
   return !tensor.defined() || (tensor.key_set() | usual) == usual;
 }
 
@@ -74,9 +74,8 @@ struct SmaAttention : torch::autograd::Function<SmaAttention> {
   // Whether the registered operator must be called: it refuses a second derivative, and modes and transforms know it.
   static bool watched(const variable_list& cotangents, const variable_list& kept) {
     const auto all_plain = [](const variable_list& tensors) { return std::ranges::all_of(tensors, plain); };
-    const auto missing = [](const at::Tensor& tensor) { return !tensor.defined(); };
     return at::GradMode::is_enabled() || c10::impl::TorchDispatchModeTLS::any_modes_set() ||
-           std::ranges::all_of(cotangents, missing) || !all_plain(cotangents) || !all_plain(kept);
+           !all_plain(cotangents) || !all_plain(kept);
   }
 
   static Found direct_backward(const variable_list& cotangents, const variable_list& kept,

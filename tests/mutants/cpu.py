@@ -16,8 +16,8 @@ def kernel(file: str, old: str, new: str, *tests: str) -> Mutant:
 
 MUTANTS = [
     # A dropped term, a wrong sign, a wrong factor.
-    kernel("gram.h", "if (cosines.above_floor[i]) q[", "if (false) q[", *GRADCHECK),
-    kernel("gram.h", "dcos[i * width + j] + dcos[j * width + i]", "2 * dcos[i * width + j]", *GRADCHECK),
+    kernel("gram.h", "if (cosines.above_floor[i])\n", "if (false)\n", *GRADCHECK),
+    kernel("gram.h", "+ load(q + i * width + j)", "+ load(dcos + i * width + j)", *GRADCHECK),
     kernel("gram.h", "total += excess <= 0 ? W(0) : excess;", "total += excess;", *GRADCHECK),
     kernel("gram.h", "if (!(cosines.cos[i * cosines.width + j] <= margin))", "if (true)", *GRADCHECK),
     kernel(
@@ -28,14 +28,16 @@ MUTANTS = [
         "-k",
         "alone",
     ),
-    kernel("correlation.h", "s_row[j] * (d_row[j] - along)", "s_row[j] * d_row[j]", *GRADCHECK),
+    kernel("correlation.h", "(load(d_row + j) - along)", "load(d_row + j)", *GRADCHECK),
     kernel("correlation.h", "(temperature * temperature)", "temperature", *GRADCHECK),
     kernel("correlation.h", "mix[i * mix_width + i] -= W(1);", "", *GRADCHECK),
     kernel("correlation.h", "transposed ? s[j * width + i] : s[i * width + j]", "s[i * width + j]", *GRADCHECK),
     kernel("attention_maps.h", "load(m + l) * (load(d + l) - dot)", "load(m + l) * load(d + l)", *GRADCHECK),
     kernel("attention_maps.h", "load(d + l) * x * (W(1) - x)", "load(d + l) * x", *GRADCHECK),
     kernel("pool.h", "row[l] -= mean;", "row[l] += mean;", *GRADCHECK),
+    kernel("correlation.h", "dcorrelation ? count : 0", "0", *GRADCHECK),
     kernel("merge.h", "dattention[l] / static_cast<W>(channels)", "dattention[l]", *GRADCHECK),
+    kernel("merge.h", "dmaps[winner[l] * width + l] = ", "dmaps[l] = ", *GRADCHECK),
     # A swapped index, the wrong winner.
     kernel("attention_maps.h", "first(shape.groups == 1 ? 0 : group)", "first(0)", *GRADCHECK),
     kernel("merge.h", "!(row[l] <= attention[l])", "!(row[l] < attention[l])", EDGES, "-k", "first_maximum"),
@@ -72,6 +74,10 @@ MUTANTS = [
     kernel("map_products.h", "out + whole, out_row, next);", "out, out_row, next);", *ODD),
     kernel("map_products.h", "to + whole, to_row);", "to, to_row);", *ODD),
     kernel("map_products.h", "second + whole, second_row", "second, second_row", *ODD),
+    kernel("map_products.h", "second + whole, 1, second_row, first", "second, 1, second_row, first", *ODD),
+    kernel("map_products.h", "narrow(tile[(j - whole) * tile_row + i]", "narrow(tile[i]", *ODD),
+    kernel("map_products.h", "{tile, tile_row}, out + whole,", "{tile, tile_row}, out,", *ODD),
+    kernel("pool.h", "pooled + a * shape.values + start + i", "pooled + a * shape.values + i", *LONG),
     kernel("vector.h", "for (; i < count; ++i) total += row[i];", "", *ODD),
     kernel("vector.h", "((j + step) % lanes<W>)", "((j + step / 2) % lanes<W>)", *ODD),
     kernel("backward.h", "Arena of_values = of_features;", "Arena of_values = arena;", *ODD),
@@ -102,6 +108,8 @@ MUTANTS = [
         "at::empty({runs, partial_size}",
         (EDGES, "-k", "every_element"),
     ),
+    Mutant("csrc/ops/cpu.cpp", "std::atomic<int64_t> next = 0;", "std::atomic<int64_t> next = 1;", ODD),
+    Mutant("csrc/ops/cpu.cpp", "job % chunks * cpu::kPoolChunk", "0", LONG),
     Mutant("csrc/ops/arguments.cpp", "position_stride(x) == 1 || x.stride(1) == 1", "true", (LAYOUTS,)),
     Mutant("csrc/ops/arguments.cpp", "held_.push_back(tensor->contiguous());", "held_.push_back(*tensor);", (LAYOUTS,)),
     # Autograd and registration.
@@ -130,6 +138,9 @@ MUTANTS = [
         ("tests/operators/test_registration.py", "-k", "unneeded"),
     ),
     Mutant(
-        "csrc/ops/cpu.cpp", "at::parallel_for(0, jobs, 1,", "at::parallel_for(0, jobs, jobs,", (EDGES, "-k", "spread")
+        "csrc/ops/cpu.cpp",
+        "at::parallel_for(0, std::min(jobs, threads), 1,",
+        "at::parallel_for(0, 1, 1,",
+        (EDGES, "-k", "spread"),
     ),
 ]

@@ -10,6 +10,7 @@ AUTOCAST = "tests/pytorch/test_autocast.py"
 PROPERTIES = "tests/pytorch/test_properties.py"
 DISTRIBUTED = "tests/pytorch/test_distributed.py"
 DIRECT = "tests/pytorch/test_direct.py"
+AUTOGRAD = "csrc/ops/cpu_autograd.cpp"
 RAW = "tests/pytorch/test_raw_operators.py"
 ONNX = "tests/pytorch/test_onnx.py"
 
@@ -124,8 +125,13 @@ MUTANTS = [
     Mutant("sma_models/optimizer.py", "            module.eval()\n", "", (DISTRIBUTED,)),
     # The short way, and calls past the public functions.
     Mutant("sma_kernels/direct.py", "if modes.watched(tensors) or not", "if not", (DIRECT,)),
-    Mutant("sma_kernels/direct.py", "if _differentiated(tensors):", "if False:", (DIRECT, "-k", "part")),
-    Mutant("sma_kernels/direct.py", "values.new_empty(0) if out is None else out for", "out for", (DIRECT,)),
+    Mutant(AUTOGRAD, "at::GradMode::is_enabled() ||", "", (DIRECT, "-k", "second and short")),
+    Mutant(AUTOGRAD, "c10::impl::TorchDispatchModeTLS::any_modes_set() ||", "", (DIRECT, "-k", "watched and short")),
+    Mutant(AUTOGRAD, "!all_plain(cotangents) ||", "", (DIRECT, "-k", "batch_of_losses and short")),
+    Mutant(AUTOGRAD, ", Key::AutocastCPU});", "});", (DIRECT, "-k", "short_way_back")),
+    Mutant(AUTOGRAD, "if (!cotangents[0].defined()) needs[0] = false;", "", (DIRECT, "-k", "part")),
+    Mutant(AUTOGRAD, "ctx.needs_input_grad(edge++)", "ctx.needs_input_grad(i)", (DIRECT, "-k", "not_there")),
+    Mutant(AUTOGRAD, "found[3], none, found[4],", "found[3], none, found[5],", (DIRECT, "-k", "same_gradients")),
     Mutant("sma_kernels/modes.py", "or not set(map(type, tensors)) <= _PLAIN\n", "\n", (DIRECT,)),
     Mutant("sma_kernels/modes.py", "torch._C._len_torch_dispatch_stack() > 0", "False", (DIRECT,)),
     Mutant("sma_kernels/modes.py", "torch._C._len_torch_function_stack() > 0", "False", (DIRECT,)),
@@ -135,13 +141,13 @@ MUTANTS = [
         "sma_kernels/ops/fused.py",
         "torch.is_grad_enabled() or modes.watched((*cotangents, *stored))",
         "modes.watched((*cotangents, *stored))",
-        (DERIVATIVES, "-k", "second"),
+        (DIRECT, "-k", "second and long"),
     ),
     Mutant(
         "sma_kernels/ops/fused.py",
         "torch.is_grad_enabled() or modes.watched((*cotangents, *stored))",
         "torch.is_grad_enabled()",
-        (DIRECT, "-k", "watched"),
+        (DIRECT, "-k", "watched and long"),
     ),
     Mutant("sma_kernels/direct.py", "0 < t < math.inf", "True", (PROPERTIES, "-k", "numbers")),
     Mutant("csrc/ops/arguments.cpp", "tensor->sizes() == sizes, name", "true, name", (PROPERTIES, "-k", "spoiled")),

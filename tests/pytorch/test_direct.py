@@ -1,5 +1,7 @@
 """The short way of `sma_attention` gives what the operator gives, and leaves to it whatever it cannot do."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch._subclasses import FakeTensorMode
@@ -78,9 +80,56 @@ def test_a_part_of_the_gradients(asked, output, taken):
         assert ours is None or torch.equal(ours, theirs)
 
 
-def test_a_backward_that_is_watched_goes_through_the_registered_operator(taken):
+@pytest.mark.parametrize("absent", ("bias", "relation_bias", "temperature"))
+def test_an_input_that_is_not_there(absent, taken):
+    """Those after it get their own gradients."""
+
+    def gradients():
+        tensors = {name: tensor.requires_grad_() for name, tensor in cases.inputs(Case(), torch.float32).items()}
+        del tensors[absent]
+        found = cases.call(Case(), tensors, "cpu")
+        return dict(zip(tensors, torch.autograd.grad(found[0].sum() + found[3].sum(), tensors.values()), strict=True))
+
+    short = gradients()
+    with Watching():
+        long = gradients()
+    assert taken == [True, False]
+    assert all(torch.equal(gradient, long[name]) for name, gradient in short.items())
+
+
+WAYS = pytest.mark.parametrize("way", (nullcontext, Watching), ids=("short", "long"))
+
+
+@WAYS
+def test_a_second_derivative_is_refused(way, taken):
     tensors = cases.inputs(Case(), torch.float32)
-    pooled = cases.call(Case(), {**tensors, "values": tensors["values"].requires_grad_()}, "cpu")[0]
+    values = tensors["values"].requires_grad_()
+    with way():
+        pooled = cases.call(Case(), tensors, "cpu")[0]
+    (first,) = torch.autograd.grad(pooled.square().sum(), values, create_graph=True)
+    with pytest.raises(RuntimeError, match="second derivatives of sma_kernels"):
+        first.sum().backward()
+    assert taken == [way is nullcontext]
+
+
+@WAYS
+def test_gradients_of_a_batch_of_losses(way, taken):
+    tensors = cases.inputs(Case(), torch.float32)
+    values = tensors["values"].requires_grad_()
+    with way():
+        pooled = cases.call(Case(), tensors, "cpu")[0]
+    losses = torch.stack([pooled.detach().cos(), pooled.detach().sin()])
+    (together,) = torch.autograd.grad(pooled, values, losses, is_grads_batched=True, retain_graph=True)
+    for loss, gradient in zip(losses, together, strict=True):
+        assert torch.equal(gradient, torch.autograd.grad(pooled, values, loss, retain_graph=True)[0])
+    assert taken == [way is nullcontext]
+
+
+@WAYS
+def test_a_backward_that_is_watched_goes_through_the_registered_operator(way, taken):
+    tensors = cases.inputs(Case(), torch.float32)
+    with way():
+        pooled = cases.call(Case(), {**tensors, "values": tensors["values"].requires_grad_()}, "cpu")[0]
     seen = []
 
     class Counting(TorchDispatchMode):
@@ -90,8 +139,18 @@ def test_a_backward_that_is_watched_goes_through_the_registered_operator(taken):
 
     with Counting():
         pooled.sum().backward()
-    assert taken == [True]
+    assert taken == [way is nullcontext]
     assert torch.ops.sma_kernels.sma_attention_backward.default in seen
+
+
+def test_the_short_way_back_meets_no_registered_operator(taken):
+    """Else it would be as slow as the long one, and nobody would see."""
+    tensors = cases.inputs(Case(), torch.float32)
+    loss = cases.call(Case(), {**tensors, "values": tensors["values"].requires_grad_()}, "cpu")[0].sum()
+    with torch.profiler.profile() as profile:
+        loss.backward()
+    assert taken == [True]
+    assert not [event.key for event in profile.key_averages() if "sma_kernels::" in event.key]
 
 
 @pytest.mark.parametrize(
