@@ -12,7 +12,7 @@ import torch
 from rich.progress import track
 
 from benchmarks.directions import DIRECTIONS
-from benchmarks.machine import machine
+from benchmarks.machine import keep_heap, machine
 from benchmarks.peers import check, fused, peers, unused_outputs
 from benchmarks.plots import bars
 from benchmarks.shapes import CPU_BATCH, floor_bytes, inputs, on_cpu
@@ -88,6 +88,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=41, help="timings of each peer (default 41)")
     parser.add_argument("--out", type=Path, default=RESULTS / "cpu.json")
     chosen = parser.parse_args()
+    keep_heap()
     jobs = [
         (function, shape, dtype, layout)
         for function in chosen.functions

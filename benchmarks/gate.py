@@ -16,7 +16,7 @@ from rich.progress import track
 
 from benchmarks.compare import CPU, LAYOUTS, RESULTS
 from benchmarks.directions import forward_backward
-from benchmarks.machine import ROOT, machine
+from benchmarks.machine import ROOT, keep_heap, machine
 from benchmarks.peers import Peer, through
 from benchmarks.shapes import inputs, on_cpu
 from benchmarks.timing import interleaved, medians
@@ -82,6 +82,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="commit this machine's ratios")
     parser.add_argument("--once", action="store_true", help="print the ratios of one repeat as JSON")
     chosen = parser.parse_args()
+    keep_heap()
     if chosen.once:
         print(json.dumps({f"{shape} {layout}": ratio(shape, layout) for shape, layout in ROWS}))
         return

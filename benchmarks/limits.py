@@ -17,7 +17,7 @@ from rich.progress import track
 from benchmarks import instructions
 from benchmarks.compare import CPU, LAYOUTS, RESULTS
 from benchmarks.directions import Timed, forward_backward
-from benchmarks.machine import machine
+from benchmarks.machine import keep_heap, machine
 from benchmarks.peers import Tensors, compiled, through
 from benchmarks.shapes import Shape, floor_bytes, floor_operations, inputs, on_cpu
 from benchmarks.timing import arithmetic_speed, copy_bandwidth, interleaved, medians
@@ -78,8 +78,11 @@ def main() -> None:
         prog="python -m benchmarks.limits", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=41, help="timings of each peer (default 41)")
+    parser.add_argument("--default-heap", action="store_true", help="let the C library give memory back to the system")
     parser.add_argument("--out", type=Path, default=RESULTS / "cpu_limits.json")
     chosen = parser.parse_args()
+    if not chosen.default_heap:
+        keep_heap()
     program, bandwidth, speed = instructions.build(), copy_bandwidth(CPU), arithmetic_speed(CPU)
     jobs = [(shape, layout) for shape in ("S1", "S2", "S3", "S4") for layout in LAYOUTS]
     rows = [measure(program, *job, bandwidth, speed, chosen.rounds) for job in track(jobs, "Measuring")]

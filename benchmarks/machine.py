@@ -1,5 +1,6 @@
 """What a figure was measured on."""
 
+import ctypes
 import platform
 import subprocess
 from pathlib import Path
@@ -7,6 +8,19 @@ from pathlib import Path
 import torch
 
 ROOT = Path(__file__).parents[1]
+
+
+_heap = {"kept": False}
+
+
+def keep_heap() -> None:
+    """Lets glibc keep freed memory for this process instead of giving it back to the system: how many page faults a peer
+    takes to get it again depends on who ran before it. Other C libraries are left as they are."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return
+    most_mappings, trim_threshold = -4, -1  # M_MMAP_MAX, M_TRIM_THRESHOLD of malloc.h
+    _heap["kept"] = mallopt(most_mappings, 0) == 1 and mallopt(trim_threshold, 2**31 - 1) == 1
 
 
 def machine(device: torch.device) -> dict[str, str]:
@@ -19,6 +33,7 @@ def machine(device: torch.device) -> dict[str, str]:
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "torch": torch.__version__,
         "python": platform.python_version(),
+        "heap": "kept" if _heap["kept"] else "default",
         "revision": revision.stdout.strip(),
     }
     if device.type == "cuda":

@@ -9,7 +9,7 @@ from rich.progress import track
 
 from benchmarks.compare import CPU, RESULTS
 from benchmarks.directions import forward_backward
-from benchmarks.machine import machine
+from benchmarks.machine import keep_heap, machine
 from benchmarks.peers import fused, through
 from benchmarks.plots import lines
 from benchmarks.shapes import Shape, inputs
@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=21, help="timings of each peer (default 21)")
     parser.add_argument("--out", type=Path, default=RESULTS / "cpu_scaling.json")
     chosen = parser.parse_args()
+    keep_heap()
     found = {name: sweep(name, chosen.rounds) for name in SWEEPS}
     middle = {name: value for name, value in MIDDLE._asdict().items() if name != "what"}
     chosen.out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,5 @@
 """Interleaved times and peak memory, on a CPU or on a card."""
 
-import ctypes
-import functools
 import gc
 import math
 import random
@@ -35,16 +33,6 @@ def _clock(device: torch.device) -> Callable[[Timed], float]:
         return start.elapsed_time(end) / 1e3
 
     return on_card if device.type == "cuda" else on_cpu
-
-
-@functools.cache
-def keep_heap() -> None:
-    """Lets glibc keep freed memory instead of giving it back to the system: how many page faults a peer takes to get it
-    again depends on who ran before it. Other C libraries are left as they are."""
-    never = {"M_MMAP_MAX": (-4, 0), "M_TRIM_THRESHOLD": (-1, 2**31 - 1)}
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    for option in never.values() if mallopt else ():
-        mallopt(*option)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from rich.progress import track
 
 from benchmarks.compare import CPU, RESULTS
 from benchmarks.directions import Timed
-from benchmarks.machine import machine
+from benchmarks.machine import keep_heap, machine
 from benchmarks.peers import fused
 from benchmarks.timing import interleaved, medians
 from sma_models.network import NetworkConfig, SMANet, make_attention
@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=11, help="timings of each step (default 11)")
     parser.add_argument("--out", type=Path, default=RESULTS / "cpu_training_step.json")
     chosen = parser.parse_args()
+    keep_heap()
     rows = []
     for backbone, channels in track(BACKBONES.items(), "Measuring"):
         runs = {}

@@ -73,7 +73,7 @@ struct SmaAttention : torch::autograd::Function<SmaAttention> {
 
   // Whether the registered operator must be called: it refuses a second derivative, and modes and transforms know it.
   static bool watched(const variable_list& cotangents, const variable_list& kept) {
-    const auto all_plain = [](const variable_list& tensors) { return std::ranges::all_of(tensors, plain); };
+    const auto all_plain = [](const variable_list& tensors) { return std::all_of(tensors.begin(), tensors.end(), plain); };
     return at::GradMode::is_enabled() || c10::impl::TorchDispatchModeTLS::any_modes_set() ||
            !all_plain(cotangents) || !all_plain(kept);
   }

@@ -1,10 +1,17 @@
 """What the benchmarks measure is what they say."""
 
+import gc
+import platform
+import subprocess
+import sys
+
+import pytest
 import torch
 
 from benchmarks.compare import CPU
 from benchmarks.directions import Timed
-from benchmarks.timing import peak_memory
+from benchmarks.machine import ROOT
+from benchmarks.timing import interleaved, peak_memory
 
 MIB = 2**20
 
@@ -19,3 +26,39 @@ def test_memory_is_what_is_held_beyond_the_results_of_the_moment():
         return [first, torch.empty(8 * MIB, dtype=torch.uint8)]
 
     assert peak_memory(Timed(run), CPU) == 3 * MIB
+
+
+def test_no_garbage_is_collected_between_times():
+    seen = []
+    was_on = gc.isenabled()
+
+    def run(_) -> list[torch.Tensor]:
+        seen.append(gc.isenabled())
+        return []
+
+    interleaved({"run": Timed(run)}, rounds=3, device=CPU, warm_up=1)
+    assert seen[1:] == [False] * 4  # one that is not counted and three that are, after the warm-up
+    assert gc.isenabled() == was_on
+
+
+FAULTS = """
+import resource, sys, torch
+from benchmarks.machine import keep_heap
+if sys.argv[1] == "kept":
+    keep_heap()
+for call in range(40):
+    torch.ones(2**23)
+    if call == 19:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+def test_a_kept_heap_gives_its_pages_again():
+    def faults(heap: str) -> int:
+        command = [sys.executable, "-c", FAULTS, heap]
+        return int(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+
+    kept, default = faults("kept"), faults("default")
+    assert kept < default / 4, (kept, default)
