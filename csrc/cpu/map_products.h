@@ -9,8 +9,7 @@ namespace {
 
 // From this length on a sum along memory is taken in vectors, whose lanes are added up at its end; a shorter one is not
 // worth that, and its matrix is transposed.
-template <typename W>
-constexpr int64_t kLongSum = 8 * lanes<W>;
+constexpr int64_t kLongSum = 64;
 
 // So few positions or channels past the last whole vector are worth a way of their own: a vector of them would be mostly
 // padding.
@@ -33,7 +32,7 @@ inline void sum_channels(const SampleMap<T>& map, const Piece& piece, const W* l
   const int64_t channels = piece.channels, positions = piece.positions;
   const T* from = map.at(piece.channel, piece.position);
   out += piece.position;
-  if (!map.positions_inner() && channels >= kLongSum<W>) {
+  if (!map.positions_inner() && channels >= kLongSum) {
     const Rows<W> right = wide_rows(positions, channels, from, map.position_stride, tile);
     sum_along_rows<accumulate>(rows, positions, channels, left, left_row, right, out, out_row, next);
     return;
@@ -65,7 +64,7 @@ inline void sum_positions(const SampleMap<T>& map, const Piece& piece, const W* 
                           W* out, int64_t out_row, W* tile, Ahead& next) {
   const int64_t channels = piece.channels, positions = piece.positions;
   right += piece.position;
-  if (map.positions_inner() && positions >= kLongSum<W>) {
+  if (map.positions_inner() && positions >= kLongSum) {
     const T* from = map.at(piece.channel, piece.position);
     const Rows<W> left = wide_rows(channels, positions, from, map.channel_stride, tile);
     multiply_transposed<W, accumulate>(rows, channels, positions, right, right_row, left.data, left.stride, out,
