@@ -58,7 +58,7 @@ def arguments(shape_name: str, layout: str, direction: str, rounds: int) -> list
 
 
 def warm_seconds(program: Path, shape_name: str, layout: str, direction: str, rounds: int = 30) -> float:
-    """The best time of one sample that lies in the caches, on one thread, with this CPU's own instruction set."""
+    """The middle time of one sample that lies in the caches, on one thread, with this CPU's own instruction set."""
     done = subprocess.run(
         [program, *arguments(shape_name, layout, direction, rounds)], capture_output=True, text=True, check=True
     )

@@ -49,7 +49,7 @@ inline void correlation_backward(const Inputs& in, const Cosines<W>& cosines, co
   for (int64_t i = 0; i < count; ++i) {
     const W* s_row = s + i * width;
     W* d_row = dcos + i * width;
-    copy_in(1, dcorrelation ? count : 0, dcorrelation + i * count, 0, d_row, 0, width);
+    copy_in(1, dcorrelation ? count : 0, dcorrelation ? dcorrelation + i * count : nullptr, 0, d_row, 0, width);
     Vector<W> dots{};
     for (int64_t j = 0; j < width; j += lanes<W>) {
       const Vector<W> d = p ? load(d_row + j) + gate * load(p + i * width + j) : load(d_row + j);

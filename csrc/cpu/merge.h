@@ -44,7 +44,8 @@ inline void merge_region_backward(Merge merge, int64_t channels, int64_t positio
     return;
   }
   for (int64_t i = 0; i < channels * width; ++i) dmaps[i] = 0;
-  for (int64_t l = 0; l < positions; ++l) dmaps[winner[l] * width + l] = dattention[l];
+  for (int64_t l = 0; l < positions; ++l)
+    if (winner[l] < channels) dmaps[winner[l] * width + l] = dattention[l];  // a caller's own may hold anything
 }
 
 }  // namespace

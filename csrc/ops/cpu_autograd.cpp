@@ -20,12 +20,14 @@ using torch::autograd::variable_list;
 
 OptionalTensor optional(const at::Tensor& tensor) { return tensor.defined() ? OptionalTensor(tensor) : std::nullopt; }
 
-// A tensor that no mode, transform or subclass of torch has a say in.
+// A tensor that no transform or subclass of torch has a say in, whose sign is that of its memory, and without a tangent.
 bool plain(const at::Tensor& tensor) {
   using Key = c10::DispatchKey;
   static const c10::DispatchKeySet usual({Key::CPU, Key::AutogradCPU, Key::ADInplaceOrView, Key::AutocastCPU});
-  return !tensor.defined() || (tensor.key_set() | usual) == usual;
+  return !tensor.defined() || ((tensor.key_set() | usual) == usual && !tensor._fw_grad(0).defined());
 }
+
+bool plain(const OptionalTensor& tensor) { return !tensor || plain(*tensor); }
 
 constexpr size_t kSaved = 5, kInputs = 7;  // tensors kept for the backward: results, then inputs
 
@@ -40,9 +42,11 @@ struct SmaAttention : torch::autograd::Function<SmaAttention> {
         forward_on_cpu({values, features, std::nullopt, weight, bias, temperature, temperature_tensor, gate, gate_tensor,
                         relation_bias, activation, merge, margin, true, true});
     const auto given = [](const OptionalTensor& tensor) { return tensor.value_or(at::Tensor()); };
+    // As many saved tensors as the registered operator has: activation checkpointing may meet one of each.
+    const at::Tensor kept_winner = winner.defined() ? winner : at::empty({0}, values.options());
     ctx->set_materialize_grads(false);
-    ctx->save_for_backward({attention, maps, correlation, attention_sum, winner, values, features, weight, given(bias),
-                            given(temperature_tensor), given(gate_tensor), given(relation_bias)});
+    ctx->save_for_backward({attention, maps, correlation, attention_sum, kept_winner, values, features, weight,
+                            given(bias), given(temperature_tensor), given(gate_tensor), given(relation_bias)});
     ctx->saved_data["settings"] =
         c10::ivalue::Tuple::create(temperature, gate, std::string(activation), std::string(merge), margin);
     return {pooled, attention, maps, diversity, correlation};
@@ -73,7 +77,9 @@ struct SmaAttention : torch::autograd::Function<SmaAttention> {
 
   // Whether the registered operator must be called: it refuses a second derivative, and modes and transforms know it.
   static bool watched(const variable_list& cotangents, const variable_list& kept) {
-    const auto all_plain = [](const variable_list& tensors) { return std::all_of(tensors.begin(), tensors.end(), plain); };
+    const auto all_plain = [](const variable_list& tensors) {
+      return std::all_of(tensors.begin(), tensors.end(), [](const at::Tensor& tensor) { return plain(tensor); });
+    };
     return at::GradMode::is_enabled() || c10::impl::TorchDispatchModeTLS::any_modes_set() ||
            !all_plain(cotangents) || !all_plain(kept);
   }
@@ -82,6 +88,7 @@ struct SmaAttention : torch::autograd::Function<SmaAttention> {
                                c10::ArrayRef<c10::IValue> settings, const std::array<bool, kInputs>& needs) {
     FiveTensors arrived, saved;
     for (size_t i = 0; i < kSaved; ++i) arrived[i] = optional(cotangents[i]), saved[i] = optional(kept[i]);
+    if (saved.back() && saved.back()->dim() == 1) saved.back().reset();  // stands for a winner that is not there
     std::array<OptionalTensor, kInputs> in;
     for (size_t i = 0; i < kInputs; ++i) in[i] = optional(kept[kSaved + i]);
     const auto [dvalues, dfeatures, dmaps, dweight, dbias, dtemperature, dgate, drelation_bias] = backward_on_cpu(
@@ -118,6 +125,9 @@ Public sma_attention_cpu(const at::Tensor& values, const at::Tensor& features, c
                          const OptionalTensor& bias, double temperature, const OptionalTensor& temperature_tensor,
                          double gate, const OptionalTensor& gate_tensor, const OptionalTensor& relation_bias,
                          std::string_view activation, std::string_view merge, double margin) {
+  TORCH_CHECK(plain(values) && plain(features) && plain(weight) && plain(bias) && plain(temperature_tensor) &&
+                  plain(gate_tensor) && plain(relation_bias),
+              "the short way takes plain tensors");
   const variable_list found = SmaAttention::apply(values, features, weight, bias, temperature, temperature_tensor, gate,
                                                   gate_tensor, relation_bias, activation, merge, margin);
   return {found[0], found[1], found[2], found[3], found[4]};

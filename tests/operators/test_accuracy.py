@@ -69,7 +69,7 @@ SIZES = (
     dict(height=1, width=17),
     dict(values=1, embed=1),
     dict(values=131, height=13, width=11),
-    dict(height=5, width=10),  # two positions past the last vector of any instruction set
+    dict(height=5, width=10),  # two positions past the last vector of float32, whatever its width
     dict(regions=12, channels=4, embed=64, values=96, height=7, width=7),
     dict(regions=5, channels=7, embed=33, values=61, height=17, width=19),
 )

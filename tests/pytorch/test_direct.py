@@ -1,10 +1,15 @@
 """The short way of `sma_attention` gives what the operator gives, and leaves to it whatever it cannot do."""
 
+import subprocess
+import sys
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 import torch
+from torch._dynamo import compiled_autograd
 from torch._subclasses import FakeTensorMode
+from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -12,6 +17,8 @@ import sma_kernels
 from sma_kernels import direct
 from tests import cases
 from tests.cases import Case
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -141,6 +148,81 @@ def test_a_backward_that_is_watched_goes_through_the_registered_operator(way, ta
         pooled.sum().backward()
     assert taken == [way is nullcontext]
     assert torch.ops.sma_kernels.sma_attention_backward.default in seen
+
+
+@pytest.mark.parametrize("asked", (["values"], ["weight"], ["values", "bias"]), ids="+".join)
+def test_unneeded_gradients_are_not_allocated(asked, taken):
+    def allocated(names: list[str]) -> int:
+        tensors = cases.inputs(Case(), torch.float32)
+        leaves = {name: tensors[name].requires_grad_() for name in names}
+        loss = cases.call(Case(), {**tensors, **leaves}, "cpu")[0].sum()
+        with torch.profiler.profile() as profile:
+            loss.backward()
+        return next(event.count for event in profile.key_averages() if event.key == "aten::empty_like")
+
+    everything = cases.TENSORS["sma_attention"]
+    assert allocated(list(everything)) - allocated(asked) == len(everything) - len(asked)
+    assert taken == [True, True]
+
+
+CHECKPOINTED = """
+import sys, torch
+from torch.utils.checkpoint import checkpoint
+from torch.utils.flop_counter import FlopCounterMode
+from tests import cases
+case = cases.Case(merge=sys.argv[1])
+tensors = cases.inputs(case, torch.float32)
+leaf = tensors["values"].requires_grad_()
+def loss(values):
+    return cases.call(case, {**tensors, "values": values}, "cpu")[0].sum()
+checkpoint(loss, leaf, use_reentrant=False).backward()  # forward the long way, since it is the first call; then the short
+first, leaf.grad = leaf.grad, None
+again = checkpoint(loss, leaf, use_reentrant=False)  # forward the short way, then the long one
+with FlopCounterMode(display=False):
+    again.backward()
+torch.testing.assert_close(leaf.grad, first, rtol=0, atol=0)
+"""
+
+
+@pytest.mark.parametrize("merge", ("max", "none"))
+def test_checkpointing_may_take_one_way_forth_and_the_other_again(merge):
+    subprocess.run([sys.executable, "-c", CHECKPOINTED, merge], cwd=ROOT, check=True)
+
+
+@WAYS
+@pytest.mark.parametrize("merge", ("max", "none"))
+def test_a_compiled_backward(merge, way, taken):
+    case = Case(merge=merge, bias=False)
+    tensors = {name: t.requires_grad_() for name, t in cases.inputs(case, torch.float32).items() if t is not None}
+    with way():
+        loss = cases.call(case, {"bias": None, **tensors}, "cpu")[0].sum()
+    expected = torch.autograd.grad(loss, tensors.values(), retain_graph=True)
+    with compiled_autograd._enable(torch.compile(backend="eager")):
+        loss.backward()
+    for (name, tensor), gradient in zip(tensors.items(), expected, strict=True):
+        assert torch.equal(tensor.grad, gradient), name
+    assert taken == [way is nullcontext]
+
+
+@WAYS
+def test_a_tangent_of_a_cotangent_is_refused(way, taken):
+    tensors = cases.inputs(Case(), torch.float32)
+    values = tensors["values"].requires_grad_()
+    with way():
+        pooled = cases.call(Case(), tensors, "cpu")[0]
+    with forward_ad.dual_level(), pytest.raises(RuntimeError, match="forward-mode derivatives"):
+        torch.autograd.grad(pooled, values, forward_ad.make_dual(torch.ones_like(pooled), torch.ones_like(pooled)))
+    assert taken == [way is nullcontext]
+
+
+@pytest.mark.parametrize("name", ("values", "features", "weight", "bias", "temperature", "gate", "relation_bias"))
+def test_a_tensor_that_is_negative_by_its_flag_takes_the_long_way(name, taken):
+    tensors = cases.inputs(Case(), torch.float32)
+    expected = cases.call(Case(), {**tensors, name: -tensors[name]}, "cpu")
+    found = cases.call(Case(), {**tensors, name: torch._neg_view(tensors[name])}, "cpu")
+    assert taken == [True, False]
+    for ours, theirs in zip(found, expected, strict=True):
+        assert torch.equal(ours, theirs)
 
 
 def test_the_short_way_back_meets_no_registered_operator(taken):

@@ -86,3 +86,32 @@ def test_each_kept_result_must_be_there(function):
         rest = (None if name == missing else results[name] for name in kept)
         with pytest.raises(ValueError, match="must be there"):
             backward(*cotangents, *rest, *arguments, needs)
+
+
+@pytest.mark.parametrize("function", ("sma_attention", "attention_pool"))
+def test_a_winner_that_no_channel_is(function):
+    """Its position passes no gradient on, and nothing beside the gradients is written."""
+    case = Case(function=function)
+    arguments = operator_arguments(case, cases.inputs(case, torch.float32), "cpu")
+    results = dict(
+        zip(
+            cases.OUTPUTS_OF_OPERATORS[function],
+            getattr(torch.ops.sma_kernels, function).default(*arguments),
+            strict=True,
+        )
+    )
+    backward = getattr(torch.ops.sma_kernels, f"{function}_backward").default
+    results["winner"].fill_(255)
+    given_tensors = [
+        torch.ones_like(results[name.removeprefix("grad_")])
+        if name == "grad_pooled"
+        else results[name.removeprefix("saved_")]
+        if name.startswith("saved_")
+        else None
+        for name in (argument.name for argument in backward._schema.arguments)
+        if name.startswith(("grad_", "saved_"))
+    ]
+    found = backward(*given_tensors, *arguments, [True] * len(cases.TENSORS[function]))
+    gradients = dict(zip(cases.TENSORS[function], found, strict=True))
+    of_maps = gradients["weight" if function == "sma_attention" else "maps"]
+    assert gradients["values"].any() and not of_maps.any()
