@@ -137,7 +137,6 @@ MUTANTS = [
         AUTOGRAD, "plain(values) && plain(features) &&", "plain(values) &&", (DIRECT, "-k", "negative and features")
     ),
     Mutant(AUTOGRAD, "winner.defined() ? winner : at::empty({0}, values.options())", "winner", (DIRECT, "-k", "forth")),
-    Mutant("csrc/cpu/merge.h", "if (winner[l] < channels) ", "", (RAW, "-k", "no_channel")),
     Mutant(AUTOGRAD, "found[3], none, found[4],", "found[3], none, found[5],", (DIRECT, "-k", "same_gradients")),
     Mutant("sma_kernels/modes.py", "or not set(map(type, tensors)) <= _PLAIN\n", "\n", (DIRECT,)),
     Mutant("sma_kernels/modes.py", "torch._C._len_torch_dispatch_stack() > 0", "False", (DIRECT,)),

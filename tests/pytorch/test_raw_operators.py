@@ -90,8 +90,9 @@ def test_each_kept_result_must_be_there(function):
 
 @pytest.mark.parametrize("function", ("sma_attention", "attention_pool"))
 def test_a_winner_that_no_channel_is(function):
-    """Its position passes no gradient on, and nothing beside the gradients is written."""
-    case = Case(function=function)
+    """Its position passes no gradient on. The case is so small that a write in its place would leave the scratch, which the
+    sanitizer sees."""
+    case = Case(function=function, regions=1, channels=2, height=2, width=2, values=3, embed=3)
     arguments = operator_arguments(case, cases.inputs(case, torch.float32), "cpu")
     results = dict(
         zip(
