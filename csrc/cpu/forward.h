@@ -81,7 +81,7 @@ struct Forward {
     const int64_t count = shape.maps(), columns = scratch.cosines.width;
     transpose<W>(count, shape.positions, scratch.maps, width(), scratch.transposed, columns, columns);
     Ahead values = start_ahead(SampleMap<T>(in.values, sample), shape.values, shape.positions,
-                                  steps_of<W>(count, count, shape.positions));
+                               steps_of<W>(count, count, shape.positions));
     cosine_gram(shape, scratch.maps, width(), scratch.transposed, scratch.cosines, values);
     if (in.diversify)
       static_cast<W*>(out.diversity)[sample] = hinge_diversity(shape, scratch.cosines, static_cast<W>(in.margin));

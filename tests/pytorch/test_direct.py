@@ -107,12 +107,17 @@ def test_an_input_that_is_not_there(absent, taken):
 WAYS = pytest.mark.parametrize("way", (nullcontext, Watching), ids=("short", "long"))
 
 
-@WAYS
-def test_a_second_derivative_is_refused(way, taken):
+def values_and_pooled(way) -> tuple[torch.Tensor, torch.Tensor]:
+    """A leaf, and what is pooled of it one way or the other."""
     tensors = cases.inputs(Case(), torch.float32)
     values = tensors["values"].requires_grad_()
     with way():
-        pooled = cases.call(Case(), tensors, "cpu")[0]
+        return values, cases.call(Case(), tensors, "cpu")[0]
+
+
+@WAYS
+def test_a_second_derivative_is_refused(way, taken):
+    values, pooled = values_and_pooled(way)
     (first,) = torch.autograd.grad(pooled.square().sum(), values, create_graph=True)
     with pytest.raises(RuntimeError, match="second derivatives of sma_kernels"):
         first.sum().backward()
@@ -121,10 +126,7 @@ def test_a_second_derivative_is_refused(way, taken):
 
 @WAYS
 def test_gradients_of_a_batch_of_losses(way, taken):
-    tensors = cases.inputs(Case(), torch.float32)
-    values = tensors["values"].requires_grad_()
-    with way():
-        pooled = cases.call(Case(), tensors, "cpu")[0]
+    values, pooled = values_and_pooled(way)
     losses = torch.stack([pooled.detach().cos(), pooled.detach().sin()])
     (together,) = torch.autograd.grad(pooled, values, losses, is_grads_batched=True, retain_graph=True)
     for loss, gradient in zip(losses, together, strict=True):
@@ -134,9 +136,7 @@ def test_gradients_of_a_batch_of_losses(way, taken):
 
 @WAYS
 def test_a_backward_that_is_watched_goes_through_the_registered_operator(way, taken):
-    tensors = cases.inputs(Case(), torch.float32)
-    with way():
-        pooled = cases.call(Case(), {**tensors, "values": tensors["values"].requires_grad_()}, "cpu")[0]
+    _, pooled = values_and_pooled(way)
     seen = []
 
     class Counting(TorchDispatchMode):
@@ -206,10 +206,7 @@ def test_a_compiled_backward(merge, way, taken):
 
 @WAYS
 def test_a_tangent_of_a_cotangent_is_refused(way, taken):
-    tensors = cases.inputs(Case(), torch.float32)
-    values = tensors["values"].requires_grad_()
-    with way():
-        pooled = cases.call(Case(), tensors, "cpu")[0]
+    values, pooled = values_and_pooled(way)
     with forward_ad.dual_level(), pytest.raises(RuntimeError, match="forward-mode derivatives"):
         torch.autograd.grad(pooled, values, forward_ad.make_dual(torch.ones_like(pooled), torch.ones_like(pooled)))
     assert taken == [way is nullcontext]
@@ -227,8 +224,8 @@ def test_a_tensor_that_is_negative_by_its_flag_takes_the_long_way(name, taken):
 
 def test_the_short_way_back_meets_no_registered_operator(taken):
     """Else it would be as slow as the long one, and nobody would see."""
-    tensors = cases.inputs(Case(), torch.float32)
-    loss = cases.call(Case(), {**tensors, "values": tensors["values"].requires_grad_()}, "cpu")[0].sum()
+    _, pooled = values_and_pooled(nullcontext)
+    loss = pooled.sum()
     with torch.profiler.profile() as profile:
         loss.backward()
     assert taken == [True]
