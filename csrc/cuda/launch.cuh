@@ -7,11 +7,10 @@
 
 namespace sma::cuda {
 
-template <class Argument>
-const char* launch(void (*kernel)(Argument), int64_t blocks, int threads_per_block, int shared, void* stream,
-                   const Argument& argument) {
+template <auto kKernel, class Argument>
+const char* launch(int64_t blocks, int threads_per_block, int shared, void* stream, const Argument& argument) {
   if (blocks > INT_MAX) return "the call needs more blocks than one launch holds; split the batch";
-  return launch_kernel(kernel, static_cast<unsigned>(blocks), threads_per_block, shared, stream, argument);
+  return launch_kernel<kKernel>(static_cast<unsigned>(blocks), threads_per_block, shared, stream, argument);
 }
 
 }  // namespace sma::cuda

@@ -40,10 +40,10 @@ template <class T, class Mode>
 const char* launch_values_backward(const ValuesBackward<T>& p, int64_t batch, const Device& device) {
   const int64_t blocks = batch * p.roles * p.slices * tiles_of(p.n.positions);
   const int row_tiles = row_tiles_of<T>(p.n.rows), shared = p.placement.shared;
-  if (row_tiles == 1) return launch(values_backward<T, Mode, 1>, blocks, kStreamThreads, shared, device.stream, p);
-  if (row_tiles == 2) return launch(values_backward<T, Mode, 2>, blocks, kStreamThreads, shared, device.stream, p);
+  if (row_tiles == 1) return launch<values_backward<T, Mode, 1>>(blocks, kStreamThreads, shared, device.stream, p);
+  if (row_tiles == 2) return launch<values_backward<T, Mode, 2>>(blocks, kStreamThreads, shared, device.stream, p);
   if constexpr (sizeof(T) == 2) {
-    return launch(values_backward<T, Mode, 4>, blocks, kStreamThreads, shared, device.stream, p);
+    return launch<values_backward<T, Mode, 4>>(blocks, kStreamThreads, shared, device.stream, p);
   }
   return nullptr;
 }
@@ -84,9 +84,9 @@ HeadBackward<T> head_backward_of(const Shape& shape, const Inputs& in, const Sav
 template <class T, class Mode>
 const char* launch_head_backward(const HeadBackward<T>& p, int64_t batch, void* stream) {
   if (p.placement.workspace == 0) {
-    return launch(head_backward<T, Mode, true>, batch, kHeadThreads, p.placement.shared, stream, p);
+    return launch<head_backward<T, Mode, true>>(batch, kHeadThreads, p.placement.shared, stream, p);
   }
-  return launch(head_backward<T, Mode, false>, batch, kHeadThreads, p.placement.shared, stream, p);
+  return launch<head_backward<T, Mode, false>>(batch, kHeadThreads, p.placement.shared, stream, p);
 }
 
 // A whole backward: its kernels' arguments, with every part of the workspace in its place.

@@ -40,9 +40,9 @@ HeadForward<T> head_forward_of(const Shape& shape, const Inputs& in, const Outpu
 template <class T, class Mode>
 const char* launch_head_forward(const HeadForward<T>& p, int64_t batch, void* stream) {
   if (p.placement.workspace == 0) {
-    return launch(head_forward<T, Mode, true>, batch, kHeadThreads, p.placement.shared, stream, p);
+    return launch<head_forward<T, Mode, true>>(batch, kHeadThreads, p.placement.shared, stream, p);
   }
-  return launch(head_forward<T, Mode, false>, batch, kHeadThreads, p.placement.shared, stream, p);
+  return launch<head_forward<T, Mode, false>>(batch, kHeadThreads, p.placement.shared, stream, p);
 }
 
 template <class T, class Mode>
@@ -63,10 +63,10 @@ const char* launch_pool(const Shape& shape, const Inputs& in, const Outputs& out
       static_cast<int>(stream_bytes<T>(p.values.flat) + 2 * row_tile_bytes<T>(row_tiles));
   const int64_t blocks = shape.batch * p.row_blocks * p.slices;
   const int shared = p.placement.shared;
-  if (row_tiles == 1) return launch(pool<T, Mode, 1>, blocks, kStreamThreads, shared, device.stream, p);
-  if (row_tiles == 2) return launch(pool<T, Mode, 2>, blocks, kStreamThreads, shared, device.stream, p);
+  if (row_tiles == 1) return launch<pool<T, Mode, 1>>(blocks, kStreamThreads, shared, device.stream, p);
+  if (row_tiles == 2) return launch<pool<T, Mode, 2>>(blocks, kStreamThreads, shared, device.stream, p);
   if constexpr (sizeof(T) == 2) {
-    return launch(pool<T, Mode, 4>, blocks, kStreamThreads, shared, device.stream, p);
+    return launch<pool<T, Mode, 4>>(blocks, kStreamThreads, shared, device.stream, p);
   }
   return nullptr;
 }

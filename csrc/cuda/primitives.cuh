@@ -17,6 +17,8 @@
 #include "emulated_primitives.h"
 #else
 
+#include "shared_memory_limit.h"
+
 namespace sma::cuda {
 
 constexpr unsigned kAllLanes = 0xffffffffu;
@@ -111,17 +113,23 @@ __device__ __forceinline__ float round_tf32(float value) {
   return __uint_as_float(rounded);
 }
 
-// Launches without waiting; null, or what the runtime reported. More than 48 KB of shared memory must be asked for.
-template <class Argument>
-const char* launch_kernel(void (*kernel)(Argument), unsigned blocks, int threads_per_block, int shared, void* stream,
-                          const Argument& argument) {
-  if (shared > 48 * 1024) {
-    const cudaError_t failed = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared);
-    if (failed != cudaSuccess) return cudaGetErrorString(failed);
+// Launches without waiting; null, or what the runtime reported.
+template <auto kKernel, class Argument>
+const char* launch_kernel(unsigned blocks, int threads_per_block, int shared, void* stream, const Argument& argument) {
+  if (shared > SharedMemoryLimit::kDefault) {
+    int device = 0;
+    if (const cudaError_t error = cudaGetDevice(&device); error != cudaSuccess) return cudaGetErrorString(error);
+    const auto raise = [](int bytes) -> const char* {
+      const cudaError_t error = cudaFuncSetAttribute(kKernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+      if (error == cudaSuccess) return nullptr;
+      cudaGetLastError();  // or it would be reported by the next launch
+      return cudaGetErrorString(error);
+    };
+    if (const char* error = shared_memory_limit<kKernel>.ensure(device, shared, raise)) return error;
   }
-  kernel<<<blocks, threads_per_block, shared, static_cast<cudaStream_t>(stream)>>>(argument);
-  const cudaError_t failed = cudaGetLastError();
-  return failed == cudaSuccess ? nullptr : cudaGetErrorString(failed);
+  kKernel<<<blocks, threads_per_block, shared, static_cast<cudaStream_t>(stream)>>>(argument);
+  const cudaError_t error = cudaGetLastError();
+  return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
 }
 
 }  // namespace sma::cuda

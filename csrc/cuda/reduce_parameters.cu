@@ -33,7 +33,7 @@ __global__ void __launch_bounds__(kReduceThreads) reduce_parameters(const __grid
 }  // namespace
 
 const char* launch_reductions(const Reductions& reductions, int64_t blocks, void* stream) {
-  return launch(reduce_parameters, blocks, kReduceThreads, kReduceThreads * 4, stream, reductions);
+  return launch<reduce_parameters>(blocks, kReduceThreads, kReduceThreads * 4, stream, reductions);
 }
 
 }  // namespace sma::cuda

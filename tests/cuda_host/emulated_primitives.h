@@ -157,10 +157,9 @@ inline float round_tf32(float value) {
   return value;
 }
 
-template <class Argument>
-const char* launch_kernel(void (*kernel)(Argument), unsigned blocks, int threads_per_block, int shared, void*,
-                          const Argument& argument) {
-  emulator::run(blocks, static_cast<unsigned>(threads_per_block), shared, [&] { kernel(argument); });
+template <auto kKernel, class Argument>
+const char* launch_kernel(unsigned blocks, int threads_per_block, int shared, void*, const Argument& argument) {
+  emulator::run(blocks, static_cast<unsigned>(threads_per_block), shared, [&] { kKernel(argument); });
   return nullptr;
 }
 

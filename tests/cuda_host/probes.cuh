@@ -69,7 +69,7 @@ __global__ void __launch_bounds__(32) probe_lanes(const __grid_constant__ Probe 
 
 inline const char* launch_probe(int operation, const void* in, void* out, void* stream) {
   const Probe p{operation, static_cast<const uint32_t*>(in), static_cast<uint32_t*>(out)};
-  return launch(probe_lanes, 1, 32, 32 * 8 * 4, stream, p);
+  return launch<probe_lanes>(1, 32, 32 * 8 * 4, stream, p);
 }
 
 }  // namespace sma::cuda

@@ -3,10 +3,15 @@
 from tests.mutants.mutant import Mutant
 
 OPERATORS = "tests/cuda_host/test_operators.py"
+LIMIT = "tests/cuda_host/test_shared_memory_limit.py"
 
 
 def kernel(file: str, old: str, new: str, keywords: str) -> Mutant:
     return Mutant(f"csrc/cuda/{file}", old, new, (OPERATORS, "-k", keywords))
+
+
+def limit(old: str, new: str) -> Mutant:
+    return Mutant("csrc/cuda/shared_memory_limit.h", old, new, (LIMIT,))
 
 
 FLAT = "paths and flat-torch and bfloat16"
@@ -80,4 +85,12 @@ MUTANTS = [
     # A term of the formulas, and NaN.
     kernel("correlation_backward.cuh", "if (i == j && !(inverse[i] < 0))", "if (false)", SMALL),
     kernel("numbers.cuh", "value > best || (value != value && best == best)", "value > best", "nan_wins"),
+    # The limit on shared memory: lowered, raised by two threads at once, taken for raised, or taken for another's.
+    limit("if (bytes <= limit.load(std::memory_order_acquire)) return nullptr;", ""),
+    limit("if (bytes <= limit.load(std::memory_order_relaxed)) return nullptr;", ""),
+    limit("const std::lock_guard lock(growing_);", ""),
+    limit("if (const char* error = raise(bytes)) return error;", "raise(bytes);"),
+    limit("limit.store(bytes, std::memory_order_release);", ""),
+    limit("limits_[static_cast<size_t>(device)]", "limits_[0]"),
+    limit("device < 0 || device >= kMaxDevices", "false"),
 ]
