@@ -44,8 +44,9 @@ const char* launch_values_backward(const ValuesBackward<T>& p, int64_t batch, co
   if (row_tiles == 2) return launch<values_backward<T, Mode, 2>>(blocks, kStreamThreads, shared, device.stream, p);
   if constexpr (sizeof(T) == 2) {
     return launch<values_backward<T, Mode, 4>>(blocks, kStreamThreads, shared, device.stream, p);
+  } else {
+    return kNoInstance;
   }
-  return nullptr;
 }
 
 template <class T>

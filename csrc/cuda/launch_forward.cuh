@@ -67,8 +67,9 @@ const char* launch_pool(const Shape& shape, const Inputs& in, const Outputs& out
   if (row_tiles == 2) return launch<pool<T, Mode, 2>>(blocks, kStreamThreads, shared, device.stream, p);
   if constexpr (sizeof(T) == 2) {
     return launch<pool<T, Mode, 4>>(blocks, kStreamThreads, shared, device.stream, p);
+  } else {
+    return kNoInstance;
   }
-  return nullptr;
 }
 
 template <class T>

@@ -83,6 +83,9 @@ int row_tiles_of(int rows) {
   return tiles;
 }
 
+inline constexpr const char* kNoInstance =
+    "no kernel holds four row tiles of 32-bit elements; this is a bug of sma_kernels";
+
 // Tiles of channels in a slice: as many as leave every processor four blocks, `most` at most.
 inline int slice_tiles_of(int64_t blocks_per_tile, int64_t tiles, int most, int processors) {
   while (most > 1 && blocks_per_tile * ((tiles + most - 1) / most) < 4 * static_cast<int64_t>(processors)) most /= 2;
