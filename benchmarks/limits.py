@@ -41,6 +41,7 @@ def measure(program: Path, shape_name: str, layout: str, bandwidth: float, speed
     """Milliseconds of forward and backward in float32."""
     shape = on_cpu(shape_name)
     tensors = inputs(shape, torch.float32, LAYOUTS[layout], CPU)
+    torch.compiler.reset()
     peers = {
         "cpu": through("sma_attention", "cpu"),
         "eager": through("sma_attention", "reference"),

@@ -12,18 +12,18 @@ Tensors = dict[str, Tensor]
 Peer = Callable[[Tensors], tuple[Tensor, ...]]
 
 
-def _sma_attention(tensors: Tensors, backend: str) -> tuple[Tensor, ...]:
-    found = sma_kernels.sma_attention(**tensors, backend=backend)
-    return found.pooled, found.diversity
+def _sma_attention(tensors: Tensors, **settings: str) -> tuple[Tensor, ...]:
+    outputs = sma_kernels.sma_attention(**tensors, **settings)
+    return outputs.pooled, outputs.diversity
 
 
 # A function's call on the tensors that `shapes.inputs` makes for it, with the outputs that a loss uses.
-CALLS: dict[str, Callable[[Tensors, str], tuple[Tensor, ...]]] = {
+CALLS: dict[str, Callable[..., tuple[Tensor, ...]]] = {
     "sma_attention": _sma_attention,
-    "multi_channel_attention": lambda t, backend: (sma_kernels.multi_channel_attention(**t, backend=backend),),
-    "attention_diversity": lambda t, backend: (sma_kernels.attention_diversity(**t, backend=backend),),
-    "correlate_attention": lambda t, backend: sma_kernels.correlate_attention(**t, backend=backend),
-    "attention_pool": lambda t, backend: sma_kernels.attention_pool(**t, backend=backend),
+    "multi_channel_attention": lambda t, **settings: (sma_kernels.multi_channel_attention(**t, **settings),),
+    "attention_diversity": lambda t, **settings: (sma_kernels.attention_diversity(**t, **settings),),
+    "correlate_attention": lambda t, **settings: sma_kernels.correlate_attention(**t, **settings),
+    "attention_pool": lambda t, **settings: sma_kernels.attention_pool(**t, **settings),
 }
 
 
@@ -34,14 +34,15 @@ def unused_outputs(tensors: Tensors) -> list[Tensor]:
     return [found.attention, found.maps, found.correlation]
 
 
-def through(function: str, backend: str) -> Peer:
-    return lambda tensors: CALLS[function](tensors, backend)
+def through(function: str, backend: str, **settings: str) -> Peer:
+    """`settings` are those of the function, such as merge="none"."""
+    return lambda tensors: CALLS[function](tensors, backend=backend, **settings)
 
 
-def compiled(function: str, **options) -> Peer:
-    """The eager form under `torch.compile`, fresh for every shape; its default mode unless `options` say otherwise."""
-    torch.compiler.reset()
-    return torch.compile(through(function, "reference"), fullgraph=True, dynamic=False, **options)
+def compiled(function: str, mode: str | None = None, **settings: str) -> Peer:
+    """The eager form under `torch.compile`. A process that measures several shapes calls `torch.compiler.reset()` before
+    each: torch gives up on a function that it has compiled too often."""
+    return torch.compile(through(function, "reference", **settings), fullgraph=True, dynamic=False, mode=mode)
 
 
 def sdpa_pooling(tensors: Tensors) -> tuple[Tensor, ...]:
@@ -61,20 +62,11 @@ def fused(device: torch.device) -> list[str]:
 
 
 def peers(function: str, device: torch.device) -> dict[str, Callable[[], Peer]]:
-    """Name to maker; the fused backends come first."""
+    """Name to maker; the fused backends come first. What was compiled before is forgotten."""
+    torch.compiler.reset()
     found: dict[str, Callable[[], Peer]] = {name: (lambda name=name: through(function, name)) for name in fused(device)}
     found["eager"] = lambda: through(function, "reference")
     found["torch.compile"] = lambda: compiled(function)
     if function == "sma_attention":
         found["sdpa pooling"] = lambda: sdpa_pooling
     return found
-
-
-def check(found: dict[str, Peer], tensors: Tensors) -> None:
-    """No row is timed whose results are not the eager ones."""
-    expected = found["eager"](tensors)
-    for name, peer in found.items():
-        if name == "sdpa pooling":
-            continue
-        for got, wanted in zip(peer(tensors), expected, strict=True):
-            torch.testing.assert_close(got, wanted, rtol=0.02, atol=0.02 if got.dtype != torch.float32 else 1e-3)

@@ -1,5 +1,6 @@
 """Pictures of the tables."""
 
+import math
 from pathlib import Path
 
 import matplotlib
@@ -10,28 +11,30 @@ import matplotlib.pyplot as plt
 COLOURS = plt.get_cmap("tab10").colors
 
 
-def bars(found: dict, path: Path, direction: str = "forward+backward") -> None:
+def bars(results: dict, path: Path, direction: str = "forward+backward") -> None:
     """Speed-up over eager, and share of the floor, of each peer of `sma_attention` in one direction.
 
-    `found`: {"rows": [...], "copy_bytes_per_second": ...} as `compare` and the GPU report write it.
+    `results`: {"rows": [...], "copy_bytes_per_second": ...} as `compare` and the GPU report have them. A time that is not
+    there leaves a gap.
     """
-    rows = [row for row in found["rows"] if row["function"] == "sma_attention" and row["direction"] == direction]
-    if not rows:
+    rows = [row for row in results["rows"] if row["function"] == "sma_attention" and row["direction"] == direction]
+    names = list(dict.fromkeys(name for row in rows for name in row["milliseconds"] if name != "sdpa pooling"))
+    if not names:
         return
-    names = [name for name in rows[0]["milliseconds"] if name != "sdpa pooling"]
-    labels = ["\n".join((row["shape"], row["dtype"], row["layout"])) for row in rows]
+    labels = ["\n".join(row[name] for name in ("shape", "dtype", "layout", "merge") if name in row) for row in rows]
     figure, (above, below) = plt.subplots(2, 1, figsize=(max(7, 0.9 * len(rows)), 8), layout="constrained")
     width = 0.8 / len(names)
+    bandwidth = results.get("copy_bytes_per_second") or math.nan
     for index, name in enumerate(names):
-        at = [place + (index - (len(names) - 1) / 2) * width for place in range(len(rows))]
-        times = [row["milliseconds"].get(name, float("nan")) for row in rows]
-        speed_up = [row["milliseconds"]["eager"] / taken for row, taken in zip(rows, times, strict=True)]
-        share = [
-            1e3 * row["floor_bytes"] / found["copy_bytes_per_second"] / taken
-            for row, taken in zip(rows, times, strict=True)
-        ]
-        above.bar(at, speed_up, width, label=name, color=COLOURS[index])
-        below.bar(at, share, width, color=COLOURS[index])
+        centers = [position + (index - (len(names) - 1) / 2) * width for position in range(len(rows))]
+        times = [row["milliseconds"].get(name, math.nan) for row in rows]
+        eager = [row["milliseconds"].get("eager", math.nan) for row in rows]
+        floors = [1e3 * row["floor_bytes"] / bandwidth for row in rows]
+        colour = COLOURS[index % len(COLOURS)]
+        above.bar(
+            centers, [slow / taken for slow, taken in zip(eager, times, strict=True)], width, label=name, color=colour
+        )
+        below.bar(centers, [floor / taken for floor, taken in zip(floors, times, strict=True)], width, color=colour)
     above.axhline(1, color="0.5", linewidth=0.8)
     above.set_ylabel("times as fast as eager")
     below.set_ylabel("share of the copy bandwidth\n(bytes of the floor ÷ time)")

@@ -43,11 +43,11 @@ def inputs(
     seed: int = 0,
 ) -> dict[str, Tensor]:
     """Tensor arguments of `function`, all requiring a gradient, as a training step of SMA-Net has them."""
-    draw = torch.Generator().manual_seed(seed)
+    draw = torch.Generator(device).manual_seed(seed)  # on a GPU, drawing 10^8 numbers on the CPU would take seconds
     total, grid = shape.regions * shape.channels, (shape.side, shape.side)
 
     def normal(*size: int) -> Tensor:
-        return torch.randn(*size, generator=draw)
+        return torch.randn(*size, generator=draw, device=device)
 
     def feature_map(channels: int) -> Tensor:
         return normal(shape.batch, channels, *grid).relu().to(dtype).contiguous(memory_format=layout)
@@ -59,12 +59,12 @@ def inputs(
             normal(shape.batch, shape.regions, shape.channels, shape.side**2).softmax(-1).unflatten(-1, grid).to(dtype)
         ),
         "weight": lambda: normal(shape.regions, shape.channels, shape.embed) * shape.embed**-0.5,
-        "bias": lambda: torch.zeros(shape.regions, shape.channels),
-        "temperature": lambda: torch.tensor(0.1),
-        "gate": lambda: torch.tensor(0.5),
-        "relation_bias": lambda: torch.zeros(total, total),
+        "bias": lambda: torch.zeros(shape.regions, shape.channels, device=device),
+        "temperature": lambda: torch.tensor(0.1, device=device),
+        "gate": lambda: torch.tensor(0.5, device=device),
+        "relation_bias": lambda: torch.zeros(total, total, device=device),
     }
-    return {name: make[name]().to(device).requires_grad_() for name in TENSORS[function]}
+    return {name: make[name]().requires_grad_() for name in TENSORS[function]}
 
 
 def floor_bytes(shape: Shape, dtype: torch.dtype, direction: str) -> int:

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from benchmarks.agreement import check
 from benchmarks.compare import CPU, LAYOUTS
 from benchmarks.directions import DIRECTIONS
-from benchmarks.peers import check, peers
+from benchmarks.peers import peers
 from benchmarks.shapes import inputs, on_cpu
 from tests.cases import FUNCTIONS
 

@@ -1,0 +1,165 @@
+"""Commands that write to a log as they run and are stopped together with every process they started."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.machine import ROOT
+
+RESULT = "RESULT "  # begins a line that a command prints for the report, followed by a JSON object
+OUTPUT_READ = 2**20  # bytes of a command's output that the report looks at
+
+
+@dataclass(frozen=True)
+class Command:
+    """`log` is a file of the report's folder. Commands that run at the same time have logs of their own, or print no
+    results."""
+
+    label: str
+    arguments: Sequence[str]
+    log: str
+    limit: float  # seconds
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`status` is "ok" or what went wrong; `output` the end of what the command printed, complete or not."""
+
+    label: str
+    status: str
+    seconds: float
+    output: str
+
+    @property
+    def ok(self) -> bool:
+        return self.status == "ok"
+
+    @property
+    def died(self) -> bool:
+        """Ended by a signal or by the time limit, so that it could not say how far it came."""
+        return self.status.startswith(("killed", "stopped"))
+
+    def results(self) -> list[dict[str, Any]]:
+        """The results that were printed completely."""
+        parsed = []
+        for line in self.output.splitlines():
+            if line.startswith(RESULT):
+                with suppress(json.JSONDecodeError):
+                    parsed.append(json.loads(line.removeprefix(RESULT)))
+        return parsed
+
+    def last_lines(self, count: int = 15) -> str:
+        return "\n".join([line for line in self.output.splitlines() if not line.startswith(RESULT)][-count:])
+
+
+class Process:
+    """A started command. It gets a line on its standard input when it is released, for which it may wait."""
+
+    def __init__(self, command: Command, folder: Path):
+        self.command, self.path = command, folder / command.log
+        self.error: OSError | None = None
+        self.process: subprocess.Popen | None = None
+        with self.path.open("ab") as log:
+            try:
+                self.process = subprocess.Popen(
+                    command.arguments,
+                    cwd=ROOT,
+                    env={**os.environ, "PYTHONUNBUFFERED": "1", **command.environment},
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,  # one process group, which can be killed as a whole
+                )
+            except OSError as error:
+                self.error = error
+
+    def release(self) -> None:
+        self.released = time.monotonic()
+        with self.path.open("ab") as log:
+            log.write(f"\n$ {' '.join(self.command.arguments)}\n".encode())
+            self.start = log.tell()
+        if self.process and self.process.stdin:
+            with suppress(OSError):
+                self.process.stdin.write(b"\n")
+                self.process.stdin.close()
+
+    def finish(self, limit: float) -> Outcome:
+        """Waits `limit` seconds at most, and leaves no process of the group behind."""
+        status = f"could not start: {self.error}"
+        if self.process:
+            try:
+                status = _status(self.process.wait(max(0.1, limit)))
+            except subprocess.TimeoutExpired:
+                status = f"stopped after {limit:.0f} s"
+            self.kill()
+        seconds = round(time.monotonic() - self.released, 1)
+        return Outcome(self.command.label, status, seconds, self._output())
+
+    def kill(self) -> None:
+        process, self.process = self.process, None
+        if process:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            with suppress(subprocess.TimeoutExpired):  # a process inside the driver may not be killable
+                process.wait(10)
+
+    def _output(self) -> str:
+        with self.path.open("rb") as log:
+            end = log.seek(0, os.SEEK_END)
+            log.seek(max(self.start, end - OUTPUT_READ))
+            return log.read().decode(errors="replace")
+
+
+def _status(code: int) -> str:
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return "ok" if code == 0 else f"exit status {code}"
+
+
+def run_together(commands: Sequence[Command], folder: Path, left: Callable[[], float]) -> list[Outcome]:
+    """All at once. `left` tells the seconds that are left for the whole report."""
+    running = [Process(command, folder) for command in commands]
+    try:
+        for process in running:
+            process.release()
+        return [process.finish(_remaining(process, left)) for process in running]
+    finally:
+        for process in running:
+            process.kill()
+
+
+def run_in_turn(commands: Sequence[Command], folder: Path, left: Callable[[], float]) -> Iterator[Outcome]:
+    """One at a time, while time is left. The next one is started early: it has its imports behind it when it is
+    released, which is most of the time that a short measurement takes."""
+    started = deque(Process(command, folder) for command in commands[:1])
+    try:
+        for following in [*commands[1:], None]:
+            if following:
+                started.append(Process(following, folder))
+            if left() <= 0:
+                return
+            started[0].release()
+            yield started[0].finish(_remaining(started[0], left))
+            started.popleft()
+    finally:
+        for process in started:
+            process.kill()
+
+
+def _remaining(process: Process, left: Callable[[], float]) -> float:
+    """A process released together with others has used the time that was spent waiting for them."""
+    return min(process.command.limit - (time.monotonic() - process.released), left())
+
+
+def emit(**fields: Any) -> None:
+    """Prints a result, at once: a process that dies later leaves it behind."""
+    print(RESULT + json.dumps(fields), flush=True)

@@ -1,0 +1,204 @@
+"""The steps of the report, in the order of their importance: is it right, how fast is it, why, is it safe.
+
+A step is a function of the report and of the machine's plan. It runs commands in processes of their own and can neither hang
+nor stop the others.
+"""
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from benchmarks.gpu_report.commands import Command
+from benchmarks.gpu_report.measure import TIMED_DIRECTIONS
+from benchmarks.gpu_report.report import Report
+
+PYTHON = sys.executable
+SANITIZERS = ("memcheck", "racecheck", "synccheck")
+# Inside the caching allocator's segments memcheck sees no overrun.
+WITHOUT_CACHING = {"PYTORCH_NO_CUDA_MEMORY_CACHING": "1"}
+NCU = (
+    *("ncu", "--clock-control", "none", "--profile-from-start", "off"),
+    *(part for name in ("LaunchStats", "Occupancy", "SpeedOfLight", "WarpStateStats") for part in ("--section", name)),
+    *("--section", "MemoryWorkloadAnalysis"),
+)
+
+
+class Cell(NamedTuple):
+    """What one process times: the fields of a row of times but its direction."""
+
+    shape: str
+    dtype: str
+    layout: str
+    merge: str
+    implementation: str
+
+    @property
+    def label(self) -> str:
+        return " ".join(self)
+
+
+def cells(
+    shapes: Sequence[str], implementations: Sequence[str], dtype="bfloat16", layout="nchw", merge="max"
+) -> list[Cell]:
+    return [Cell(shape, dtype, layout, merge, name) for shape in shapes for name in implementations]
+
+
+class Plan(NamedTuple):
+    """What a kind of machine is asked to do."""
+
+    backends: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    counted: tuple[str, ...] = ()  # shapes whose hardware counters are read
+    cpu: bool = False
+
+
+SHAPES = ("S3", "S1", "S4", "S2", "S5")  # the most telling first: S3 and S5 are bound by bytes, S1 by launches
+IMPLEMENTATIONS = ("cuda", "triton", "eager", "torch.compile")
+GPU = Plan(
+    backends=("cuda", "triton"),
+    cells=(
+        *cells(SHAPES, IMPLEMENTATIONS),
+        *cells(SHAPES[:2], IMPLEMENTATIONS, merge="none"),
+        *cells(SHAPES[:3], IMPLEMENTATIONS, layout="nhwc"),
+        *cells(SHAPES[:2], IMPLEMENTATIONS, dtype="float32"),
+        *cells(SHAPES, ("sdpa pooling",)),
+        *cells(SHAPES, ("max-autotune",)),  # takes longest to compile
+    ),
+    counted=("S1", "S3"),
+)
+# Tries the report out where there is no GPU: small shapes, and the compiler once.
+TRIAL = Plan(
+    backends=("cpu",),
+    cells=(
+        *cells(("S1",), ("cpu", "eager", "torch.compile")),
+        *cells(("S3",), ("cpu", "eager", "sdpa pooling"), dtype="float32", layout="nhwc", merge="none"),
+    ),
+    cpu=True,
+)
+
+
+def module(name: str, *arguments: str) -> tuple[str, ...]:
+    return (PYTHON, "-m", name, *arguments)
+
+
+def log_of(backend: str) -> str:
+    return "triton.txt" if backend == "triton" else "cuda.txt"
+
+
+def environment(report: Report, plan: Plan) -> None:
+    """The machine, its versions and its bandwidth."""
+    command = module("benchmarks.gpu_report.environment", *(["--cpu"] if plan.cpu else []))
+    report.run("environment", Command("machine", command, "checks.txt", 60))
+
+
+def extension(report: Report, plan: Plan) -> None:
+    """The compiled module, which is built here unless one for this torch, Python and GPU is there."""
+    info = module("sma_kernels.info", "--require", plan.backends[0])
+    if not report.run("extension", Command("prebuilt", info, "checks.txt", 60)).ok:
+        build = (PYTHON, "setup.py", "-q", "build_ext", "--inplace")
+        report.run("extension", Command("build", build, "checks.txt", 900))
+        report.run("extension", Command("built", info, "checks.txt", 60))
+
+
+def smoke(report: Report, plan: Plan) -> None:
+    """Every kernel once against float64. If the process dies of one, memcheck names the place at once."""
+    commands = [
+        Command(backend, module("benchmarks.gpu_report.smoke", backend), log_of(backend), 120)
+        for backend in plan.backends
+    ]
+    for outcome in report.run_together("smoke", commands):
+        if outcome.died or outcome.status == "exit status 2":
+            sanitize(report, "smoke", "memcheck", outcome.label)
+
+
+def tests(report: Report, plan: Plan) -> None:
+    """The operator tests of all backends at the same time."""
+    cpus = os.cpu_count() or 2
+    workers = {"cuda": cpus // 3, "triton": cpus - cpus // 3}  # Triton compiles as it goes
+    commands = []
+    for backend in plan.backends:
+        device = "cpu" if plan.cpu else "cuda"
+        command = pytest(workers.get(backend, 1), "tests/operators", "--backend", backend, "--device", device)
+        if plan.cpu:
+            command += ("-k", "sum_sends")  # this machine's own test run has them all
+        commands.append(Command(backend, command, log_of(backend), 600))
+    report.run_together("tests", commands)
+
+
+def pytest(workers: int, *arguments: str) -> tuple[str, ...]:
+    """Options of plugins that this machine lacks are left out."""
+    options = ["-q", "--tb=short", "-p", "no:cacheprovider"]
+    if importlib.util.find_spec("xdist"):
+        options += ["-n", str(max(1, workers))]
+    if importlib.util.find_spec("pytest_timeout"):
+        options += ["--timeout", "120"]
+    return module("pytest", *options, *arguments)
+
+
+def compile_baselines(report: Report, plan: Plan) -> None:
+    """Fills the compilers' caches, several shapes at a time, so that the timed processes find them full."""
+    compiled = [cell for cell in plan.cells if cell.implementation == "torch.compile"]
+    at_once = max(1, (os.cpu_count() or 2) // 3)
+    for first in range(0, len(compiled), at_once):
+        commands = [measurement(plan, cell, 150, "--compile-only") for cell in compiled[first : first + at_once]]
+        report.run_together("compile_baselines", commands)
+
+
+def times(report: Report, plan: Plan) -> None:
+    """Microseconds of every implementation, called eagerly and in a CUDA graph, and of every kernel."""
+    report.run_in_turn("times", [measurement(plan, cell, 120, "--wait") for cell in plan.cells])
+    commands = report.step("times")["commands"]
+    for cell in plan.cells:
+        status = commands.get(cell.label, {}).get("status", "ok")
+        if status != "ok":  # the process may have died before it printed anything: no cell stays silent
+            for direction in TIMED_DIRECTIONS:
+                report.add_row({**cell._asdict(), "direction": direction, "errors": {"process": status}})
+
+
+def measurement(plan: Plan, cell: Cell, limit: float, *options: str) -> Command:
+    command = module("benchmarks.gpu_report.measure", *cell, *(["--cpu"] if plan.cpu else []), *options)
+    return Command(cell.label, command, "times.txt", limit)
+
+
+def counters(report: Report, plan: Plan) -> None:
+    """Hardware counters of a training step, by Nsight Compute: counters.txt."""
+    if not plan.counted or not shutil.which("ncu"):
+        return report.note("counters", "Nsight Compute (ncu) is not on this machine")
+    for backend in plan.backends:
+        command = (*NCU, *module("benchmarks.gpu_report.one_step", backend, *plan.counted))
+        report.run("counters", Command(backend, command, "counters.txt", 120))
+
+
+def sanitizers(report: Report, plan: Plan) -> None:
+    """compute-sanitizer's tools over the smoke cases."""
+    for tool in SANITIZERS:
+        sanitize(report, "sanitizers", tool, plan.backends[0])
+
+
+def sanitize(report: Report, step: str, tool: str, backend: str) -> None:
+    sanitizer = shutil.which("compute-sanitizer") or shutil.which("/usr/local/cuda/bin/compute-sanitizer")
+    if not sanitizer or backend == "cpu":
+        return report.note(step, "compute-sanitizer is not on this machine")
+    options = ("--tool", tool, "--print-limit", "20", "--error-exitcode", "9")
+    command = (sanitizer, *options, *module("benchmarks.gpu_report.smoke", backend, "--few"))
+    report.run(step, Command(f"{tool} {backend}", command, "checks.txt", 180, WITHOUT_CACHING))
+
+
+def gpu_tests(report: Report, plan: Plan) -> None:
+    """The tests that need a GPU: CUDA graphs, streams, autocast, torch.compile, the PTX instructions lane by lane."""
+    folders = ("tests/pytorch", "tests/triton", "tests/cuda_host")
+    command = pytest((os.cpu_count() or 2) // 2, "-m", "gpu and not slow", *folders)
+    report.run("gpu_tests", Command("marked gpu", command, "checks.txt", 600))
+
+
+Step = Callable[[Report, Plan], None]
+STEPS: dict[str, Step] = {
+    step.__name__: step
+    for step in (
+        *(environment, extension, smoke, tests, compile_baselines, times),
+        *(counters, sanitizers, gpu_tests),
+    )
+}
