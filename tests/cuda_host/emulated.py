@@ -1,12 +1,14 @@
 """Backend `emulated`: the CUDA kernels on the emulated card, for tests. Known inside `registered()`."""
 
 import os
+import re
 import struct
 import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -210,16 +212,43 @@ def probe(operation: int, lanes: Tensor) -> Tensor:
     return found
 
 
-def count(shape: dict[str, int], dtype: torch.dtype, merge: str) -> dict[str, int]:
-    """Launches and bytes of workspace of a training step at the sizes batch, R, K, G, D, C and L, which is not run."""
+def count(shape: dict[str, int], dtype: torch.dtype, merge: str) -> dict[str, Any]:
+    """Launches and bytes of workspace of a training step at the sizes batch, R, K, G, D, C and L, which is not run, and the
+    names of its kernels as `machine_code` has them."""
     request = Request(3)
     request.numbers(ORDER["dtype"].index(dtype), card.shared_limit, card.processors, card.tf32)
     request.numbers(*(shape[name] for name in ("batch", "R", "K", "G", "D", "C", "L")), ORDER["merge"].index(merge))
-    found = torch.empty(4, dtype=torch.int64)
+    found, text = torch.empty(4, dtype=torch.int64), torch.empty(4096, dtype=torch.uint8)
     request.result(found)
+    request.result(text)
     request.run()
     names = ("forward_launches", "forward_workspace", "backward_launches", "backward_workspace")
-    return dict(zip(names, found.tolist(), strict=True))
+    launched = bytes(text.tolist()).rstrip(b"\0").decode().splitlines()
+    return {**dict(zip(names, found.tolist(), strict=True)), "kernels": [kernel_name(name) for name in launched]}
+
+
+DTYPE_NAMES = {"__nv_bfloat16": "bf16", "__half": "f16", "float": "f32"}
+MODE_NAMES = {
+    "Ieee": "ieee",
+    "Tf32<false>": "tf32",
+    "Tf32<true>": "split-tf32",
+    "Half<__nv_bfloat16>": "16-bit",
+    "Half<__half>": "16-bit",
+}
+
+
+def kernel_name(function: str) -> str:
+    """`pool bf16 16-bit 4` from what g++ calls the launch of `pool<__nv_bfloat16, Half<__nv_bfloat16>, 4>`."""
+    instance = re.search(
+        r"kKernel = (?:sma::cuda::)?(?:\{anonymous\}::|<unnamed>::)?(\w+)(?:<(.*)>)?; Argument", function
+    )
+    if instance is None:
+        raise ValueError(f"no kernel's name in {function}")
+    if instance[2] is None:
+        return instance[1]
+    dtype, mode, last = instance[2].replace("sma::cuda::", "").split(", ")
+    last = {"true": "shared", "false": "staged"}.get(last, last)
+    return f"{instance[1]} {DTYPE_NAMES[dtype]} {MODE_NAMES[mode]} {last}"
 
 
 @contextmanager

@@ -159,7 +159,9 @@ inline float round_tf32(float value) {
 
 template <auto kKernel, class Argument>
 const char* launch_kernel(unsigned blocks, int threads_per_block, int shared, void*, const Argument& argument) {
-  emulator::run(blocks, static_cast<unsigned>(threads_per_block), shared, [&] { kKernel(argument); });
+  // The compiler's name of this function holds that of the kernel.
+  emulator::run(__PRETTY_FUNCTION__, blocks, static_cast<unsigned>(threads_per_block), shared,
+                [&] { kKernel(argument); });
   return nullptr;
 }
 

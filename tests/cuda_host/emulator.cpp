@@ -71,6 +71,7 @@ const auto swap_context =
     reinterpret_cast<int (*)(ucontext_t*, const ucontext_t*)>(dlsym(dlopen("libc.so.6", RTLD_LAZY), "swapcontext"));
 bool counting_only = false;
 int64_t launched = 0;
+std::string launched_names;
 
 void make_runnable(Fiber& fiber) {
   fiber.state = Fiber::State::runnable;
@@ -149,13 +150,19 @@ void set_seed(uint64_t seed) { random_order.seed(seed); }
 void count_only(bool counting) {
   counting_only = counting;
   launched = 0;
+  launched_names.clear();
 }
 
 int64_t launches() { return launched; }
 
-void run(unsigned blocks, unsigned threads, int shared, const std::function<void()>& body) {
+std::string names() { return launched_names; }
+
+void run(const char* name, unsigned blocks, unsigned threads, int shared, const std::function<void()>& body) {
   ++launched;
-  if (counting_only) return;
+  if (counting_only) {
+    launched_names.append(name).append("\n");
+    return;
+  }
   kernel = &body;
   shared_limit = shared;
   shared_memory.resize(static_cast<size_t>(shared) + 64 * kRedZone + 128);

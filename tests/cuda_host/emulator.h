@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <string>
 
 namespace emulator {
 
@@ -17,12 +18,13 @@ struct Identity {
 
 void set_seed(uint64_t seed);
 
-// Runs `body` once a thread. `shared` bytes is what the launch asked for: carving more aborts.
-void run(unsigned blocks, unsigned threads, int shared, const std::function<void()>& body);
+// Runs `body` once a thread. `shared` bytes is what the launch asked for: carving more aborts. `name` tells the kernel.
+void run(const char* name, unsigned blocks, unsigned threads, int shared, const std::function<void()>& body);
 
 // With `counting`, `run` only counts the launch: for calls whose arrays are not there.
 void count_only(bool counting);
 int64_t launches();
+std::string names();  // of the kernels that were counted, a line each
 
 const Identity& self();
 void barrier();
