@@ -1,0 +1,100 @@
+"""`python -m benchmarks.gpu_kit --out FILE`: packs what a report on a borrowed GPU needs into one archive.
+
+Run it through `make gpu-kit`, in a clone of the commit that is to be measured, under the Python, torch and Triton of the
+machine with the GPU. The archive holds the commit, its compiled extension, and Triton's kernels for the GPU that the
+extension was built for.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+from benchmarks.machine import REVISION, ROOT, revision
+from sma_kernels import build_facts
+
+NAME = "gpu-kit"
+LIMIT_MB = 40
+PRESET = 6  # of xz: the higher, the smaller and the slower
+TESTS = ("tests/operators", "--backend", "triton", "--device", "cpu")
+
+
+def architecture() -> str:
+    """The one architecture that the extension beside this package was built for, such as "9.0"."""
+    architectures = build_facts.read().get("architectures", [])
+    if len(architectures) != 1:
+        raise SystemExit(
+            f"expected an extension built for one GPU architecture, got {', '.join(architectures) or 'none'}: "
+            "TORCH_CUDA_ARCH_LIST=9.0 python setup.py build_ext --inplace"
+        )
+    return architectures[0].removesuffix("+PTX")
+
+
+def committed_revision() -> str:
+    """The commit of the tree, in which nothing may be changed: what was measured must be known."""
+    if subprocess.run(["git", "diff", "--quiet", "HEAD"], cwd=ROOT).returncode:
+        raise SystemExit(f"expected {ROOT} as it was committed, got changes: commit them, or clone the commit")
+    return revision(ROOT)
+
+
+def compile_kernels(cache: Path, capability: str, quick: bool) -> None:
+    """First those of the report, then those of the operator tests."""
+    environment = {
+        **os.environ,
+        "TRITON_CACHE_DIR": str(cache),
+        "TRITON_STORE_BINARY_ONLY": "1",
+        "SMA_CAPABILITY": capability,
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    python = (sys.executable, "-m")
+    subprocess.run([*python, "benchmarks.gpu_kit.precompile", capability], cwd=ROOT, env=environment, check=True)
+    if quick:
+        return
+    print("Kernels of the operator tests (minutes) ...", flush=True)
+    options = ("-q", "-p", "benchmarks.gpu_kit.plugin", "-p", "no:cacheprovider", "-n", str(os.cpu_count() or 1))
+    log = cache.with_suffix(".log")
+    with log.open("w") as output:  # failures are expected: nothing runs
+        subprocess.run([*python, "pytest", *options, *TESTS], cwd=ROOT, env=environment, stdout=output, stderr=output)
+    print(f"{len(list(cache.iterdir()))} kernels and parts of kernels")
+
+
+def pack(out: Path, cache: Path, commit: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder, NAME)
+        tree.mkdir()
+        committed = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
+        subprocess.run(["tar", "-x", "-C", tree], input=committed, check=True)
+        for built in (*ROOT.glob("sma_kernels/_C*.so"), build_facts.FILE):
+            shutil.copy2(built, tree / "sma_kernels")
+        shutil.copytree(cache, tree / "triton_cache")
+        (tree / REVISION).write_text(commit + "\n")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(out, "w:xz", preset=PRESET) as archive:
+            archive.add(tree, NAME)
+    megabytes = out.stat().st_size / 1e6
+    print(f"{out}: {megabytes:.1f} MB")
+    if megabytes > LIMIT_MB:
+        raise SystemExit(f"the archive is larger than {LIMIT_MB} MB: leave the tests' kernels out (--quick)")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.gpu_kit",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--out", type=Path, required=True, help=f"the archive, such as build/{NAME}.tar.xz")
+    parser.add_argument("--quick", action="store_true", help="leave the kernels of the operator tests out")
+    arguments = parser.parse_args()
+    capability, commit = architecture().replace(".", ""), committed_revision()
+    cache = ROOT / "build" / "triton_cache"
+    compile_kernels(cache, capability, arguments.quick)
+    pack(arguments.out, cache, commit)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""`python -m benchmarks.gpu_kit.precompile CAPABILITY`: compiles the Triton kernels of the report into TRITON_CACHE_DIR."""
+
+import argparse
+
+import torch
+from rich.progress import track
+
+from benchmarks.directions import forward_backward
+from benchmarks.gpu_kit.stand_in import compile_only
+from benchmarks.gpu_report.measure import LAYOUTS
+from benchmarks.gpu_report.smoke import SMOKES, Smoke, set_precision
+from benchmarks.gpu_report.steps import GPU, Cell
+from benchmarks.peers import through
+from benchmarks.shapes import SHAPES, inputs
+from tests import cases
+
+
+def compile_cell(cell: Cell) -> None:
+    """A training step of `cell`, which is what the report times and counts."""
+    tensors = inputs(SHAPES[cell.shape], getattr(torch, cell.dtype), LAYOUTS[cell.layout], torch.device("cpu"))
+    forward_backward(through("sma_attention", "triton", merge=cell.merge), tensors)()
+
+
+def compile_smoke(smoke: Smoke) -> None:
+    set_precision(smoke.tf32)
+    tensors = cases.inputs(smoke.case, smoke.dtype)
+    cases.run(smoke.case, tensors, "triton", cases.cotangents(cases.call(smoke.case, tensors, "reference"), 0))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_kit.precompile", description=__doc__)
+    parser.add_argument("capability", type=int, help="compute capability without its point, such as 90")
+    kernels = compile_only(parser.parse_args().capability)
+    timed = [cell for cell in GPU.cells if cell.implementation == "triton"]
+    for cell in track(timed, "Kernels of the timed shapes"):
+        compile_cell(cell)
+    for smoke in track(SMOKES, "Kernels of the smoke cases"):
+        compile_smoke(smoke)
+    print(kernels)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""The kit for a borrowed GPU: its kernels are found in another folder, and its archive runs without the repository."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("triton")
+
+from benchmarks.gpu_kit import __main__ as kit
+from benchmarks.gpu_report import kernel_cache
+from benchmarks.machine import ROOT
+
+COMPILE = """
+from benchmarks.gpu_kit.stand_in import compile_only
+kernels = compile_only(90)
+from benchmarks.gpu_kit.precompile import compile_smoke
+from benchmarks.gpu_report.smoke import BFLOAT16, Smoke
+from tests.cases import Case
+compile_smoke(Smoke(Case(function="attention_pool"), BFLOAT16))
+print(sorted(kernels.compiled), sorted(kernels.cached))
+"""
+NAMES = "['pool_kernel', 'value_gradients_kernel']"
+
+
+def compile_into(cache: Path, **environment: str) -> str:
+    variables = {**os.environ, "TRITON_CACHE_DIR": str(cache), "TRITON_INTERPRET": "0", **environment}
+    command = [sys.executable, "-W", "ignore", "-c", COMPILE]
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.splitlines()[-1]
+
+
+def test_kernels_compiled_elsewhere_are_taken_from_the_cache(tmp_path):
+    """In the folder where they were compiled the files of the first cache are no longer there."""
+    there, here = tmp_path / "there", tmp_path / "here"
+    assert compile_into(there, TRITON_STORE_BINARY_ONLY="1") == f"{NAMES} []"
+    shutil.move(there, here)
+    kernel_cache.relocate(here)
+    assert compile_into(here) == f"[] {NAMES}"
+
+
+def test_the_archive_runs_without_a_repository(tmp_path, monkeypatch):
+    if not kit.build_facts.read().get("built"):
+        pytest.skip("needs the compiled extension")
+    cache = tmp_path / "triton_cache"
+    (cache / "KEY").mkdir(parents=True)
+    (cache / "KEY" / "kernel.cubin").write_bytes(b"code")
+    monkeypatch.setattr(kit, "PRESET", 0)
+    kit.pack(tmp_path / "out" / "kit.tar.xz", cache, "abc1234")
+    with tarfile.open(tmp_path / "out" / "kit.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    tree = tmp_path / kit.NAME
+    assert (tree / "triton_cache" / "KEY" / "kernel.cubin").read_bytes() == b"code"
+    command = [sys.executable, "-m", "benchmarks.gpu_report", "--dry-run", "--out", str(tmp_path / "report")]
+    environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(tmp_path)}
+    done = subprocess.run(
+        [*command, "--steps", "environment", "extension"], cwd=tree, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "- revision: abc1234" in text and "## Failures" not in text
+    assert "$ " in (tmp_path / "report" / "checks.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("architectures", "message"), [([], "got none"), (["8.0", "9.0"], "got 8.0, 9.0")], ids=("none", "two")
+)
+def test_a_kit_is_for_one_architecture(architectures, message, monkeypatch):
+    monkeypatch.setattr(kit.build_facts, "read", lambda: {"architectures": architectures})
+    with pytest.raises(SystemExit, match=message):
+        kit.architecture()
+
+
+def test_the_architecture_is_that_of_the_extension(monkeypatch):
+    monkeypatch.setattr(kit.build_facts, "read", lambda: {"architectures": ["9.0+PTX"]})
+    assert kit.architecture() == "9.0"
+
+
+def test_changes_that_are_not_committed_are_refused(tmp_path, monkeypatch):
+    git = ("git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e@e")
+    subprocess.run([*git, "init", "-q"], check=True)
+    (tmp_path / "file").write_text("committed")
+    subprocess.run([*git, "add", "file"], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "a file"], check=True)
+    monkeypatch.setattr(kit, "ROOT", tmp_path)
+    assert len(kit.committed_revision()) >= 7
+    (tmp_path / "file").write_text("changed")
+    with pytest.raises(SystemExit, match="as it was committed, got changes"):
+        kit.committed_revision()
