@@ -4,7 +4,7 @@ PYTHON312 ?= python3.12
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 export PATH := $(abspath $(VENV))/bin:$(PATH)
-SOURCES = setup.py pyproject.toml constraints.txt tools/cuda_build.py $(shell find csrc -type f)
+SOURCES = setup.py pyproject.toml constraints.txt tools/build_jobs.py tools/cuda_build.py $(shell find csrc -type f)
 PIP = $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 WHEEL_VENV = build/wheel-venv
 # The card that is present; where there is none, one architecture is enough to compile, link and import the CUDA kernels.

@@ -16,6 +16,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 sys.path.insert(0, str(Path(__file__).parent / "tools"))
+import build_jobs
 import cuda_build
 
 SOURCES = sorted(str(path) for folder in ("csrc", "csrc/cpu", "csrc/ops") for path in Path(folder).glob("*.cpp"))
@@ -28,20 +29,12 @@ SANITIZE_ARGS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefine
 if os.environ.get("SMA_SANITIZE") == "1":
     COMPILE_ARGS += [*SANITIZE_ARGS, "-O1", "-g1", "-fno-omit-frame-pointer"]
     OPENMP_ARGS = [*OPENMP_ARGS, *SANITIZE_ARGS]
-GIB_PER_JOB = 2  # a file that includes torch's headers takes about 1.5 GiB to compile
 
 
 def compiler() -> str | None:
     """The C++ compiler that the build will call, or None."""
     asked = os.environ.get("CXX", "").split()
     return shutil.which(asked[0]) if asked else next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
-
-
-def free_gib() -> float:
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    except (ValueError, OSError):
-        return GIB_PER_JOB
 
 
 def why_not_built() -> str | None:
@@ -73,7 +66,7 @@ class BuildExtension(build_ext):
                 "here. Install torch, pybind11, ninja, setuptools and wheel first, then run "
                 "pip install --no-build-isolation ."
             ) from error
-        os.environ.setdefault("MAX_JOBS", str(max(1, min(os.cpu_count() or 1, int(free_gib() // GIB_PER_JOB)))))
+        os.environ.setdefault("MAX_JOBS", str(build_jobs.build_jobs()))
         for extension in self.extensions:
             extension.include_dirs += [*cpp_extension.include_paths(), pybind11.get_include()]
             extension.library_dirs += cpp_extension.library_paths()

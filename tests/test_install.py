@@ -134,4 +134,5 @@ def test_the_source_distribution_holds_what_a_build_needs(tmp_path):
         names = {name.split("/", 1)[1] for name in opened.getnames() if "/" in name}
     sources = {str(path.relative_to(root)) for path in (root / "csrc").rglob("*") if path.is_file()}
     assert sources and sources <= names
+    assert {"tools/build_jobs.py", "tools/cuda_build.py"} <= names
     assert {"setup.py", "pyproject.toml", "sma_models/configs/csv_fer.yaml", "sma_kernels/py.typed"} <= names

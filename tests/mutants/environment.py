@@ -1,0 +1,24 @@
+"""Breaks of what the build learns about the machine."""
+
+from tests.mutants.mutant import Mutant
+
+JOBS = ("tests/test_build_jobs.py",)
+SOURCES = ("tests/test_install.py", "-k", "source_distribution")
+
+
+def jobs(old: str, new: str) -> Mutant:
+    return Mutant("tools/build_jobs.py", old, new, JOBS)
+
+
+MUTANTS = [
+    # Jobs of the build.
+    jobs('["MemAvailable:"]', '["MemFree:"]'),
+    jobs("except (OSError, ValueError, KeyError):\n        return 0.0", "except OSError:\n        return 0.0"),
+    jobs("[available, *_left_by_cgroups(root)]", "[available]"),
+    jobs("(own, *own.parents)", "(own,)"),
+    jobs('yield limit - used + _fields(folder / "memory.stat")["inactive_file"]', "yield limit - used"),
+    jobs("max(1, min(cores, int(available_gib() // GIB_PER_JOB)))", "min(cores, int(available_gib() // GIB_PER_JOB))"),
+    jobs("min(cores, int(available_gib() // GIB_PER_JOB))", "int(available_gib() // GIB_PER_JOB)"),
+    jobs('if hasattr(os, "sched_getaffinity")', "if True"),
+    Mutant("MANIFEST.in", "include tools/build_jobs.py tools", "include tools", SOURCES),
+]
