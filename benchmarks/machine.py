@@ -23,10 +23,18 @@ def keep_heap() -> None:
     _heap["kept"] = mallopt(most_mappings, 0) == 1 and mallopt(trim_threshold, 2**31 - 1) == 1
 
 
+def revision(folder: Path = ROOT) -> str:
+    """The commit that is checked out in `folder`; "unknown" without git or outside a repository."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
 def machine(device: torch.device) -> dict[str, str]:
     facts = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     model = next((line.split(":")[1].strip() for line in facts.splitlines() if line.startswith("model name")), "")
-    revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT)
     found = {
         "cpu": model or platform.processor(),
         "threads": str(torch.get_num_threads()),
@@ -34,7 +42,7 @@ def machine(device: torch.device) -> dict[str, str]:
         "torch": torch.__version__,
         "python": platform.python_version(),
         "heap": "kept" if _heap["kept"] else "default",
-        "revision": revision.stdout.strip(),
+        "revision": revision(),
     }
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)

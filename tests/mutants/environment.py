@@ -1,13 +1,18 @@
-"""Breaks of what the build learns about the machine."""
+"""Breaks of what the build and the benchmarks learn about the machine."""
 
 from tests.mutants.mutant import Mutant
 
 JOBS = ("tests/test_build_jobs.py",)
+MACHINE = ("tests/benchmarks/test_machine.py",)
 SOURCES = ("tests/test_install.py", "-k", "source_distribution")
 
 
 def jobs(old: str, new: str) -> Mutant:
     return Mutant("tools/build_jobs.py", old, new, JOBS)
+
+
+def machine(old: str, new: str) -> Mutant:
+    return Mutant("benchmarks/machine.py", old, new, MACHINE)
 
 
 MUTANTS = [
@@ -21,4 +26,7 @@ MUTANTS = [
     jobs("min(cores, int(available_gib() // GIB_PER_JOB))", "int(available_gib() // GIB_PER_JOB)"),
     jobs('if hasattr(os, "sched_getaffinity")', "if True"),
     Mutant("MANIFEST.in", "include tools/build_jobs.py tools", "include tools", SOURCES),
+    # The revision of a result.
+    machine("except (OSError, subprocess.CalledProcessError):", "except subprocess.CalledProcessError:"),
+    machine("text=True, check=True, cwd=folder", "text=True, cwd=folder"),
 ]
