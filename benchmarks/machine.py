@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 ROOT = Path(__file__).parents[1]
+REVISION = "REVISION"  # a file of the archive that `benchmarks.gpu_kit` packs
 
 
 _heap = {"kept": False}
@@ -24,7 +25,11 @@ def keep_heap() -> None:
 
 
 def revision(folder: Path = ROOT) -> str:
-    """The commit that is checked out in `folder`; "unknown" without git or outside a repository."""
+    """The commit that is checked out in `folder`, or that its archive was made of; "unknown" without git or outside a
+    repository."""
+    packed = folder / REVISION
+    if packed.exists():
+        return packed.read_text().strip()
     command = ["git", "rev-parse", "--short", "HEAD"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder).stdout.strip()
@@ -47,9 +52,9 @@ def machine(device: torch.device) -> dict[str, str]:
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
         found |= {
-            "card": properties.name,
+            "gpu": properties.name,
             "capability": f"{properties.major}.{properties.minor}",
-            "processors": str(properties.multi_processor_count),
+            "multiprocessors": str(properties.multi_processor_count),
             "cuda": str(torch.version.cuda),
         }
     return found

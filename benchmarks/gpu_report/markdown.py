@@ -73,17 +73,19 @@ def failures(results: dict[str, Any]) -> Iterator[str]:
                 yield f"{name}, {label}: {command['status']}\n\n```\n{command['end']}\n```"
 
 
-def preference(rows: list[dict[str, Any]]) -> dict[str, str]:
-    """The faster of the two GPU backends in a captured training step in bfloat16, `merge="max"`, NCHW, by shape: the rows
-    of the table by which `backend="auto"` chooses."""
-    preferred = {}
+def preferred_times(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """{shape: {backend: microseconds}} of the captured training step in bfloat16, `merge="max"`, NCHW, where both GPU
+    backends have one: the rows of the table by which `backend="auto"` chooses."""
+    times = {}
     for configuration, cells in by_configuration(rows).items():
-        taken = {
-            name: cells[name]["captured_us"] for name in ("cuda", "triton") if "captured_us" in cells.get(name, {})
-        }
-        if configuration[1:] == ("bfloat16", "nchw", "max", "forward+backward") and len(taken) == 2:
-            preferred[configuration[0]] = min(taken, key=taken.__getitem__)
-    return preferred
+        taken = {name: cells[name].get("captured_us") for name in ("cuda", "triton") if name in cells}
+        if (
+            configuration[1:] == ("bfloat16", "nchw", "max", "forward+backward")
+            and all(taken.values())
+            and len(taken) == 2
+        ):
+            times[configuration[0]] = taken
+    return times
 
 
 def steps(results: dict[str, Any]) -> list[str]:
@@ -103,7 +105,10 @@ def markdown(results: dict[str, Any]) -> str:
         "Captured in a CUDA graph, inputs beyond the L2 cache": times(results, "captured_us"),
         "Called eagerly": times(results, "called_us"),
         "Kernels of a training step": kernel_times(results["rows"]),
-        "Preferred backend": [f"- {shape}: {name}" for shape, name in preference(results["rows"]).items()],
+        "Faster backend": [
+            f"- {shape}: {min(taken, key=taken.__getitem__)}"
+            for shape, taken in preferred_times(results["rows"]).items()
+        ],
         "Failures": [f"- {text}" for text in failures(results)],
     }
     lines = ["# GPU report", ""]

@@ -25,6 +25,8 @@ NCU = (
     *("--section", "MemoryWorkloadAnalysis"),
 )
 
+CLOCKS = ("nvidia-smi", "--query-gpu=clocks.sm,clocks.mem,temperature.gpu,power.draw", "--format=csv")
+
 
 class Cell(NamedTuple):
     """What one process times: the fields of a row of times but its direction."""
@@ -150,6 +152,8 @@ def compile_baselines(report: Report, plan: Plan) -> None:
 def times(report: Report, plan: Plan) -> None:
     """Microseconds of every implementation, called eagerly and in a CUDA graph, and of every kernel."""
     report.run_in_turn("times", [measurement(plan, cell, 120, "--wait") for cell in plan.cells])
+    if not plan.cpu:
+        report.run("times", Command("clocks afterwards", CLOCKS, "times.txt", 20))
     commands = report.step("times")["commands"]
     for cell in plan.cells:
         status = commands.get(cell.label, {}).get("status", "ok")

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.gpu_report import commands, kernel_cache, steps
 from benchmarks.gpu_report.commands import Command, run_in_turn, run_together
-from benchmarks.gpu_report.markdown import markdown, preference
+from benchmarks.gpu_report.markdown import markdown, preferred_times
 from benchmarks.gpu_report.report import FILES, Report, join
 from benchmarks.gpu_report.steps import Cell, Plan, cells
 from benchmarks.machine import ROOT
@@ -302,17 +302,15 @@ def test_the_table_shows_microseconds_and_the_distance_from_the_floor():
     assert "triton, process: killed by SIGSEGV" in text
 
 
-def test_the_faster_backend_is_preferred():
+def test_the_faster_backend_is_named():
+    """By captured training steps in bfloat16, of shapes where both backends have one."""
     rows = [row("S1", "cuda", captured_us=1.0), row("S1", "triton", captured_us=2.0)]
-    rows += [
-        row("S3", "cuda", captured_us=5.0),
-        row("S3", "triton", captured_us=3.0),
-        row("S4", "cuda", captured_us=1.0),
-    ]
-    rows += [
-        row("S3", name, captured_us=time) | {"dtype": "float32"} for name, time in (("cuda", 1.0), ("triton", 2.0))
-    ]
-    assert preference(rows) == {"S1": "cuda", "S3": "triton"}
+    rows += [row("S3", "cuda", captured_us=5.0), row("S3", "triton", captured_us=3.0)]
+    rows += [row("S4", "cuda", captured_us=1.0), row("S4", "triton", errors={"process": "stopped"})]
+    rows += [row("S3", name, captured_us=1.0) | {"dtype": "float32"} for name in ("cuda", "triton")]
+    assert preferred_times(rows) == {"S1": {"cuda": 1.0, "triton": 2.0}, "S3": {"cuda": 5.0, "triton": 3.0}}
+    text = markdown({"environment": {}, "steps": {}, "smoke": [], "rows": rows})
+    assert "- S1: cuda\n- S3: triton\n\n" in text
 
 
 def write_report(folder: Path, **results) -> Path:

@@ -29,3 +29,9 @@ def test_without_git_the_revision_is_unknown(monkeypatch):
 def test_outside_a_repository_the_revision_is_unknown(monkeypatch, tmp_path):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert revision(tmp_path) == "unknown"
+
+
+def test_an_archive_knows_its_commit(tmp_path):
+    """Even where it was unpacked inside another repository."""
+    (tmp_path / "REVISION").write_text("abc1234\n")
+    assert revision(tmp_path) == "abc1234"

@@ -2,16 +2,19 @@
 
     python -m tests.cuda_host.choice             prints the committed table
     python -m tests.cuda_host.choice --write     counts anew and writes it
+    python -m tests.cuda_host.choice --measured report.json     writes it with what a GPU report has measured
 
-No card is needed: the launchers of both backends are asked what they would launch. Bytes count every tensor once per
+Counting needs no GPU: the launchers of both backends are asked what they would launch. Bytes count every tensor once per
 launch that reads or writes it, so what a launch reads again is taken to come from a cache.
 """
 
 import argparse
 import json
+from pathlib import Path
 
 import torch
 
+from benchmarks.gpu_report.markdown import preferred_times
 from sma_kernels.backends import choice
 from sma_kernels.triton_kernels.recorded import SHAPES, Shape, attention_head, backward_launches, forward_launches
 from sma_kernels.triton_kernels.traffic import floors, traffic_of
@@ -69,13 +72,44 @@ def counted_table() -> dict:
     return {"basis": BASIS, "rows": rows}
 
 
+def measured_table(results: dict) -> dict:
+    """The counted table with the times of a GPU report, which decide."""
+    table = counted_table()
+    times = preferred_times(results["rows"])
+    missing = [name for name in table["rows"] if name not in times]
+    if missing:
+        raise SystemExit(
+            f"expected times of cuda and triton at every shape in the report, got none at {', '.join(missing)}"
+        )
+    for name, row in table["rows"].items():
+        for backend, microseconds in times[name].items():
+            row[backend]["microseconds"] = microseconds
+        row["prefer"] = min(times[name], key=times[name].__getitem__)
+    facts = results["environment"]
+    table["basis"] = (
+        f"Measured on {facts['gpu']} with torch {facts['torch']} and Triton {facts['triton']} at commit {facts['revision']}: "
+        "microseconds of a training step in bfloat16, merge='max', NCHW, captured in a CUDA graph over inputs beyond the L2 "
+        "cache. Launches and megabytes are counted."
+    )
+    return table
+
+
+def write(table: dict) -> None:
+    rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in table["rows"].items())
+    choice.FILE.write_text(f'{{\n "basis": {json.dumps(table["basis"])},\n "rows": {{\n{rows}\n }}\n}}\n')
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help="count anew and write the table")
-    if parser.parse_args().write:
-        found = counted_table()
-        rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in found["rows"].items())
-        choice.FILE.write_text(f'{{\n "basis": {json.dumps(found["basis"])},\n "rows": {{\n{rows}\n }}\n}}\n')
+    parser.add_argument(
+        "--measured", type=Path, metavar="REPORT", help="write the table with the times of a report.json"
+    )
+    arguments = parser.parse_args()
+    if arguments.measured:
+        write(measured_table(json.loads(arguments.measured.read_text())))
+    elif arguments.write:
+        write(counted_table())
     choice.table.cache_clear()
     print("| shape | launches, CUDA | launches, Triton | MB, CUDA | MB, Triton | floor, MB | preferred |")
     print("|---" * 7 + "|")

@@ -7,14 +7,58 @@ pytest.importorskip("triton")
 from sma_kernels import backends
 from sma_kernels.backends import choice
 from sma_kernels.triton_kernels.recorded import SHAPES, Shape, attention_head
-from tests.cuda_host.choice import DTYPE, MERGE, counted_table
+from tests.cuda_host.choice import DTYPE, MERGE, counted_table, measured_table, write
 
 SMALL = Shape(batch=2, C=16, side=1, R=1, K=1, D=8)
 LARGE = Shape(batch=512, C=4096, side=14, R=16, K=8)
 
 
+def without_times(table: dict) -> dict:
+    """Launches and megabytes, which are counted whatever the preference rests on."""
+    return {
+        name: {
+            backend: {fact: row[backend][fact] for fact in ("launches", "megabytes")} for backend in ("cuda", "triton")
+        }
+        for name, row in table["rows"].items()
+    }
+
+
 def test_the_table_is_what_the_launchers_would_launch(backend, card):
-    assert choice.table() == counted_table()
+    counted = counted_table()
+    assert without_times(choice.table()) == without_times(counted)
+    if choice.table()["basis"].startswith("Counted"):
+        assert choice.table() == counted
+
+
+def report(**times: tuple[float, float]) -> dict:
+    cell = {"dtype": "bfloat16", "layout": "nchw", "merge": "max", "direction": "forward+backward"}
+    rows = [
+        {**cell, "shape": shape, "implementation": backend, "captured_us": microseconds}
+        for shape, taken in times.items()
+        for backend, microseconds in zip(("cuda", "triton"), taken, strict=True)
+    ]
+    facts = {"gpu": "NVIDIA H100", "torch": "2.11.0", "triton": "3.6.0", "revision": "abc1234"}
+    return {"environment": facts, "rows": rows}
+
+
+def test_a_measurement_decides(backend, card, tmp_path, monkeypatch):
+    measured = measured_table(report(S1=(1, 2), S2=(2, 1), S3=(1, 2), S4=(2, 1), S5=(1, 2)))
+    monkeypatch.setattr(choice, "FILE", tmp_path / "choice.json")
+    write(measured)
+    choice.table.cache_clear()
+    try:
+        table = choice.table()
+        assert table["basis"].startswith("Measured on NVIDIA H100 with torch 2.11.0 and Triton 3.6.0 at commit abc1234")
+        assert [row["prefer"] for row in table["rows"].values()] == ["cuda", "triton", "cuda", "triton", "cuda"]
+        assert table["rows"]["S2"]["triton"]["microseconds"] == 1
+        assert without_times(table) == without_times(counted_table())
+    finally:
+        choice.table.cache_clear()
+
+
+def test_a_report_without_a_shape_decides_nothing(backend, card):
+    with pytest.raises(SystemExit, match="got none at S4, S5"):
+        measured_table(report(S1=(1, 2), S2=(2, 1), S3=(1, 2)))
 
 
 @pytest.mark.parametrize(
