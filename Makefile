@@ -2,16 +2,20 @@
 PYTHON ?= python3
 PYTHON312 ?= python3.12
 VENV ?= .venv
+CONSTRAINTS ?= constraints.txt
 RUN = $(VENV)/bin/python
 export PATH := $(abspath $(VENV))/bin:$(PATH)
-SOURCES = setup.py pyproject.toml constraints.txt tools/build_jobs.py tools/cuda_build.py $(shell find csrc -type f)
-PIP = $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
+SOURCES = setup.py pyproject.toml $(CONSTRAINTS) tools/build_jobs.py tools/cuda_build.py $(shell find csrc -type f)
+PIP = $(RUN) -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 WHEEL_VENV = build/wheel-venv
+OLDEST_VENV = $(CURDIR)/.venv-oldest
+OLDEST_TREE = build/oldest
+IN_OLDEST = cd $(OLDEST_TREE) && env PATH="$(OLDEST_VENV)/bin:$$PATH"
 # The card that is present; where there is none, one architecture is enough to compile, link and import the CUDA kernels.
 export TORCH_CUDA_ARCH_LIST ?= $(shell nvidia-smi -L >/dev/null 2>&1 || echo 9.0)
 
 .PHONY: demo test test-core test-cuda test-triton codegen-full lint bench bench-gate mutants
-.PHONY: wheel test-wheel test-pip-toolkit test-py312 clean
+.PHONY: wheel test-wheel test-pip-toolkit oldest test-oldest clean
 
 demo: $(VENV)/.ready
 	$(VENV)/bin/sma-net demo
@@ -69,17 +73,28 @@ wheel: $(VENV)/.ready
 # The wheel in a fresh environment, imported from another folder.
 test-wheel: wheel
 	rm -rf $(WHEEL_VENV) && $(PYTHON) -m venv $(WHEEL_VENV)
-	$(WHEEL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt dist/sma_kernels-*.whl
+	$(WHEEL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) dist/sma_kernels-*.whl
 	cd / && $(CURDIR)/$(WHEEL_VENV)/bin/python -m sma_kernels.info --require cpu
 
 # The CUDA kernels compiled by the nvcc that pip brings, as on a machine without a toolkit.
 test-pip-toolkit: $(VENV)/.ready
 	$(RUN) -m pytest -q -m slow tests/cuda_host/test_pip_toolkit.py
 
-# Install and smoke tests under Python 3.12.
-test-py312:
-	$(MAKE) PYTHON=$(PYTHON312) VENV=.venv-py312 .venv-py312/.ready
-	.venv-py312/bin/python -m pytest -q tests/test_install.py tests/operators/test_layouts.py
+# The last commit, built under Python 3.12 against the oldest supported torch. It is built in a clone because the build facts
+# beside the compiled module belong to one torch.
+oldest:
+	@$(PYTHON312) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))' 2>/dev/null || \
+	  { echo "sma-kernels: $(PYTHON312) is no Python 3.12 that runs; install it, or set PYTHON312=..." >&2; exit 1; }
+	@test -d $(OLDEST_TREE)/.git || git clone --quiet . $(OLDEST_TREE)
+	@git -C $(OLDEST_TREE) fetch --quiet $(CURDIR) HEAD
+	@git -C $(OLDEST_TREE) checkout --quiet --detach FETCH_HEAD
+	$(MAKE) -C $(OLDEST_TREE) PYTHON=$(PYTHON312) VENV=$(OLDEST_VENV) CONSTRAINTS=constraints-oldest.txt $(OLDEST_VENV)/.ready
+
+# What another torch or Triton may change: the build, the operators, tracing, Triton's machine code and its interpreter.
+test-oldest: oldest
+	$(IN_OLDEST) python -m pytest -q -m "not slow" tests/test_install.py tests/operators tests/pytorch
+	$(IN_OLDEST) python -m pytest -q -m "not slow" -n auto tests/triton
+	$(IN_OLDEST) TRITON_INTERPRET=1 python -m pytest -q -m "not slow" -n auto tests/triton/interpreter
 
 clean:
 	rm -rf build dist $(VENV)/.ready sma_kernels/_C.*.so sma_kernels/_build.json *.egg-info

@@ -1,10 +1,12 @@
 """What the build leaves behind, and what the package does where it is not there: in fresh processes."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -136,3 +138,18 @@ def test_the_source_distribution_holds_what_a_build_needs(tmp_path):
     assert sources and sources <= names
     assert {"tools/build_jobs.py", "tools/cuda_build.py"} <= names
     assert {"setup.py", "pyproject.toml", "sma_models/configs/csv_fer.yaml", "sma_kernels/py.typed"} <= names
+
+
+def test_the_oldest_constraints_pin_the_oldest_supported_torch():
+    root = Path(__file__).parents[1]
+    newest, oldest = (pins(root / name) for name in ("constraints.txt", "constraints-oldest.txt"))
+    dependencies = tomllib.loads((root / "pyproject.toml").read_text())["project"]["dependencies"]
+    (lower_bound,) = (name for name in dependencies if re.match(r"torch\b", name))
+    assert lower_bound == "torch>=" + oldest["torch"].removesuffix(".0")
+    # Another version of anything else would test something besides torch.
+    bound_to_torch = {"torch", "torchvision", "triton", "setuptools"}
+    assert {name for name in newest | oldest if newest.get(name) != oldest.get(name)} == bound_to_torch
+
+
+def pins(file: Path) -> dict[str, str]:
+    return dict(line.split("==") for line in file.read_text().splitlines() if not line.startswith("#"))
