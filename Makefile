@@ -16,6 +16,7 @@ export TORCH_CUDA_ARCH_LIST ?= $(shell nvidia-smi -L >/dev/null 2>&1 || echo 9.0
 
 .PHONY: demo test test-core test-cuda test-triton codegen-full lint bench bench-gate mutants
 .PHONY: wheel test-wheel test-pip-toolkit oldest test-oldest clean
+.PHONY: gpu-report gpu-report-dry-run gpu-kit
 
 demo: $(VENV)/.ready
 	$(VENV)/bin/sma-net demo
@@ -95,6 +96,20 @@ test-oldest: oldest
 	$(IN_OLDEST) python -m pytest -q -m "not slow" tests/test_install.py tests/operators tests/pytorch
 	$(IN_OLDEST) python -m pytest -q -m "not slow" -n auto tests/triton
 	$(IN_OLDEST) TRITON_INTERPRET=1 python -m pytest -q -m "not slow" -n auto tests/triton/interpreter
+
+# Tests, times and checks of the GPU kernels, for whoever has a GPU; about half an hour. Send back what it leaves.
+gpu-report: $(VENV)/.ready
+	$(RUN) -m benchmarks.gpu_report --out build/gpu-report
+	tar -C build -czf build/gpu-report.tar.gz gpu-report
+	@echo "Please send back build/gpu-report.tar.gz"
+
+gpu-report-dry-run: $(VENV)/.ready
+	$(RUN) -m benchmarks.gpu_report --dry-run --out build/gpu-report-dry-run
+
+# An archive for a machine with a GPU, Python 3.12, torch 2.11 and Triton 3.6 that is lent for minutes. QUICK=1 leaves the
+# kernels of the operator tests out.
+gpu-kit: oldest
+	$(IN_OLDEST) python -m benchmarks.gpu_kit --out $(CURDIR)/build/gpu-kit.tar.xz $(if $(QUICK),--quick)
 
 clean:
 	rm -rf build dist $(VENV)/.ready sma_kernels/_C.*.so sma_kernels/_build.json *.egg-info
