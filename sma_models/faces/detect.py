@@ -64,12 +64,20 @@ class YuNet:
 
 
 class Cascade:
-    """The cascades that ship with OpenCV below 5: upright frontal faces with both eyes, others are not found."""
+    """The cascades that ship with OpenCV below 5: upright frontal faces with both eyes, others are not found.
+
+    FileNotFoundError if this OpenCV has none.
+    """
 
     name = "cascade"
     points = 2
 
     def __init__(self) -> None:
+        if not hasattr(cv2, "CascadeClassifier"):
+            raise FileNotFoundError(
+                f"OpenCV {cv2.__version__} has no face cascades: install 'opencv-python<5', or use YuNet "
+                "(--yunet with its ONNX file), which needs none"
+            )
         # The first cascade of eyes places drawn ones to 0.04 of the distance between them, the others to 0.12; these
         # see closed eyes as well, and are asked where the first sees none.
         self.faces, *self.eyes = (
@@ -106,7 +114,7 @@ class Cascade:
         return np.array(points)
 
     @staticmethod
-    def _best(cascade: cv2.CascadeClassifier, part: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+    def _best(cascade: "cv2.CascadeClassifier", part: NDArray[np.uint8]) -> NDArray[np.float64] | None:
         """The middle [2] of what this cascade is surest of."""
         least = round(0.35 * part.shape[1])
         boxes, _, weights = cascade.detectMultiScale3(part, 1.05, 3, minSize=(least, least), outputRejectLevels=True)

@@ -7,6 +7,7 @@ ALIGN = "tests/models/test_align.py"
 YUNET = "tests/models/test_yunet.py"
 PREDICT = "tests/models/test_predict.py"
 MEMORY = "tests/models/test_memory.py"
+OPENCV5 = "tests/models/test_opencv5.py"
 
 
 def faces(file: str, old: str, new: str, *tests: str) -> Mutant:
@@ -57,6 +58,8 @@ MUTANTS = [
     faces("detect", "row[4:10]", "row[6:12]", YUNET),
     faces("detect", "self.network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))", "self.network.detect(small)", YUNET),
     faces("detect", "self(np.zeros((32, 32, 3), np.uint8))", "pass", YUNET),
+    faces("detect", 'cascade: "cv2.CascadeClassifier"', "cascade: cv2.CascadeClassifier", OPENCV5),
+    faces("detect", 'if not hasattr(cv2, "CascadeClassifier"):', "if False:", OPENCV5),
     # Numbers of faces.
     faces("tracking", "LOST_AFTER = 1.0", "LOST_AFTER = 3.0", PREDICT),
     faces("tracking", "LOST_AFTER = 1.0", "LOST_AFTER = 0.5", PREDICT),
