@@ -6,8 +6,6 @@ import os
 from benchmarks.gpu_kit.stand_in import compile_only
 from tests import cases
 
-kernels = compile_only(int(os.environ["SMA_CAPABILITY"]))
-
 
 def _one_call(case, dtype, backend, device, seeds=1):
     """In place of the error rule, whose seeds and references all take the same kernels."""
@@ -15,8 +13,10 @@ def _one_call(case, dtype, backend, device, seeds=1):
     return {}
 
 
-cases.error_excess = _one_call
+def pytest_configure(config):
+    config.kernels = compile_only(int(os.environ["SMA_CAPABILITY"]))
+    cases.error_excess = _one_call
 
 
-def pytest_unconfigure():
-    print(kernels)
+def pytest_unconfigure(config):
+    print(config.kernels)
