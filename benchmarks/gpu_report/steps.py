@@ -131,8 +131,8 @@ def tests(report: Report, plan: Plan) -> None:
 
 
 def pytest(workers: int, *arguments: str) -> tuple[str, ...]:
-    """Options of plugins that this machine lacks are left out."""
-    options = ["-q", "--tb=short", "-p", "no:cacheprovider"]
+    """Options of plugins that this machine lacks are left out, and a module that does not import there costs itself alone."""
+    options = ["-q", "--tb=short", "--continue-on-collection-errors", "-p", "no:cacheprovider"]
     if importlib.util.find_spec("xdist"):
         options += ["-n", str(max(1, workers))]
     if importlib.util.find_spec("pytest_timeout"):
