@@ -69,6 +69,7 @@ def in_turn(calls: list[Timed]) -> Timed:
 def captured(calls: list[Timed], device: torch.device) -> Timed:
     """All of `calls`, one after another, as one CUDA graph."""
     stream = torch.cuda.Stream(device)
+    stream.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(stream):
         for _ in range(3):
             for call in calls:
@@ -114,7 +115,7 @@ def quantities(calls: list[Timed], device: torch.device) -> dict[str, Callable[[
     """What is measured, in the order of its importance."""
     measures: dict[str, Callable[[], Any]] = {"called_us": lambda: _microseconds(in_turn(calls), device)}
     if device.type == "cuda":
-        measures["captured_us"] = lambda: _microseconds(captured(calls, device), device) / len(calls)
+        measures["captured_us"] = lambda: round(_microseconds(captured(calls, device), device) / len(calls), 3)
     measures["kernels"] = lambda: kernels(calls[0], device)
     measures["peak_bytes"] = lambda: peak_memory(calls[0], device)
     return measures

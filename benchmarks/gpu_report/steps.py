@@ -143,9 +143,9 @@ def pytest(workers: int, *arguments: str) -> tuple[str, ...]:
 def compile_baselines(report: Report, plan: Plan) -> None:
     """Fills the compilers' caches, several shapes at a time, so that the timed processes find them full."""
     compiled = [cell for cell in plan.cells if cell.implementation == "torch.compile"]
-    at_once = max(1, (os.cpu_count() or 2) // 3)
+    at_once = max(1, (os.cpu_count() or 2) // 2)
     for first in range(0, len(compiled), at_once):
-        commands = [measurement(plan, cell, 150, "--compile-only") for cell in compiled[first : first + at_once]]
+        commands = [measurement(plan, cell, 120, "--compile-only") for cell in compiled[first : first + at_once]]
         report.run_together("compile_baselines", commands)
 
 

@@ -53,10 +53,10 @@ def test_a_command_leaves_its_output_and_its_status(tmp_path):
 
 GRANDCHILD = """
 import subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 print('RESULT {"pid": %d}' % child.pid, flush=True)
 print('RESULT {"cut off": ', end="", flush=True)
-time.sleep(600)
+time.sleep(60)
 """
 
 
@@ -71,7 +71,7 @@ def test_a_stopped_command_leaves_its_output_and_no_process(tmp_path):
 
 def test_a_command_that_ends_leaves_no_process_either(tmp_path):
     """It would disturb the measurement that follows."""
-    code = GRANDCHILD.rpartition("time.sleep(600)")[0]
+    code = GRANDCHILD.rpartition("time.sleep(60)")[0]
     outcomes = run_in_turn([python(code), python("pass")], tmp_path, an_hour)
     outcome = next(outcomes)
     assert outcome.ok and ends(outcome.results()[0]["pid"])
@@ -154,7 +154,7 @@ def faulty(tmp_path_factory):
     measurement = steps.measurement
 
     def hurried(plan: Plan, cell: Cell, limit: float, *options: str) -> Command:
-        return measurement(plan, cell, 20 if "hangs" in cell.implementation else limit, *options)
+        return measurement(plan, cell, 12 if "hangs" in cell.implementation else limit, *options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(steps, "measurement", hurried)
