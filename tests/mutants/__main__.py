@@ -19,7 +19,9 @@ ROOT = Path(__file__).parents[2]
 LISTS = sorted(
     path.stem for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith("__") and path.stem != "mutant"
 )
-LEFT_BEHIND = shutil.ignore_patterns(".git", ".venv*", "runs", "dist", "__pycache__", ".*_cache", ".hypothesis")
+LEFT_BEHIND = shutil.ignore_patterns(
+    ".git", ".venv*", "runs", "dist", "oldest", "__pycache__", ".*_cache", ".hypothesis"
+)
 
 
 FORWARD = """#include "kernels.h"
