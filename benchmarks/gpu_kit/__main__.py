@@ -12,8 +12,10 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 from pathlib import Path
 
+from benchmarks.gpu_report import kernel_cache
 from benchmarks.machine import REVISION, ROOT, revision
 from sma_kernels import build_facts
 
@@ -56,13 +58,19 @@ def compile_kernels(cache: Path, capability: str, quick: bool) -> None:
         return
     print("Kernels of the operator tests (minutes) ...", flush=True)
     options = ("-q", "-p", "benchmarks.gpu_kit.plugin", "-p", "no:cacheprovider", "-n", str(os.cpu_count() or 1))
-    log = cache.with_suffix(".log")
-    with log.open("w") as output:  # failures are expected: nothing runs
-        subprocess.run([*python, "pytest", *options, *TESTS], cwd=ROOT, env=environment, stdout=output, stderr=output)
-    print(f"{len(list(cache.iterdir()))} kernels and parts of kernels")
+    with cache.with_suffix(".log").open("w") as log:  # failures are expected: nothing runs
+        subprocess.run([*python, "pytest", *options, *TESTS], cwd=ROOT, env=environment, stdout=log, stderr=log)
 
 
-def pack(out: Path, cache: Path, commit: str) -> None:
+def copy_used(cache: Path, to: Path, since: float) -> None:
+    """The kernels that were compiled or asked for `since`; the cache also holds those of other commits."""
+    used = [kernel for kernel in cache.iterdir() if kernel.stat().st_mtime >= since]
+    for kernel in used:
+        shutil.copytree(kernel, to / kernel.name)
+    print(f"{len(used)} kernels")
+
+
+def pack(out: Path, cache: Path, commit: str, since: float) -> None:
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder, NAME)
         tree.mkdir()
@@ -70,7 +78,7 @@ def pack(out: Path, cache: Path, commit: str) -> None:
         subprocess.run(["tar", "-x", "-C", tree], input=committed, check=True)
         for built in (*ROOT.glob("sma_kernels/_C*.so"), build_facts.FILE):
             shutil.copy2(built, tree / "sma_kernels")
-        shutil.copytree(cache, tree / "triton_cache")
+        copy_used(cache, tree / kernel_cache.FOLDER.name, since)
         (tree / REVISION).write_text(commit + "\n")
         out.parent.mkdir(parents=True, exist_ok=True)
         with tarfile.open(out, "w:xz", preset=PRESET) as archive:
@@ -91,9 +99,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="leave the kernels of the operator tests out")
     arguments = parser.parse_args()
     capability, commit = architecture().replace(".", ""), committed_revision()
-    cache = ROOT / "build" / "triton_cache"
+    cache, started = ROOT / "build" / "triton_cache", time.time()
     compile_kernels(cache, capability, arguments.quick)
-    pack(arguments.out, cache, commit)
+    pack(arguments.out, cache, commit, started)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
 Outputs hold whatever the memory held. What counts is that each kernel is specialised as the real launch does it.
 """
 
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 import triton
@@ -57,8 +59,10 @@ class Kernels:
 def listen(kernels: Kernels) -> None:
     """Has Triton report every kernel that it compiles or takes from its cache."""
 
-    def note(*, src, cache_hit: bool, **_) -> None:
+    def note(*, src, metadata_group: dict[str, str], cache_hit: bool, **_) -> None:
         (kernels.cached if cache_hit else kernels.compiled).append(src.name)
+        if cache_hit:
+            os.utime(Path(next(iter(metadata_group.values()))).parent)  # it is still in use
 
     triton.knobs.compilation.listener = note
 

@@ -36,12 +36,18 @@ def compile_into(cache: Path, **environment: str) -> str:
 
 
 def test_kernels_compiled_elsewhere_are_taken_from_the_cache(tmp_path):
-    """In the folder where they were compiled the files of the first cache are no longer there."""
-    there, here = tmp_path / "there", tmp_path / "here"
+    """In another folder, from which the first one cannot be seen; and they count as used, others do not."""
+    there, here, kit_cache = tmp_path / "there", tmp_path / "here", tmp_path / "kit"
     assert compile_into(there, TRITON_STORE_BINARY_ONLY="1") == f"{NAMES} []"
     shutil.move(there, here)
     kernel_cache.relocate(here)
+    (here / "KERNEL_OF_ANOTHER_COMMIT").mkdir()
+    for kernel in here.iterdir():
+        os.utime(kernel, (0, 0))
     assert compile_into(here) == f"[] {NAMES}"
+    kit.copy_used(here, kit_cache, since=1.0)
+    expected = {kernel.name for kernel in here.iterdir()} - {"KERNEL_OF_ANOTHER_COMMIT"}
+    assert {kernel.name for kernel in kit_cache.iterdir()} == expected and len(expected) == 3
 
 
 def test_the_archive_runs_without_a_repository(tmp_path, monkeypatch):
@@ -51,7 +57,7 @@ def test_the_archive_runs_without_a_repository(tmp_path, monkeypatch):
     (cache / "KEY").mkdir(parents=True)
     (cache / "KEY" / "kernel.cubin").write_bytes(b"code")
     monkeypatch.setattr(kit, "PRESET", 0)
-    kit.pack(tmp_path / "out" / "kit.tar.xz", cache, "abc1234")
+    kit.pack(tmp_path / "out" / "kit.tar.xz", cache, "abc1234", 0.0)
     with tarfile.open(tmp_path / "out" / "kit.tar.xz") as archive:
         archive.extractall(tmp_path, filter="data")
     tree = tmp_path / kit.NAME
