@@ -36,10 +36,12 @@ def refusals(head: Head) -> list[str]:
         found.append(f"runs on CUDA and ROCm tensors; got a tensor on {grid.device.type}{hint}")
     if grid.dtype == torch.float64:
         found.append("float64 is not supported: its sums are carried in float32")
-    largest = max(
-        (t[0].numel() for t in (head.values, head.features, head.maps) if t is not None and len(t)), default=0
-    )
-    if max(largest, (head.regions * head.channels) ** 2) >= 2**31:
+    # By a loop: torch.compile of torch 2.11 ends its graph at `max(..., default=0)`.
+    largest = (head.regions * head.channels) ** 2
+    for tensor in (head.values, head.features, head.maps):
+        if tensor is not None and len(tensor):
+            largest = max(largest, tensor[0].numel())
+    if largest >= 2**31:
         found.append("one sample has 2**31 elements or more, which 32-bit offsets inside a sample cannot reach")
     return found
 

@@ -35,6 +35,18 @@ MUTANTS = [
         "if torch.compiler.is_compiling():",
         (COMPILE, "-k", "one_operator and cpu and False"),
     ),
+    Mutant(
+        "sma_kernels/backends/cuda.py",
+        "@torch.compiler.assume_constant_result  # it reads",
+        "# it reads",
+        (COMPILE, "-k", "one_operator and cuda-cuda and False"),
+    ),
+    Mutant(
+        "sma_kernels/backends/triton.py",
+        "@torch.compiler.assume_constant_result\n",
+        "",
+        (COMPILE, "-k", "reasons and False"),
+    ),
     # Export.
     Mutant("sma_kernels/api.py", "_pytree._register_namedtuple(", "dict(type=", (EXPORT, "-k", "one_operator")),
     Mutant(

@@ -6,10 +6,11 @@ import pytest
 import torch
 from functorch.compile import make_boxed_func
 from torch._dynamo.backends.common import aot_autograd
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.testing import assert_close
 
 import sma_kernels
-from sma_kernels import SMAAttention
+from sma_kernels import SMAAttention, backends, build_facts
 from tests.pytorch.networks import faces_and_labels, loss_of, small_network
 
 pytestmark = [pytest.mark.mode("torch.compile"), pytest.mark.filterwarnings("ignore")]
@@ -123,3 +124,79 @@ def test_choice_among_all_backends_is_traced():
 
     x = torch.randn(2, 8, 5, 6)
     assert torch.compile(explain, fullgraph=True, backend="eager")(x) == explain(x)
+
+
+R, K, D = 3, 2, 4
+FUNCTIONS = (
+    "sma_attention",
+    "multi_channel_attention",
+    "attention_diversity",
+    "correlate_attention",
+    "attention_pool",
+)
+
+
+def call(name, backend, values, features, maps, weight, bias, scalar):
+    """A public function by its name, with a number or a tensor for each scalar argument."""
+    arguments, settings = {
+        "sma_attention": ((values, features, weight, bias), {"temperature": scalar, "gate": 0.3}),
+        "multi_channel_attention": ((features, weight, bias), {}),
+        "attention_diversity": ((maps,), {}),
+        "correlate_attention": ((maps,), {"temperature": 0.2, "gate": scalar}),
+        "attention_pool": ((values, maps), {}),
+    }[name]
+    return getattr(sma_kernels, name)(*arguments, backend=backend, **settings)
+
+
+@pytest.fixture
+def served_gpu(monkeypatch, tmp_path):
+    """Every backend available, on a GPU that the build serves; no kernel runs, since all tensors are fakes."""
+    for module in backends.FUSED.values():
+        monkeypatch.setattr(module, "why_unavailable", lambda: None)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (9, 0))
+    facts = tmp_path / "_build.json"
+    facts.write_text('{"architectures": ["9.0"]}')
+    monkeypatch.setattr(build_facts, "FILE", facts)
+
+
+def fake_tensors(device):
+    """values, features, maps, weight, bias and a scalar."""
+    with FakeTensorMode():
+        return [
+            torch.empty(size, device=device)
+            for size in ((2, 8, 5, 6), (2, K * D, 5, 6), (2, R, K, 5, 6), (R, K, D), (R, K), ())
+        ]
+
+
+@pytest.mark.parametrize("dynamic", (False, True))
+@pytest.mark.parametrize("runs_on, device", (("cpu", "cpu"), ("triton", "cuda"), ("cuda", "cuda"), ("auto", "cuda")))
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_traces_into_one_operator(name, runs_on, device, dynamic, served_gpu):
+    graphs = []
+
+    def run_as_it_stands(graph, _):
+        graphs.append(graph)
+        return graph.forward
+
+    compiled = torch.compile(call, fullgraph=True, dynamic=dynamic, backend=run_as_it_stands)
+    compiled(name, runs_on, *fake_tensors(device))
+    assert [operators(graph) for graph in graphs] == [[f"sma_kernels.{name}.default"]]
+
+
+@pytest.mark.parametrize("dynamic", (False, True))
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_traces_through_the_reference(name, dynamic):
+    compiled = torch.compile(call, fullgraph=True, dynamic=dynamic, backend="eager")
+    tensors = [torch.rand(tensor.shape) for tensor in fake_tensors("cpu")]
+    assert_close(compiled(name, "reference", *tensors), call(name, "reference", *tensors))
+
+
+@pytest.mark.parametrize("dynamic", (False, True))
+@pytest.mark.parametrize("device", ("cpu", "cuda", "meta"))
+def test_reasons_are_traced_for_every_device(device, dynamic, served_gpu):
+    values, features, _, weight, bias, _ = fake_tensors(device)
+    compiled = torch.compile(sma_kernels.explain_backends, fullgraph=True, dynamic=dynamic, backend="eager")
+    reasons = compiled(values, features, weight, bias)
+    assert reasons == sma_kernels.explain_backends(values, features, weight, bias)
+    runs = {"cpu": ["cpu"], "cuda": ["cuda", "triton"], "meta": []}
+    assert [name for name in backends.FUSED if not reasons[name]] == runs[device]
