@@ -54,8 +54,8 @@ def test_a_command_leaves_its_output_and_its_status(tmp_path):
 GRANDCHILD = """
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-print('RESULT {"pid": %d}' % child.pid, flush=True)
-print('RESULT {"cut off": ', end="", flush=True)
+print('RESULT {"pid": %d}' % child.pid)
+print('RESULT {"cut off": ', end="")
 time.sleep(60)
 """
 

@@ -12,7 +12,7 @@ MUTANTS = [
     Mutant(COMMANDS, "os.killpg(process.pid, signal.SIGKILL)", "process.kill()", (REPORT, "-k", "leaves")),
     Mutant(COMMANDS, "            self.kill()\n        seconds", "        seconds", (REPORT, "-k", "ends_leaves")),
     Mutant(COMMANDS, "self.process.wait(max(0.1, limit))", "self.process.wait()", (REPORT, "-k", "a_stopped_command")),
-    Mutant(COMMANDS, '"PYTHONUNBUFFERED": "1", ', "", FAULTY),
+    Mutant(COMMANDS, '"PYTHONUNBUFFERED": "1", ', "", (REPORT, "-k", "a_stopped_command")),
     Mutant(COMMANDS, "            if left() <= 0:\n                return\n", "", (REPORT, "-k", "end_with_the_time")),
     Mutant(
         COMMANDS,

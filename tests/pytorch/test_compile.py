@@ -11,6 +11,7 @@ from torch.testing import assert_close
 
 import sma_kernels
 from sma_kernels import SMAAttention, backends, build_facts
+from tests.cases import FUNCTIONS
 from tests.pytorch.networks import faces_and_labels, loss_of, small_network
 
 pytestmark = [pytest.mark.mode("torch.compile"), pytest.mark.filterwarnings("ignore")]
@@ -127,13 +128,6 @@ def test_choice_among_all_backends_is_traced():
 
 
 R, K, D = 3, 2, 4
-FUNCTIONS = (
-    "sma_attention",
-    "multi_channel_attention",
-    "attention_diversity",
-    "correlate_attention",
-    "attention_pool",
-)
 
 
 def call(name, backend, values, features, maps, weight, bias, scalar):
