@@ -1,9 +1,11 @@
 """Compiles what the launchers launch, ahead of time and without a GPU, and reads what the compilers made of it.
 
-    python -m sma_kernels.triton_kernels.codegen            prints the committed table
-    python -m sma_kernels.triton_kernels.codegen --write    compiles every variant and writes the table anew
+    python -m sma_kernels.triton_kernels.codegen            prints the table of the newest Triton
+    python -m sma_kernels.triton_kernels.codegen 3.6        prints where that Triton does worse
+    python -m sma_kernels.triton_kernels.codegen --write    compiles every variant and writes the table of this Triton
 
-Static evidence: registers, spills, shared memory, instructions. It says nothing of speed.
+Each minor version of Triton has a table of its own. Static evidence: registers, spills, shared memory, instructions. It
+says nothing of speed.
 """
 
 import argparse
@@ -33,10 +35,12 @@ TARGETS = {
     "sm_100": GPUTarget("cuda", 100, 32),
     "gfx942": GPUTarget("hip", "gfx942", 64),
 }
-TABLE = Path(__file__).with_name("codegen.json")
+VERSION = ".".join(triton.__version__.split(".")[:2])
 VARIANTS = (("bfloat16", "max", False),)  # dtype, merge, channels_last; of every standard shape
 MORE_VARIANTS = (("bfloat16", "none", False), ("bfloat16", "max", True), ("float32", "max", False))
 MORE_SHAPES = ("S1", "S5")  # the smallest and the largest take more variants
+FLOAT16 = ("float16", "max", False)  # of every standard shape
+FLOAT16_TARGETS = ("sm_80", "sm_90")
 _POINTERS = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.float16: "*fp16", torch.uint8: "*u8"}
 
 
@@ -128,22 +132,51 @@ def every_launch() -> dict[str, tuple[Recorded, str]]:
         row: (launch, target)
         for target in TARGETS
         for shape in SHAPES
-        for variant in (VARIANTS + MORE_VARIANTS if shape in MORE_SHAPES else VARIANTS)
+        for variant in _variants(shape, target)
         for row, launch in launches_of(shape, *variant, target).items()
     }
 
 
+def _variants(shape: str, target: str) -> tuple[tuple[str, str, bool], ...]:
+    more = MORE_VARIANTS if shape in MORE_SHAPES else ()
+    return (*VARIANTS, *more, *((FLOAT16,) if target in FLOAT16_TARGETS else ()))
+
+
+def tables() -> dict[str, dict[str, dict[str, Any]]]:
+    """The committed tables by version of Triton, oldest first."""
+    files = {file.stem.removeprefix("codegen-"): file for file in Path(__file__).parent.glob("codegen-*.json")}
+    ordered = sorted(files, key=lambda version: [int(part) for part in version.split(".")])
+    return {version: json.loads(files[version].read_text()) for version in ordered}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="compile every variant and write the table")
-    if parser.parse_args().write:
-        table = {}
-        for row, (launch, target) in every_launch().items():
-            table[row] = measure(launch, target)
-            print(row, table[row], flush=True)
-        lines = ",\n".join(f"{json.dumps(row)}: {json.dumps(figures)}" for row, figures in table.items())
-        TABLE.write_text("{\n" + lines + "\n}\n")
-    print(markdown(json.loads(TABLE.read_text())))
+    parser.add_argument("version", nargs="?", choices=tables(), help="print where this Triton does worse")
+    parser.add_argument("--write", action="store_true", help="compile every variant and write the table of this Triton")
+    args = parser.parse_args()
+    if args.write:
+        write()
+    newest = list(tables().values())[-1]
+    print(differences(tables()[args.version], newest) if args.version else markdown(newest))
+
+
+def write() -> None:
+    table = {}
+    for row, (launch, target) in every_launch().items():
+        table[row] = measure(launch, target)
+        print(row, table[row], flush=True)
+    lines = ",\n".join(f"{json.dumps(row)}: {json.dumps(figures)}" for row, figures in table.items())
+    Path(__file__).with_name(f"codegen-{VERSION}.json").write_text("{\n" + lines + "\n}\n")
+
+
+def differences(table: dict[str, dict[str, Any]], newest: dict[str, dict[str, Any]]) -> str:
+    """A row per figure that the newest Triton improves: more spilled, more shared memory, or another way of computing."""
+    lines = ["| launch | figure | here | newest |", "|---|---|---|---|"]
+    for row, figures in table.items():
+        worse = [name for name in ("spilled", "shared") if figures[name] > newest[row][name]]
+        other = [name for name in ("tensor", "load_bytes", "warps") if figures.get(name) != newest[row].get(name)]
+        lines += [f"| {row} | {name} | {figures.get(name)} | {newest[row].get(name)} |" for name in worse + other]
+    return "\n".join(lines)
 
 
 def markdown(table: dict[str, dict[str, Any]]) -> str:

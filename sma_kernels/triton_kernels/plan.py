@@ -1,7 +1,7 @@
 """Which launches a call takes, and their tiles: plain numbers, without torch or Triton.
 
-The tile sizes come from compiling for sm_80, sm_90, sm_100 and gfx942 (see codegen.json): the largest that neither
-spill registers nor pass 99 KB of shared memory (64 KB on gfx942).
+The tile sizes come from compiling for sm_80, sm_90, sm_100 and gfx942 (see codegen-*.json): the largest that neither
+spill registers nor pass 99 KB of shared memory (64 KB on gfx942), but for the spills that docs/gpu-kernels.md names.
 """
 
 from dataclasses import dataclass
@@ -109,6 +109,8 @@ def ceil_div(size: int, block: int) -> int:
 def _map_tiles(sizes: Sizes, backward: bool) -> tuple[dict[str, int], int]:
     """BLOCK_L, BLOCK_D and warps of a kernel that derives maps."""
     block_l = 16 if sizes.rows > 64 else 32 if backward else 64
+    if sizes.split and sizes.itemsize == 2 and sizes.held > 64 and sizes.L > 64:
+        block_l = 16  # float16: tiles of 64 positions spill up to 520 bytes on sm_80, of 32 positions up to 32
     block_d = max(16, (64 if sizes.itemsize == 4 else 128) // padded(sizes.G))
     warps = 4 if sizes.rows <= 32 or (sizes.amd and backward) else 8
     tiles = {

@@ -5,6 +5,7 @@ from tests.mutants.mutant import Mutant
 NUMBERS = "tests/triton/interpreter/test_numbers.py"
 EDGES = "tests/triton/interpreter/test_edges.py"
 GUARDS = "tests/triton/interpreter/test_guards.py"
+CODEGEN = "tests/triton/test_codegen.py"
 GROUPED = (NUMBERS, "-k", "test_float32 and sma_attention and softmax-max-grouped")
 SIGMOID = (NUMBERS, "-k", "test_float32 and sma_attention and sigmoid-mean-grouped")
 TILES = (NUMBERS, "-k", "test_paths and several and max and not bfloat16 and not shared")
@@ -98,6 +99,13 @@ MUTANTS = [
         GUARDS,
         "-k",
         "several and max",
+    ),
+    # Tiles that spill.
+    Mutant(
+        "sma_kernels/triton_kernels/plan.py",
+        "        block_l = 16  # float16",
+        "        block_l = 64  # float16",
+        (CODEGEN, "-k", "S3-float16"),
     ),
     # Launchers.
     kernel("launch_backward.py", "self.gradient.copy_(self.written)", "pass", EDGES, "-k", "parameters_of_other"),
