@@ -44,7 +44,7 @@ def committed_revision() -> str:
 
 
 def compile_kernels(cache: Path, capability: str, quick: bool) -> None:
-    """First those of the report, then those of the operator tests."""
+    """First those of the report, in a process for each part, then those of the operator tests."""
     environment = {
         **os.environ,
         "TRITON_CACHE_DIR": str(cache),
@@ -53,7 +53,11 @@ def compile_kernels(cache: Path, capability: str, quick: bool) -> None:
         "CUDA_VISIBLE_DEVICES": "",
     }
     python = (sys.executable, "-m")
-    subprocess.run([*python, "benchmarks.gpu_kit.precompile", capability], cwd=ROOT, env=environment, check=True)
+    command = [*python, "benchmarks.gpu_kit.precompile", capability]
+    parts = [subprocess.Popen([*command, part], cwd=ROOT, env=environment) for part in ("shapes", "smoke")]
+    statuses = [part.wait() for part in parts]
+    if any(statuses):
+        raise SystemExit("kernels did not compile")
     if quick:
         return
     print("Kernels of the operator tests (minutes) ...", flush=True)

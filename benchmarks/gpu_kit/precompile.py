@@ -1,9 +1,10 @@
-"""`python -m benchmarks.gpu_kit.precompile CAPABILITY`: compiles the Triton kernels of the report into TRITON_CACHE_DIR."""
+"""`python -m benchmarks.gpu_kit.precompile CAPABILITY PART`: compiles Triton kernels of the report into
+TRITON_CACHE_DIR."""
 
 import argparse
+from collections.abc import Callable, Sequence
 
 import torch
-from rich.progress import track
 
 from benchmarks.directions import forward_backward
 from benchmarks.gpu_kit.stand_in import compile_only
@@ -27,16 +28,22 @@ def compile_smoke(smoke: Smoke) -> None:
     cases.run(smoke.case, tensors, "triton", cases.cotangents(cases.call(smoke.case, tensors, "reference"), 0))
 
 
+PARTS: dict[str, tuple[Callable, Sequence]] = {
+    "shapes": (compile_cell, [cell for cell in GPU.cells if cell.implementation == "triton"]),
+    "smoke": (compile_smoke, SMOKES),
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_kit.precompile", description=__doc__)
     parser.add_argument("capability", type=int, help="compute capability without its point, such as 90")
-    kernels = compile_only(parser.parse_args().capability)
-    timed = [cell for cell in GPU.cells if cell.implementation == "triton"]
-    for cell in track(timed, "Kernels of the timed shapes"):
-        compile_cell(cell)
-    for smoke in track(SMOKES, "Kernels of the smoke cases"):
-        compile_smoke(smoke)
-    print(kernels)
+    parser.add_argument("part", choices=PARTS, help="kernels of the timed shapes, or of the smoke cases")
+    arguments = parser.parse_args()
+    kernels = compile_only(arguments.capability)
+    compile_one, calls = PARTS[arguments.part]
+    for number, call in enumerate(calls, 1):
+        compile_one(call)
+        print(f"{arguments.part}, {number} of {len(calls)}: {kernels}", flush=True)
 
 
 if __name__ == "__main__":
