@@ -88,7 +88,7 @@ oldest:
 	  { echo "sma-kernels: $(PYTHON312) is no Python 3.12 that runs; install it, or set PYTHON312=..." >&2; exit 1; }
 	@test -d $(OLDEST_TREE)/.git || git clone --quiet . $(OLDEST_TREE)
 	@git -C $(OLDEST_TREE) fetch --quiet $(CURDIR) HEAD
-	@git -C $(OLDEST_TREE) checkout --quiet --detach FETCH_HEAD
+	@git -C $(OLDEST_TREE) checkout --quiet --force --detach FETCH_HEAD
 	$(MAKE) -C $(OLDEST_TREE) PYTHON=$(PYTHON312) VENV=$(OLDEST_VENV) CONSTRAINTS=constraints-oldest.txt $(OLDEST_VENV)/.ready
 
 # What another torch or Triton may change: the build, the operators, tracing, Triton's machine code and its interpreter.
