@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+import triton
 import triton.language as tl
 from torch import Tensor
 
 from sma_kernels.head import Head
-from sma_kernels.triton_kernels.plan import Sizes
+from sma_kernels.triton_kernels.plan import MAX_ROWS, Sizes
+
+TRITON_VERSION = tuple(int(part) for part in triton.__version__.split(".")[:2])
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,16 @@ def sizes_of(head: Head) -> Sizes:
         merge=head.merge if head.values is not None else "none",
         split=precision_of(grid.dtype) == "tf32x3",
         amd=on_amd(),
+        max_rows=max_forward_rows(grid.device),
     )
+
+
+def max_forward_rows(device: torch.device) -> int:
+    """A forward of 128 rows takes 128 KB of shared memory on 8.x with Triton 3.6, and 96 KB with 3.8; of these devices, 8.6
+    and 8.9 have 99 KB."""
+    if TRITON_VERSION >= (3, 8) or device.type != "cuda" or on_amd():
+        return MAX_ROWS
+    return MAX_ROWS // 2 if torch.cuda.get_device_capability(device) in ((8, 6), (8, 9)) else MAX_ROWS
 
 
 def on_amd() -> bool:

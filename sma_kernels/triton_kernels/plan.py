@@ -39,6 +39,7 @@ class Sizes:
     merge: str
     split: bool = False  # products of float32 operands, each in two parts: three TF32 products
     amd: bool = False
+    max_rows: int = MAX_ROWS  # of the forward
 
     @property
     def N(self) -> int:
@@ -68,7 +69,7 @@ class Sizes:
 
     @property
     def forward_fits(self) -> bool:
-        return self.held <= MAX_ROWS and self.D <= MAX_WIDTH and self.L <= MAX_POSITIONS
+        return self.held <= self.max_rows and self.D <= MAX_WIDTH and self.L <= MAX_POSITIONS
 
     @property
     def backward_fits(self) -> bool:

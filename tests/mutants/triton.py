@@ -107,6 +107,12 @@ MUTANTS = [
         "        block_l = 64  # float16",
         (CODEGEN, "-k", "S3-float16"),
     ),
+    Mutant(
+        "sma_kernels/triton_kernels/plan.py",
+        "self.held <= self.max_rows",
+        "self.held <= MAX_ROWS",
+        (CODEGEN, "-k", "smaller_cards"),
+    ),
     # Launchers.
     kernel("launch_backward.py", "self.gradient.copy_(self.written)", "pass", EDGES, "-k", "parameters_of_other"),
     kernel(

@@ -4,13 +4,15 @@ import json
 import os
 
 import pytest
+import torch
 
 pytest.importorskip("triton")
 
 if os.environ.get("TRITON_INTERPRET") == "1":
     pytest.skip("the compiler needs a process without the interpreter", allow_module_level=True)
 
-from sma_kernels.triton_kernels import codegen
+from sma_kernels.triton_kernels import codegen, launch
+from sma_kernels.triton_kernels.recorded import SHAPES, attention_head, forward_launches
 
 TABLES = codegen.tables()
 COMPILED = TABLES.get(codegen.VERSION, {})  # by the Triton that is installed
@@ -70,6 +72,20 @@ def test_shared_memory_is_there_on_every_card(version):
     assert large == A100_ONLY.get(version, set())
 
 
+@pytest.mark.parametrize(
+    "version, capability, rows",
+    (((3, 6), (8, 6), 64), ((3, 6), (8, 9), 64), ((3, 6), (8, 0), 128), ((3, 6), (9, 0), 128), ((3, 8), (8, 9), 128)),
+)
+def test_what_only_an_a100_holds_is_staged_on_smaller_cards(version, capability, rows, monkeypatch):
+    monkeypatch.setattr(launch, "TRITON_VERSION", version)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert launch.max_forward_rows(torch.device("cuda")) == rows
+    monkeypatch.setattr(launch, "max_forward_rows", lambda device: rows)
+    head = attention_head(SHAPES["S5"], torch.bfloat16, "max", False)
+    kernels = [recorded.kernel.__name__ for recorded in forward_launches(head)]
+    assert ("forward_kernel" in kernels) == (rows == 128)
+
+
 @every_table
 def test_sixteen_bit_products_use_matrix_instructions(version):
     """float32 too, through TF32 or AMD's own; the N x N algebra and the sum over samples have no products."""
@@ -89,8 +105,8 @@ def test_values_are_read_as_wide_as_a_row_allows(version):
             assert figures["load_bytes"] >= expected, row
 
 
-def same(row: str, launch, target: str) -> None:
-    figures = json.loads(json.dumps(codegen.measure(launch, target)))
+def same(row: str, recorded, target: str) -> None:
+    figures = json.loads(json.dumps(codegen.measure(recorded, target)))
     expected = COMPILED[row]
     for name in ("spilled", "tensor", "load_bytes", "warps"):
         assert figures.get(name) == expected.get(name), f"{row}: {name}"
@@ -100,8 +116,8 @@ def same(row: str, launch, target: str) -> None:
 @pytest.mark.skipif(not COMPILED, reason=f"no table of Triton {codegen.VERSION}")
 @pytest.mark.parametrize("shape, dtype, target", QUICK)
 def test_table_is_what_compiles(shape, dtype, target):
-    for row, launch in codegen.launches_of(shape, dtype, "max", False, target).items():
-        same(row, launch, target)
+    for row, recorded in codegen.launches_of(shape, dtype, "max", False, target).items():
+        same(row, recorded, target)
 
 
 @pytest.mark.slow
