@@ -146,8 +146,8 @@ def test_the_oldest_constraints_pin_the_oldest_supported_torch():
     dependencies = tomllib.loads((root / "pyproject.toml").read_text())["project"]["dependencies"]
     (lower_bound,) = (name for name in dependencies if re.match(r"torch\b", name))
     assert lower_bound == "torch>=" + oldest["torch"].removesuffix(".0")
-    # Another version of anything else would test something besides torch.
-    bound_to_torch = {"torch", "torchvision", "triton", "setuptools"}
+    # Another version of anything else would test something besides torch and its Triton.
+    bound_to_torch = {"torch", "torchvision", "triton", "setuptools", "numpy"}
     assert {name for name in newest | oldest if newest.get(name) != oldest.get(name)} == bound_to_torch
 
 
