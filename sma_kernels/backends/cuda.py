@@ -1,5 +1,7 @@
 """Backend `cuda`: the C++/CUDA kernels of csrc/cuda, behind two private operators of the compiled module."""
 
+from functools import cache
+
 import torch
 
 from sma_kernels import build_facts
@@ -19,7 +21,15 @@ def why_unavailable() -> str | None:
     facts = build_facts.read()
     if not facts.get("architectures"):
         return f"not built ({facts.get('left_out', {}).get('cuda', 'the extension has no CUDA part')})"
-    return None if torch.cuda.is_available() else "no driver (torch finds no CUDA card that it can use)"
+    if not torch.cuda.is_available():
+        return "no driver (torch finds no CUDA card that it can use)"
+    return _why_no_card_is_served()
+
+
+@cache  # the cards of a process do not change
+def _why_no_card_is_served() -> str | None:
+    reasons = [_why_unserved(index) for index in range(torch.cuda.device_count())]
+    return reasons[0] if all(reasons) else None
 
 
 def describe() -> str:
