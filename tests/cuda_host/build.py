@@ -51,7 +51,7 @@ def server() -> Path:
         *(f"build {target}: compile {source}" for source, target in objects.items()),
         f"build {BUILD / 'server'}: link {' '.join(map(str, objects.values()))}",
     ]
-    jobs = str(min(2, os.cpu_count() or 1))
+    jobs = str(os.cpu_count() or 1)
     with FileLock(BUILD / "lock"):  # parallel tests build it once
         (BUILD / "build.ninja").write_text("\n".join(rules) + "\n")
         done = subprocess.run(["ninja", "-C", BUILD, "-j", jobs, "--quiet"], capture_output=True, text=True)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.cuda_host import emulated
-from tests.cuda_host.build import BUILD, HERE, cuda_build
+from tests.cuda_host.build import HERE, cuda_build
 
 OPERATIONS = {
     "shuffle and tf32 rounding": 0,
@@ -82,14 +82,20 @@ def test_carving_more_than_the_launch_asked_for_is_an_error(backend):
         emulated.probe(CARVE_TOO_MUCH, lanes_of(CARVE_TOO_MUCH))
 
 
-@pytest.mark.gpu
-@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
-def test_the_card_does_what_the_emulation_does(operation, backend):
-    library = BUILD / "probe_card.so"
+@pytest.fixture(scope="module")
+def probe_library(tmp_path_factory):
+    """Compiled by each process for itself: parallel tests would load what another one is writing."""
+    library = tmp_path_factory.mktemp("probe") / "probe_card.so"
     flags = ["-O3", "-std=c++20", "-arch=native", "-Xcompiler=-fPIC", "-shared"]
     nvcc = cuda_build.find_home() / "bin" / "nvcc"
     subprocess.run([nvcc, *flags, HERE / "probe_card.cu", "-o", library], check=True)
-    probe = ctypes.CDLL(library).probe
+    return ctypes.CDLL(library)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
+def test_the_card_does_what_the_emulation_does(operation, backend, probe_library):
+    probe = probe_library.probe
     probe.restype = ctypes.c_char_p
     lanes = lanes_of(operation)
     given, found = lanes.cuda(), torch.empty(32, 4, dtype=torch.int32, device="cuda")
