@@ -24,7 +24,8 @@ demo: $(VENV)/.ready
 test: test-core test-cuda test-triton
 
 test-core: $(VENV)/.ready
-	$(RUN) -m pytest -q -m "not slow" tests --ignore=tests/cuda_host --ignore=tests/triton
+	$(RUN) -m pytest -q -m "not slow" tests --ignore=tests/cuda_host --ignore=tests/triton --ignore=tests/benchmarks
+	$(RUN) -m pytest -q -m "not slow" -n auto --dist loadfile tests/benchmarks
 
 # The CUDA kernels on an emulated card and as machine code.
 test-cuda: $(VENV)/.ready
@@ -94,7 +95,7 @@ oldest:
 # What another torch or Triton may change: the build, the operators, tracing, Triton's machine code and its interpreter.
 test-oldest: oldest
 	$(IN_OLDEST) python -m pytest -q -m "not slow" tests/test_install.py tests/operators tests/pytorch
-	$(IN_OLDEST) python -m pytest -q -m "not slow" -n auto tests/triton
+	$(IN_OLDEST) python -m pytest -q -m "not slow" -n auto tests/triton tests/benchmarks/test_gpu_kit.py
 	$(IN_OLDEST) TRITON_INTERPRET=1 python -m pytest -q -m "not slow" -n auto tests/triton/interpreter
 
 # Tests, times and checks of the GPU kernels, for whoever has a GPU; about half an hour. Send back what it leaves.

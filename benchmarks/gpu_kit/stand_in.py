@@ -4,8 +4,12 @@ Outputs hold whatever the memory held. What counts is that each kernel is specia
 """
 
 import os
-from dataclasses import dataclass, field
+import subprocess
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
 
 import torch
 import triton
@@ -13,6 +17,7 @@ from triton.backends.compiler import GPUTarget
 from triton.backends.driver import DriverBase
 from triton.runtime.jit import JITFunction
 
+from benchmarks.gpu_report.kernel_cache import Kernels, listening
 from sma_kernels import backends
 
 
@@ -45,39 +50,50 @@ class StandInDriver(DriverBase):
         raise NotImplementedError("nothing runs here")
 
 
-@dataclass
-class Kernels:
-    """Names of the kernels that were compiled, and of those that lay in the cache already."""
+def launcher_compiler() -> Callable[[Any], None]:
+    """Compiles what launches a kernel, into the same cache. With Triton 3.6 that is a program in C for every signature, about a
+    second each, and one more that reads the device; 3.8 launches all kernels with the same one.
+    """
+    from triton.backends.nvidia import driver
+    from triton.runtime import build
 
-    compiled: list[str] = field(default_factory=list)
-    cached: list[str] = field(default_factory=list)
+    if not hasattr(driver, "make_launcher"):
+        return lambda kernel: None
+    # They are linked with the driver's library, which is absent without a GPU: an empty one of its name does.
+    libraries = tempfile.mkdtemp()
+    compiler = os.environ.get("CC", "gcc")
+    stub = [compiler, "-shared", "-Wl,-soname,libcuda.so.1", "-x", "c", os.devnull, "-o", f"{libraries}/libcuda.so.1"]
+    subprocess.run(stub, check=True)
+    triton.knobs.nvidia.libcuda_path = libraries
 
-    def __str__(self):
-        return f"{len(self.compiled)} kernels compiled, {len(self.cached)} in the cache"
+    def used(name: str, path: str) -> MagicMock:
+        """In place of loading it, for which the driver would have to be there."""
+        os.utime(Path(path).parent)
+        return MagicMock()
 
+    build._load_module_from_path = used
+    driver.CudaUtils()
+    compiled = set()
 
-def listen(kernels: Kernels) -> None:
-    """Has Triton report every kernel that it compiles or takes from its cache."""
+    def compile_launcher(kernel: Any) -> None:
+        if kernel.hash not in compiled:
+            compiled.add(kernel.hash)
+            driver.CudaLauncher(kernel.src, kernel.metadata)
 
-    def note(*, src, metadata_group: dict[str, str], cache_hit: bool, **_) -> None:
-        (kernels.cached if cache_hit else kernels.compiled).append(src.name)
-        if cache_hit:
-            os.utime(Path(next(iter(metadata_group.values()))).parent)  # it is still in use
-
-    triton.knobs.compilation.listener = note
+    return compile_launcher
 
 
 def compile_only(capability: int) -> Kernels:
     """From here on this process compiles for a GPU of this compute capability (90 for 9.0), for tensors on the CPU."""
     run = JITFunction.run
 
+    launcher = launcher_compiler()
+
     def compile_it(kernel: JITFunction, *args, grid, warmup, **kwargs) -> None:
-        run(kernel, *args, grid=grid, warmup=True, **kwargs)
+        launcher(run(kernel, *args, grid=grid, warmup=True, **kwargs))
 
     JITFunction.run = compile_it
     triton.runtime.driver.set_active(StandInDriver(capability))
     backends.triton.why_unavailable = lambda: None
     backends.triton.refusals = lambda head: ["float64"] if head.grid.dtype == torch.float64 else []
-    kernels = Kernels()
-    listen(kernels)
-    return kernels
+    return listening()

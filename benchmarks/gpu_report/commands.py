@@ -1,9 +1,11 @@
 """Commands that write to a log as they run and are stopped together with every process they started."""
 
+import ctypes
 import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +17,7 @@ from typing import Any
 from benchmarks.machine import ROOT
 
 RESULT = "RESULT "  # begins a line that a command prints for the report, followed by a JSON object
+GRACE = 5.0  # seconds between the interrupt and the end of a command that takes too long
 OUTPUT_READ = 2**20  # bytes of a command's output that the report looks at
 
 
@@ -44,9 +47,9 @@ class Outcome:
         return self.status == "ok"
 
     @property
-    def died(self) -> bool:
-        """Ended by a signal or by the time limit, so that it could not say how far it came."""
-        return self.status.startswith(("killed", "stopped"))
+    def killed(self) -> bool:
+        """Ended by a signal of its own making."""
+        return self.status.startswith("killed")
 
     def results(self) -> list[dict[str, Any]]:
         """The results that were printed completely."""
@@ -69,6 +72,7 @@ class Process:
         self.error: OSError | None = None
         self.process: subprocess.Popen | None = None
         with self.path.open("ab") as log:
+            self.start = log.tell()
             try:
                 self.process = subprocess.Popen(
                     command.arguments,
@@ -78,6 +82,7 @@ class Process:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,  # one process group, which can be killed as a whole
+                    preexec_fn=_end_with_parent,
                 )
             except OSError as error:
                 self.error = error
@@ -86,20 +91,24 @@ class Process:
         self.released = time.monotonic()
         with self.path.open("ab") as log:
             log.write(f"\n$ {' '.join(self.command.arguments)}\n".encode())
-            self.start = log.tell()
         if self.process and self.process.stdin:
             with suppress(OSError):
                 self.process.stdin.write(b"\n")
                 self.process.stdin.close()
 
     def finish(self, limit: float) -> Outcome:
-        """Waits `limit` seconds at most, and leaves no process of the group behind."""
+        """Waits `limit` seconds at most, and leaves no process of the group behind. Shortly before, it is interrupted, as by
+        Ctrl-C: pytest then sums up what failed so far, and Python says where it was."""
         status = f"could not start: {self.error}"
         if self.process:
+            grace = min(GRACE, limit / 4)
             try:
-                status = _status(self.process.wait(max(0.1, limit)))
+                status = _status(self.process.wait(max(0.1, limit - grace)))
             except subprocess.TimeoutExpired:
                 status = f"stopped after {limit:.0f} s"
+                self.process.send_signal(signal.SIGINT)
+                with suppress(subprocess.TimeoutExpired):
+                    self.process.wait(max(0.1, grace))
             self.kill()
         seconds = round(time.monotonic() - self.released, 1)
         return Outcome(self.command.label, status, seconds, self._output())
@@ -117,6 +126,12 @@ class Process:
             end = log.seek(0, os.SEEK_END)
             log.seek(max(self.start, end - OUTPUT_READ))
             return log.read().decode(errors="replace")
+
+
+def _end_with_parent() -> None:
+    """Has Linux kill this process when its parent is gone, even killed: nothing of a report outlives it on the GPU."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _status(code: int) -> str:

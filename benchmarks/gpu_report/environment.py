@@ -1,10 +1,10 @@
 """`python -m benchmarks.gpu_report.environment`: the machine, its tools, and its bandwidth."""
 
+import argparse
 import importlib
 import os
 import shutil
 import subprocess
-import sys
 import sysconfig
 from pathlib import Path
 
@@ -38,13 +38,17 @@ def _nvidia_smi() -> dict[str, str]:
 
 
 def main() -> None:
-    device = torch.device("cuda" if torch.cuda.is_available() and "--cpu" not in sys.argv else "cpu")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_report.environment", description=__doc__)
+    parser.add_argument("--cpu", action="store_true", help="of the CPU, to try the report out")
+    cpu = parser.parse_args().cpu or not torch.cuda.is_available()
+    device = torch.device("cpu" if cpu else "cuda")
     emit(environment=machine(device))
     emit(environment={package: _version(package) for package in PACKAGES})
     emit(environment={tool: "present" if shutil.which(tool) else "absent" for tool in TOOLS})
     header = Path(sysconfig.get_paths()["include"], "Python.h")
     emit(environment={"Python.h": "present" if header.exists() else "absent: Triton cannot compile its launchers"})
-    emit(environment={"cpus": os.cpu_count()})
+    emit(environment={"cpus": os.cpu_count(), "float32 products": torch.backends.cuda.matmul.fp32_precision})
+    emit(environment={"Triton settings": sorted(name for name in os.environ if name.startswith("TRITON_"))})
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
         emit(

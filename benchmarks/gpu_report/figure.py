@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu_report.markdown import CONFIGURATION, by_configuration
+from benchmarks.gpu_report.markdown import CONFIGURATION, agrees, by_configuration
 from benchmarks.plots import bars
 
 
@@ -12,7 +12,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
     quantity = "captured_us" if any("captured_us" in row for row in results["rows"]) else "called_us"
     rows = []
     for configuration, cells in by_configuration(results["rows"]).items():
-        taken = {name: row[quantity] / 1e3 for name, row in cells.items() if quantity in row}
+        taken = {name: row[quantity] / 1e3 for name, row in cells.items() if quantity in row and agrees(row)}
         if "eager" in taken:
             facts = dict(zip(CONFIGURATION, configuration, strict=True))
             floor = next(iter(cells.values()))["floor_bytes"]

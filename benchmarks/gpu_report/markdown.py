@@ -5,6 +5,7 @@ from typing import Any
 
 OURS = ("cuda", "triton", "cpu")
 CONFIGURATION = ("shape", "dtype", "layout", "merge", "direction")
+AGREEMENT = "agreement"  # the error of a row whose results are not those of eager PyTorch
 KERNEL_NAME = 60  # characters of a kernel's name in the table; report.json has them all
 
 
@@ -33,7 +34,8 @@ def times(results: dict[str, Any], quantity: str) -> list[str]:
     lines = []
     for configuration, cells in by_configuration(rows).items():
         texts = [_cell(cells.get(name), quantity) for name in names]
-        best = min((cells[name][quantity] for name in OURS if quantity in cells.get(name, {})), default=None)
+        ours = [row for name, row in cells.items() if name in OURS and quantity in row and agrees(row)]
+        best = min((row[quantity] for row in ours), default=None)
         floor = next(iter(cells.values())).get("floor_bytes")
         share = f"{best * bandwidth / floor / 1e6:.1f}" if best and floor and bandwidth else "–"
         lines.append([*configuration, *texts, share])
@@ -43,9 +45,14 @@ def times(results: dict[str, Any], quantity: str) -> list[str]:
 def _cell(row: dict[str, Any] | None, quantity: str) -> str:
     if row is None:
         return "–"
-    if quantity in row:
-        return f"{row[quantity]:.1f}"
-    return "failed" if row.get("errors") else "–"
+    if quantity not in row:
+        return "failed" if row.get("errors") else "–"
+    return f"{row[quantity]:.1f}{'' if agrees(row) else ' (wrong results)'}"
+
+
+def agrees(row: dict[str, Any]) -> bool:
+    """Whether it computes what eager PyTorch computes."""
+    return AGREEMENT not in row.get("errors", {})
 
 
 def kernel_times(rows: list[dict[str, Any]]) -> list[str]:
@@ -78,12 +85,9 @@ def preferred_times(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     backends have one: the rows of the table by which `backend="auto"` chooses."""
     times = {}
     for configuration, cells in by_configuration(rows).items():
-        taken = {name: cells[name].get("captured_us") for name in ("cuda", "triton") if name in cells}
-        if (
-            configuration[1:] == ("bfloat16", "nchw", "max", "forward+backward")
-            and all(taken.values())
-            and len(taken) == 2
-        ):
+        ours = [(name, row) for name, row in cells.items() if name in ("cuda", "triton") and agrees(row)]
+        taken = {name: row["captured_us"] for name, row in ours if "captured_us" in row}
+        if len(taken) == 2 and configuration[1:] == ("bfloat16", "nchw", "max", "forward+backward"):
             times[configuration[0]] = taken
     return times
 

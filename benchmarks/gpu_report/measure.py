@@ -19,6 +19,7 @@ from torch import Tensor
 from benchmarks.agreement import differences
 from benchmarks.directions import DIRECTIONS, Timed
 from benchmarks.gpu_report.commands import emit
+from benchmarks.gpu_report.markdown import AGREEMENT
 from benchmarks.peers import Peer, Tensors, compiled, sdpa_pooling, through
 from benchmarks.shapes import SHAPES, Shape, floor_bytes, inputs
 from benchmarks.timing import bytes_of, interleaved, medians, peak_memory
@@ -53,10 +54,12 @@ def shape_of(name: str, device: torch.device) -> Shape:
     return shape if device.type == "cuda" else shape._replace(batch=2, values=16, embed=8, side=min(shape.side, 8))
 
 
-def copies_of(shape: Shape, dtype: torch.dtype, layout: torch.memory_format, device: torch.device) -> list[Tensors]:
+def copies_of(
+    shape: Shape, dtype: torch.dtype, layout: torch.memory_format, device: torch.device, most: int = MAX_COPIES
+) -> list[Tensors]:
     first = inputs(shape, dtype, layout, device)
     cache = torch.cuda.get_device_properties(device).L2_cache_size if device.type == "cuda" else 0
-    count = min(MAX_COPIES, 1 + BEYOND_CACHE * cache // bytes_of(list(first.values())))
+    count = min(most, 1 + BEYOND_CACHE * cache // bytes_of(list(first.values())))
     return [first, *(inputs(shape, dtype, layout, device, seed=seed) for seed in range(1, count))]
 
 
@@ -103,7 +106,7 @@ def kernels(call: Timed, device: torch.device) -> list[dict[str, Any]]:
     times: dict[str, list[float]] = {}
     for event in profile.events():
         if event.device_type == torch.autograd.DeviceType.CUDA and not event.is_user_annotation:
-            times.setdefault(event.name[:100], []).append(event.time_range.elapsed_us())
+            times.setdefault(event.name, []).append(event.time_range.elapsed_us())
     rows = [
         {"kernel": name, "us": round(statistics.median(taken), 2), "launches": len(taken) / PROFILED_CALLS}
         for name, taken in times.items()
@@ -116,7 +119,7 @@ def quantities(calls: list[Timed], device: torch.device) -> dict[str, Callable[[
     measures: dict[str, Callable[[], Any]] = {"called_us": lambda: _microseconds(in_turn(calls), device)}
     if device.type == "cuda":
         measures["captured_us"] = lambda: round(_microseconds(captured(calls, device), device) / len(calls), 3)
-    measures["kernels"] = lambda: kernels(calls[0], device)
+    measures["kernels"] = lambda: kernels(in_turn(calls), device)
     measures["peak_bytes"] = lambda: peak_memory(calls[0], device)
     return measures
 
@@ -126,17 +129,20 @@ def measure(arguments: argparse.Namespace) -> None:
     shape, dtype = shape_of(arguments.shape, device), getattr(torch, arguments.dtype)
     names = ("shape", "dtype", "layout", "merge", "implementation")
     cell = {name: getattr(arguments, name) for name in names}
-    copies = copies_of(shape, dtype, LAYOUTS[arguments.layout], device)
+    copies = copies_of(
+        shape, dtype, LAYOUTS[arguments.layout], device, most=1 if arguments.compile_only else MAX_COPIES
+    )
     implementation = implementation_of(arguments.implementation, arguments.merge)
+    wrong = []
     if arguments.implementation not in ("eager", "sdpa pooling"):
         wrong = differences(implementation, implementation_of("eager", arguments.merge), copies[0])
-        if wrong:
-            raise AssertionError(f"not what eager PyTorch computes: {'; '.join(wrong)}")
     if arguments.compile_only:
         DIRECTIONS["forward"](implementation, copies[0])()
         return
     for direction in TIMED_DIRECTIONS:
         row = {**cell, "direction": direction, "floor_bytes": floor_bytes(shape, dtype, direction)}
+        if wrong:  # timed all the same, and marked: how fast it is may be all that a short loan can tell
+            emit(row={**row, "errors": {AGREEMENT: f"not what eager PyTorch computes: {'; '.join(wrong)}"}})
         calls = [DIRECTIONS[direction](implementation, tensors) for tensors in copies]
         for name, quantity in quantities(calls, device).items():
             try:

@@ -112,14 +112,14 @@ def smoke(report: Report, plan: Plan) -> None:
         for backend in plan.backends
     ]
     for outcome in report.run_together("smoke", commands):
-        if outcome.died or outcome.status == "exit status 2":
+        if outcome.killed or outcome.status == "exit status 2":
             sanitize(report, "smoke", "memcheck", outcome.label)
 
 
 def tests(report: Report, plan: Plan) -> None:
     """The operator tests of all backends at the same time."""
-    cpus = os.cpu_count() or 2
-    workers = {"cuda": cpus // 3, "triton": cpus - cpus // 3}  # Triton compiles as it goes
+    fitting = processes_that_fit(report, most=16, gib=1.5)
+    workers = {"cuda": fitting // 3, "triton": fitting - fitting // 3}  # Triton compiles as it goes
     commands = []
     for backend in plan.backends:
         device = "cpu" if plan.cpu else "cuda"
@@ -130,9 +130,16 @@ def tests(report: Report, plan: Plan) -> None:
     report.run_together("tests", commands)
 
 
+def processes_that_fit(report: Report, most: int, gib: float) -> int:
+    """As many as there are processors, where each needs `gib` of the GPU's memory: a CUDA context alone takes half of one."""
+    memory = report.results["environment"].get("memory_gib", most * gib)
+    return max(1, min(most, os.cpu_count() or 2, int(memory / gib)))
+
+
 def pytest(workers: int, *arguments: str) -> tuple[str, ...]:
     """Options of plugins that this machine lacks are left out, and a module that does not import there costs itself alone."""
-    options = ["-q", "--tb=short", "--continue-on-collection-errors", "-p", "no:cacheprovider"]
+    # Test by test: a run that is stopped has said which ones failed.
+    options = ["-v", "--tb=short", "--continue-on-collection-errors", "-p", "no:cacheprovider"]
     if importlib.util.find_spec("xdist"):
         options += ["-n", str(max(1, workers))]
     if importlib.util.find_spec("pytest_timeout"):
@@ -141,22 +148,24 @@ def pytest(workers: int, *arguments: str) -> tuple[str, ...]:
 
 
 def compile_baselines(report: Report, plan: Plan) -> None:
-    """Fills the compilers' caches, several shapes at a time, so that the timed processes find them full."""
+    """Fills the compilers' caches for the first cells of `torch.compile`, all at the same time; the others compile when they
+    are timed."""
     compiled = [cell for cell in plan.cells if cell.implementation == "torch.compile"]
-    at_once = max(1, (os.cpu_count() or 2) // 2)
-    for first in range(0, len(compiled), at_once):
-        commands = [measurement(plan, cell, 120, "--compile-only") for cell in compiled[first : first + at_once]]
-        report.run_together("compile_baselines", commands)
+    at_once = processes_that_fit(report, most=(os.cpu_count() or 2) // 2, gib=8)
+    commands = [measurement(plan, cell, 90, "--compile-only") for cell in compiled[:at_once]]
+    report.run_together("compile_baselines", commands)
 
 
 def times(report: Report, plan: Plan) -> None:
     """Microseconds of every implementation, called eagerly and in a CUDA graph, and of every kernel."""
-    report.run_in_turn("times", [measurement(plan, cell, 120, "--wait") for cell in plan.cells])
+    limits = {"max-autotune": 300.0, "torch.compile": 120.0}
+    commands = [measurement(plan, cell, limits.get(cell.implementation, 60), "--wait") for cell in plan.cells]
+    report.run_in_turn("times", commands)
     if not plan.cpu:
         report.run("times", Command("clocks afterwards", CLOCKS, "times.txt", 20))
-    commands = report.step("times")["commands"]
+    outcomes = report.step("times")["commands"]
     for cell in plan.cells:
-        status = commands.get(cell.label, {}).get("status", "ok")
+        status = outcomes.get(cell.label, {}).get("status", "ok")
         if status != "ok":  # the process may have died before it printed anything: no cell stays silent
             for direction in TIMED_DIRECTIONS:
                 report.add_row({**cell._asdict(), "direction": direction, "errors": {"process": status}})
@@ -168,12 +177,12 @@ def measurement(plan: Plan, cell: Cell, limit: float, *options: str) -> Command:
 
 
 def counters(report: Report, plan: Plan) -> None:
-    """Hardware counters of a training step, by Nsight Compute: counters.txt."""
+    """Hardware counters of a training step by Nsight Compute, in times.txt."""
     if not plan.counted or not shutil.which("ncu"):
         return report.note("counters", "Nsight Compute (ncu) is not on this machine")
     for backend in plan.backends:
         command = (*NCU, *module("benchmarks.gpu_report.one_step", backend, *plan.counted))
-        report.run("counters", Command(backend, command, "counters.txt", 120))
+        report.run("counters", Command(backend, command, "times.txt", 60))
 
 
 def sanitizers(report: Report, plan: Plan) -> None:
@@ -188,13 +197,14 @@ def sanitize(report: Report, step: str, tool: str, backend: str) -> None:
         return report.note(step, "compute-sanitizer is not on this machine")
     options = ("--tool", tool, "--print-limit", "20", "--error-exitcode", "9")
     command = (sanitizer, *options, *module("benchmarks.gpu_report.smoke", backend, "--few"))
-    report.run(step, Command(f"{tool} {backend}", command, "checks.txt", 180, WITHOUT_CACHING))
+    report.run(step, Command(f"{tool} {backend}", command, "checks.txt", 60, WITHOUT_CACHING))
 
 
 def gpu_tests(report: Report, plan: Plan) -> None:
     """The tests that need a GPU: CUDA graphs, streams, autocast, torch.compile, the PTX instructions lane by lane."""
     folders = ("tests/pytorch", "tests/triton", "tests/cuda_host")
-    command = pytest((os.cpu_count() or 2) // 2, "-m", "gpu and not slow", *folders)
+    workers = processes_that_fit(report, most=8, gib=1.5)
+    command = pytest(workers, "-m", "gpu and not slow", *folders)
     report.run("gpu_tests", Command("marked gpu", command, "checks.txt", 600))
 
 

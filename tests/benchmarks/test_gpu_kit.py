@@ -11,6 +11,8 @@ import pytest
 
 pytest.importorskip("triton")
 
+from triton.backends.nvidia import driver
+
 from benchmarks.gpu_kit import __main__ as kit
 from benchmarks.gpu_report import kernel_cache
 from benchmarks.machine import ROOT
@@ -47,7 +49,10 @@ def test_kernels_compiled_elsewhere_are_taken_from_the_cache(tmp_path):
     assert compile_into(here) == f"[] {NAMES}"
     kit.copy_used(here, kit_cache, since=1.0)
     expected = {kernel.name for kernel in here.iterdir()} - {"KERNEL_OF_ANOTHER_COMMIT"}
-    assert {kernel.name for kernel in kit_cache.iterdir()} == expected and len(expected) == 3
+    assert {kernel.name for kernel in kit_cache.iterdir()} == expected
+    assert len(list(kit_cache.glob("*/*.cubin"))) == 3
+    launchers = 3 if hasattr(driver, "make_launcher") else 0
+    assert len(list(kit_cache.glob("*/__triton_launcher*.so"))) == launchers
 
 
 def test_the_archive_runs_without_a_repository(tmp_path, monkeypatch):

@@ -3,30 +3,39 @@
 from tests.mutants.mutant import Mutant
 
 REPORT = "tests/benchmarks/test_gpu_report.py"
+RUNS = "tests/benchmarks/test_gpu_commands.py"
+TABLES = "tests/benchmarks/test_gpu_report_tables.py"
 KIT = "tests/benchmarks/test_gpu_kit.py"
 COMMANDS = "benchmarks/gpu_report/commands.py"
-FAULTY = (REPORT, "-k", "faulty or healthy or failing_backward")
+FAULTY = ("tests/benchmarks/test_gpu_faulty_cells.py",)
 
 MUTANTS = [
     # Processes.
-    Mutant(COMMANDS, "os.killpg(process.pid, signal.SIGKILL)", "process.kill()", (REPORT, "-k", "leaves")),
-    Mutant(COMMANDS, "            self.kill()\n        seconds", "        seconds", (REPORT, "-k", "ends_leaves")),
-    Mutant(COMMANDS, "self.process.wait(max(0.1, limit))", "self.process.wait()", (REPORT, "-k", "a_stopped_command")),
-    Mutant(COMMANDS, '"PYTHONUNBUFFERED": "1", ', "", (REPORT, "-k", "a_stopped_command")),
-    Mutant(COMMANDS, "            if left() <= 0:\n                return\n", "", (REPORT, "-k", "end_with_the_time")),
+    Mutant(COMMANDS, "os.killpg(process.pid, signal.SIGKILL)", "process.kill()", (RUNS, "-k", "leaves")),
+    Mutant(COMMANDS, "            self.kill()\n        seconds", "        seconds", (RUNS, "-k", "ends_leaves")),
+    Mutant(
+        COMMANDS,
+        "self.process.wait(max(0.1, limit - grace))",
+        "self.process.wait()",
+        (RUNS, "-k", "a_stopped_command"),
+    ),
+    Mutant(COMMANDS, "self.process.send_signal(signal.SIGINT)", "pass", (RUNS, "-k", "stopped_pytest")),
+    Mutant(COMMANDS, "                    preexec_fn=_end_with_parent,\n", "", (REPORT, "-k", "ended and killed")),
+    Mutant(COMMANDS, '"PYTHONUNBUFFERED": "1", ', "", (RUNS, "-k", "a_stopped_command")),
+    Mutant(COMMANDS, "            if left() <= 0:\n                return\n", "", (RUNS, "-k", "end_with_the_time")),
     Mutant(
         COMMANDS,
         "        for process in started:\n            process.kill()",
         "        pass",
-        (REPORT, "-k", "waiting_command"),
+        (RUNS, "-k", "waiting_command"),
     ),
     Mutant(
         COMMANDS,
         "            if following:\n                started.append(Process(following, folder))\n",
         "",
-        (REPORT, "-k", "in_turn"),
+        (RUNS, "-k", "in_turn"),
     ),
-    Mutant(COMMANDS, "with suppress(json.JSONDecodeError):", "if True:", (REPORT, "-k", "a_stopped_command")),
+    Mutant(COMMANDS, "with suppress(json.JSONDecodeError):", "if True:", (RUNS, "-k", "a_stopped_command")),
     # What a cell costs when it fails.
     Mutant(
         "benchmarks/gpu_report/measure.py",
@@ -39,23 +48,31 @@ MUTANTS = [
         "benchmarks/gpu_report/report.py",
         'known.get("errors", {}) | row.get("errors", {})',
         'row.get("errors", {})',
-        (REPORT, "-k", "one_by_one"),
+        (TABLES, "-k", "one_by_one"),
     ),
     Mutant(
         "benchmarks/gpu_report/report.py",
         '("gpu", "revision", "torch")',
         '("revision", "torch")',
-        (REPORT, "-k", "joined"),
+        (TABLES, "-k", "joined"),
     ),
     Mutant(
         "benchmarks/plots.py",
         'row["milliseconds"].get(name, math.nan)',
         'row["milliseconds"][name]',
-        (REPORT, "-k", "figure"),
+        FAULTY,
     ),
     # What is compared before it is timed.
     Mutant("benchmarks/agreement.py", 'results[f"gradient of {name}"] = gradient', "pass", FAULTY),
-    Mutant("benchmarks/agreement.py", "if not error <= tolerance:", "if error > 1:", FAULTY),
+    Mutant("benchmarks/agreement.py", "if not error <= allowed:", "if error > 1:", FAULTY),
+    Mutant("benchmarks/gpu_report/markdown.py", "return AGREEMENT not in", "return True or AGREEMENT not in", FAULTY),
+    Mutant(
+        "benchmarks/gpu_report/smoke.py",
+        "float(draw[name]) ** 2 for draw in draws",
+        "float(draw[name]) ** 2 for draw in draws[:1]",
+        (REPORT, "-k", "nearly_vanish"),
+    ),
+    Mutant("benchmarks/gpu_report/steps.py", "int(memory / gib)", "most", (REPORT, "-k", "gpu_holds")),
     # Kernels that a first run on a GPU would miss.
     Mutant(
         "benchmarks/gpu_report/smoke.py",
