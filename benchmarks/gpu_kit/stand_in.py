@@ -3,13 +3,15 @@
 Outputs hold whatever the memory held. What counts is that each kernel is specialised as the real launch does it.
 """
 
+import atexit
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
-from unittest.mock import MagicMock
 
 import torch
 import triton
@@ -61,15 +63,18 @@ def launcher_compiler() -> Callable[[Any], None]:
         return lambda kernel: None
     # They are linked with the driver's library, which is absent without a GPU: an empty one of its name does.
     libraries = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, libraries)
     compiler = os.environ.get("CC", "gcc")
     stub = [compiler, "-shared", "-Wl,-soname,libcuda.so.1", "-x", "c", os.devnull, "-o", f"{libraries}/libcuda.so.1"]
     subprocess.run(stub, check=True)
     triton.knobs.nvidia.libcuda_path = libraries
 
-    def used(name: str, path: str) -> MagicMock:
-        """In place of loading it, for which the driver would have to be there."""
+    def used(name: str, path: str) -> ModuleType:
+        """In place of loading it, for which the driver would have to be there: a module in which every name is None."""
         os.utime(Path(path).parent)
-        return MagicMock()
+        module = ModuleType(name)
+        module.__getattr__ = lambda attribute: None
+        return module
 
     build._load_module_from_path = used
     driver.CudaUtils()
@@ -85,12 +90,10 @@ def launcher_compiler() -> Callable[[Any], None]:
 
 def compile_only(capability: int) -> Kernels:
     """From here on this process compiles for a GPU of this compute capability (90 for 9.0), for tensors on the CPU."""
-    run = JITFunction.run
-
-    launcher = launcher_compiler()
+    run, compile_launcher = JITFunction.run, launcher_compiler()
 
     def compile_it(kernel: JITFunction, *args, grid, warmup, **kwargs) -> None:
-        launcher(run(kernel, *args, grid=grid, warmup=True, **kwargs))
+        compile_launcher(run(kernel, *args, grid=grid, warmup=True, **kwargs))
 
     JITFunction.run = compile_it
     triton.runtime.driver.set_active(StandInDriver(capability))

@@ -37,7 +37,10 @@ class Report:
         return self.budget - (time.monotonic() - self.started)
 
     def run_together(self, step: str, commands: Sequence[Command]) -> list[Outcome]:
-        outcomes = run_together(commands, self.folder, self.left)
+        if self.left() > 0:
+            outcomes = run_together(commands, self.folder, self.left)
+        else:
+            outcomes = [Outcome(command.label, "not run: the time was up", 0.0, "") for command in commands]
         for outcome in outcomes:
             self.add(step, outcome)
         self.write()

@@ -101,6 +101,9 @@ def test_the_time_that_is_up_is_stated(tmp_path):
     report = Report(tmp_path, 0)
     steps.times(report, steps.TRIAL)
     assert report.step("times")["notes"] == ["6 of 6 not run: the time was up"]
+    steps.extension(report, steps.TRIAL)
+    statuses = [command["status"] for command in report.step("extension")["commands"].values()]
+    assert statuses == ["not run: the time was up"] * 3
 
 
 def test_a_dry_run_leaves_every_file_and_every_cell(tmp_path):
