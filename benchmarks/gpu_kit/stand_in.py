@@ -5,10 +5,12 @@ Outputs hold whatever the memory held. What counts is that each kernel is specia
 
 import atexit
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
+from inspect import getsource
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -52,6 +54,18 @@ class StandInDriver(DriverBase):
         raise NotImplementedError("nothing runs here")
 
 
+def driver_library(callers: str) -> str:
+    """A folder with a stand-in for the driver's library, which is absent without a GPU, to link the launchers with. It has
+    the functions that `callers` name, in every version: what needs none of a library is not bound to it."""
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder)
+    names = {name + version for name in re.findall(r"\bcu[A-Z]\w*", callers) for version in ("", "_v2", "_v3", "_v4")}
+    source = "".join(f"void {name}(void) {{}}\n" for name in sorted(names))
+    compiler = [os.environ.get("CC", "gcc"), "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-x", "c", "-"]
+    subprocess.run([*compiler, "-o", f"{folder}/libcuda.so.1"], input=source, text=True, check=True)
+    return folder
+
+
 def launcher_compiler() -> Callable[[Any], None]:
     """Compiles what launches a kernel, into the same cache. With Triton 3.6 that is a program in C for every signature, about a
     second each, and one more that reads the device; 3.8 launches all kernels with the same one.
@@ -61,13 +75,7 @@ def launcher_compiler() -> Callable[[Any], None]:
 
     if not hasattr(driver, "make_launcher"):
         return lambda kernel: None
-    # They are linked with the driver's library, which is absent without a GPU: an empty one of its name does.
-    libraries = tempfile.mkdtemp()
-    atexit.register(shutil.rmtree, libraries)
-    compiler = os.environ.get("CC", "gcc")
-    stub = [compiler, "-shared", "-Wl,-soname,libcuda.so.1", "-x", "c", os.devnull, "-o", f"{libraries}/libcuda.so.1"]
-    subprocess.run(stub, check=True)
-    triton.knobs.nvidia.libcuda_path = libraries
+    triton.knobs.nvidia.libcuda_path = driver_library(Path(driver.dirname, "driver.c").read_text() + getsource(driver))
 
     def used(name: str, path: str) -> ModuleType:
         """In place of loading it, for which the driver would have to be there: a module in which every name is None."""
