@@ -1,10 +1,13 @@
 """Commands of the GPU report: they leave their output, and no process."""
 
 import json
+import subprocess
+import sys
 import time
 
 from benchmarks.gpu_report import commands, steps
 from benchmarks.gpu_report.commands import Command, run_in_turn, run_together
+from benchmarks.machine import ROOT
 from tests.benchmarks.processes import an_hour, ends, python
 
 
@@ -31,7 +34,8 @@ time.sleep(60)
 """
 
 
-def test_a_stopped_command_leaves_its_output_and_no_process(tmp_path):
+def test_a_stopped_command_leaves_its_output_and_no_process(tmp_path, monkeypatch):
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     started = time.monotonic()
     (outcome,) = run_together([python(GRANDCHILD, limit=8)], tmp_path, an_hour)
     assert time.monotonic() - started < 30
@@ -126,3 +130,20 @@ def test_results_are_read_from_the_end_of_a_long_output(tmp_path, monkeypatch):
     code = "print('RESULT {\"early\": 1}'); print('x' * 200); print('RESULT {\"late\": 2}')"
     (outcome,) = run_together([python(code)], tmp_path, an_hour)
     assert outcome.results() == [{"late": 2}]
+
+
+PARENT = """
+import pathlib, sys, time
+from benchmarks.gpu_report.commands import Command, Process
+sleeps = (sys.executable, "-c", "import time; time.sleep(60)")
+print(Process(Command("it", sleeps, "log.txt", 60), pathlib.Path({folder!r})).process.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_command_ends_with_a_killed_report(tmp_path):
+    program = [sys.executable, "-c", PARENT.format(folder=str(tmp_path))]
+    with subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, text=True) as report:
+        pid = int(report.stdout.readline())
+        report.kill()
+    assert ends(pid)

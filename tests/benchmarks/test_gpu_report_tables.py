@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.gpu_report.figure import draw
 from benchmarks.gpu_report.markdown import markdown, preferred_times
 from benchmarks.gpu_report.report import Report, join
 
@@ -42,6 +43,14 @@ def test_the_table_shows_microseconds_and_the_distance_from_the_floor():
     assert "| S1 | bfloat16 | nchw | max | forward+backward | 20.0 | failed | 90.0 | 20.0 |" in text
     assert "| S1 | bfloat16 | nchw | max | cuda | pool_kernel | 2.0 | 7.5 |" in text
     assert "triton, process: killed by SIGSEGV" in text
+
+
+def test_the_figure_leaves_gaps(tmp_path):
+    """Where an implementation has no time at a shape."""
+    rows = [row("S1", "cuda", captured_us=20.0), row("S1", "eager", captured_us=90.0)]
+    rows += [row("S3", "triton", captured_us=30.0), row("S3", "eager", captured_us=80.0)]
+    draw({"environment": {}, "rows": rows}, tmp_path / "speed.png")
+    assert (tmp_path / "speed.png").stat().st_size > 5000
 
 
 def test_the_faster_backend_is_named():

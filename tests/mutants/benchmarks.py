@@ -20,7 +20,7 @@ MUTANTS = [
         (RUNS, "-k", "a_stopped_command"),
     ),
     Mutant(COMMANDS, "self.process.send_signal(signal.SIGINT)", "pass", (RUNS, "-k", "stopped_pytest")),
-    Mutant(COMMANDS, "                    preexec_fn=_end_with_parent,\n", "", (REPORT, "-k", "ended and killed")),
+    Mutant(COMMANDS, "                    preexec_fn=_end_with_parent,\n", "", (RUNS, "-k", "killed_report")),
     Mutant(COMMANDS, '"PYTHONUNBUFFERED": "1", ', "", (RUNS, "-k", "a_stopped_command")),
     Mutant(COMMANDS, "            if left() <= 0:\n                return\n", "", (RUNS, "-k", "end_with_the_time")),
     Mutant(
@@ -60,7 +60,7 @@ MUTANTS = [
         "benchmarks/plots.py",
         'row["milliseconds"].get(name, math.nan)',
         'row["milliseconds"][name]',
-        FAULTY,
+        (TABLES, "-k", "gaps"),
     ),
     # What is compared before it is timed.
     Mutant("benchmarks/agreement.py", 'results[f"gradient of {name}"] = gradient', "pass", FAULTY),
