@@ -10,7 +10,7 @@ TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.03, torch.float16: 0.03}
 SCALAR_FACTOR = 10  # times that for a gradient that is one number: such a sum may nearly vanish
 
 
-def _results(implementation: Peer, tensors: Tensors) -> dict[str, Tensor]:
+def results_of(implementation: Peer, tensors: Tensors) -> dict[str, Tensor]:
     """Outputs, and gradients under ones of alternating sign: a sum's constant gradient vanishes in a softmax."""
     outputs = implementation(tensors)
     grad_outputs = [torch.ones_like(output) for output in outputs]
@@ -24,10 +24,9 @@ def _results(implementation: Peer, tensors: Tensors) -> dict[str, Tensor]:
     return results
 
 
-def differences(implementation: Peer, eager: Peer, tensors: Tensors) -> list[str]:
-    """The outputs and gradients of `implementation` that are not those of `eager`; empty if all are."""
-    results, expected = _results(implementation, tensors), _results(eager, tensors)
-    tolerance = TOLERANCE[next(iter(tensors.values())).dtype]
+def differences(results: dict[str, Tensor], expected: dict[str, Tensor]) -> list[str]:
+    """The `results_of` an implementation that are not the expected ones; empty if all are."""
+    tolerance = TOLERANCE[expected["output 0"].dtype]
     wrong = [f"{name} is absent" for name in expected if name not in results]
     for name, result in results.items():
         reference = expected[name].double()
@@ -40,8 +39,9 @@ def differences(implementation: Peer, eager: Peer, tensors: Tensors) -> list[str
 
 def check(implementations: dict[str, Peer], tensors: Tensors) -> None:
     """Raises unless all compute what the one named "eager" does. Bare SDPA pooling computes something else."""
+    expected = results_of(implementations["eager"], tensors)
     for name, implementation in implementations.items():
         if name not in ("eager", "sdpa pooling"):
-            wrong = differences(implementation, implementations["eager"], tensors)
+            wrong = differences(results_of(implementation, tensors), expected)
             if wrong:
                 raise AssertionError(f"{name} is not what eager PyTorch computes: {'; '.join(wrong)}")

@@ -16,12 +16,11 @@ from benchmarks.directions import DIRECTIONS
 from benchmarks.machine import keep_heap, machine
 from benchmarks.peers import fused, peers, unused_outputs
 from benchmarks.plots import bars
-from benchmarks.shapes import CPU_BATCH, floor_bytes, inputs, on_cpu
+from benchmarks.shapes import CPU_BATCH, LAYOUTS, floor_bytes, inputs, on_cpu
 from benchmarks.timing import bytes_of, copy_bandwidth, interleaved, peak_memory
 from tests.cases import FUNCTIONS
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-LAYOUTS = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}
 RESULTS = Path(__file__).parent / "results"
 CPU = torch.device("cpu")
 

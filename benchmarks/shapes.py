@@ -27,6 +27,7 @@ SHAPES = {
     "S4": Shape(32, 256, 28, 8, 4, 64, "fine maps, DISFA"),
     "S5": Shape(256, 2048, 14, 12, 8, 64, "large; GPU only"),
 }
+LAYOUTS = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}
 CPU_BATCH = 16
 
 

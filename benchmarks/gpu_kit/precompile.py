@@ -8,11 +8,10 @@ import torch
 
 from benchmarks.directions import forward_backward
 from benchmarks.gpu_kit.stand_in import compile_only
-from benchmarks.gpu_report.measure import LAYOUTS
 from benchmarks.gpu_report.smoke import SMOKES, Smoke, set_precision
 from benchmarks.gpu_report.steps import GPU, Cell
 from benchmarks.peers import through
-from benchmarks.shapes import SHAPES, inputs
+from benchmarks.shapes import LAYOUTS, SHAPES, inputs
 from tests import cases
 
 

@@ -61,9 +61,9 @@ def kernel_times(rows: list[dict[str, Any]]) -> list[str]:
     for row in rows:
         if row["implementation"] in OURS and row["direction"] == "forward+backward":
             for kernel in row.get("kernels", []):
-                cells = [row[name] for name in ("shape", "dtype", "layout", "merge", "implementation")]
+                cells = [*(row[name] for name in CONFIGURATION[:-1]), row["implementation"]]
                 lines.append([*cells, kernel["kernel"][:KERNEL_NAME], kernel["launches"], kernel["us"]])
-    head = ["shape", "dtype", "layout", "merge", "implementation", "kernel", "launches", "µs each"]
+    head = [*CONFIGURATION[:-1], "implementation", "kernel", "launches", "µs each"]
     return _table(head, lines) if lines else []
 
 

@@ -11,25 +11,38 @@ import statistics
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from benchmarks.agreement import differences
+from benchmarks.agreement import differences, results_of
 from benchmarks.directions import DIRECTIONS, Timed
 from benchmarks.gpu_report.commands import emit
 from benchmarks.gpu_report.markdown import AGREEMENT
 from benchmarks.peers import Peer, Tensors, compiled, sdpa_pooling, through
-from benchmarks.shapes import SHAPES, Shape, floor_bytes, inputs
+from benchmarks.shapes import LAYOUTS, SHAPES, Shape, floor_bytes, inputs
 from benchmarks.timing import bytes_of, interleaved, medians, peak_memory
 
-LAYOUTS = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}
 TIMED_DIRECTIONS = ("forward", "forward+backward")
 BEYOND_CACHE = 3  # copies of the inputs fill this many times the L2 cache, so that no call finds its inputs there
 MAX_COPIES = 32
 ROUNDS = 21
 PROFILED_CALLS = 5
+
+
+class Cell(NamedTuple):
+    """What one process times: the fields of a row of times but its direction."""
+
+    shape: str
+    dtype: str
+    layout: str
+    merge: str
+    implementation: str
+
+    @property
+    def label(self) -> str:
+        return " ".join(self)
 
 
 def implementation_of(name: str, merge: str) -> Peer:
@@ -127,15 +140,15 @@ def quantities(calls: list[Timed], device: torch.device) -> dict[str, Callable[[
 def measure(arguments: argparse.Namespace) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() and not arguments.cpu else "cpu")
     shape, dtype = shape_of(arguments.shape, device), getattr(torch, arguments.dtype)
-    names = ("shape", "dtype", "layout", "merge", "implementation")
-    cell = {name: getattr(arguments, name) for name in names}
+    cell = {name: getattr(arguments, name) for name in Cell._fields}
     copies = copies_of(
         shape, dtype, LAYOUTS[arguments.layout], device, most=1 if arguments.compile_only else MAX_COPIES
     )
     implementation = implementation_of(arguments.implementation, arguments.merge)
     wrong = []
     if arguments.implementation not in ("eager", "sdpa pooling"):
-        wrong = differences(implementation, implementation_of("eager", arguments.merge), copies[0])
+        expected = results_of(implementation_of("eager", arguments.merge), copies[0])
+        wrong = differences(results_of(implementation, copies[0]), expected)
     if arguments.compile_only:
         DIRECTIONS["forward"](implementation, copies[0])()
         return

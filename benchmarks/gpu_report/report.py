@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu_report.commands import Command, Outcome, run_in_turn, run_together
-from benchmarks.gpu_report.markdown import markdown
+from benchmarks.gpu_report.markdown import CONFIGURATION, markdown
 
-CELL = ("shape", "dtype", "layout", "merge", "direction", "implementation")  # what tells one row of times from another
+CELL = (*CONFIGURATION, "implementation")  # what tells one row of times from another
 # Some lenders of machines hand back eight files: these, and what is left of one that was being written at the end.
 FILES = ("report.json", "report.md", "speed.png", "cuda.txt", "triton.txt", "times.txt", "checks.txt")
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from benchmarks.gpu_report.commands import Command
-from benchmarks.gpu_report.measure import TIMED_DIRECTIONS
+from benchmarks.gpu_report.measure import TIMED_DIRECTIONS, Cell
 from benchmarks.gpu_report.report import Report
 
 PYTHON = sys.executable
@@ -26,20 +26,6 @@ NCU = (
 )
 
 CLOCKS = ("nvidia-smi", "--query-gpu=clocks.sm,clocks.mem,temperature.gpu,power.draw", "--format=csv")
-
-
-class Cell(NamedTuple):
-    """What one process times: the fields of a row of times but its direction."""
-
-    shape: str
-    dtype: str
-    layout: str
-    merge: str
-    implementation: str
-
-    @property
-    def label(self) -> str:
-        return " ".join(self)
 
 
 def cells(
