@@ -98,7 +98,7 @@ test-oldest: oldest
 	$(IN_OLDEST) python -m pytest -q -m "not slow" -n auto tests/triton tests/benchmarks/test_gpu_kit.py
 	$(IN_OLDEST) TRITON_INTERPRET=1 python -m pytest -q -m "not slow" -n auto tests/triton/interpreter
 
-# Tests, times and checks of the GPU kernels, for whoever has a GPU; about half an hour. Send back what it leaves.
+# Tests, times and checks of the GPU kernels, for whoever has a GPU; an hour at most. Send back what it leaves.
 gpu-report: $(VENV)/.ready
 	$(RUN) -m benchmarks.gpu_report --out build/gpu-report
 	tar -C build -czf build/gpu-report.tar.gz gpu-report
