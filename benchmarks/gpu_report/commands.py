@@ -19,6 +19,7 @@ from benchmarks.machine import ROOT
 RESULT = "RESULT "  # begins a line that a command prints for the report, followed by a JSON object
 GRACE = 5.0  # seconds between the interrupt and the end of a command that takes too long
 OUTPUT_READ = 2**20  # bytes of a command's output that the report looks at
+TIME_UP = "stopped: the report's time was up"  # which says nothing against the command
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,12 @@ class Outcome:
         return parsed
 
     def last_lines(self, count: int = 15) -> str:
-        return "\n".join([line for line in self.output.splitlines() if not line.startswith(RESULT)][-count:])
+        """Without the folders of this machine: reports are published."""
+        lines = [line for line in self.output.splitlines() if not line.startswith(RESULT)][-count:]
+        text = "\n".join(lines)
+        for folder in (sys.prefix, sys.base_prefix, ROOT):
+            text = text.replace(f"{folder}{os.sep}", "")
+        return text
 
 
 class Process:
@@ -96,16 +102,19 @@ class Process:
                 self.process.stdin.write(b"\n")
                 self.process.stdin.close()
 
-    def finish(self, limit: float) -> Outcome:
-        """Waits `limit` seconds at most, and leaves no process of the group behind. Shortly before, it is interrupted, as by
-        Ctrl-C: pytest then sums up what failed so far, and Python says where it was."""
+    def finish(self, left: float) -> Outcome:
+        """Waits until the command's own limit, and `left` seconds at most, and leaves no process of the group behind.
+        Shortly before, it is interrupted, as by Ctrl-C: pytest then sums up what failed so far, and Python says where it
+        was. The limit counts from the release, which may have come before others were waited for."""
         status = f"could not start: {self.error}"
+        own_limit = self.command.limit - (time.monotonic() - self.released)
+        limit = min(own_limit, left)
         if self.process:
             grace = min(GRACE, limit / 4)
             try:
                 status = _status(self.process.wait(max(0.1, limit - grace)))
             except subprocess.TimeoutExpired:
-                status = f"stopped after {limit:.0f} s"
+                status = f"stopped after {self.command.limit:.0f} s" if own_limit <= left else TIME_UP
                 self.process.send_signal(signal.SIGINT)
                 with suppress(subprocess.TimeoutExpired):
                     self.process.wait(max(0.1, grace))
@@ -146,7 +155,7 @@ def run_together(commands: Sequence[Command], folder: Path, left: Callable[[], f
     try:
         for process in running:
             process.release()
-        return [process.finish(_remaining(process, left)) for process in running]
+        return [process.finish(left()) for process in running]
     finally:
         for process in running:
             process.kill()
@@ -163,16 +172,11 @@ def run_in_turn(commands: Sequence[Command], folder: Path, left: Callable[[], fl
             if left() <= 0:
                 return
             started[0].release()
-            yield started[0].finish(_remaining(started[0], left))
+            yield started[0].finish(left())
             started.popleft()
     finally:
         for process in started:
             process.kill()
-
-
-def _remaining(process: Process, left: Callable[[], float]) -> float:
-    """A process released together with others has used the time that was spent waiting for them."""
-    return min(process.command.limit - (time.monotonic() - process.released), left())
 
 
 def emit(**fields: Any) -> None:

@@ -77,7 +77,8 @@ def failures(results: dict[str, Any]) -> Iterator[str]:
     for name, step in results["steps"].items():
         for label, command in step["commands"].items():
             if command["status"] != "ok":
-                yield f"{name}, {label}: {command['status']}\n\n```\n{command['end']}\n```"
+                end = f"\n\n```\n{command['end']}\n```" if command["end"] else ""
+                yield f"{name}, {label}: {command['status']}{end}"
 
 
 def preferred_times(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:

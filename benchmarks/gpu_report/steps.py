@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from benchmarks.gpu_report.commands import Command
+from benchmarks.gpu_report.commands import TIME_UP, Command
 from benchmarks.gpu_report.measure import TIMED_DIRECTIONS, Cell
 from benchmarks.gpu_report.report import Report
 
@@ -152,7 +152,7 @@ def times(report: Report, plan: Plan) -> None:
     outcomes = report.step("times")["commands"]
     for cell in plan.cells:
         status = outcomes.get(cell.label, {}).get("status", "ok")
-        if status != "ok":  # the process may have died before it printed anything: no cell stays silent
+        if status not in ("ok", TIME_UP):  # the process may have died before it printed anything: no cell stays silent
             for direction in TIMED_DIRECTIONS:
                 report.add_row({**cell._asdict(), "direction": direction, "errors": {"process": status}})
 

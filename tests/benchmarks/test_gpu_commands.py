@@ -113,6 +113,20 @@ def test_commands_in_turn_end_with_the_time(tmp_path):
     assert [outcome.label for outcome in outcomes] == ["0"]
 
 
+def test_a_command_cut_short_by_the_report_is_told_from_one_that_hangs(tmp_path):
+    (outcome,) = run_together([python("import time; time.sleep(60)", limit=40)], tmp_path, lambda: 2.0)
+    assert outcome.status == commands.TIME_UP
+
+
+def test_what_a_command_printed_last_names_no_folder_of_this_machine(tmp_path):
+    code = f"import sys; print(sys.executable, sys.prefix + '/lib', {str(ROOT / 'setup.py')!r})"
+    (outcome,) = run_together([python(code)], tmp_path, an_hour)
+    assert sys.prefix in outcome.output and str(ROOT) in outcome.output
+    for folder in (sys.prefix, sys.base_prefix, str(ROOT)):
+        assert folder not in outcome.last_lines()
+    assert outcome.last_lines().endswith(" lib setup.py")
+
+
 def test_a_waiting_command_ends_with_the_report(tmp_path):
     outcomes = run_in_turn([python("pass"), python(GRANDCHILD)], tmp_path, an_hour)
     next(outcomes)

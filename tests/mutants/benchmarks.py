@@ -12,6 +12,8 @@ FAULTY = ("tests/benchmarks/test_gpu_faulty_cells.py",)
 MUTANTS = [
     # Processes.
     Mutant(COMMANDS, "os.killpg(process.pid, signal.SIGKILL)", "process.kill()", (RUNS, "-k", "leaves")),
+    Mutant(COMMANDS, "if own_limit <= left else TIME_UP", "if True else TIME_UP", (RUNS, "-k", "cut_short")),
+    Mutant(COMMANDS, 'text.replace(f"{folder}{os.sep}", "")', "text", (RUNS, "-k", "no_folder")),
     Mutant(COMMANDS, "            self.kill()\n        seconds", "        seconds", (RUNS, "-k", "ends_leaves")),
     Mutant(
         COMMANDS,
@@ -43,7 +45,7 @@ MUTANTS = [
         "            except KeyError as error:",
         FAULTY,
     ),
-    Mutant("benchmarks/gpu_report/steps.py", '        if status != "ok":', '        if status == "never":', FAULTY),
+    Mutant("benchmarks/gpu_report/steps.py", 'if status not in ("ok", TIME_UP):', 'if status == "never":', FAULTY),
     Mutant(
         "benchmarks/gpu_report/report.py",
         'known.get("errors", {}) | row.get("errors", {})',
