@@ -147,7 +147,6 @@ def backward_maps(
     products = _wide(head, *matrix, wanted=refined)
     statistics = _wide(head, batch, 2, total, wanted=from_features and head.activation == "softmax")
     row_dot = _wide(head, batch, total, wanted=needs_gram or from_features)
-    along = _wide(head, batch, total, wanted=needs_gram)
     width = 0 if partial is None else partial.shape[1]
     if partial is not None:
         partial.zero_()
@@ -171,7 +170,6 @@ def backward_maps(
     if needs_gram:
         staged_gram_backward_kernel[(batch,)](
             q,
-            along,
             row_dot,
             partial,
             contiguous(cotangents.diversity),
@@ -210,7 +208,6 @@ def backward_maps(
             saved.correlation if refined else None,
             saved.winner,
             q,
-            along,
             row_dot,
             statistics,
             features.tensor if from_features else None,

@@ -1,7 +1,7 @@
 """Backward in blocks of maps, for more maps or positions than one program holds; see staged_forward for the blocks.
 
 moments_kernel -> softmax_rows_kernel -> staged_gram_backward_kernel -> one or two walks that write gradients:
-dm_i = dMaps_i + sum_j Q_ij m_j - along_i m_i + (1 - g) dm'_i + g sum_j S_ji dm'_j.
+dm_i = dMaps_i + sum_j Q_ij m_j + (1 - g) dm'_i + g sum_j S_ji dm'_j.
 """
 
 import triton
@@ -32,7 +32,6 @@ def staged_maps_backward_kernel(
     correlation,  # float32 [B,N,N] or None: S, where a refinement comes between dm' and dm
     winner,  # uint8 [B,R,L] or None
     q,  # float32 [B,N,N] or None
-    along,  # float32 [B,N], read with q
     row_dot,  # float32 [B,N] or None
     statistics,  # float32 [B,2,N] or None
     features,  # T [B,G*D,L] or None
@@ -152,8 +151,6 @@ SOFTMAX, PRECISION,
                             other=0.0,
                         )
                         dm = tl.dot(gate * s_ji, refined_j, dm, input_precision=PRECISION)
-            if q is not None:
-                dm -= tl.load(along + sample * N + n_i, mask=valid_i, other=0.0)[:, None] * m
             if grad_maps is not None:
                 tl.store(grad_maps + (sample * N + n_i[:, None]) * L + pos[None, :], dm, mask=inside)
             if features is not None:

@@ -46,8 +46,7 @@ def softmax_rows_kernel(
 
 @triton.jit
 def staged_gram_backward_kernel(
-    q,  # float32 [B,N,N]: gradient of the maps is q m - along m, through the Gram matrix
-    along,  # float32 [B,N]
+    q,  # float32 [B,N,N]: through the Gram matrix, the gradient of the maps is q m
     row_dot,  # float32 [B,N], completed here
     partial,  # float32 [B,TOTAL] or None: each sample's parameter gradients
     grad_diversity,  # float32 [B] or None
@@ -85,6 +84,7 @@ def staged_gram_backward_kernel(
         i = i0 + tl.arange(0, BLOCK_I)
         inverse_i, above_floor = inverse_norms_of(gram + square, i, N)
         along_i = tl.zeros([BLOCK_I], tl.float32)
+        diagonal_i = tl.zeros([BLOCK_I], tl.float32)
         dot_i = tl.load(row_dot + sample * N + i, mask=i < N, other=0.0)
         for j0 in range(0, N, BLOCK_J):
             j = j0 + tl.arange(0, BLOCK_J)
@@ -120,10 +120,13 @@ def staged_gram_backward_kernel(
             q_ij = inverse_i[:, None] * both * inverse_j[None, :]
             along_i += tl.sum(both * cos, 1)
             dot_i += tl.sum(q_ij * gram_ij, 1)
-            tl.store(q + square + at, q_ij, mask=inside)
+            on_diagonal = i[:, None] == j[None, :]
+            diagonal_i += tl.sum(tl.where(on_diagonal, q_ij, 0.0), 1)
+            tl.store(q + square + at, q_ij, mask=inside & ~on_diagonal)
         along_i = tl.where(above_floor, inverse_i * inverse_i * along_i, 0.0)
+        # Nearly equal: subtracted here, in float32, since a product of TF32 operands would keep the rounding of each.
+        tl.store(q + square + i * (N + 1), diagonal_i - along_i, mask=i < N)
         norm = tl.load(gram + square + i * (N + 1), mask=i < N, other=0.0)
-        tl.store(along + sample * N + i, along_i, mask=i < N)
         tl.store(row_dot + sample * N + i, dot_i - along_i * norm, mask=i < N)
     if AT_TEMPERATURE >= 0:
         tl.store(partial + AT_TEMPERATURE, tl.sum(dtemperature))

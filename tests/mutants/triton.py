@@ -30,6 +30,8 @@ MUTANTS = [
     # A dropped term, a scale, a sign.
     kernel("gram.py", "both = dcos + tl.trans(dcos)", "both = 2.0 * dcos", *TILES),
     kernel("gram.py", "- tl.where(i[:, None] == i[None, :], along[:, None], 0.0)", "", *TILES),
+    kernel("staged_correlation_backward.py", "diagonal_i - along_i", "diagonal_i", *STAGED),
+    kernel("staged_correlation_backward.py", "mask=inside & ~on_diagonal", "mask=inside", *STAGED),
     kernel("correlation.py", "return s * (ds - tl.sum(ds * s, 1)[:, None])", "return s * ds", *TILES),
     kernel("backward.py", "/ (temperature * temperature)", "/ temperature", *TILES),
     kernel("backward.py", "gate * tl.trans(s)", "gate * s", *TILES),

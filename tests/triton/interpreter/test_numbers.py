@@ -54,6 +54,27 @@ def test_paths_in_bfloat16(path, monkeypatch, as_hardware):
     keeps_rule(take(path, monkeypatch, "max", shared=False), torch.bfloat16, seeds=2)
 
 
+@pytest.fixture
+def tf32():
+    precision = torch.backends.cuda.matmul.fp32_precision
+    torch.backends.cuda.matmul.fp32_precision = "tf32"
+    yield
+    torch.backends.cuda.matmul.fp32_precision = precision
+
+
+def test_blocks_lose_no_more_to_tf32_than_one_program(monkeypatch, as_hardware, tf32):
+    """What the cosines take along a map and what its norm gives back nearly cancel: that must not pass through products
+    of rounded operands."""
+    case = Case(function="attention_diversity", batch=1, regions=4, channels=8, height=16, width=16)
+    tensors = cases.inputs(case, torch.float32)
+    exact = cases.run(case, cases.in_float64(tensors), "reference")["d_maps"]
+    errors = []
+    for rows in (64, 16):
+        monkeypatch.setattr(plan, "MAX_ROWS_BACKWARD", rows)
+        errors.append(float((cases.run(case, tensors, "triton")["d_maps"] - exact).norm() / exact.norm()))
+    assert 1e-5 < errors[0] < 2e-3 and errors[1] < 1.2 * errors[0]
+
+
 def test_paths_are_the_ones_they_claim(monkeypatch):
     """No path is tested on a call that takes another."""
     for path in PATHS:
