@@ -47,6 +47,16 @@ def operators(graph):
     return [str(node.target) for node in graph.graph.nodes if str(node.target).startswith("sma_kernels")]
 
 
+@pytest.fixture
+def exact_convolutions():
+    """cuDNN's default, TF32 by whatever algorithm it picks, differs from run to run by more than what is tested here."""
+    precision = torch.backends.cudnn.conv.fp32_precision
+    torch.backends.cudnn.conv.fp32_precision, torch.backends.cudnn.deterministic = "ieee", True
+    yield
+    torch.backends.cudnn.conv.fp32_precision, torch.backends.cudnn.deterministic = precision, False
+
+
+@pytest.mark.usefixtures("exact_convolutions")
 @pytest.mark.parametrize("dynamic, batches, most", [(False, (4, 4), 1), (True, (4, 6, 7), 1), (None, (4, 6, 7), 2)])
 def test_training_follows_eager_through_one_operator_in_each_direction(dynamic, batches, most, fused, device):
     """One graph for all batch sizes with dynamic=True; by default a second at most, when a size is seen to change."""
@@ -55,8 +65,10 @@ def test_training_follows_eager_through_one_operator_in_each_direction(dynamic, 
     graphs = Graphs()
     step = torch.compile(lambda x, y: loss_of(compiled, x, y), fullgraph=True, dynamic=dynamic, backend=graphs.backend)
     expected = train(eager, lambda x, y: loss_of(eager, x, y), batches, device)
-    assert_close(train(compiled, step, batches, device), expected)
-    assert_close(compiled.state_dict(), eager.state_dict())
+    # The graph computes batch norms on a GPU by other kernels than cuDNN's: their rounding is magnified in a few steps.
+    tolerances = {"rtol": 1e-3, "atol": 1e-5} if device.type == "cuda" else {}
+    assert_close(train(compiled, step, batches, device), expected, **tolerances)
+    assert_close(compiled.state_dict(), eager.state_dict(), **tolerances)
     assert [operators(graph) for graph in graphs.forward] == [["sma_kernels.sma_attention.default"]] * most
     assert [operators(graph) for graph in graphs.backward] == [["sma_kernels.sma_attention_backward.default"]] * most
 
