@@ -8,7 +8,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 def best_f1_threshold(logits: Tensor, labels: Tensor) -> float:
     """The logit from which on calling a unit present gives the best F1; midway between two neighbouring logits.
 
-    logits: [n], labels: bool [n]. 0 (a probability of one half) if there is no positive or no negative.
+    logits: [n], labels: bool [n]. It parts the two in float32 too, in which it is stored. 0 (a probability of one half) if
+    there is no positive or no negative.
     """
     positives = int(labels.sum())
     if not 0 < positives < len(labels):
@@ -16,12 +17,13 @@ def best_f1_threshold(logits: Tensor, labels: Tensor) -> float:
     scores, order = logits.double().sort(descending=True)
     hits = labels[order].cumsum(0)
     called = torch.arange(1, len(scores) + 1, device=scores.device)
-    f1 = 2 * hits / (called + positives)
+    f1 = 2 * hits.double() / (called + positives)
     # Equal logits are called together: only the last of them is a possible cut.
     cuts = torch.cat([scores[1:] < scores[:-1], torch.ones(1, dtype=torch.bool, device=scores.device)])
     best = int(f1.where(cuts, -1).argmax())
     below = scores[best + 1] if best + 1 < len(scores) else scores[best] - 1
-    return float((scores[best] + below) / 2)
+    middle = (scores[best] + below) / 2
+    return float(middle if middle.float() > below else scores[best])
 
 
 def platt_scale(logits: Tensor, labels: Tensor) -> tuple[float, float]:
@@ -37,11 +39,14 @@ def platt_scale(logits: Tensor, labels: Tensor) -> tuple[float, float]:
     with torch.inference_mode(False), torch.enable_grad():
         x, present = logits.double().clone(), labels.clone()
         target = torch.where(present, (positives + 1) / (positives + 2), 1 / (negatives + 2)).double()
-        return _fit_line(x, target)
+        # Far from 0, or large, logits would stall the search, which starts at a slope of 1.
+        centre, spread = float(x.mean()), float(x.std()) or 1.0
+        slope, offset = _fit_line((x - centre) / spread, target)
+        return slope / spread, offset - slope * centre / spread
 
 
 def _fit_line(x: Tensor, target: Tensor) -> tuple[float, float]:
-    """(a, b) of the least cross-entropy of sigmoid(a·x + b) against targets in (0, 1); both float64 [n]."""
+    """(a, b) of the least cross-entropy of sigmoid(a·x + b) against targets in (0, 1); both float64 [n], x standardised."""
     line = torch.tensor([1.0, 0.0], dtype=torch.float64, device=x.device, requires_grad=True)
     optimizer = torch.optim.LBFGS([line], max_iter=100, line_search_fn="strong_wolfe")
 

@@ -6,9 +6,9 @@ What is undefined (an action unit without a positive or a negative in a part) is
 from dataclasses import dataclass
 
 import torch
+from scipy.stats import rankdata
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.functional.classification import binary_auroc
 from torchmetrics.utilities import dim_zero_cat
 
 from sma_kernels import SMAAttention, SMAOutput
@@ -82,7 +82,22 @@ def f1_score(truth: Tensor, called: Tensor) -> float:
     positives = int(truth.sum())
     if not 0 < positives < len(truth):
         return float("nan")
-    return float(2 * (truth & called).sum() / (positives + called.sum()))
+    return 2 * int((truth & called).sum()) / (positives + int(called.sum()))
+
+
+def roc_auc(scores: Tensor, truth: Tensor) -> float:
+    """Area under the ROC curve of scores [n] against bool [n], ties counting half; NaN if nothing is true or everything is.
+
+    Scores are ranked as they are: a sigmoid would make equal what a confident network tells apart.
+    """
+    positives = int(truth.sum())
+    negatives = len(truth) - positives
+    if not positives or not negatives:
+        return float("nan")
+    ranks = rankdata(scores.double().cpu().numpy())
+    # Mann and Whitney's count of the pairs that are in order.
+    pairs = ranks[truth.cpu().numpy()].sum() - positives * (positives + 1) / 2
+    return float(pairs / (positives * negatives))
 
 
 def unit_scores(logits: Tensor, labels: Tensor, known: Tensor, threshold: Tensor) -> UnitScores:
@@ -90,14 +105,14 @@ def unit_scores(logits: Tensor, labels: Tensor, known: Tensor, threshold: Tensor
     columns = []
     for unit in range(logits.shape[1]):
         rows = known[:, unit]
-        x, truth = logits[rows, unit], labels[rows, unit].bool()
-        called = x >= threshold[unit]
-        defined = bool(truth.any()) and not bool(truth.all())
+        x, truth = logits[rows, unit].double(), labels[rows, unit].bool()
+        # A tensor without dimensions would be rounded to the other's dtype.
+        called = x >= threshold[unit].double()
         columns.append(
             (
                 f1_score(truth, x >= 0),
                 f1_score(truth, called),
-                float(binary_auroc(x, truth.long())) if defined else float("nan"),
+                roc_auc(x, truth),
                 float((called == truth).double().mean()),
                 float(truth.double().mean()),
                 f1_score(truth, torch.ones_like(truth)),
@@ -150,12 +165,16 @@ def expression_scores(confusion: Tensor) -> ExpressionScores:
     f1, guess = _class_f1(confusion), _class_f1(majority)
     return ExpressionScores(
         confusion,
-        accuracy=float(confusion.trace() / confusion.sum()),
+        accuracy=_share_right(confusion),
         macro_f1=float(f1.nanmean()),
         f1=f1,
-        majority_accuracy=float(majority.trace() / majority.sum()),
+        majority_accuracy=_share_right(majority),
         majority_macro_f1=float(guess.nanmean()),
     )
+
+
+def _share_right(confusion: Tensor) -> float:
+    return float(confusion.trace().double() / confusion.sum())
 
 
 def _class_f1(confusion: Tensor) -> Tensor:

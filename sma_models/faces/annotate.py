@@ -55,7 +55,7 @@ class Annotator:
 
     def _overlay(self, image: Picture, face: Read) -> Picture:
         """Attention of the regions that are on, or of the likeliest one, brought back into the picture."""
-        shown = face.on if face.on.any() else face.probability == face.probability.max()
+        shown = np.flatnonzero(face.on) if face.on.any() else [face.probability.argmax()]
         heat: Any = self.reader.heat(face.attention[shown].max(0))
         height, width = image.shape[:2]
         transform = face.seen.transform

@@ -34,7 +34,8 @@ class FaceReader:
         self._centre = Augment("none", self.size)
 
     def __call__(self, crops: list[Picture]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Of crops, uint8 RGB [H,W,3]: probabilities [n,R], decisions bool [n,R], attention [n,R,h,w] over the centre."""
+        """Of crops, uint8 RGB [H,W,3]: probabilities float64 [n,R], decisions bool [n,R], attention [n,R,h,w] over
+        the centre."""
         output = self.output(crops)
         probability, on = self.answers(output)
         return probability, on, merged(output.head.attention).cpu().numpy()
@@ -47,8 +48,9 @@ class FaceReader:
         return self.network(images.to(self.device))
 
     def answers(self, output: NetworkOutput) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Probabilities [n,R] and decisions bool [n,R]."""
-        logits = output.logits.float()
+        """Probabilities float64 [n,R] and decisions bool [n,R]."""
+        # Float32 would round every probability above a logit of 16.6 to 1.
+        logits = output.logits.double()
         if self.kind == "au":
             probability, on = self.calibration.probabilities(logits), self.calibration.decide(logits)
         else:

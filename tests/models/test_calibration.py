@@ -30,6 +30,38 @@ def test_no_threshold_is_better_than_the_chosen_one(pairs):
     assert threshold not in logits
 
 
+@pytest.mark.parametrize("place", [1.0, 20.0, 1e6])
+def test_a_threshold_parts_neighbours_in_float32(place):
+    """Midway between two neighbouring numbers lies none: rounding to the lower one would call it present."""
+    below = torch.tensor(place)
+    for _ in range(4):
+        above = torch.nextafter(below, torch.tensor(math.inf))
+        logits = torch.stack([below - 1, below, above, above + 1])[:, None]
+        labels = torch.tensor([[0.0], [0], [1], [1]])
+        calibration = Calibration(1)
+        calibration.fit(logits, labels, torch.ones(4, 1).bool())
+        assert calibration.decide(logits).float().equal(labels)
+        below = above
+
+
+def test_a_threshold_is_not_chosen_by_rounded_scores():
+    """F1 is 0.79986284 from a logit of 3 on and 0.79986286 from 2 on: float32 takes them for equal."""
+    counts = {3: (13_996, 1_000), 2: (2, 3), 1: (6_002, 100_000)}
+    logits = torch.cat([torch.full((sum(pair),), float(level)) for level, pair in counts.items()])
+    labels = torch.cat([torch.arange(sum(pair)) < pair[0] for pair in counts.values()])
+    assert best_f1_threshold(logits, labels) == 1.5
+
+
+@pytest.mark.parametrize("scale, shift", [(20, 0), (1, 50), (1e4, -5e5)])
+def test_platt_scale_follows_large_and_distant_logits(scale, shift):
+    logits = torch.randn(2_000).double()
+    labels = torch.rand(2_000) < (1.5 * logits - 1).sigmoid()
+    slope, offset = platt_scale(logits, labels)
+    moved_slope, moved_offset = platt_scale(scale * logits + shift, labels)
+    assert moved_slope * scale == pytest.approx(slope, rel=1e-4)
+    assert moved_offset + moved_slope * shift == pytest.approx(offset, rel=1e-3)
+
+
 def test_platt_scale_recovers_the_line_that_drew_the_labels():
     logits = torch.randn(20_000) * 2
     labels = torch.rand(20_000) < (0.5 * logits - 1.0).sigmoid()

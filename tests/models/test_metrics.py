@@ -12,6 +12,8 @@ from sma_models.metrics import (
     Confusion,
     UnitPredictions,
     expression_scores,
+    f1_score,
+    roc_auc,
     unit_scores,
 )
 
@@ -48,6 +50,40 @@ def test_a_unit_without_a_positive_has_no_f1_and_no_auc():
     scores = unit_scores(LOGITS, 1 - LABELS, KNOWN, torch.zeros(3))
     assert math.isnan(scores.f1[2])
     assert math.isnan(scores.auc[2])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_auc_ranks_what_a_sigmoid_would_make_equal(dtype):
+    """Above a logit of 16.6 every probability is 1 in float32, above 36.7 in float64."""
+    confident = torch.tensor([20.0, 25, 30, 35], dtype=dtype)
+    for logits in (confident, confident + 100, -confident.flip(0), confident * 1e4):
+        scores = unit_scores(
+            logits[:, None], torch.tensor([[0.0], [1], [0], [1]]), torch.ones(4, 1).bool(), torch.zeros(1)
+        )
+        assert scores.auc.tolist() == [0.75]
+    truth = torch.rand(500) < 0.3
+    logits = 20 * (torch.randn(500) + truth)
+    pairs = logits[truth][:, None] - logits[~truth]
+    assert roc_auc(logits, truth) == pytest.approx(float((pairs > 0).double().mean()), abs=1e-12)
+
+
+def test_ties_count_half_in_the_auc():
+    assert roc_auc(torch.tensor([1.0, 1, 2, 0]), torch.tensor([True, False, True, False])) == (1 + 1 + 0.5 + 1) / 4
+    assert math.isnan(roc_auc(torch.tensor([1.0, math.nan]), torch.tensor([True, False])))
+
+
+def test_a_threshold_of_float64_is_not_rounded_to_the_logits():
+    logits, labels = torch.tensor([[16_777_216.0], [16_777_218.0]]), torch.tensor([[0.0], [1.0]])
+    threshold = torch.tensor([16_777_216.5], dtype=torch.float64)
+    assert unit_scores(logits, labels, torch.ones(2, 1).bool(), threshold).f1.tolist() == [1]
+
+
+def test_scores_have_all_digits_of_their_counts():
+    """Shares of large counts differ beyond the seventh digit, which is all that float32 has."""
+    truth = torch.arange(30_000) < 9_999
+    assert f1_score(truth, truth.roll(1)) == 2 * 9_998 / (2 * 9_999)
+    confusion = torch.tensor([[70_000_001, 2], [3, 30_000_007]])
+    assert expression_scores(confusion).accuracy == 100_000_008 / 100_000_013
 
 
 def test_unknown_labels_change_no_score():

@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from sma_models.cli import main
-from sma_models.faces.detect import Cascade
-from sma_models.faces.predict import Predictor
+from sma_models.faces.annotate import Annotator
+from sma_models.faces.detect import Cascade, Face
+from sma_models.faces.predict import Predictor, Read, Seen, Shot
 from sma_models.faces.reader import FaceReader
 from sma_models.faces.tracking import Smoother, Tracker, overlap
 from tests.models.checkpoints import EYES, write_checkpoint
@@ -116,6 +117,35 @@ def test_expressions_and_json_lines(tmp_path):
         shares = {name: row[name] for name in ("anger", "happiness", "surprise")}
         assert sum(shares.values()) == pytest.approx(1, abs=1e-4)
         assert row["expression"] == max(shares, key=shares.get)
+
+
+@pytest.mark.parametrize("offset", [25.0, -25.0])
+def test_rows_of_a_confident_network_keep_their_order(checkpoint, tmp_path, offset):
+    """Float32 holds no probability between 0.99999994 and 1; whoever ranks the rows would see ties."""
+    content = torch.load(checkpoint, weights_only=True)
+    content["state_dict"]["calibration.offset"].fill_(offset)
+    torch.save(content, checkpoint)
+    crops = [drawn(subject)[0] for subject in range(4)]
+    for subject, crop in enumerate(crops):
+        save(tmp_path / "crops" / f"{subject}.png", crop)
+    reader = FaceReader(checkpoint, "cpu")
+    logits = 0.5 * reader.output(crops).logits.double().numpy() + offset
+    rows = run(checkpoint, tmp_path / "crops", "--aligned", "--smooth", "1")
+    for column in ("AU1", "AU1_smooth"):
+        told = np.array([float(row[column]) for row in rows])
+        assert np.log(told / (1 - told)) == pytest.approx(logits[:, 0], abs=1e-3)
+
+
+def test_of_equal_probabilities_one_is_shown(checkpoint, tmp_path):
+    """Where nothing is called present, the attention of one region is drawn, the likeliest."""
+    reader = FaceReader(checkpoint, "cpu")
+    attention = np.zeros((2, 8, 8), np.float32)
+    attention[0, 0, 0] = attention[1, 7, 7] = 1
+    seen = Seen(Face((0.0, 0.0, 256.0, 256.0), 1.0, np.empty((0, 2))), np.zeros((256, 256, 3), np.uint8), None)
+    face = Read(seen, 0, np.array([1.0, 1.0]), np.array([False, False]), attention)
+    Annotator(tmp_path, reader)(Shot("a.png", 0, 0.0, True, None, seen.crop, [seen]), [face])
+    drawn_on = cv2.imread(str(tmp_path / "a.png")).astype(int).sum(2)
+    assert drawn_on[20:60, 20:60].max() > 100 and drawn_on[180:220, 180:220].max() == 0
 
 
 def test_a_video_keeps_its_faces_apart(checkpoint, tmp_path):

@@ -9,6 +9,7 @@ BATCHES = "tests/models/test_batches.py"
 TABLE = "tests/models/test_csv_faces.py"
 CHECK = "tests/models/test_data_check.py"
 METRICS = "tests/models/test_metrics.py"
+CALIBRATION = "tests/models/test_calibration.py"
 CROSSVAL = "tests/models/test_crossval.py"
 PROCESSES = "tests/models/test_processes.py"
 
@@ -126,7 +127,21 @@ MEASURES = [
     ),
     data("base", "if len(getattr(self.parts, part)) < processes:", "if False:", PROCESSES, "-k", "refused"),
     models("metrics", "if not 0 < positives < len(truth):", "if not positives:", METRICS),
-    models("metrics", "called = x >= threshold[unit]", "called = x >= 0", METRICS),
+    models("metrics", "called = x >= threshold[unit].double()", "called = x >= 0", METRICS),
+    models(
+        "metrics", "called = x >= threshold[unit].double()", "called = x.float() >= threshold[unit].float()", METRICS
+    ),
+    # Confident networks: ranks by probability, thresholds between neighbours, Platt's search, undecided sequences.
+    models("metrics", "rankdata(scores.double()", "rankdata(scores.double().sigmoid()", METRICS),
+    models(
+        "metrics",
+        "2 * int((truth & called).sum()) / (positives + int(called.sum()))",
+        "float(2 * (truth & called).sum() / (positives + called.sum()))",
+        METRICS,
+    ),
+    models("calibration", "middle if middle.float() > below else scores[best]", "middle", CALIBRATION),
+    models("calibration", "2 * hits.double()", "2 * hits", CALIBRATION),
+    models("calibration", "float(x.mean()), float(x.std()) or 1.0", "0.0, 1.0", CALIBRATION),
     models("metrics", "f1.where(true > 0, torch.nan)", "f1.nan_to_num(0)", METRICS),
     # Pooled, and the mean of folds.
     models("pooling", "fold.logits - fold.threshold for fold", "fold.logits for fold", CROSSVAL, "-k", "pooled_units"),

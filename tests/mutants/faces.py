@@ -79,6 +79,16 @@ MUTANTS = [
     ),
     faces("reader", "self.calibration.decide(logits)", "(logits >= 0)", PREDICT),
     faces("reader", "self.calibration.probabilities(logits)", "logits.sigmoid()", PREDICT),
+    faces("reader", "output.logits.double()", "output.logits.float()", PREDICT, "-k", "confident"),
+    faces("predict", "= _rounded(value)", "= round(value, 5)", PREDICT, "-k", "confident"),
+    faces(
+        "annotate",
+        "[face.probability.argmax()]",
+        "np.flatnonzero(face.probability == face.probability.max())",
+        PREDICT,
+        "-k",
+        "equal_probabilities",
+    ),
     faces(
         "reader",
         "whole_square(crop, self.canvas)",
