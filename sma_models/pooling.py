@@ -65,15 +65,33 @@ def confusion(labels: NDArray[np.int64], called: NDArray[np.int64], classes: int
 
 
 def sequence_accuracy(answers: Answers) -> float:
-    """Share of sequences whose frames' mean probabilities are highest for the right class.
+    """Share of sequences whose frames' mean probabilities are highest for the right class; NaN if no frame names one.
 
-    Frames of one sequence with another label (its neutral beginning) are a sequence of their own.
+    Frames of one sequence with another label (its neutral beginning) are a sequence of their own; frames that name no
+    sequence are in none.
     """
-    keys = np.stack([answers.subjects, answers.sequences, answers.labels.astype(str)])
+    rows = np.flatnonzero(answers.sequences != "")
+    if not len(rows):
+        return float("nan")
+    logits, labels = answers.logits[rows], answers.labels[rows]
+    keys = np.stack([answers.subjects[rows], answers.sequences[rows], labels.astype(str)])
     _, first, group = np.unique(keys, axis=1, return_index=True, return_inverse=True)
-    sums = np.zeros((len(first), answers.logits.shape[1]))
-    np.add.at(sums, group.ravel(), torch.from_numpy(answers.logits).double().softmax(1).numpy())
-    return float((sums.argmax(1) == answers.labels[first]).mean())
+    return float((_likeliest(logits, group.ravel()) == labels[first]).mean())
+
+
+def _likeliest(logits: NDArray[np.float32], group: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The class of the highest mean probability [groups], of logits [n,R] that belong to the groups [n], from 0 on.
+
+    Float64 rounds the probabilities of a confident network to 1, and frames that disagree would tie. So each frame counts
+    as one for its likeliest class, and what that class lacks to 1, and the others have, is summed on its own.
+    """
+    probability = torch.from_numpy(logits).double().softmax(1).numpy()
+    top = np.eye(logits.shape[1])[logits.argmax(1)]
+    others = (1 - top) * probability
+    ones, rest = (np.zeros((group.max() + 1, logits.shape[1])) for _ in range(2))
+    np.add.at(ones, group, top)
+    np.add.at(rest, group, others - top * others.sum(1, keepdims=True))
+    return (ones - ones.max(1, keepdims=True) + rest).argmax(1)
 
 
 def summarise(runs: Runs, kind: str) -> dict[str, Any]:
@@ -125,8 +143,13 @@ def _deviation(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _interval(runs: Runs, kind: str) -> dict[str, list[float]]:
-    """95 % intervals of mean F1, or of accuracy and macro-F1, of the mean over seeds, over resampled subjects."""
+    """95 % intervals of mean F1, or of accuracy and macro-F1, of the mean over seeds, over resampled subjects.
+
+    NaN for fewer than two subjects: there is nothing to resample.
+    """
     names = np.unique(pooled(runs[0]).subjects)
+    if len(names) < 2:
+        return {name: [float("nan")] * 2 for name in (("f1",) if kind == "au" else ("accuracy", "macro_f1"))}
     draws = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), RESAMPLES)
     samples: dict[str, list[NDArray[np.float64]]] = {}
     for folds in runs:

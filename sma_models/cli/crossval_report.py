@@ -60,8 +60,7 @@ def _unit_lines(result: dict[str, Any]) -> list[str]:
         if "sd_over_folds" in part["mean_f1"]:
             spread = (_number(part[f"mean_{name}"]["sd_over_folds"]) for name, _ in _UNITS)
             lines.append(_row("deviation over folds", *spread))
-    low, high = result["interval"]["f1"]
-    return [*lines, "", f"Mean F1, pooled: 95 % interval {low:.3f} to {high:.3f}."]
+    return [*lines, "", f"Mean F1, pooled: {interval(result, 'f1')}."]
 
 
 def _class_lines(result: dict[str, Any]) -> list[str]:
@@ -73,8 +72,7 @@ def _class_lines(result: dict[str, Any]) -> list[str]:
     )
     lines.append(_row("deviation of frames' accuracy over folds", *spread))
     for name, head in (("accuracy", "Accuracy of frames"), ("macro_f1", "Macro-F1")):
-        low, high = result["interval"][name]
-        lines += ["", f"{head}, pooled: 95 % interval {low:.3f} to {high:.3f}."]
+        lines += ["", f"{head}, pooled: {interval(result, name)}."]
     lines += ["", "## Confusion, pooled, mean over seeds (rows are true)", ""]
     lines += [_row("", *result["regions"], "F1"), _row(*["---"] * (len(result["regions"]) + 2))]
     pooled = result["pooled"]
@@ -82,6 +80,12 @@ def _class_lines(result: dict[str, Any]) -> list[str]:
         cells = (f"{value:.1f}" for value in pooled["confusion"]["mean"][place])
         lines.append(_row(region, *cells, _cell(pooled["f1"], place)))
     return lines
+
+
+def interval(result: dict[str, Any], measure: str) -> str:
+    """The 95 % interval of a pooled measure in words; `-` where it is undefined, which is None once it has been stored."""
+    low, high = (np.nan if end is None else end for end in result["interval"][measure])
+    return f"95 % interval {_number(low)} to {_number(high)}" if np.isfinite([low, high]).all() else "95 % interval -"
 
 
 def _parts(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

@@ -9,7 +9,7 @@ import torch
 import yaml
 from matplotlib.figure import Figure
 
-from sma_models.cli.crossval_report import draw
+from sma_models.cli.crossval_report import draw, interval
 from sma_models.cli.tables import data_of, expression_table, unit_table
 from sma_models.data import SyntheticFaceData
 from sma_models.figures.curves import LOG
@@ -119,7 +119,7 @@ def _crossval(folder: Path) -> Run:
     for path in _existing(folder / "results.md"):
         # Its first line is the title.
         run.scores = from_markdown(path.read_text(encoding="utf-8").partition("\n")[2])
-    pooled, interval = result["pooled"], result["interval"]
+    pooled = result["pooled"]
     measures = (
         (("mean F1", "mean_f1", "f1", "always present", "mean_constant"),)
         if result["kind"] == "au"
@@ -129,8 +129,7 @@ def _crossval(folder: Path) -> Run:
         )
     )
     for head, key, of_interval, guess, guess_key in measures:
-        low, high = (_number(value) for value in interval[of_interval])
-        beside = f"{guess} {_number(pooled[guess_key]['mean'])}; 95 % interval {low} to {high}"
+        beside = f"{guess} {_number(pooled[guess_key]['mean'])}; {interval(result, of_interval)}"
         run.headline.append((f"{head}, pooled", _number(pooled[key]["mean"]), beside))
     run.picture = draw(result)
     return run

@@ -13,9 +13,11 @@ from lightning.pytorch import Trainer
 from sma_models.answers import Answers
 from sma_models.checkpoint import ENTRY, read_checkpoint
 from sma_models.cli import main
+from sma_models.cli.crossval import write_results
 from sma_models.cli.lightning import run
 from sma_models.data.base import UNKNOWN
 from sma_models.pooling import class_fold, class_pool, summarise, unit_fold, unit_pool
+from sma_models.report.runs import read_run
 from tests.models.checkpoints import SMALL, write_checkpoint
 from tests.models.databases import write_bp4d, write_bp4dplus, write_bu3dfe, write_ckplus, write_disfa, write_mmi
 
@@ -205,6 +207,11 @@ def test_sequences_are_called_by_mean_probability():
     # By probability two sure frames outvote a third one, however loud; by logit they would not.
     loud = answers([[0, 3], [0, 3], [99, 0]], [1, 1, 1], list("aaa"), sequences=list("sss"))
     assert class_fold(loud)["sequence_accuracy"] == 1
+    # A confident network's probabilities round to 1 in float64: frames that disagree still do not tie.
+    sure = answers([[40, 0], [0, 45]], [1, 1], list("aa"), sequences=list("ss"))
+    assert class_fold(sure)["sequence_accuracy"] == 1
+    sure = answers([[400, 0, 1], [0, 450, 0], [0, 0, 500], [1, 0, 0]], [2] * 4, list("aaab"), sequences=list("ssss"))
+    assert class_fold(sure)["sequence_accuracy"] == 0.5
     # Sequences have the same names for everybody.
     alike = answers([[0, 1], [3, 0]], [0, 0], list("ab"), sequences=["001", "001"])
     assert class_fold(alike)["sequence_accuracy"] == 0.5
@@ -213,6 +220,44 @@ def test_sequences_are_called_by_mean_probability():
     assert pooled["accuracy"] == pytest.approx(3 / 6) and pooled["sequence_accuracy"] == pytest.approx(3 / 4)
     assert pooled["confusion"].tolist() == [[2, 3], [0, 1]]
     assert pooled["macro_f1"] == pytest.approx((2 * 2 / 7 + 2 * 1 / 5) / 2)
+
+
+def test_frames_outside_of_sequences_are_in_none():
+    logits, labels = [[1, 0], [1, 0], [0, 1], [0, 1]], [0, 0, 0, 0]
+    some = answers(logits, labels, list("aaaa"), sequences=["s", "s", "", ""])
+    assert class_fold(some)["sequence_accuracy"] == 1
+    none = answers(logits, labels, list("aaaa"), sequences=[""] * 4)
+    assert class_fold(none)["accuracy"] == 0.5 and np.isnan(class_fold(none)["sequence_accuracy"])
+
+
+@pytest.mark.parametrize("subjects", [[""] * 4, ["p1"] * 4], ids=["nobody named", "one person"])
+def test_one_person_has_no_interval(subjects):
+    """Whoever is drawn from one person is the same: that is no interval of width 0."""
+    faces = answers([[1, 0], [1, 0], [0, 1], [0, 1]], [0, 0, 0, 1], subjects)
+    interval = summarise([[faces]], "expression")["interval"]
+    assert np.isnan([*interval["accuracy"], *interval["macro_f1"]]).all()
+    units = answers([[1], [-1]], np.array([[1], [0]], np.int8), subjects[:2])
+    assert np.isnan(summarise([[units]], "au")["interval"]["f1"]).all()
+
+
+FACTS = {"protocol": "faces.csv", "folds": ["0"], "seeds": [0], "selection": "val", "starts_from": "none",
+         "alignment": "none", "people": None}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["au", "expression"])
+def test_what_is_undefined_is_a_dash_wherever_it_is_told(tmp_path, kind):
+    """Photographs of nobody in particular: no sequences, no people to resample."""
+    labels = np.array([[1], [0]], np.int8) if kind == "au" else [0, 1]
+    logits, regions = ([[1], [-1]], ["AU1"]) if kind == "au" else ([[1, 0], [0, 1]], ["anger", "fear"])
+    write_results(tmp_path, {**FACTS, "kind": kind, "regions": regions}, [[answers(logits, labels, ["", ""])]])
+    text, stored = (tmp_path / "results.md").read_text(), json.loads((tmp_path / "results.json").read_text())
+    assert "95 % interval -.\n" in text and "nan" not in text
+    assert all(ends == [None, None] for ends in stored["interval"].values())
+    beside = [beside for _, _, beside in read_run(tmp_path).headline]
+    assert all(told.endswith("; 95 % interval -") for told in beside) and beside
+    if kind == "expression":
+        assert "| accuracy of sequences | - | - |" in text
+        assert stored["pooled"]["sequence_accuracy"]["mean"] is None
 
 
 def test_a_checkpoint_on_another_database(tmp_path, caplog):

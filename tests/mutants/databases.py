@@ -142,6 +142,18 @@ MEASURES = [
     models("calibration", "middle if middle.float() > below else scores[best]", "middle", CALIBRATION),
     models("calibration", "2 * hits.double()", "2 * hits", CALIBRATION),
     models("calibration", "float(x.mean()), float(x.std()) or 1.0", "0.0, 1.0", CALIBRATION),
+    models("pooling", "ones - ones.max(1, keepdims=True) + rest", "ones + rest", CROSSVAL, "-k", "sequences"),
+    # What is undefined is a dash, not a number.
+    models(
+        "pooling",
+        'np.flatnonzero(answers.sequences != "")',
+        "np.arange(len(answers.sequences))",
+        CROSSVAL,
+        "-k",
+        "sequences",
+    ),
+    models("pooling", "if len(names) < 2:", "if False:", CROSSVAL, "-k", "interval"),
+    models("cli/crossval_report", "if np.isfinite([low, high]).all() else", "if True else", CROSSVAL, "-k", "dash"),
     models("metrics", "f1.where(true > 0, torch.nan)", "f1.nan_to_num(0)", METRICS),
     # Pooled, and the mean of folds.
     models("pooling", "fold.logits - fold.threshold for fold", "fold.logits for fold", CROSSVAL, "-k", "pooled_units"),
@@ -167,8 +179,8 @@ MEASURES = [
     models("pooling", ".double().softmax(1)", ".double()", CROSSVAL, "-k", "sequences"),
     models(
         "pooling",
-        "np.stack([answers.subjects, answers.sequences,",
-        "np.stack([answers.sequences,",
+        "np.stack([answers.subjects[rows], answers.sequences[rows],",
+        "np.stack([answers.sequences[rows],",
         CROSSVAL,
         "-k",
         "sequences",
