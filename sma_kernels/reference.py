@@ -21,7 +21,8 @@ def attention_maps(features: Tensor, weight: Tensor, bias: Tensor | None, activa
     """M [B,R,K,L] from features [B,G*D,H,W], weight [R,K,D] and bias [R,K]: each channel k reads feature group k."""
     _, channels, width = weight.shape
     grouped = features.flatten(2).unflatten(1, (-1, width)).expand(-1, channels, -1, -1)
-    logits = torch.einsum("rkd,bkdl->brkl", weight, grouped)
+    # Not einsum: onnxruntime's divides by the batch size, and an empty batch would kill its process.
+    logits = (weight.transpose(0, 1) @ grouped).transpose(1, 2)
     if bias is not None:
         logits = logits + bias[..., None]
     return logits.softmax(-1) if activation == "softmax" else logits.sigmoid()
@@ -66,7 +67,7 @@ def merge_channels(maps: Tensor, merge: str) -> Tensor:
 
 def pool(values: Tensor, attention: Tensor) -> Tensor:
     """Attention-weighted mean [B,...,C] of values [B,C,H,W] under attention [B,...,L]."""
-    weighted = torch.einsum("bal,bcl->bac", attention.flatten(1, -2), values.flatten(2))
+    weighted = attention.flatten(1, -2) @ values.flatten(2).mT
     total = attention.sum(-1, keepdim=True).clamp_min(SUM_FLOOR)
     return weighted.unflatten(1, attention.shape[1:-1]) / total
 

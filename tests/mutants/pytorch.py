@@ -55,6 +55,18 @@ MUTANTS = [
         "result for",
         (EXPORT, "-k", "ahead_of_time"),
     ),
+    Mutant(
+        "sma_kernels/reference.py",
+        "(weight.transpose(0, 1) @ grouped).transpose(1, 2)",
+        'torch.einsum("rkd,bkdl->brkl", weight, grouped)',
+        (ONNX, "-k", "standard_operators"),
+    ),
+    Mutant(
+        "sma_kernels/reference.py",
+        "attention.flatten(1, -2) @ values.flatten(2).mT",
+        'torch.einsum("bal,bcl->bac", attention.flatten(1, -2), values.flatten(2))',
+        (ONNX, "-k", "standard_operators"),
+    ),
     Mutant("sma_models/export.py", 'backend = "reference"', 'backend = "auto"', (ONNX, "-k", "standard_operators")),
     Mutant(
         "sma_models/export.py",
