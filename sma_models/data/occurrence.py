@@ -1,6 +1,7 @@
 """The files of coded action units that BP4D and BP4D+ share: one CSV a sequence, one row a coded frame."""
 
 import csv
+import re
 from collections.abc import Collection
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from sma_models.data.listing import Listing, Sample, folder, pictures_by_number
 
 UNITS = (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
 UNCODED = 9
+_NUMBER = re.compile("[0-9]+")
 
 
 def read_occurrence(path: Path, units: tuple[int, ...] = UNITS) -> dict[int, tuple[int, ...]]:
@@ -15,7 +17,7 @@ def read_occurrence(path: Path, units: tuple[int, ...] = UNITS) -> dict[int, tup
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file)
         header = [cell.strip() for cell in next(reader, [])]
-        if not header or header[0] != "0" or not all(cell.isdigit() for cell in header):
+        if not header or header[0] != "0" or not all(map(_NUMBER.fullmatch, header)):
             raise ValueError(f"{path}: expected a header of 0 and numbers of action units; got {header}")
         numbers = [int(cell) for cell in header]
         lacking = [unit for unit in units if numbers[1:].count(unit) != 1]
@@ -28,7 +30,7 @@ def read_occurrence(path: Path, units: tuple[int, ...] = UNITS) -> dict[int, tup
                 raise ValueError(f"{path}, line {reader.line_num}: expected {len(header)} cells; got {len(row)}")
             cells = [cell.strip() for cell in row]
             wrong = [cells[place] for place in places if cells[place] not in ("0", "1", "9")]
-            if wrong or not cells[0].isdigit():
+            if wrong or not _NUMBER.fullmatch(cells[0]):
                 raise ValueError(
                     f"{path}, line {reader.line_num}: expected a frame number and 0, 1 or 9; got {wrong or cells[0]}"
                 )

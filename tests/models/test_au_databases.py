@@ -71,6 +71,9 @@ def test_bp4d_frames_are_found_by_number(tmp_path, padding):
         ("0,1,2", "frame,1,2", "header of 0"),
         ("0,1,2,4", "0,1,2,3", "AU 4"),
         ("20,0", "20,5", r"line 2.*'5'"),
+        # Digits to Python, of which `int` makes nothing.
+        ("0,1,2", "0,1,²", "header of 0"),
+        ("\n20,", "\n2²,", "line 2: expected a frame number.*2²"),
         ("20,0", "20", "line 2: expected 13 cells"),
         ("\n21,", "\n20,", "frame 20 is there twice"),
     ],

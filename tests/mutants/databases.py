@@ -25,6 +25,10 @@ def models(file: str, old: str, new: str, *tests: str) -> Mutant:
 LABELS = [
     # Columns by place instead of by name.
     data("occurrence", "[numbers.index(unit, 1) for unit in units]", "list(range(1, 1 + len(units)))", UNITS),
+    data(
+        "occurrence", "all(map(_NUMBER.fullmatch, header))", "all(map(str.isdigit, header))", UNITS, "-k", "odd_codes"
+    ),
+    data("occurrence", "_NUMBER.fullmatch(cells[0])", "cells[0].isdigit()", UNITS, "-k", "odd_codes"),
     # 9 taken for absent, or for known.
     data("csv_table", '{"9": UNKNOWN, "": UNKNOWN}', '{"9": 0, "": UNKNOWN}', UNITS, "-k", "nines"),
     data("base", '"known": units != UNKNOWN', '"known": units == units', UNITS, "-k", "nines"),
