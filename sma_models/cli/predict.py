@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -20,9 +21,11 @@ from sma_models.faces.reader import FaceReader
 from sma_models.faces.work import SharedDetector
 from sma_models.machine import usable_cores
 
+_CAMERA = re.compile("[0-9]{1,4}")
+
 
 def main(arguments: Sequence[str]) -> None:
-    """Run `sma-net predict`."""
+    """Run `sma-net predict`. ValueError, once all rows are written, if one of its sources gave no frame."""
     parser = _parser()
     given = parser.parse_args(list(arguments))
     for name in ("workers", "batch"):
@@ -31,7 +34,8 @@ def main(arguments: Sequence[str]) -> None:
     if given.smooth is not None and not given.smooth > 0:
         parser.error(f"--smooth must be above 0 seconds; got {given.smooth}")
     sources = [
-        int(source) if source.isdigit() and not Path(source).exists() else Path(source) for source in given.sources
+        int(source) if _CAMERA.fullmatch(source) and not Path(source).exists() else Path(source)
+        for source in given.sources
     ]
     for source in sources:
         if isinstance(source, Path) and not source.exists():
@@ -58,6 +62,8 @@ def main(arguments: Sequence[str]) -> None:
             # The way to end a camera.
             print("stopped", file=sys.stderr)
         _report(predictor.totals, time.perf_counter() - start)
+    if predictor.totals.empty:
+        raise ValueError(f"nothing could be read from {', '.join(predictor.totals.empty)}")
 
 
 def _parser() -> ArgumentParser:

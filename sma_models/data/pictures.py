@@ -1,5 +1,6 @@
 """Picture files as RGB arrays."""
 
+import re
 from pathlib import Path
 
 import cv2
@@ -8,6 +9,8 @@ from numpy.typing import NDArray
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 Picture = NDArray[np.uint8]
+# Of a segment of a JPEG or of its end, after any number of fill bytes; in compressed data 0 or a restart follow 0xFF.
+_MARKER = re.compile(rb"\xff+([\xc0-\xcf\xd9-\xfe])")
 
 
 def read_picture(path: Path, mode: int = cv2.IMREAD_COLOR_RGB) -> Picture:
@@ -34,11 +37,12 @@ def read_picture(path: Path, mode: int = cv2.IMREAD_COLOR_RGB) -> Picture:
 
 def _ends(jpeg: bytes) -> bool:
     """Whether the end marker follows the compressed data: the decoder fills up what is missing with grey."""
-    place = 2
-    # Segments before the data, of which one may hold a small picture with an end of its own.
-    while jpeg[place : place + 1] == b"\xff" and jpeg[place + 1 : place + 2] != b"\xda":
-        place += 2 + int.from_bytes(jpeg[place + 2 : place + 4], "big")
-    return jpeg.find(b"\xff\xd9", place) >= 0
+    marker = _MARKER.search(jpeg, 2)
+    while marker is not None and marker[1] != b"\xd9":
+        # Segments are skipped: one may hold a small picture with an end of its own.
+        length = int.from_bytes(jpeg[marker.end() : marker.end() + 2], "big")
+        marker = _MARKER.search(jpeg, marker.end() + length)
+    return marker is not None
 
 
 def square(image: Picture, box: tuple[float, ...], size: int) -> Picture:

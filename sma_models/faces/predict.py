@@ -55,13 +55,17 @@ class Shot(NamedTuple):
 
 @dataclass
 class Totals:
-    """What was read, the sources that could not be, and how many files of folders are no pictures or videos by suffix."""
+    """What was read, and how many files of folders are no pictures or videos by suffix.
+
+    problems: files that could not be read, or not whole, and why; empty: sources that gave no frame
+    """
 
     frames: int = 0
     faces: int = 0
     without: int = 0
     others: int = 0
     problems: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
 
 
 class Predictor:
@@ -107,21 +111,27 @@ class Predictor:
 
     def _frames(self, sources: list[Path | int]) -> Iterator[Shot]:
         for source in sources:
-            if isinstance(source, int):
-                yield from self._video(f"camera {source}", source)
-                continue
-            files = files_below(source)
-            if source.is_file() and files.others:
-                self._problem(str(source), "expected a picture or a video by its suffix")
-            else:
-                self.totals.others += len(files.others)
-            for path in files.pictures:
-                try:
-                    yield Shot(str(path), 0, 0.0, True, None, read_picture(path), [])
-                except ValueError as error:
-                    self._problem(str(path), str(error))
-            for path in files.videos:
-                yield from self._video(str(path), path)
+            name = f"camera {source}" if isinstance(source, int) else str(source)
+            empty = True
+            for shot in self._video(name, source) if isinstance(source, int) else self._files(source):
+                empty = False
+                yield shot
+            if empty:
+                self.totals.empty.append(name)
+
+    def _files(self, source: Path) -> Iterator[Shot]:
+        files = files_below(source)
+        if source.is_file() and files.others:
+            self._problem(str(source), "expected a picture or a video by its suffix")
+        else:
+            self.totals.others += len(files.others)
+        for path in files.pictures:
+            try:
+                yield Shot(str(path), 0, 0.0, True, None, read_picture(path), [])
+            except ValueError as error:
+                self._problem(str(path), str(error))
+        for path in files.videos:
+            yield from self._video(str(path), path)
 
     def _video(self, name: str, source: Path | int) -> Iterator[Shot]:
         count = 0

@@ -2,14 +2,19 @@
 
 import re
 import time
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from sma_models.data.pictures import IMAGE_SUFFIXES, Picture
 
+# Of containers that store how many frames they have. The others store how long they are, with the sound.
+_COUNTED = (".avi", ".mp4", ".mov", ".m4v")
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".mpg", ".mpeg", ".wmv", ".webm", ".m4v")
 
 
@@ -44,8 +49,8 @@ def files_below(path: Path) -> Files:
 
 def natural(path: Path) -> tuple[tuple[int, int, str], ...]:
     """Sorts a/2.jpg before a/10.jpg."""
-    parts = re.split(r"(\d+)", path.as_posix())
-    return tuple((1, int(part), part) if part.isdigit() else (0, 0, part) for part in parts)
+    parts = re.split("([0-9]+)", path.as_posix())
+    return tuple((1, int(part), part) if place % 2 else (0, 0, part) for place, part in enumerate(parts))
 
 
 def write_picture(path: Path, image: Picture, quality: int = 95) -> None:
@@ -77,23 +82,26 @@ class FreeNames:
 class Video:
     """The frames of a video file, or of a camera by its number, one at a time.
 
-    fps: frames a second, duration: seconds; 0 where the container does not say. ValueError if it cannot be opened, or,
-    after its last frame, if the container has announced many more.
+    fps: frames a second; frames: how many there are; 0 where the container does not say. ValueError if it cannot be opened,
+    or, after its last frame, if the container has announced more.
     """
 
     def __init__(self, source: Path | int):
         if isinstance(source, Path) and source.is_file() and source.stat().st_size == 0:
             raise ValueError("the file is empty")
         self.camera = isinstance(source, int)
-        self.capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
+        # A name such as take:1.avi would be taken for an address, unless a folder stands before it.
+        self.capture = cv2.VideoCapture(source if isinstance(source, int) else str(source.absolute()))
         if not self.capture.isOpened():
             raise ValueError("cannot be opened as a camera" if self.camera else "cannot be opened as a video")
         self.fps = float(self.capture.get(cv2.CAP_PROP_FPS))
         known = self.fps > 0 and not self.camera
-        self.duration = self.capture.get(cv2.CAP_PROP_FRAME_COUNT) / self.fps if known else 0.0
+        self.frames = max(0, int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT))) if known else 0
+        self._counted = isinstance(source, Path) and source.suffix.lower() in _COUNTED
 
     def __iter__(self) -> Iterator[Frame]:
         start, number, last = time.monotonic(), 0, 0.0
+        times = array("d")
         try:
             while True:
                 good, image = self.capture.read()
@@ -102,10 +110,24 @@ class Video:
                 # The time of a frame is the container's, which need not be even; a camera has none.
                 stamp = time.monotonic() - start if self.camera else self.capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
                 last = stamp if stamp >= last else last
+                if self.frames:
+                    times.append(last)
                 yield Frame(number, last, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))  # type: ignore[arg-type]
                 number += 1
-            # The last frame may be shown for a while, and some containers only estimate how long they are.
-            if last + 1 < 0.9 * self.duration:
-                raise ValueError(f"ends after {last:.1f} of {self.duration:.1f} seconds")
+            if self.frames:
+                self._refuse_short(np.array(times))
         finally:
             self.capture.release()
+
+    def _refuse_short(self, times: NDArray[np.float64]) -> None:
+        """ValueError if frames, which were read at these times [n], are missing."""
+        gaps = np.diff(times)
+        # Of an uneven video the rate, and so the number of frames, is a guess.
+        even = len(gaps) == 0 or abs(np.median(gaps) - 1 / self.fps) < max(0.1 / self.fps, 0.001)
+        # The sound may go on after the last picture.
+        fewest = self.frames if self._counted else 0.9 * self.frames
+        if (self._counted or even) and len(times) < fewest:
+            raise ValueError(f"only {len(times)} of {self.frames} frames could be read")
+        duration = self.frames / self.fps
+        if not self._counted and times[-1] + gaps.max(initial=0) < 0.9 * duration:
+            raise ValueError(f"ends after {times[-1]:.1f} of {duration:.1f} seconds")

@@ -37,13 +37,13 @@ def save(path, image):
     assert cv2.imwrite(str(path), np.ascontiguousarray(image[..., ::-1]))
 
 
-def write_video(path, pictures, fps=10.0):
-    """Write RGB pictures, which may come from a generator, as Motion JPEG."""
+def write_video(path, pictures, fps=10.0, codec="MJPG"):
+    """Write RGB pictures, which may come from a generator; without `codec` as Motion JPEG."""
     writer = None
     for picture in pictures:
         if writer is None:
             height, width = picture.shape[:2]
-            writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), fps, (width, height))
+            writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, (width, height))
         writer.write(np.ascontiguousarray(picture[..., ::-1]))
     writer.release()
 

@@ -1,11 +1,8 @@
 """`sma-net predict`: rows of pictures and videos, whatever is in them."""
 
-import csv
 import gc
-import io
 import json
 import resource
-import zlib
 
 import cv2
 import numpy as np
@@ -20,23 +17,13 @@ from sma_models.faces.reader import FaceReader
 from sma_models.faces.tracking import Smoother, Tracker, overlap
 from tests.models.checkpoints import EYES, write_checkpoint
 from tests.models.pictures import REAL, drawn, moved, save, write_uneven_video, write_video
+from tests.models.rows import run
 
 
 @pytest.fixture
 def checkpoint(tmp_path):
     write_checkpoint(tmp_path / "model.ckpt")
     return tmp_path / "model.ckpt"
-
-
-def read(path):
-    with path.open() as file:
-        return list(csv.DictReader(file))
-
-
-def run(checkpoint, *arguments):
-    out = checkpoint.parent / "rows.csv"
-    main(["predict", str(checkpoint), *map(str, arguments), "--out", str(out), "--workers", "2", "--batch", "4"])
-    return read(out)
 
 
 def two_faces():
@@ -196,42 +183,6 @@ def test_times_are_the_containers(checkpoint, tmp_path):
     assert [row["face"] for row in rows] == ["0"] * 5 + ["1"]
 
 
-def test_a_video_that_is_cut_off_is_named(checkpoint, tmp_path, capsys):
-    write_video(tmp_path / "whole.avi", [np.full((48, 64, 3), 90, np.uint8)] * 50)
-    data = (tmp_path / "whole.avi").read_bytes()
-    (tmp_path / "half.avi").write_bytes(data[: len(data) // 2])
-    rows = run(checkpoint, tmp_path / "half.avi", tmp_path / "whole.avi")
-    told = capsys.readouterr().err
-    assert "half.avi: ends after " in told and "of 5.0 seconds" in told and "whole.avi" not in told
-    count = {name: sum(row["source"].endswith(name) for row in rows) for name in ("half.avi", "whole.avi")}
-    assert 0 < count["half.avi"] < 40 and count["whole.avi"] == 50
-
-
-def test_a_jpeg_that_is_cut_off_is_named(checkpoint, tmp_path, capsys):
-    """The decoder would fill it up with grey, and half a face would be read."""
-    image_module = pytest.importorskip("PIL.Image")
-    small = io.BytesIO()
-    image_module.fromarray(drawn(0)[0]).resize((32, 32)).save(small, "jpeg")
-    # A small picture with an end marker of its own lies in front of the data, as cameras put it there.
-    image_module.fromarray(drawn(0)[0]).save(tmp_path / "whole.jpg", exif=b"Exif\0\0" + small.getvalue())
-    data = (tmp_path / "whole.jpg").read_bytes()
-    (tmp_path / "half.jpg").write_bytes(data[: len(data) // 2])
-    (tmp_path / "trailed.jpg").write_bytes(data + b"what some cameras add")
-    rows = run(checkpoint, *(tmp_path / f"{name}.jpg" for name in ("half", "whole", "trailed")))
-    assert [row["found"] for row in rows] == ["1", "1"]
-    assert "half.jpg: the JPEG is cut off" in capsys.readouterr().err
-
-
-def test_a_picture_that_claims_to_be_huge_is_named(checkpoint, tmp_path, capsys):
-    """A header of 60,000 by 60,000 pixels: more than the decoder takes."""
-    good = cv2.imencode(".png", np.zeros((4, 4, 3), np.uint8))[1].tobytes()
-    header = b"IHDR" + (60000).to_bytes(4, "big") * 2 + good[24:29]
-    (tmp_path / "huge.png").write_bytes(good[:12] + header + zlib.crc32(header).to_bytes(4, "big") + good[33:])
-    save(tmp_path / "face.png", drawn(0)[0])
-    rows = run(checkpoint, tmp_path / "huge.png", tmp_path / "face.png")
-    assert [row["found"] for row in rows] == ["1"] and "huge.png: cannot be decoded" in capsys.readouterr().err
-
-
 def test_annotated_pictures(checkpoint, tmp_path):
     for place in ("a", "b"):
         (tmp_path / place).mkdir()
@@ -275,11 +226,6 @@ def test_wrong_arguments(checkpoint, tmp_path):
         main(["predict", str(checkpoint), str(tmp_path), "--out", str(tmp_path / "x.txt")])
     with pytest.raises(SystemExit):
         main(["predict", str(checkpoint), str(tmp_path), "--smooth", "0"])
-
-
-def test_a_camera_that_is_not_there_is_named(checkpoint, capfd):
-    assert run(checkpoint, "97") == []
-    assert "camera 97: cannot be opened as a camera" in capfd.readouterr().err
 
 
 def test_a_long_video_is_streamed(checkpoint, tmp_path):

@@ -6,6 +6,7 @@ FACES = "tests/models/test_faces.py"
 ALIGN = "tests/models/test_align.py"
 YUNET = "tests/models/test_yunet.py"
 PREDICT = "tests/models/test_predict.py"
+SOURCES = "tests/models/test_sources.py"
 MEMORY = "tests/models/test_memory.py"
 OPENCV5 = "tests/models/test_opencv5.py"
 
@@ -36,9 +37,15 @@ MUTANTS = [
     # Pictures: colours in another order, lying on their side, cut off.
     pictures("np.uint8), mode)", "np.uint8), cv2.IMREAD_COLOR)", FACES),
     pictures("np.uint8), mode)", "np.uint8), mode | cv2.IMREAD_IGNORE_ORIENTATION)", FACES),
-    pictures("and not _ends(data)", "and False", PREDICT, "-k", "cut_off"),
-    pictures('jpeg.find(b"\\xff\\xd9", place)', 'jpeg.find(b"\\xff\\xd9")', PREDICT, "-k", "cut_off"),
-    pictures('jpeg.find(b"\\xff\\xd9", place) >= 0', 'jpeg.endswith(b"\\xff\\xd9")', PREDICT, "-k", "cut_off"),
+    pictures("and not _ends(data)", "and False", SOURCES, "-k", "cut_off"),
+    pictures("marker.end() + length)", "marker.end())", SOURCES, "-k", "cut_off"),
+    pictures("return marker is not None", 'return jpeg.endswith(b"\\xff\\xd9")', SOURCES, "-k", "cut_off"),
+    pictures(r'rb"\xff+(', r'rb"\xff(', SOURCES, "-k", "valid_jpeg"),
+    pictures(r"\xd9-\xfe", r"\xd0-\xfe", SOURCES, "-k", "valid_jpeg"),
+    faces("sources", 're.split("([0-9]+)"', r're.split(r"([0-9²]+)"', SOURCES, "-k", "superscript"),
+    Mutant(
+        "sma_models/cli/predict.py", "_CAMERA.fullmatch(source)", "source.isdigit()", (SOURCES, "-k", "superscript")
+    ),
     # Faceless frames, what is stored, runs that go on.
     faces("transforms", "REACH = 15", "REACH = 14", ALIGN),
     faces("transforms", "REACH = 15", "REACH = 16", ALIGN),
@@ -96,7 +103,21 @@ MUTANTS = [
         PREDICT,
     ),
     faces("predict", 'self.reader.alignment["template"]', '"eyes"', YUNET),
-    faces("sources", "if last + 1 < 0.9 * self.duration:", "if False:", PREDICT, "-k", "cut_off"),
+    # Videos that end early, sources that give nothing, names with a colon.
+    faces("sources", "if (self._counted or even) and len(times) < fewest:", "if False:", SOURCES, "-k", "cut_off"),
+    faces("sources", "self.frames if self._counted else 0.9 * self.frames", "0.9 * self.frames", SOURCES, "-k", "last"),
+    faces("sources", "self._counted or even", "True", SOURCES, "-k", "uneven"),
+    faces("sources", "times[-1] + gaps.max(initial=0) < 0.9 * duration", "False", SOURCES, "-k", "uneven"),
+    faces("sources", "str(source.absolute())", "str(source)", SOURCES, "-k", "colon"),
+    faces("annotate", "str(path.absolute())", "str(path)", SOURCES, "-k", "colon"),
+    faces(
+        "predict",
+        "            if empty:\n",
+        "            if False:\n",
+        SOURCES,
+        "-k",
+        "nothing",
+    ),
     # Rows, batches, memory.
     faces("predict", 'yield dict.fromkeys(self.columns) | start | {"found": 0}', "pass", PREDICT),
     faces("predict", "                waiting = []\n", "", PREDICT, "-k", "folder or keeps_its_faces"),
