@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 Picture = NDArray[np.uint8]
-# Of a segment of a JPEG or of its end, after any number of fill bytes; in compressed data 0 or a restart follow 0xFF.
-_MARKER = re.compile(rb"\xff+([\xc0-\xcf\xd9-\xfe])")
+# Of a segment of a JPEG or of its end, after what data or fill bytes there are; in data 0 or a restart follow 0xFF.
+_MARKER = re.compile(rb"\xff([\xc0-\xcf\xd9-\xfe])")
 
 
 def read_picture(path: Path, mode: int = cv2.IMREAD_COLOR_RGB) -> Picture:

@@ -40,7 +40,7 @@ MUTANTS = [
     pictures("and not _ends(data)", "and False", SOURCES, "-k", "cut_off"),
     pictures("marker.end() + length)", "marker.end())", SOURCES, "-k", "cut_off"),
     pictures("return marker is not None", 'return jpeg.endswith(b"\\xff\\xd9")', SOURCES, "-k", "cut_off"),
-    pictures(r'rb"\xff+(', r'rb"\xff(', SOURCES, "-k", "valid_jpeg"),
+    pictures("_MARKER.search(jpeg, 2)", "_MARKER.match(jpeg, 2)", SOURCES, "-k", "valid_jpeg"),
     pictures(r"\xd9-\xfe", r"\xd0-\xfe", SOURCES, "-k", "valid_jpeg"),
     faces("sources", 're.split("([0-9]+)"', r're.split(r"([0-9²]+)"', SOURCES, "-k", "superscript"),
     Mutant(
