@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
+from sma_models.figures.network import SHOWN
 from sma_models.report.page import write_page
 from sma_models.report.runs import read_run
 
@@ -20,8 +21,9 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "pictures", type=Path, nargs="*", help="aligned crops, or folders of them; without any, faces are drawn"
     )
+    parser.add_argument("--count", type=int, default=SHOWN, help="how many of the pictures to show, evenly spread")
     parser.add_argument("--out", type=Path, help="the file; without it, report.html in the run's folder")
     given = parser.parse_args(list(arguments))
     out = given.out or given["run"] / "report.html"
-    write_page(read_run(given["run"]), given.pictures, out)
+    write_page(read_run(given["run"]), given.pictures, out, given["count"])
     print(out)

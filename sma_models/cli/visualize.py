@@ -7,7 +7,7 @@ from jsonargparse import ArgumentParser
 
 from sma_models.faces.reader import FaceReader
 from sma_models.figures.curves import draw_curves, log_of
-from sma_models.figures.network import network_figures, pictures_of
+from sma_models.figures.network import SHOWN, network_figures, pictures_of
 from sma_models.figures.style import save
 
 
@@ -23,19 +23,21 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "pictures", type=Path, nargs="*", help="aligned crops, or folders of them; without any, faces are drawn"
     )
+    parser.add_argument("--count", type=int, default=SHOWN, help="how many of the pictures to draw, evenly spread")
     parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
     given = parser.parse_args(list(arguments))
-    for path in visualize(given.checkpoint, given.pictures, given.out):
+    for path in visualize(given.checkpoint, given.pictures, given.out, given["count"]):
         print(path)
 
 
-def visualize(checkpoint: Path, sources: Sequence[Path], out: Path) -> Iterator[Path]:
-    """Draw a checkpoint's figures as PNG files into a folder; gives the path of each once it is written.
+def visualize(checkpoint: Path, sources: Sequence[Path], out: Path, count: int = SHOWN) -> Iterator[Path]:
+    """Draw a checkpoint's figures as PNG files into a folder, attention on `count` of the pictures in `sources`; gives the
+    path of each file once it is written.
 
     Raises as `read_checkpoint` and `pictures_of`.
     """
     reader = FaceReader(checkpoint, "cpu")
-    for named in network_figures(reader, pictures_of(reader, sources)):
+    for named in network_figures(reader, pictures_of(reader, sources), count):
         path = out / f"{named.name}.png"
         save(named.figure, path)
         yield path

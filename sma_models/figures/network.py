@@ -16,6 +16,8 @@ from sma_models.figures.attended import attend, attend_drawn
 from sma_models.figures.attention import draw_attention
 from sma_models.figures.correlation import draw_correlation
 
+SHOWN = 12  # pictures of a folder that are drawn unless more are asked for: each takes up to a second
+
 
 class Named(NamedTuple):
     """name: of a file, without its ending; about: one line that says what is seen."""
@@ -40,8 +42,21 @@ def pictures_of(reader: FaceReader, sources: Sequence[Path]) -> list[Path]:
     return found
 
 
-def network_figures(reader: FaceReader, pictures: Sequence[Path]) -> Iterator[Named]:
-    """Attention on each of these aligned pictures, or on drawn faces if there are none; then the correlation."""
+def spread_evenly(pictures: Sequence[Path], count: int) -> list[Path]:
+    """`count` of these pictures from the first to the last, evenly spaced; all where there are no more.
+
+    ValueError for a count below 1.
+    """
+    if count < 1:
+        raise ValueError(f"count must be at least 1; got {count}")
+    places = np.linspace(0, len(pictures) - 1, min(count, len(pictures)))
+    return [pictures[place] for place in places.round().astype(int)]
+
+
+def network_figures(reader: FaceReader, pictures: Sequence[Path], count: int = SHOWN) -> Iterator[Named]:
+    """Attention on `count` of these aligned pictures, evenly spread, or on drawn faces if there are none; then the
+    correlation."""
+    shown = spread_evenly(pictures, count)
     free = FreeNames()
     correlations = []
     if not pictures:
@@ -51,12 +66,13 @@ def network_figures(reader: FaceReader, pictures: Sequence[Path]) -> Iterator[Na
         if all(view.true_region is not None for view in views):
             title += ", for each action unit on the one that shows it most"
         yield Named("attention", title, draw_attention(title, views))
-    for path in track(pictures, "drawing attention", transient=True, disable=not pictures):
+    for path in track(shown, f"drawing attention on {len(shown)} pictures", transient=True, disable=not shown):
         seen = attend(reader, [_read(path)])
         correlations.append(seen.correlation)
         title = f"Attention on {path.name}"
         yield Named(free(f"attention_{path.stem}", ""), title, draw_attention(title, seen.views[0]))
-    about = f"mean over {len(pictures)} pictures" if pictures else "mean over drawn faces"
+    sample = f"{len(shown)} of {len(pictures)}" if len(shown) < len(pictures) else str(len(shown))
+    about = f"mean over {sample} pictures" if pictures else "mean over drawn faces"
     title = f"Correlation of the attention maps, {about}; {mixture(reader)}"
     yield Named("correlation", title, draw_correlation(title, np.mean(correlations, axis=0), reader.regions))
 

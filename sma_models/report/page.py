@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from sma_models.checkpoint import ENTRY, read_checkpoint
 from sma_models.faces.reader import FaceReader
 from sma_models.figures.curves import draw_curves
-from sma_models.figures.network import network_figures, pictures_of
+from sma_models.figures.network import SHOWN, network_figures, pictures_of
 from sma_models.figures.style import DPI
 from sma_models.provenance import provenance
 from sma_models.report.runs import Run
@@ -39,12 +39,12 @@ class Network:
     pictures: list[Picture] = field(default_factory=list)
 
 
-def write_page(run: Run, sources: Sequence[Path], path: Path) -> None:
-    """Write the report of a run; attention is shown on aligned pictures, or on drawn faces if `sources` is empty.
+def write_page(run: Run, sources: Sequence[Path], path: Path, count: int = SHOWN) -> None:
+    """Write the report of a run; attention is shown on `count` aligned pictures, or on drawn faces if `sources` is empty.
 
     Raises as `read_checkpoint` and `pictures_of`.
     """
-    network = _network(run.checkpoint, sources) if run.checkpoint is not None else Network()
+    network = _network(run.checkpoint, sources, count) if run.checkpoint is not None else Network()
     environment = Environment(
         loader=PackageLoader("sma_models", "report"),
         autoescape=True,
@@ -66,10 +66,10 @@ def write_page(run: Run, sources: Sequence[Path], path: Path) -> None:
     part.replace(path)
 
 
-def _network(checkpoint: Path, sources: Sequence[Path]) -> Network:
+def _network(checkpoint: Path, sources: Sequence[Path], count: int) -> Network:
     entry = read_checkpoint(checkpoint)[ENTRY]
     reader = FaceReader(checkpoint, "cpu")
-    drawn = network_figures(reader, pictures_of(reader, sources))
+    drawn = network_figures(reader, pictures_of(reader, sources), count)
     pictures = [_embedded(each.figure, each.about) for each in drawn]
     return Network(entry["network"], entry.get("made_by", {}), pictures)
 

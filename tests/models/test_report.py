@@ -115,6 +115,11 @@ def test_a_training_with_pictures_of_its_own(tmp_path):
     assert 'alt="Attention on one &lt;two&gt;.png"' in page.source
     assert "class_path: sma_models.task.ActionUnitTask" in page.text
     assert "not trained on drawn faces" in report(run).text
+    for number in range(3):
+        save(tmp_path / "crops" / f"{number}.png", drawn(1)[0])
+    page = report(run, tmp_path / "crops", "--count", "2")
+    # Beside scores, curves and correlation.
+    assert page.images == 5 and "mean over 2 of 4 pictures" in page.source
 
 
 def test_expressions_and_what_is_missing(tmp_path):

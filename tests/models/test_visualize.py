@@ -1,6 +1,7 @@
 """`sma-net visualize`: what the pictures say is what the network did."""
 
 import warnings
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from sma_models.figures.attended import VIEW, attend, attend_drawn
 from sma_models.figures.attention import cosine, draw_attention
 from sma_models.figures.correlation import draw_correlation, region_shares
 from sma_models.figures.curves import draw_curves, log_of
+from sma_models.figures.network import SHOWN, network_figures, spread_evenly
 from sma_models.synthetic import SyntheticFaces
 from tests.models.checkpoints import write_checkpoint
 from tests.models.pictures import drawn, save
@@ -68,6 +70,23 @@ def test_each_picture_has_a_figure_of_its_own(checkpoint, tmp_path, capsys):
     ]
 
 
+def test_a_folder_is_sampled_evenly(checkpoint, tmp_path, capsys):
+    """A data set has thousands of pictures: some of them are drawn, from its first to its last."""
+    for number in range(1, 12):
+        save(tmp_path / "crops" / f"{number}.png", np.full((40, 40, 3), 90, np.uint8))
+    main(["visualize", str(checkpoint), str(tmp_path / "crops"), "--count", "3", "--out", str(tmp_path)])
+    assert written(capsys) == ["attention_1.png", "attention_6.png", "attention_11.png", "correlation.png"]
+    names = [Path(f"{number}.png") for number in range(1437)]
+    assert len(spread_evenly(names, 12)) == 12 == len(set(spread_evenly(names, 12)))
+    assert spread_evenly(names, 12)[::11] == [names[0], names[-1]]
+    gaps = np.diff([int(path.stem) for path in spread_evenly(names, 12)])
+    assert np.ptp(gaps) <= 1
+    assert spread_evenly(names[:5], 12) == names[:5] and spread_evenly(names, 1) == names[:1]
+    assert SHOWN == 12
+    with pytest.raises(ValueError, match="count must be at least 1; got 0"):
+        main(["visualize", str(checkpoint), str(tmp_path / "crops"), "--count", "0", "--out", str(tmp_path)])
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -86,6 +105,14 @@ def test_what_is_no_picture_is_named(checkpoint, tmp_path, name, content, messag
         (tmp_path / name).write_bytes(content)
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         main(["visualize", str(checkpoint), str(tmp_path / name), "--out", str(tmp_path / "out")])
+
+
+def test_a_sample_says_of_how_many_it_is(reader, tmp_path):
+    paths = [tmp_path / f"{number}.png" for number in range(5)]
+    for path in paths:
+        save(path, drawn(1)[0])
+    assert "mean over 2 of 5 pictures" in list(network_figures(reader, paths, 2))[-1].about
+    assert "mean over 2 pictures" in list(network_figures(reader, paths[:2]))[-1].about
 
 
 @pytest.mark.parametrize("one", [False, True], ids=["folder", "one of its files"])

@@ -34,6 +34,9 @@ MUTANTS = [
     figures("curves", 'if checkpoint.parent.name == "checkpoints" else None', ""),
     figures("network", "reader.same_alignment(source if source.is_dir() else source.parent)", "pass"),
     figures("network", "source if source.is_dir() else source.parent", "source"),
+    figures("network", "shown = spread_evenly(pictures, count)", "shown = list(pictures)"),
+    figures("network", "np.linspace(0, len(pictures) - 1, min(", "np.arange(min("),
+    Mutant("sma_models/report/page.py", "pictures_of(reader, sources), count)", "pictures_of(reader, sources))", (REPORT,)),
     Mutant("sma_models/faces/sources.py", "while name in self._taken:", "while False:", (VISUALIZE,)),
     # The page: nothing from outside, names as text, what is missing is said, numbers are the run's.
     report("page.py", "autoescape=True", "autoescape=False"),
