@@ -41,8 +41,7 @@ class Annotator:
             self.folder.mkdir(parents=True, exist_ok=True)
             path, (height, width) = self.folder / self._name(Path(shot.source).stem, ".avi"), image.shape[:2]
             code = cv2.VideoWriter.fourcc(*"MJPG")
-            # As in `Video`: a relative name with a colon would be taken for an address.
-            self._writer = cv2.VideoWriter(str(path.absolute()), code, shot.fps or _USUAL_FPS, (width, height))
+            self._writer = cv2.VideoWriter(str(path), code, shot.fps or _USUAL_FPS, (width, height))
             if not self._writer.isOpened():
                 raise OSError(f"cannot write the video {path}")
         assert self._writer is not None

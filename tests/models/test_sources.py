@@ -86,9 +86,10 @@ def test_of_an_uneven_video_only_seconds_are_missed(checkpoint, tmp_path, capsys
 
 def test_relative_names_with_a_colon_are_files(checkpoint, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write_video(tmp_path / "take:1.avi", [drawn(0)[0]] * 2)
-    rows = run(checkpoint, "take:1.avi", "--annotated", "drawn:1")
-    assert [row["source"] for row in rows] == ["take:1.avi"] * 2
+    for name, codec in (("take:1.mp4", "mp4v"), ("http:2.mkv", "MJPG")):
+        write_video(tmp_path / name, [drawn(0)[0]] * 2, codec=codec)
+    rows = run(checkpoint, "take:1.mp4", "http:2.mkv", "--annotated", "drawn:1")
+    assert [row["source"] for row in rows] == ["take:1.mp4"] * 2 + ["http:2.mkv"] * 2
     assert cv2.VideoCapture(str(tmp_path / "drawn:1" / "take:1.avi")).get(cv2.CAP_PROP_FRAME_COUNT) == 2
 
 

@@ -109,7 +109,6 @@ MUTANTS = [
     faces("sources", "self._counted or even", "True", SOURCES, "-k", "uneven"),
     faces("sources", "times[-1] + gaps.max(initial=0) < 0.9 * duration", "False", SOURCES, "-k", "uneven"),
     faces("sources", "str(source.absolute())", "str(source)", SOURCES, "-k", "colon"),
-    faces("annotate", "str(path.absolute())", "str(path)", SOURCES, "-k", "colon"),
     faces(
         "predict",
         "            if empty:\n",
