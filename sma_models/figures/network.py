@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from rich.console import Console
 from rich.progress import track
 
 from sma_models.data.pictures import Picture, read_picture
@@ -66,7 +67,10 @@ def network_figures(reader: FaceReader, pictures: Sequence[Path], count: int = S
         if all(view.true_region is not None for view in views):
             title += ", for each action unit on the one that shows it most"
         yield Named("attention", title, draw_attention(title, views))
-    for path in track(shown, f"drawing attention on {len(shown)} pictures", transient=True, disable=not shown):
+    # What is printed may be read by a program.
+    progress = Console(stderr=True)
+    what = f"drawing attention on {len(shown)} pictures"
+    for path in track(shown, what, transient=True, disable=not shown, console=progress):
         seen = attend(reader, [_read(path)])
         correlations.append(seen.correlation)
         title = f"Attention on {path.name}"

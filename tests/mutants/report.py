@@ -4,6 +4,7 @@ from tests.mutants.mutant import Mutant
 
 VISUALIZE = "tests/models/test_visualize.py"
 REPORT = "tests/models/test_report.py"
+DOCUMENTS = "tests/models/test_documents.py"
 DOCS = "tests/test_docs_code.py"
 
 
@@ -55,6 +56,14 @@ MUTANTS = [
     Mutant("docs/train.md", "--annotated drawn", "--annotate drawn", (DOCS,)),
     Mutant("docs/operator.md", "# [8, 12, 512]: one", "# [8, 12, 256]: one", (DOCS,)),
     Mutant("docs/pictures.md", "sma-net report runs/demo", "sma-net reports runs/demo", (DOCS,)),
+    Mutant(
+        "docs/train.md",
+        "fit --config csv_fer.yaml --data.csv faces.csv --data.root crops",
+        "fit --config csv_fer.yaml --data.csv faces.csv",
+        (DOCUMENTS, "-k", "train"),
+    ),
+    Mutant("README.md", "clip.mp4 --out read.csv", "clip.mp4 --out faces.csv", (DOCUMENTS, "-k", "README")),
+    Mutant("README.md", "cp runs/sma_net/version_0/checkpoints/", "cp runs/demo/", (DOCUMENTS, "-k", "README")),
     Mutant(
         "docs/troubleshooting.md", "subjects must be at least two, one", "people must be at least two, one",
         ("tests/test_troubleshooting.py",),
