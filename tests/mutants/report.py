@@ -62,6 +62,7 @@ MUTANTS = [
         "fit --config csv_fer.yaml --data.csv faces.csv",
         (DOCUMENTS, "-k", "train"),
     ),
+    Mutant("README.md", "mean F1 was 0.755", "mean F1 was 0.765", (DOCUMENTS, "-k", "figure")),
     Mutant("README.md", "clip.mp4 --out read.csv", "clip.mp4 --out faces.csv", (DOCUMENTS, "-k", "README")),
     Mutant("README.md", "cp runs/sma_net/version_0/checkpoints/", "cp runs/demo/", (DOCUMENTS, "-k", "README")),
     Mutant(
