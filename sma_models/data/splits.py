@@ -40,33 +40,53 @@ def strata_of(labels: NDArray[np.int64]) -> NDArray[np.int64]:
 def validation_rows(subjects: NDArray[np.str_], labels: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
     """Which rows [n] of the training subjects validate.
 
-    Of the subjects in ascending order every fifth, starting at seed mod 5; while an action unit (labels [n,R]) has
-    fewer than 50 positive rows there, the next subject that shows it is added, unless nobody were left to train on.
-    labels: [n,R] of action units or [n] of classes, which add nobody. ValueError for fewer than two subjects.
+    Of the subjects in ascending order every fifth, starting at seed mod 5, has a place. Where action units are scored
+    (labels [n,R]), they take a fifth of each one's positives from training at most, rounded up to whole subjects, and
+    nobody validates who alone holds more than a fifth. Whose place is left goes to the next subjects that fit, first to
+    those who show an action unit that has fewer than 50 positive rows there. Where nobody fits, as among four subjects
+    who show the same, the one validates whose largest share of an action unit's positives is smallest.
+    labels: [n,R] of action units or [n] of classes. ValueError for fewer than two subjects.
     """
-    names = np.unique(subjects)
+    names, rows = np.unique(subjects, return_inverse=True)
     if len(names) < 2:
         raise ValueError(f"subjects must be at least two, one to train and one to validate; got {names.tolist()}")
-    chosen = np.zeros(len(names), bool)
     # With fewer than five subjects the start may lie beyond the last one: somebody must validate.
-    chosen[seed % min(5, len(names)) :: 5] = True
-    if labels.ndim == 2:
-        positives = np.stack([(labels[subjects == name] == 1).sum(0) for name in names])
-        for unit in range(labels.shape[1]):
-            _add_showing(chosen, positives, unit)
-    return np.isin(subjects, names[chosen])
+    fifth = np.arange(seed % min(5, len(names)), len(names), 5)
+    if labels.ndim == 1:
+        return np.isin(rows, fifth)
+    positives = np.zeros((len(names), labels.shape[1]), np.int64)
+    np.add.at(positives, rows, labels == 1)
+    return np.isin(rows, _sharing_fairly(positives, fifth))
 
 
-def _add_showing(chosen: NDArray[np.bool_], positives: NDArray[np.int64], unit: int) -> None:
-    """Extend `chosen` [S], in place, until the unit has enough of the positives [S,R] of the subjects."""
-    for subject in np.flatnonzero(~chosen & (positives[:, unit] > 0)):
-        if positives[chosen, unit].sum() >= POSITIVES_WANTED:
-            return
-        remaining = ~chosen
-        before = positives[remaining].sum(0)
-        remaining[subject] = False
-        if not ((positives[remaining].sum(0) == 0) & (before > 0)).any():
-            chosen[subject] = True
+def _sharing_fairly(positives: NDArray[np.int64], fifth: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The subjects who validate, as many as `fifth` names or fewer, by the positives [S,R] that each has."""
+    total = positives.sum(0)
+    modest = (5 * positives <= total).all(1)
+    # What one whole subject more may mean for an action unit.
+    largest = positives[modest].max(0, initial=0)
+    validating = np.zeros(len(positives), bool)
+    held = np.zeros_like(total)
+
+    def admit(candidates: NDArray[np.int64], fewer_than: int | None) -> None:
+        """Those who fit; with a number, only for an action unit of which fewer positives are held."""
+        for subject in candidates[modest[candidates]]:
+            shown = positives[subject] > 0
+            full = 5 * (held + positives[subject] - largest) >= total
+            useful = fewer_than is None or (shown & (held < fewer_than)).any()
+            if not validating[subject] and useful and validating.sum() < len(fifth) and not (shown & full).any():
+                validating[subject] = True
+                held[:] += positives[subject]
+
+    others = np.setdiff1d(np.arange(len(positives)), fifth)
+    admit(fifth, None)
+    admit(others, POSITIVES_WANTED)
+    admit(others, None)
+    if not validating.any():
+        # Of equals, one of the fifth.
+        order = np.concatenate([fifth, others])
+        validating[order[(positives[order] / np.maximum(total, 1)).max(1).argmin()]] = True
+    return np.flatnonzero(validating)
 
 
 def warn_without_subjects(source: str) -> None:

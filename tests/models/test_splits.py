@@ -25,30 +25,76 @@ def test_every_fifth_training_subject_validates_from_seed_mod_5(seed, expected):
     assert validating(SUBJECTS, labels, seed) == [f"F{int(i):03d}" for i in expected.split()]
 
 
-def test_subjects_that_show_a_rare_unit_are_added_until_fifty_frames():
-    labels = np.zeros((len(SUBJECTS), 2), np.int8)
-    labels[:, 0] = 1
-    for subject in ("F002", "F004", "F007", "F009"):
-        labels[np.flatnonzero(subject == SUBJECTS), 1] = 1
-    # 20 frames each: three subjects reach 60, and F009 is left to train on.
-    assert validating(SUBJECTS, labels, 0) == ["F000", "F002", "F004", "F005", "F007", "F010"]
+def pictures_of(people, rates):
+    """One picture of each of so many people, who show action units at these rates."""
+    shown = np.random.default_rng(7).random((people, len(rates))) < rates
+    return np.array([f"{i:04d}" for i in range(people)]), shown.astype(np.int8)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_validation_takes_a_fifth_of_the_subjects_and_of_every_units_positives(seed):
+    """Rare units, far from fifty positives in a fifth, once drew most of their positives out of the training part."""
+    subjects, labels = pictures_of(500, [0.3, 0.12, 0.1, 0.03])
+    rows = validation_rows(subjects, labels, seed)
+    assert rows.sum() == 100
+    assert (labels[rows].sum(0) <= np.ceil(labels.sum(0) / 5)).all()
+    assert (labels[rows].sum(0) > 0).all()
+    # Chance alone leaves some place to others than every fifth.
+    assert rows[seed::5].sum() >= 80
+
+
+def test_whole_subjects_round_a_fifth_up():
+    """Three of twelve are a quarter: of subjects who all show the same, every fifth validates."""
+    labels = np.ones((len(SUBJECTS), 2), np.int8)
+    assert validating(SUBJECTS, labels, 0) == ["F000", "F005", "F010"]
+    assert validating(SUBJECTS, labels, 4) == ["F004", "F009"]
+
+
+def with_positives(counts):
+    """Labels of one unit: subject number -> how many of its 20 rows are positive."""
+    labels = np.zeros((len(SUBJECTS), 1), np.int8)
+    for number, count in counts.items():
+        labels[20 * number : 20 * number + count] = 1
+    return labels
+
+
+def test_who_holds_more_than_a_fifth_of_a_units_positives_trains():
+    """F005 holds 20 of 56 positives, and leaves the place to F001, the next who shows what validation lacks."""
+    labels = with_positives({5: 20} | dict.fromkeys((1, 2, 3, 4, 6, 7, 8, 9, 11), 4))
+    assert validating(SUBJECTS, labels, 0) == ["F000", "F001", "F010"]
+    assert "F005" not in validating(SUBJECTS, labels, 5)
+
+
+def test_a_unit_that_fewer_than_five_show_is_left_to_training():
+    labels = with_positives({0: 1, 3: 1, 5: 1, 10: 1})
+    assert validating(SUBJECTS, labels, 0) == ["F001", "F002", "F004"]
+
+
+@pytest.mark.parametrize("each, replaces", [(20, "F002"), (30, "F001")])
+def test_a_place_goes_first_to_who_shows_a_unit_with_fewer_than_fifty_positives(each, replaces):
+    """F005 alone shows the second unit. All but F001 show the first: F000 and F010 have 40 or 60 positives of it."""
+    subjects = np.repeat([f"F{i:03d}" for i in range(12)], 40)
+    labels = np.zeros((12, 40, 2), np.int8)
+    labels[:, :each, 0] = 1
+    labels[1] = 0
+    labels[5, :10, 1] = 1
+    assert validating(subjects, labels.reshape(480, 2), 0) == ["F000", replaces, "F010"]
 
 
 def test_unknown_labels_are_no_positives():
-    labels = np.zeros((len(SUBJECTS), 1), np.int8)
-    labels[np.isin(SUBJECTS, ["F002", "F003", "F004", "F006"])] = 1
-    labels[SUBJECTS == "F001"] = -1
-    assert validating(SUBJECTS, labels, 0) == ["F000", "F002", "F003", "F004", "F005", "F010"]
+    labels = with_positives(dict.fromkeys(range(12), 4))
+    labels[100:120] = -1  # F005
+    assert validating(SUBJECTS, labels, 0) == ["F000", "F005", "F010"]
 
 
-def test_the_last_subject_that_shows_a_unit_stays_in_training():
-    """F004 alone shows the second unit: neither unit's search may take it."""
-    labels = np.zeros((len(SUBJECTS), 2), np.int8)
-    labels[np.isin(SUBJECTS, ["F004", "F006", "F007", "F008"]), 0] = 1
-    labels[SUBJECTS == "F004", 1] = 1
-    found = validating(SUBJECTS, labels, 0)
-    assert "F004" not in found
-    assert found == ["F000", "F005", "F006", "F007", "F008", "F010"]
+@pytest.mark.parametrize("count", [2, 3, 4])
+@pytest.mark.parametrize("seed", range(5))
+def test_among_few_subjects_the_one_with_the_smallest_share_validates(count, seed):
+    """Everybody holds more than a fifth; F000 alone shows the second unit, and it could not be learned without."""
+    labels = np.ones((20 * count, 2), np.int8)
+    assert validating(SUBJECTS[: 20 * count], labels, seed) == [f"F{seed % count:03d}"]
+    labels[20:, 1] = 0
+    assert validating(SUBJECTS[: 20 * count], labels, seed) == [f"F{max(1, seed % count):03d}"]
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])

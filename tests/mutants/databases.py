@@ -95,10 +95,14 @@ LABELS = [
 
 PARTS = [
     data("splits", "ranks % folds", "ranks * folds // (ranks.max() + 1)", SPLITS),
-    data("splits", "chosen[seed % min(5, len(names)) :: 5]", "chosen[0::5]", SPLITS),
+    data("splits", "np.arange(seed % min(5, len(names)), len(names), 5)", "np.arange(0, len(names), 5)", SPLITS),
     data("splits", "POSITIVES_WANTED = 50", "POSITIVES_WANTED = 20", SPLITS),
-    data("splits", "(labels[subjects == name] == 1)", "(labels[subjects == name] != 0)", SPLITS),
-    data("splits", "if not ((positives[remaining].sum(0) == 0) & (before > 0)).any():", "if True:", SPLITS),
+    data("splits", "np.add.at(positives, rows, labels == 1)", "np.add.at(positives, rows, labels != 0)", SPLITS),
+    # Validation that takes the positives from training.
+    data("splits", "modest = (5 * positives <= total).all(1)", "modest = (positives < total).all(1)", SPLITS),
+    data("splits", " and not (shown & full).any()", "", SPLITS),
+    data("splits", " and validating.sum() < len(fifth)", "", SPLITS),
+    data("splits", "np.maximum(total, 1)).max(1).argmin()", "np.maximum(total, 1)).max(1).argmax()", SPLITS),
     # One person in two parts.
     data("database", "if (counts > 1).any():", "if False:", UNITS, "-k", "two_parts"),
     data("database", "training = np.flatnonzero(~test)", "training = np.arange(len(table))", UNITS, "-k", "part_tests"),
