@@ -118,6 +118,12 @@ def no_run(folder):
     command("report", folder)
 
 
+def latin(folder):
+    path = table(folder, expression="déçu")
+    path.write_bytes(path.read_text().encode("latin-1"))
+    load(path)
+
+
 def units(folder, value):
     load(table(folder, AU1=value))
 
@@ -133,6 +139,10 @@ CAUSES = {
     "second derivatives": second_derivative,
     "gate must lie": lambda _: SMAAttention(4, 2, gate=1.0),
     "…: expected either a column": lambda folder: load(table(folder, emotion="fear")),
+    "…: column '…' is nearly": lambda folder: load(table(folder, Expression="fear")),
+    "…: column '…' is there twice": lambda folder: load(table(folder, AU1=1, AU01=1)),
+    "…, line …: expected UTF-8": latin,
+    "…: a class must not be named": lambda folder: load(table(folder, expression="score")),
     "…, line …: there is no file": lambda folder: load(table(folder, image="none.png", AU1=1)),
     "…, line …: AU… is": lambda folder: units(folder, 3),
     "…, line …: unknown expression": lambda folder: load(table(folder, expression="fera"), classes=["fear"]),

@@ -4,6 +4,9 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
+
+from sma_models.text_files import check_yaml
 
 USAGE = """usage: sma-net COMMAND ...
 
@@ -49,6 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if command not in (*COMMANDS, *LIGHTNING):
         print(USAGE, file=sys.stderr)
         raise SystemExit(f"sma-net: {command!r} is no command")
+    for word in rest:
+        path = Path(word.rpartition("=")[2])
+        if path.suffix in (".yaml", ".yml") and path.is_file():
+            check_yaml(path)
     # Threads of torch spin while they wait: on shared cores that made training 3.5 times slower. Sleeping is free.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if command in LIGHTNING:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from sma_models.data.database import Database
 from sma_models.data.listing import Listing, Sample, folder, folds_by_rank, pictures_by_number
+from sma_models.text_files import read_text
 
 EMOTIONS = {1: "anger", 2: "contempt", 3: "disgust", 4: "fear", 5: "happiness", 6: "sadness", 7: "surprise"}
 FOLDS = 10
@@ -41,7 +42,7 @@ def list_ckplus(
 
 def read_emotion(path: Path) -> str:
     """The emotion that a file of one number names. ValueError otherwise."""
-    text = path.read_text().split()
+    text = read_text(path).split()
     try:
         return EMOTIONS[_whole(text[0])] if len(text) == 1 else EMOTIONS[0]
     except (KeyError, ValueError, IndexError) as error:
@@ -51,7 +52,7 @@ def read_emotion(path: Path) -> str:
 def read_facs(path: Path) -> dict[int, int | None]:
     """Intensity of every action unit that a sequence shows at its apex; None where it was seen but not scored (a 0)."""
     units: dict[int, int | None] = {}
-    for line, text in enumerate(path.read_text().splitlines(), 1):
+    for line, text in enumerate(read_text(path).splitlines(), 1):
         if not text.strip():
             continue
         try:

@@ -1,19 +1,22 @@
 """The CSV format: one row a picture, with its labels, and optionally its subject, part and face box."""
 
-import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sma_models.data.base import UNKNOWN, Faces
 from sma_models.data.pictures import read_picture, square, whole_square
+from sma_models.faces.columns import BOX, prediction_columns
+from sma_models.text_files import read_table, refuse_lookalikes
 
-BOX = ("x", "y", "width", "height")
-_UNIT = re.compile(r"AU0*(\d+)")
+COLUMNS = ("image", "subject", "sequence", "frame", "fold", "split", "found", "expression", *BOX)
+ALL = "all"  # the fold that stands for every row
+_FOUND = {"0": False, "1": True, "false": False, "true": True}
+_HIGHEST = 5  # intensity of an action unit
 
 
 class CSVTable(Faces):
@@ -22,9 +25,10 @@ class CSVTable(Faces):
     path:         the file
     root:         folder that `image` is relative to; None is the CSV's own
     classes:      expression classes in order; None takes the sorted names of the file
-    au_threshold: None reads 0 and 1; a number reads intensities 0-5, positive from it on
+    au_threshold: None reads 0 and 1; a number of 1 to 5 reads intensities 0-5, positive from it on
     look_for_all: whether every picture must be there now; otherwise the first alone tells whether `root` is right
 
+    columns: names in the header, AU01 as AU1
     folds, splits: str [n], or None where the file has no such column; has_subjects: whether it names subjects.
     Raises ValueError or FileNotFoundError that name the file, the line and what was expected.
     """
@@ -39,42 +43,26 @@ class CSVTable(Faces):
     ):
         self.path = Path(path)
         self.root = Path(root) if root is not None else self.path.parent
-        rows, self.lines, columns = self._rows()
-        units = {int(found[1]): name for name in columns if (found := _UNIT.fullmatch(name))}
-        if bool(units) == ("expression" in columns):
-            raise ValueError(
-                f"{path}: expected either a column 'expression' or columns 'AU1', 'AU2', ...; got {columns}"
-            )
-        if units:
-            self.kind, self.regions = "au", tuple(f"AU{number}" for number in sorted(units))
-            ordered = [units[number] for number in sorted(units)]
-            self.labels = self._unit_labels(rows, ordered, au_threshold)
-        else:
-            self.kind = "expression"
-            names = self._texts(rows, "expression")
-            self.regions = tuple(classes) if classes else tuple(sorted(set(names)))
-            self.labels = self._class_labels(names)
+        self.columns, rows, self.lines = read_table(self.path, COLUMNS)
+        if "image" not in self.columns:
+            raise ValueError(f"{self.path}: expected a column 'image'; got {self.columns}")
+        if not rows:
+            raise ValueError(f"{self.path}: expected at least one row below the header")
+        self._read_labels(rows, classes, au_threshold)
         self.images = [f"{self.root}/{name}" for name in self._texts(rows, "image")]
         for row in range(len(rows) if look_for_all else 1):
             if not Path(self.images[row]).is_file():
                 raise FileNotFoundError(f"{self.path}, line {self.lines[row]}: there is no file {self.images[row]}")
-        self.boxes = self._box_column(rows, columns)
-        self.has_subjects = "subject" in columns
+        self.boxes = self._box_column(rows)
+        self.has_subjects = "subject" in self.columns
         plain = [""] * len(rows)
         self.subjects = np.array(self._texts(rows, "subject") if self.has_subjects else plain)
-        self.sequences = np.array([row["sequence"] for row in rows] if "sequence" in columns else plain)
-        self.frames = np.array(
-            [self._number(row, i, "frame", int) for i, row in enumerate(rows)]
-            if "frame" in columns
-            else np.zeros(len(rows)),
-            np.int64,
-        )
-        self.found = np.array([row["found"] != "0" for row in rows] if "found" in columns else np.ones(len(rows)), bool)
-        self.folds = np.array(self._texts(rows, "fold")) if "fold" in columns else None
-        self.splits = np.array(self._texts(rows, "split")) if "split" in columns else None
-        for row, split in enumerate(self.splits if self.splits is not None else ()):
-            if split not in ("train", "val", "test"):
-                self._fail(row, f"split is {str(split)!r}; expected train, val or test")
+        self.sequences = np.array([row["sequence"] for row in rows] if "sequence" in self.columns else plain)
+        self.frames = self._frame_column(rows)
+        self.found = self._found_column(rows)
+        self.folds = np.array(self._texts(rows, "fold")) if "fold" in self.columns else None
+        self.splits = np.array(self._texts(rows, "split")) if "split" in self.columns else None
+        self._check_parts()
 
     def picture(self, index: int, size: int) -> NDArray[np.uint8]:
         """The face box, or the whole picture, as uint8 RGB [size,size,3]; grey where a square exceeds the picture."""
@@ -83,23 +71,6 @@ class CSVTable(Faces):
         except ValueError as error:
             self._fail(index, f"cannot read {self.images[index]}: {error}")
         return whole_square(image, size) if self.boxes is None else square(image, self.boxes[index], size)
-
-    def _rows(self) -> tuple[list[dict[str, str]], list[int], list[str]]:
-        """Rows as dicts, the line of the file that each ends on, and the names of the columns."""
-        with self.path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            columns = list(reader.fieldnames or ())
-            if "image" not in columns:
-                raise ValueError(f"{self.path}: expected a column 'image'; got {columns}")
-            rows, lines = [], []
-            for row in reader:
-                if None in row or None in row.values():
-                    raise ValueError(f"{self.path}, line {reader.line_num}: expected {len(columns)} cells")
-                rows.append({name: cell.strip() for name, cell in row.items()})
-                lines.append(reader.line_num)
-        if not rows:
-            raise ValueError(f"{self.path}: expected at least one row below the header")
-        return rows, lines, columns
 
     def _fail(self, row: int, problem: str) -> NoReturn:
         raise ValueError(f"{self.path}, line {self.lines[row]}: {problem}")
@@ -110,14 +81,74 @@ class CSVTable(Faces):
                 self._fail(number, f"{column} is empty")
         return [row[column] for row in rows]
 
-    def _number(self, row: dict[str, str], number: int, column: str, kind: type) -> Any:
+    def _number(self, row: dict[str, str], number: int, column: str) -> float:
         try:
-            return kind(row[column])
+            return float(row[column])
         except ValueError:
             self._fail(number, f"{column} is {row[column]!r}; expected a number")
 
+    def _frame_column(self, rows: list[dict[str, str]]) -> NDArray[np.int64]:
+        frames = np.zeros(len(rows), np.int64)
+        for number, row in enumerate(rows if "frame" in self.columns else ()):
+            if re.fullmatch(r"-?[0-9]{1,18}", row["frame"]) is None:
+                self._fail(number, f"frame is {row['frame']!r}; expected a whole number")
+            frames[number] = int(row["frame"])
+        return frames
+
+    def _found_column(self, rows: list[dict[str, str]]) -> NDArray[np.bool_]:
+        found = np.ones(len(rows), bool)
+        for number, row in enumerate(rows if "found" in self.columns else ()):
+            if row["found"].lower() not in _FOUND:
+                self._fail(number, f"found is {row['found']!r}; expected 0, 1, false or true")
+            found[number] = _FOUND[row["found"].lower()]
+        return found
+
+    def _check_parts(self) -> None:
+        for row, split in enumerate(self.splits if self.splits is not None else ()):
+            if split not in ("train", "val", "test"):
+                self._fail(row, f"split is {str(split)!r}; expected train, val or test")
+        if self.folds is not None:
+            if ALL in self.folds:
+                self._fail(int(np.argmax(self.folds == ALL)), f"fold is {ALL!r}, which stands for every row")
+            refuse_lookalikes(str(self.path), "folds", np.unique(self.folds).tolist())
+
+    def _read_labels(self, rows: list[dict[str, str]], classes: Sequence[str] | None, au_threshold: int | None) -> None:
+        """Set kind, regions and labels."""
+        units = sorted(
+            (name for name in self.columns if name.startswith("AU") and name[2:].isdigit()), key=_unit_number
+        )
+        if bool(units) == ("expression" in self.columns):
+            raise ValueError(
+                f"{self.path}: expected either a column 'expression' or columns 'AU1', 'AU2', ...; got {self.columns}"
+            )
+        if units:
+            if classes is not None:
+                raise ValueError(f"classes are of a column 'expression'; {self.path} has {', '.join(units)}")
+            if au_threshold is not None and au_threshold not in range(1, _HIGHEST + 1):
+                raise ValueError(f"au_threshold must be a whole number of 1 to {_HIGHEST}; got {au_threshold}")
+            self.kind, self.regions = "au", tuple(units)
+            self.labels = self._unit_labels(rows, units, au_threshold)
+            return
+        if au_threshold is not None:
+            raise ValueError(f"au_threshold is of action units; {self.path} has a column 'expression'")
+        self.kind = "expression"
+        names = self._texts(rows, "expression")
+        self.regions = tuple(sorted(set(names)) if classes is None else classes)
+        self._check_classes(given=classes is not None)
+        self.labels = self._class_labels(names)
+
+    def _check_classes(self, given: bool) -> None:
+        source = f"{self.path}, classes" if given else str(self.path)
+        if not self.regions or len(set(self.regions)) < len(self.regions) or "" in self.regions:
+            raise ValueError(f"{source}: expected different names; got {list(self.regions)}")
+        refuse_lookalikes(source, "expressions", self.regions)
+        try:
+            prediction_columns("expression", self.regions, smooth=True)
+        except ValueError as error:
+            raise ValueError(f"{source}: {error}") from None
+
     def _unit_labels(self, rows: list[dict[str, str]], columns: list[str], threshold: int | None) -> NDArray[np.int8]:
-        levels, positive = (range(2), 1) if threshold is None else (range(6), threshold)
+        levels, positive = (range(2), 1) if threshold is None else (range(_HIGHEST + 1), threshold)
         meaning = {str(level): int(level >= positive) for level in levels}
         meaning |= {"9": UNKNOWN, "": UNKNOWN}
         labels = np.empty((len(rows), len(columns)), np.int8)
@@ -136,16 +167,20 @@ class CSVTable(Faces):
                 self._fail(row, f"unknown expression {name!r}; expected one of {', '.join(self.regions)}")
         return np.array([place[name] for name in names], np.int64)
 
-    def _box_column(self, rows: list[dict[str, str]], columns: list[str]) -> list[tuple[float, ...]] | None:
-        given = [name for name in BOX if name in columns]
+    def _box_column(self, rows: list[dict[str, str]]) -> list[tuple[float, ...]] | None:
+        given = [name for name in BOX if name in self.columns]
         if not given:
             return None
         if len(given) < 4:
             raise ValueError(f"{self.path}: a face box needs the columns {', '.join(BOX)}; got {', '.join(given)}")
         boxes = []
         for number, row in enumerate(rows):
-            box = tuple(self._number(row, number, name, float) for name in BOX)
+            box = tuple(self._number(row, number, name) for name in BOX)
             if not (np.isfinite(box).all() and box[2] > 0 and box[3] > 0):
                 self._fail(number, f"the face box is {box}; expected finite numbers, width and height above 0")
             boxes.append(box)
         return boxes
+
+
+def _unit_number(name: str) -> int:
+    return int(name.removeprefix("AU"))

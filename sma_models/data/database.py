@@ -1,6 +1,5 @@
 """What the databases share as training data: a manifest, and the fold that is tested."""
 
-import json
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,11 +8,10 @@ from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
 
 from sma_models.data.base import FaceData, Faces, Parts
-from sma_models.data.csv_table import CSVTable
+from sma_models.data.csv_table import ALL, CSVTable
 from sma_models.data.listing import facts_path
 from sma_models.data.splits import validation_rows
-
-ALL = "all"
+from sma_models.text_files import read_json
 
 
 class Database(FaceData):
@@ -64,7 +62,12 @@ class Database(FaceData):
                     f"there is no {file}: `sma-net data check --dataset {self.dataset} --root ... --manifest "
                     f"{self.manifest}` writes it"
                 )
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = read_json(path)
+        lacking = {"dataset", "settings", "images", "alignment"} - set(facts if isinstance(facts, dict) else ())
+        if lacking:
+            raise ValueError(
+                f"{path}: expected what `sma-net data check` writes; it lacks {', '.join(sorted(lacking))}"
+            )
         if facts["dataset"] != self.dataset:
             raise ValueError(f"{self.manifest}: expected a manifest of {self.dataset}; got one of {facts['dataset']}")
         return facts

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from sma_models.data.database import Database
 from sma_models.data.listing import Listing, Sample, folder, pictures_by_number, same_parts
+from sma_models.text_files import read_text
 
 UNITS = (1, 2, 4, 6, 9, 12, 25, 26)
 PARTS = {
@@ -55,7 +56,7 @@ def read_intensities(path: Path) -> list[tuple[int, ...]]:
         if not file.is_file():
             raise FileNotFoundError(f"there is no file {file} of AU{unit}")
         column = []
-        for line, text in enumerate(file.read_text().split(), 1):
+        for line, text in enumerate(read_text(file).split(), 1):
             cells = re.fullmatch(r"(\d+),([0-5])", text)
             if cells is None or int(cells[1]) != line:
                 raise ValueError(f"{file}, line {line}: expected '{line},' and an intensity of 0 to 5; got {text!r}")

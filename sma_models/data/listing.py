@@ -13,6 +13,7 @@ import numpy as np
 from sma_models.data.pictures import IMAGE_SUFFIXES
 from sma_models.data.splits import fold_of_subjects
 from sma_models.faces.alignment import Alignment
+from sma_models.text_files import read_table
 
 
 class Sample(NamedTuple):
@@ -160,18 +161,15 @@ def folds_by_rank(subjects: Iterable[str], count: int) -> dict[str, str]:
 
 def read_pairs(path: Path, columns: tuple[str, str]) -> dict[str, str]:
     """A CSV file of two named columns as a dict. ValueError if its columns are others, or a key repeats."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != columns:
-            raise ValueError(f"{path}: expected the columns {','.join(columns)}; got {reader.fieldnames}")
-        pairs: dict[str, str] = {}
-        for row in reader:
-            key, value = (row[name] for name in columns)
-            if not key or not value or key in pairs:
-                raise ValueError(
-                    f"{path}, line {reader.line_num}: expected a new {columns[0]} and its {columns[1]}; got {row}"
-                )
-            pairs[key] = value
+    table = read_table(path, columns)
+    if tuple(table.columns) != columns:
+        raise ValueError(f"{path}: expected the columns {','.join(columns)}; got {','.join(table.columns)}")
+    pairs: dict[str, str] = {}
+    for line, row in zip(table.lines, table.rows, strict=True):
+        key, value = (row[name] for name in columns)
+        if not key or not value or key in pairs:
+            raise ValueError(f"{path}, line {line}: expected a new {columns[0]} and its {columns[1]}; got {row}")
+        pairs[key] = value
     return pairs
 
 

@@ -92,7 +92,8 @@ def read_track(path: Path) -> tuple[int, str]:
 def _parse(path: Path) -> ET.Element:
     try:
         return ET.parse(path).getroot()
-    except ET.ParseError as error:
+    except (ET.ParseError, LookupError, ValueError) as error:
+        # The last two are of encodings that are unknown, or are not what the file is in.
         raise ValueError(f"{path} is no XML: {error}") from error
 
 

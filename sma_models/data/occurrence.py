@@ -1,11 +1,11 @@
 """The files of coded action units that BP4D and BP4D+ share: one CSV a sequence, one row a coded frame."""
 
-import csv
 import re
 from collections.abc import Collection
 from pathlib import Path
 
 from sma_models.data.listing import Listing, Sample, folder, pictures_by_number
+from sma_models.text_files import csv_cells
 
 UNITS = (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
 UNCODED = 9
@@ -14,31 +14,32 @@ _NUMBER = re.compile("[0-9]+")
 
 def read_occurrence(path: Path, units: tuple[int, ...] = UNITS) -> dict[int, tuple[int, ...]]:
     """Labels (0, 1 or 9) of `units`, in that order, by frame number. ValueError names file, line and what is wrong."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file)
-        header = [cell.strip() for cell in next(reader, [])]
-        if not header or header[0] != "0" or not all(map(_NUMBER.fullmatch, header)):
-            raise ValueError(f"{path}: expected a header of 0 and numbers of action units; got {header}")
-        numbers = [int(cell) for cell in header]
-        lacking = [unit for unit in units if numbers[1:].count(unit) != 1]
-        if lacking:
-            raise ValueError(f"{path}: expected one column for each of AU {', '.join(map(str, lacking))}; got {header}")
-        places = [numbers.index(unit, 1) for unit in units]
-        labels: dict[int, tuple[int, ...]] = {}
-        for row in reader:
-            if len(row) != len(header):
-                raise ValueError(f"{path}, line {reader.line_num}: expected {len(header)} cells; got {len(row)}")
-            cells = [cell.strip() for cell in row]
-            wrong = [cells[place] for place in places if cells[place] not in ("0", "1", "9")]
-            if wrong or not _NUMBER.fullmatch(cells[0]):
-                raise ValueError(
-                    f"{path}, line {reader.line_num}: expected a frame number and 0, 1 or 9; got {wrong or cells[0]}"
-                )
-            frame = int(cells[0])
-            if frame in labels:
-                raise ValueError(f"{path}, line {reader.line_num}: frame {frame} is there twice")
-            labels[frame] = tuple(int(cells[place]) for place in places)
+    rows = csv_cells(path)
+    _, header = next(rows, (1, []))
+    if not header or header[0] != "0" or not all(map(_NUMBER.fullmatch, header)):
+        raise ValueError(f"{path}: expected a header of 0 and numbers of action units; got {header}")
+    numbers = [int(cell) for cell in header]
+    lacking = [unit for unit in units if numbers[1:].count(unit) != 1]
+    if lacking:
+        raise ValueError(f"{path}: expected one column for each of AU {', '.join(map(str, lacking))}; got {header}")
+    places = [numbers.index(unit, 1) for unit in units]
+    labels: dict[int, tuple[int, ...]] = {}
+    for line, cells in rows:
+        if len(cells) != len(header):
+            raise ValueError(f"{path}, line {line}: expected {len(header)} cells; got {len(cells)}")
+        wrong = [cells[place] for place in places if cells[place] not in ("0", "1", "9")]
+        if wrong or not _NUMBER.fullmatch(cells[0]):
+            raise ValueError(f"{path}, line {line}: expected a frame number and 0, 1 or 9; got {wrong or cells[0]}")
+        frame = int(cells[0])
+        if frame in labels:
+            raise ValueError(f"{path}, line {line}: frame {frame} is there twice")
+        labels[frame] = tuple(int(cells[place]) for place in places)
     return labels
+
+
+def _is_number(cell: str) -> bool:
+    # Superscripts are digits as well, and no numbers.
+    return cell.isascii() and cell.isdigit()
 
 
 def add_coded_sequence(listing: Listing, coding: Path, subject: str, task: str) -> None:

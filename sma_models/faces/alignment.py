@@ -1,7 +1,5 @@
 """Where the eyes of an aligned face lie, and the picture that shows them there."""
 
-import csv
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +8,8 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from sma_models.text_files import read_json, read_table
 
 SIZE = 256
 BORDER = (128, 128, 128)
@@ -43,12 +43,24 @@ class Alignment:
     def of_folder(folder: Path) -> "Alignment | None":
         """What `sma-net align` noted in a folder of crops, or None: the pictures were made elsewhere."""
         path = folder / FACTS
-        return Alignment(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+        if not path.is_file():
+            return None
+        facts = read_json(path)
+        try:
+            return Alignment(**facts)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path}: expected template, detector and size of `sma-net align`; {error}") from error
 
     def found_in(self, folder: Path) -> dict[str, int]:
         """1 or 0, whether a face was found, of every crop by its path inside the folder."""
-        with (folder / ROWS).open(newline="", encoding="utf-8") as file:
-            return {row["crop"]: int(row["found"]) for row in csv.DictReader(file) if row["crop"]}
+        path = folder / ROWS
+        table = read_table(path, ("crop", "found"))
+        if not {"crop", "found"} <= set(table.columns):
+            raise ValueError(f"{path}: expected the columns crop and found; got {', '.join(table.columns)}")
+        for line, row in zip(table.lines, table.rows, strict=True):
+            if row["found"] not in ("0", "1"):
+                raise ValueError(f"{path}, line {line}: found is {row['found']!r}; expected 0 or 1")
+        return {row["crop"]: int(row["found"]) for row in table.rows if row["crop"]}
 
 
 def same_alignment(checkpoint: Mapping[str, Any] | None, data: Mapping[str, Any] | None) -> None:

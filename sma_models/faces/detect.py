@@ -1,12 +1,13 @@
 """Faces in a picture with the points they are aligned by: by a neural detector, by cascades, or from a table."""
 
-import csv
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from sma_models.text_files import read_table
 
 # Pictures are shrunk to this before faces are looked for. A cascade takes seconds for larger ones, and finds faces from 24
 # pixels on; YuNet is made for faces of 10 to 300 pixels, so that a face that fills a photograph must become smaller.
@@ -129,31 +130,27 @@ class Points:
 
     def __init__(self, path: Path):
         self.name = f"points {path.name}"
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns = list(reader.fieldnames or ())
-            names = [name for name in _POINTS if name in columns]
-            if "image" not in columns or len(names) not in (4, 6):
+        table = read_table(path, ("image", *_POINTS))
+        names = [name for name in _POINTS if name in table.columns]
+        if "image" not in table.columns or len(names) not in (4, 6):
+            raise ValueError(
+                f"{path}: expected the columns image, {', '.join(_POINTS)}, the nose or not; got {table.columns}"
+            )
+        self.points = len(names) // 2
+        self.faces: dict[str, Face] = {}
+        for line, row in zip(table.lines, table.rows, strict=True):
+            try:
+                points = np.array([float(row[name]) for name in names]).reshape(-1, 2)
+            except ValueError as error:
+                raise ValueError(f"{path}, line {line}: expected numbers as points; got {row}") from error
+            if not np.isfinite(points).all() or points[0, 0] >= points[1, 0]:
                 raise ValueError(
-                    f"{path}: expected the columns image, {', '.join(_POINTS)}, the nose or not; got {columns}"
+                    f"{path}, line {line}: the left eye must be left in the picture; got {points.tolist()}"
                 )
-            self.points = len(names) // 2
-            self.faces: dict[str, Face] = {}
-            for row in reader:
-                try:
-                    points = np.array([float(row[name]) for name in names]).reshape(-1, 2)
-                except (TypeError, ValueError) as error:
-                    raise ValueError(
-                        f"{path}, line {reader.line_num}: expected numbers as points; got {row}"
-                    ) from error
-                if not np.isfinite(points).all() or points[0, 0] >= points[1, 0]:
-                    raise ValueError(
-                        f"{path}, line {reader.line_num}: the left eye must be left in the picture; got {points.tolist()}"
-                    )
-                if row["image"] in self.faces:
-                    raise ValueError(f"{path}, line {reader.line_num}: {row['image']} is there twice")
-                low, high = points.min(0), points.max(0)
-                self.faces[row["image"]] = Face((*low.tolist(), *(high - low).tolist()), 1.0, points)
+            if row["image"] in self.faces:
+                raise ValueError(f"{path}, line {line}: {row['image']} is there twice")
+            low, high = points.min(0), points.max(0)
+            self.faces[row["image"]] = Face((*low.tolist(), *(high - low).tolist()), 1.0, points)
 
     def of(self, image: str) -> list[Face]:
         """The face of one picture, or none if the table has no row of it."""

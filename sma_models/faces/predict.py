@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from sma_models.data.pictures import Picture, read_picture
 from sma_models.faces.alignment import similarity, warp
+from sma_models.faces.columns import BOX, prediction_columns
 from sma_models.faces.detect import Face
 from sma_models.faces.reader import FaceReader
 from sma_models.faces.sources import Video, files_below
 from sma_models.faces.tracking import Smoother, Tracker
 from sma_models.faces.work import in_order
-
-BOX = ("x", "y", "width", "height")
 
 
 class Seen(NamedTuple):
@@ -93,11 +92,7 @@ class Predictor:
     @property
     def columns(self) -> list[str]:
         """The keys of a row, in order."""
-        names = ["source", "frame", "time_s", "face", "found", *BOX, "score"]
-        for region in self.reader.regions:
-            names += [region] if self.reader.kind == "expression" else [region, f"{region}_on"]
-        names += ["expression"] if self.reader.kind == "expression" else []
-        return names + ([f"{region}_smooth" for region in self.reader.regions] if self.smooth else [])
+        return prediction_columns(self.reader.kind, self.reader.regions, self.smooth is not None)
 
     def rows(self, sources: list[Path | int]) -> Iterator[dict[str, Any]]:
         """One row a face and frame, as they become known; a frame without a face has one with found = 0."""

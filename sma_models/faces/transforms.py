@@ -34,7 +34,13 @@ def read_rows(path: Path) -> Iterator[Row]:
     """The rows of a file, or none if there is no file; one that was cut off when a run stopped lacks cells, and is left out."""
     if path.is_file():
         with path.open(newline="", encoding="utf-8") as file:
-            yield from (row for row in csv.DictReader(file) if None not in row.values())
+            reader = csv.DictReader(file)
+            try:
+                if tuple(reader.fieldnames or COLUMNS) != COLUMNS:
+                    raise ValueError(f"{path}: expected the columns {', '.join(COLUMNS)}; got {reader.fieldnames}")
+                yield from (row for row in reader if None not in row.values())
+            except (csv.Error, UnicodeDecodeError) as error:
+                raise ValueError(f"{path}, line {reader.line_num + 1}: not valid CSV in UTF-8: {error}") from error
 
 
 class Transforms:

@@ -65,6 +65,19 @@ def loaded(path, **settings):
     return data
 
 
+def rows_with(folder, **columns):
+    """A CSV of as many rows as each column has values; all rows share one picture."""
+    write_picture(folder / "a.png", (10, 200, 90))
+    count = len(next(iter(columns.values())))
+    return write_csv(
+        folder / "faces.csv", [{"image": "a.png"} | {k: v[i] for k, v in columns.items()} for i in range(count)]
+    )
+
+
+def people(data, part):
+    return set(data.faces.subjects[getattr(data.parts, part)])
+
+
 def batch_of(dataset, places, epoch=0):
     return default_collate([dataset[epoch, place] for place in places])
 

@@ -11,6 +11,8 @@ CHECK = "tests/models/test_data_check.py"
 METRICS = "tests/models/test_metrics.py"
 CALIBRATION = "tests/models/test_calibration.py"
 CROSSVAL = "tests/models/test_crossval.py"
+CHECKS = "tests/models/test_csv_checks.py"
+TEXT = "tests/models/test_text_files.py"
 PROCESSES = "tests/models/test_processes.py"
 
 
@@ -91,6 +93,24 @@ LABELS = [
         "pass",
         (CHECK, "-k", "broken"),
     ),
+]
+
+FILES = [
+    # Tables whose columns are taken for others, or dropped.
+    models("text_files", "if cell and _spelt(cell) in columns:", "if False:", CHECKS),
+    models("text_files", "if meant is not None and meant != _spelt(cell):", "if False:", CHECKS),
+    models("text_files", "[cell.strip() for cell in row]", "row", CHECKS),
+    models("text_files", 'return f"AU{int(unit[1])}" if unit else name', "return name", CHECKS),
+    # Text that is not what was written.
+    models("text_files", "strict=True)\n    last", "strict=False)\n    last", CHECKS),
+    models("text_files", 'content.decode("utf-8-sig")', 'content.decode("utf-8-sig", "replace")', TEXT),
+    models("text_files", "if name in seen:", "if False:", TEXT),
+    # Values and settings that were not checked.
+    data("csv_table", 'if row["found"].lower() not in _FOUND:', "if False:", CHECKS),
+    data("csv_table", '"false": False', '"false": True', CHECKS),
+    data("csv_table", "au_threshold not in range(1, _HIGHEST + 1)", "au_threshold not in range(_HIGHEST + 2)", CHECKS),
+    data("csv_table", "if ALL in self.folds:", "if False:", CHECKS),
+    models("faces/columns", "if columns.count(name) > 1", "if False", CHECKS),
 ]
 
 PARTS = [
@@ -228,4 +248,4 @@ MEASURES = [
     models("cross_test", 'people != origin["people"]', "True", CROSSVAL, "-k", "people"),
 ]
 
-MUTANTS = [*LABELS, *PARTS, *MEASURES]
+MUTANTS = [*LABELS, *PARTS, *MEASURES, *FILES]
