@@ -108,10 +108,11 @@ def match_weights(module: nn.Module, state: State, key_map: Mapping[str, str]) -
     """Find for every tensor of `module` the one of `state` that belongs to it.
 
     key_map's regular expressions are replaced in the names of `state` first; then the prefix under which most names of
-    `module` are found is stripped ("module.", "backbone.", ...).
+    `module` are found is stripped ("module.", "backbone.", ...). ValueError for an expression that fits no name, or makes
+    one of two.
     """
     for pattern, replacement in key_map.items():
-        state = {re.sub(pattern, replacement, name): tensor for name, tensor in state.items()}
+        state = _renamed(state, pattern, replacement)
     wanted = module.state_dict()
     prefix = _common_prefix(wanted, state)
     stripped = {name.removeprefix(prefix): name for name in state if name.startswith(prefix)}
@@ -129,6 +130,19 @@ def match_weights(module: nn.Module, state: State, key_map: Mapping[str, str]) -
         else:
             mismatched.append(f"{name} {tuple(state[source].shape)} for {tuple(tensor.shape)}")
     return Match(matched, missing, sorted(set(state) - used), mismatched)
+
+
+def _renamed(state: State, pattern: str, replacement: str) -> State:
+    try:
+        names = {name: re.sub(pattern, replacement, name) for name in state}
+    except re.error as error:
+        raise ValueError(f"key_map: {pattern!r} to {replacement!r} is no regular expression: {error}") from error
+    if not any(re.search(pattern, name) for name in state):
+        raise ValueError(f"key_map: {pattern!r} fits none of the file's keys, such as {', '.join(list(state)[:3])}")
+    if len(set(names.values())) < len(names):
+        twice = next(new for new in names.values() if list(names.values()).count(new) > 1)
+        raise ValueError(f"key_map: {pattern!r} to {replacement!r} gives two of the file's keys the name {twice!r}")
+    return {names[name]: tensor for name, tensor in state.items()}
 
 
 def _aliases(name: str) -> list[str]:

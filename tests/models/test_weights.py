@@ -87,6 +87,21 @@ def test_foreign_names_are_translated_by_a_key_map(tmp_path):
     assert_backbone_is(build(tmp_path / "w.pt", key_map={r"^body\.stage(\d)": r"layer\1"}), model)
 
 
+@pytest.mark.parametrize(
+    "key_map, words",
+    [
+        ({r"^bodi\.": ""}, r"'\^bodi\\\\.' fits none of the file's keys, such as conv1"),
+        ({r"layer(\d)": "layer"}, r"gives two of the file's keys the name 'layer.0.conv1.weight'"),
+        ({r"layer(": "x"}, r"'layer\(' to 'x' is no regular expression"),
+        ({r"layer": r"\1"}, r"is no regular expression"),
+    ],
+)
+def test_a_key_map_that_does_something_else_is_refused(tmp_path, key_map, words):
+    torch.save(whole_model().state_dict(), tmp_path / "w.pt")
+    with pytest.raises(ValueError, match=words):
+        build(tmp_path / "w.pt", key_map=key_map)
+
+
 def test_what_matched_is_printed_and_little_is_refused_unless_allowed(tmp_path, caplog):
     state = whole_model().state_dict()
     state["conv1.0.weight"] = torch.zeros(2, 2)

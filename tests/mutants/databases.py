@@ -111,6 +111,12 @@ FILES = [
     data("csv_table", "au_threshold not in range(1, _HIGHEST + 1)", "au_threshold not in range(_HIGHEST + 2)", CHECKS),
     data("csv_table", "if ALL in self.folds:", "if False:", CHECKS),
     models("faces/columns", "if columns.count(name) > 1", "if False", CHECKS),
+    models(
+        "weights",
+        "if not any(re.search(pattern, name) for name in state):",
+        "if False:",
+        "tests/models/test_weights.py",
+    ),
 ]
 
 PARTS = [
