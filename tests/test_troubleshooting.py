@@ -124,6 +124,12 @@ def latin(folder):
     load(path)
 
 
+def one_expression(folder):
+    data = CSVFaces(str(table(folder, expression="fear")), selection="last")
+    data.setup("fit")
+    data.train_dataloader()
+
+
 def units(folder, value):
     load(table(folder, AU1=value))
 
@@ -143,6 +149,7 @@ CAUSES = {
     "…: column '…' is there twice": lambda folder: load(table(folder, AU1=1, AU01=1)),
     "…, line …: expected UTF-8": latin,
     "…: a class must not be named": lambda folder: load(table(folder, expression="score")),
+    "…: expected at least two expressions": one_expression,
     "…, line …: there is no file": lambda folder: load(table(folder, image="none.png", AU1=1)),
     "…, line …: AU… is": lambda folder: units(folder, 3),
     "…, line …: unknown expression": lambda folder: load(table(folder, expression="fera"), classes=["fear"]),

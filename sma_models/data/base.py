@@ -8,11 +8,13 @@ from typing import Any, Literal, NamedTuple
 import lightning
 import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.distributed import DistributedSampler
 
 from sma_models.data.augment import Augment, canvas_size
+from sma_models.data.contents import contents, region_counts
 
 UNKNOWN = -1  # the label of an action unit that nobody could code
 
@@ -168,12 +170,24 @@ class FaceData(lightning.LightningDataModule, ABC):
     def setup(self, stage: str) -> None:
         if self.faces is None:
             self.faces, self.parts = self.load()
+            if stage == "fit":
+                rank_zero_info(contents(self.faces, self.parts))
 
     def train_labels(self) -> torch.Tensor:
         """Labels of the training part only: int8 [n,R] or int64 [n]."""
         return torch.from_numpy(self.faces.labels[self.parts.train])
 
+    def _check_training(self) -> None:
+        """ValueError if the training part has a single class, so that there is nothing to tell apart."""
+        counts = region_counts(self.faces, self.parts.train)
+        shown = [name for name, count in zip(self.faces.regions, counts, strict=True) if count]
+        if self.faces.kind == "expression" and len(shown) < 2:
+            raise ValueError(
+                f"{self.protocol}: expected at least two expressions to train on; got {', '.join(shown) or 'none'}"
+            )
+
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
+        self._check_training()
         dataset = self._dataset("train", self.augment)
         self._sampler = sampler = EpochSampler(dataset, *self._share(), shuffle=True, seed=self.seed)
         epoch, batches = self._seen

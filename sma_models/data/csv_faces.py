@@ -1,5 +1,7 @@
 """Any faces that a CSV file lists, divided into parts by its own columns or by subject."""
 
+import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -7,33 +9,37 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 
 from sma_models.data.base import FaceData, Faces, Parts
-from sma_models.data.csv_table import CSVTable
-from sma_models.data.database import ALL, everything_tested, refuse_shared_subjects
+from sma_models.data.contents import few_people
+from sma_models.data.csv_table import ALL, CSVTable
+from sma_models.data.database import everything_tested, refuse_shared_subjects
 from sma_models.data.splits import (
-    fold_of_subjects,
     strata_of,
     stratified_folds,
+    stratified_subject_folds,
     validation_rows,
     warn_without_subjects,
 )
-from sma_models.faces.alignment import Alignment
+from sma_models.faces.alignment import ROWS, Alignment
 
 FOLDS = 5
+SPLIT = "split"  # the one fold of a file that has this column
 
 
 class CSVFaces(FaceData):
     """Faces of one CSV file; its format is in `CSVTable`.
 
-    A column `split` gives the parts; a column `fold`, or else five subject-exclusive folds, gives the part `fold` to
-    the test and the others to training, of which some subjects validate.
+    A column `split` gives the parts, and is one fold. A column `fold`, or else five subject-exclusive folds that are
+    stratified by class (or by the rarest action unit of a row), gives the part `fold` to the test and the others to
+    training, of which some subjects validate. Classes of the test part that are one person's, or absent, are named.
+    Pictures in a folder of `sma-net align` bring along whether a face was found, unless there is a column `found`.
 
     Args:
         csv:          the file
         root:         folder that the column `image` is relative to; None is the CSV's own
         classes:      expression classes in order; None takes the sorted names of the file
-        au_threshold: None reads action units as 0 and 1; a number reads intensities 0-5, positive from it on
-        fold:         name of the fold to test on; "0" to "4" without a column `fold`; "all" tests every row, whatever
-                      its columns say, and trains none
+        au_threshold: None reads action units as 0 and 1; a number of 1 to 5 reads intensities 0-5, positive from it on
+        fold:         name of the fold to test on; "0" to "4" without a column `fold`, "split" with a column `split`;
+                      "" is "0" or "split"; "all" tests every row, whatever its columns say, and trains none
         people:       whose subjects these are, such as "disfa": a checkpoint that was trained on somebody of these
                       people is not tested on the same one; without it, on nobody of the same name
         settings:     see `FaceData`
@@ -45,7 +51,7 @@ class CSVFaces(FaceData):
         root: str | Path | None = None,
         classes: list[str] | None = None,
         au_threshold: int | None = None,
-        fold: str = "0",
+        fold: str = "",
         people: str | None = None,
         **settings: Any,
     ):
@@ -54,23 +60,47 @@ class CSVFaces(FaceData):
         self.fold, self.people = str(fold), people
 
     def fold_names(self) -> list[str]:
-        table = CSVTable(self.csv, self.root, self.classes, self.au_threshold)
-        return sorted(set(self._folds(table).tolist()), key=lambda name: (len(name), name))
+        table = self._table()
+        if table.splits is None:
+            return sorted(set(self._folds(table).tolist()), key=lambda name: (len(name), name))
+        if "test" not in table.splits:
+            raise ValueError(
+                f"{self.csv}: expected rows of the split 'test' to measure on; got {', '.join(np.unique(table.splits))}"
+            )
+        return [SPLIT]
 
     def load(self) -> tuple[Faces, Parts]:
-        table = CSVTable(self.csv, self.root, self.classes, self.au_threshold)
+        table = self._table()
         alignment = Alignment.of_folder(table.root)
         self.alignment = alignment.as_dict() if alignment else None
-        self.protocol = f"{Path(self.csv).name}, fold {self.fold} tested"
+        if alignment and "found" not in table.columns and (table.root / ROWS).is_file():
+            table.found = _found(table, alignment)
+        self.fold = self.fold or ("0" if table.splits is None else SPLIT)
+        own = self.fold == SPLIT and table.splits is not None
+        self.protocol = f"{Path(self.csv).name}, {'its own split' if own else f'fold {self.fold}'} tested"
         rank_zero_info(f"{len(table)} faces; {len(table.regions)} regions: {', '.join(table.regions)}")
         for parts in (table.splits, table.folds):
             if parts is not None and table.has_subjects:
                 refuse_shared_subjects(table.subjects, parts, str(self.csv))
+        divided = self._divided(table)
+        if len(divided.test) and (few := few_people(table, divided.test)):
+            warnings.warn(f"{self.protocol}: in the test part {'; '.join(few)}", stacklevel=2)
+        return table, divided
+
+    def _table(self) -> CSVTable:
+        table = CSVTable(self.csv, self.root, self.classes, self.au_threshold)
         if table.splits is not None and table.folds is not None:
             raise ValueError(f"{self.csv}: expected a column 'split' or a column 'fold'; got both")
+        return table
+
+    def _divided(self, table: CSVTable) -> Parts:
         if self.fold == ALL:
-            return table, everything_tested(len(table))
-        return table, self._by_split(table) if table.splits is not None else self._by_fold(table)
+            return everything_tested(len(table))
+        if table.splits is None:
+            return self._by_fold(table)
+        if self.fold != SPLIT:
+            raise ValueError(f"fold must be {SPLIT} or {ALL}, since {self.csv} has a column 'split'; got {self.fold!r}")
+        return self._by_split(table)
 
     def _by_split(self, table: CSVTable) -> Parts:
         assert table.splits is not None
@@ -95,7 +125,7 @@ class CSVFaces(FaceData):
         if table.folds is not None:
             return table.folds
         if table.has_subjects:
-            return fold_of_subjects(table.subjects, FOLDS).astype(str)
+            return stratified_subject_folds(table.subjects, strata_of(table.labels), FOLDS).astype(str)
         warn_without_subjects(str(self.csv))
         return stratified_folds(strata_of(table.labels), FOLDS, self.seed).astype(str)
 
@@ -103,12 +133,22 @@ class CSVFaces(FaceData):
         """Rows that validate, bool [n], among the rows `train`."""
         rows = np.flatnonzero(train)
         chosen = np.zeros_like(train)
-        if table.has_subjects:
-            chosen[rows[validation_rows(table.subjects[rows], table.labels[rows], self.seed)]] = True
+        if table.has_subjects or table.kind == "au":
+            # Without subjects every picture counts as somebody, in an order that follows from the seed.
+            shuffled = np.random.default_rng(self.seed).permutation(len(rows))
+            subjects = table.subjects[rows] if table.has_subjects else shuffled
+            chosen[rows[validation_rows(subjects, table.labels[rows], self.seed)]] = True
         else:
             parts = stratified_folds(strata_of(table.labels[rows]), FOLDS, self.seed + 1)
             chosen[rows[parts == 0]] = True
         return chosen
+
+
+def _found(table: CSVTable, alignment: Alignment) -> np.ndarray:
+    """Which pictures show a face, bool [n], as `sma-net align` noted it in their folder; those it does not list do."""
+    found = alignment.found_in(table.root)
+    names = (Path(os.path.relpath(image, table.root)).as_posix() for image in table.images)
+    return np.array([found.get(name, 1) for name in names], bool)
 
 
 def _parts(train: np.ndarray, val: np.ndarray, test: np.ndarray, source: str | Path) -> Parts:

@@ -1,9 +1,11 @@
 """Who trains, who validates, who is tested."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold
 
 POSITIVES_WANTED = 50  # positive frames of every action unit among the validation subjects, where there are that many
 
@@ -27,6 +29,23 @@ def stratified_folds(strata: NDArray[np.int64], folds: int, seed: int) -> NDArra
     return result
 
 
+def stratified_subject_folds(subjects: NDArray[np.str_], strata: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
+    """Fold number [n] of every row, the same for all rows of a subject, each stratum [n] spread as evenly as that allows.
+
+    There are no more folds than subjects. Where no stratum has a row for each fold, by rank of subject.
+    """
+    folds = min(folds, len(np.unique(subjects)))
+    if folds < 2 or np.unique(strata, return_counts=True)[1].max() < folds:
+        return fold_of_subjects(subjects, folds)
+    result = np.empty(len(strata), np.int64)
+    with warnings.catch_warnings():
+        # That some class is smaller than the number of folds: what a part lacks is told by `few_people`.
+        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+        for fold, (_, rows) in enumerate(StratifiedGroupKFold(folds).split(strata, strata, subjects)):
+            result[rows] = fold
+    return result
+
+
 def strata_of(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """What to stratify by [n]: the class [n], or the rarest action unit that a row [R] shows (R if it shows none)."""
     if labels.ndim == 1:
@@ -37,7 +56,7 @@ def strata_of(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.where(shown.any(1), by_rarity[first], labels.shape[1])
 
 
-def validation_rows(subjects: NDArray[np.str_], labels: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
+def validation_rows(subjects: NDArray[Any], labels: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
     """Which rows [n] of the training subjects validate.
 
     Of the subjects in ascending order every fifth, starting at seed mod 5, has a place. Where action units are scored
@@ -45,7 +64,7 @@ def validation_rows(subjects: NDArray[np.str_], labels: NDArray[np.int64], seed:
     nobody validates who alone holds more than a fifth. Whose place is left goes to the next subjects that fit, first to
     those who show an action unit that has fewer than 50 positive rows there. Where nobody fits, as among four subjects
     who show the same, the one validates whose largest share of an action unit's positives is smallest.
-    labels: [n,R] of action units or [n] of classes. ValueError for fewer than two subjects.
+    subjects: names or numbers; labels: [n,R] of action units or [n] of classes. ValueError for fewer than two subjects.
     """
     names, rows = np.unique(subjects, return_inverse=True)
     if len(names) < 2:

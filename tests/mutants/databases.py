@@ -12,6 +12,7 @@ METRICS = "tests/models/test_metrics.py"
 CALIBRATION = "tests/models/test_calibration.py"
 CROSSVAL = "tests/models/test_crossval.py"
 CHECKS = "tests/models/test_csv_checks.py"
+OWN = "tests/models/test_csv_parts.py"
 TEXT = "tests/models/test_text_files.py"
 PROCESSES = "tests/models/test_processes.py"
 
@@ -117,6 +118,11 @@ FILES = [
         "if False:",
         "tests/models/test_weights.py",
     ),
+    # Training on one class; parts that nobody looked at.
+    data("base", "        self._check_training()\n", "", OWN),
+    data("csv_faces", "warnings.warn(f", "str(f", OWN),
+    data("contents", "[rows[shows(faces, region)[rows]]]", "[rows]", OWN),
+    data("contents", "int(shows(faces, region)[rows].sum())", "int(shows(faces, region).sum())", OWN),
 ]
 
 PARTS = [
@@ -135,6 +141,13 @@ PARTS = [
     data("database", "train = ~test & ~val", "train = ~test", UNITS, "-k", "part_tests"),
     data("database", "(names.index(self.fold) + 1) % len(names)", "names.index(self.fold) - 1", CLASSES),
     data("csv_faces", "if parts is not None and table.has_subjects:", "if False:", TABLE),
+    # Folds that ignore labels, and folds of a file that has parts of its own.
+    data("csv_faces", "table.subjects, strata_of(table.labels)", "table.subjects, 0 * strata_of(table.labels)", OWN),
+    data("splits", "folds = min(folds, len(np.unique(subjects)))", "pass", OWN),
+    data("csv_faces", 'if table.has_subjects or table.kind == "au":', "if table.has_subjects:", OWN),
+    data("csv_faces", "        return [SPLIT]", '        return list("01234")', OWN),
+    data("csv_faces", "if self.fold != SPLIT:", "if False:", OWN),
+    data("csv_faces", '"found" not in table.columns', "False", OWN),
     # Samples: an augmentation that touches labels or evaluation, samples that are repeated or lost.
     data("base", "(units == 1).float()", "((units.flip(0) if self.augment.random else units) == 1).float()", BATCHES),
     data("augment", "v2.RandomHorizontalFlip(), ", "", BATCHES),
