@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import torch
 
@@ -15,6 +16,7 @@ from sma_models.cli.lightning import SMACLI, run
 from sma_models.figures.style import save
 from sma_models.plain import plain
 from sma_models.pooling import Runs, summarise
+from sma_models.text_files import read_json
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -26,8 +28,8 @@ def main(arguments: Sequence[str]) -> None:
         allow_abbrev=False,
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of runs and results")
-    parser.add_argument("--seeds", type=_numbers, default=[0, 1, 2], help="such as 0,1,2")
-    parser.add_argument("--folds", type=lambda text: text.split(","), help="such as P1,P3; all by default")
+    parser.add_argument("--seeds", type=_seeds, default=[0, 1, 2], help="such as 0,1,2")
+    parser.add_argument("--folds", type=_different, help="such as P1,P3; all by default")
     given, rest = parser.parse_known_args(list(arguments))
     cli = run(rest, command=False)
     known = cli.datamodule.fold_names()
@@ -43,12 +45,28 @@ def main(arguments: Sequence[str]) -> None:
     write_results(given.out, describe(cli, given.out, folds, given.seeds), runs)
 
 
-def _numbers(text: str) -> list[int]:
-    return [int(word) for word in text.split(",")]
+def _different(text: str) -> list[str]:
+    """Words between commas. A fold or seed that is there twice would be counted twice."""
+    words = [word.strip() for word in text.split(",")]
+    if len(set(words)) < len(words):
+        raise argparse.ArgumentTypeError(f"expected each one once; got {text}")
+    return words
+
+
+def _seeds(text: str) -> list[int]:
+    words = _different(text)
+    if not all(word.isascii() and word.isdigit() for word in words) or len(set(map(int, words))) < len(words):
+        raise argparse.ArgumentTypeError(f"expected different whole numbers from 0 on, such as 0,1,2; got {text}")
+    return [int(word) for word in words]
+
+
+def _folder(out: Path, fold: str, seed: int) -> Path:
+    """Where a run lies; a fold may be named by any string."""
+    return out / f"fold_{quote(fold, safe=' ')}" / f"seed_{seed}"
 
 
 def _one(out: Path, arguments: list[str], fold: str, seed: int) -> Answers:
-    folder = out / f"fold_{fold}" / f"seed_{seed}"
+    folder = _folder(out, fold, seed)
     if not (folder / ANSWERS).is_file():
         # `last` in a folder without one would silently start anew, or not at all.
         going_on = ["--ckpt_path", str(folder / "checkpoints" / "last.ckpt")]
@@ -70,7 +88,7 @@ def _one(out: Path, arguments: list[str], fold: str, seed: int) -> Answers:
 
 def describe(cli: SMACLI, out: Path, folds: list[str], seeds: list[int]) -> dict[str, Any]:
     """What a table of results must say of itself."""
-    scores = json.loads((out / f"fold_{folds[0]}" / f"seed_{seeds[0]}" / "scores_test.json").read_text())
+    scores = read_json(_folder(out, folds[0], seeds[0]) / "scores_test.json")
     keys = ("protocol", "alignment", "selection", "starts_from", "regions")
     return {key: scores[key] for key in keys} | {
         "protocol": scores["protocol"].partition(", fold ")[0],

@@ -20,6 +20,7 @@ from sma_models.pooling import class_fold, class_pool, summarise, unit_fold, uni
 from sma_models.report.runs import read_run
 from tests.models.checkpoints import SMALL, write_checkpoint
 from tests.models.databases import write_bp4d, write_bp4dplus, write_bu3dfe, write_ckplus, write_disfa, write_mmi
+from tests.models.faces import expression_csv
 
 CONFIGS = {
     "bp4d": "bp4d_p1.yaml",
@@ -119,6 +120,53 @@ def test_crossval_goes_on_where_it_stopped(tmp_path, monkeypatch):
         main([*arguments, "--data.init_args.batch_size=4"])
     with pytest.raises(SystemExit):
         main([*arguments, "--folds", "0,99"])
+
+
+def own_faces(folder, **columns):
+    """The settings of six people's faces, of which each shows two expressions, with some more columns, six cells each."""
+    settings = small_csv(expression_csv(folder, subjects=6, each=1))
+    rows = (folder / "faces.csv").read_text().splitlines()
+    for name, cells in columns.items():
+        rows = [f"{row},{name if n == 0 else cells[(n - 1) // 3]}" for n, row in enumerate(rows)]
+    (folder / "faces.csv").write_text("\n".join(rows) + "\n")
+    return settings
+
+
+def small_csv(path):
+    arguments = small(path, "csv_fer.yaml")
+    arguments[arguments.index("--data.init_args.manifest")] = "--data.csv"
+    return arguments
+
+
+def test_a_split_is_trained_and_tested_once(tmp_path):
+    """Five invented folds would each test the same faces, and pool them five times."""
+    settings = own_faces(tmp_path, split=["train", "train", "train", "val", "test", "test"])
+    out = tmp_path / "out"
+    main(["crossval", *settings, "--out", str(out), "--seeds", "0,1"])
+    result = json.loads((out / "results.json").read_text())
+    assert (result["folds"], result["frames"], result["seeds"]) == (["split"], 6, [0, 1])
+    assert sorted(path.name for path in out.glob("fold_*")) == ["fold_split"]
+    text = (out / "results.md").read_text()
+    assert text.startswith("# faces.csv, its own split tested\n")
+    assert "6 frames scored" in text
+
+
+def test_folds_of_any_name_have_folders_of_their_own(tmp_path):
+    settings = own_faces(tmp_path, fold=["a/b", "a/b", "../c", "../c", "1e3", "1e3"])
+    out = tmp_path / "out"
+    main(["crossval", *settings, "--out", str(out), "--seeds", "0"])
+    assert sorted(path.name for path in out.glob("fold_*")) == ["fold_..%2Fc", "fold_1e3", "fold_a%2Fb"]
+    assert json.loads((out / "results.json").read_text())["frames"] == 18
+
+
+@pytest.mark.parametrize(
+    "words", [("--seeds", "0,0"), ("--seeds", "0,00"), ("--seeds", "-1"), ("--seeds", ""), ("--folds", "1,1")]
+)
+def test_nothing_is_counted_twice(tmp_path, capsys, words):
+    with pytest.raises(SystemExit):
+        main(["crossval", *own_faces(tmp_path), "--out", str(tmp_path / "out"), *words])
+    assert words[0] in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def answers(logits, labels, subjects, threshold=0.0, sequences=None, found=True):

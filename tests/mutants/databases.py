@@ -148,6 +148,8 @@ PARTS = [
     data("csv_faces", "        return [SPLIT]", '        return list("01234")', OWN),
     data("csv_faces", "if self.fold != SPLIT:", "if False:", OWN),
     data("csv_faces", '"found" not in table.columns', "False", OWN),
+    models("cli/crossval", "if len(set(words)) < len(words):", "if False:", CROSSVAL, "-k", "twice"),
+    models("cli/crossval", "quote(fold, safe=' ')", "fold", CROSSVAL, "-k", "any_name"),
     # Samples: an augmentation that touches labels or evaluation, samples that are repeated or lost.
     data("base", "(units == 1).float()", "((units.flip(0) if self.augment.random else units) == 1).float()", BATCHES),
     data("augment", "v2.RandomHorizontalFlip(), ", "", BATCHES),
