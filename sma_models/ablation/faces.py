@@ -85,8 +85,8 @@ class FrequentClasses(CSVFaces):
         return table, Parts(*(part[rows[part]] for part in parts))
 
 
-def own_data(settings: Ablation, workers: int = 0, fold: str = "0") -> FrequentClasses:
-    """One fold of the faces of the CSV file."""
+def own_data(settings: Ablation, workers: int = 0, fold: str = "") -> FrequentClasses:
+    """One fold of the faces of the CSV file, the first by default."""
     assert settings.csv is not None
     sizes: Any = dict(
         batch_size=settings.backbone.batch_size, num_workers=workers, image_size=settings.network.image_size

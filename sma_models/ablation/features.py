@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import torch
@@ -68,12 +69,13 @@ def drawn_features(settings: Ablation, cache: Path, workers: int) -> Path:
 def own_features(settings: Ablation, cache: Path, workers: int) -> list[Path]:
     """As `drawn_features`, one folder a fold of the CSV file; each backbone has seen its fold's training faces alone."""
     folder = cache / cache_key(settings)
-    folds = own_data(settings, workers).fold_names()
-    for fold in folds:
-        if not _complete(folder / fold, PARTS):
+    # A fold may be named by any string, slashes among them.
+    places = {fold: folder / quote(fold, safe=" ") for fold in own_data(settings, workers).fold_names()}
+    for fold, place in places.items():
+        if not _complete(place, PARTS):
             data = own_data(settings, workers, fold)
-            write_parts(folder / fold, trained_backbone(settings, data, folder / fold), data, workers)
-    return [folder / fold for fold in folds]
+            write_parts(place, trained_backbone(settings, data, place), data, workers)
+    return list(places.values())
 
 
 def cache_key(settings: Ablation) -> str:
