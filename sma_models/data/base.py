@@ -132,8 +132,13 @@ class FaceData(lightning.LightningDataModule, ABC):
         image_size: int | None = None,
     ):
         super().__init__()
-        if seed < 0:
-            raise ValueError(f"seed must be at least 0; got {seed}")
+        if selection not in ("val", "last"):
+            raise ValueError(f"selection must be val or last; got {selection!r}")
+        for name, number, least in (("seed", seed, 0), ("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
+            if number < least:
+                raise ValueError(f"{name} must be at least {least}; got {number}")
+        if image_size is not None and image_size < 1:
+            raise ValueError(f"image_size must be at least 1 pixel; got {image_size}")
         self.batch_size, self.num_workers, self.augment = batch_size, num_workers, augment
         self.selection, self.seed, self.image_size = selection, seed, image_size
         self.faces: Any = None  # Faces, from `setup` on

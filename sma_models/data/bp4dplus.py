@@ -65,6 +65,8 @@ def list_bp4dplus(
         return listing
     if middle < 1 or every < 1:
         raise ValueError(f"middle and every must be at least 1; got {middle} and {every}")
+    if unknown := sorted(set(task_names or ()) - set(TASK_NAMES)):
+        raise ValueError(f"task_names: expected names for some of {', '.join(TASK_NAMES)}; got {', '.join(unknown)}")
     names = TASK_NAMES | (task_names or {})
     used = list(tasks or FER_TASKS)
     if unknown := [task for task in used if task not in names]:

@@ -248,6 +248,8 @@ def test_bp4dplus_tasks(tmp_path):
     assert {(s.sequence, s.labels) for s in rest.samples} == set(names.items())
     other = list_bp4dplus(tmp_path, label="task", tasks=["T4"], task_names={"T4": "fright"}, middle=2, every=1)
     assert [(s.frame, s.labels) for s in other.samples[:2]] == [(15, "fright"), (16, "fright")]
+    with pytest.raises(ValueError, match=r"task_names: expected names for some of T1, .*; got t4"):
+        list_bp4dplus(tmp_path, label="task", task_names={"t4": "fright"})
 
 
 def test_folds_of_ones_own(tmp_path):

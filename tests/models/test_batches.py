@@ -182,7 +182,17 @@ def test_true_regions_belong_to_the_face(tmp_path):
     assert np.array_equal(intensities >= 2, data.faces.labels == 1)
 
 
-@pytest.mark.parametrize("settings, words", [({"val": 0}, "val.*0"), ({"seed": -1}, "seed.*-1")])
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"val": 0}, "val.*0"),
+        ({"seed": -1}, "seed.*-1"),
+        ({"batch_size": 0}, "batch_size must be at least 1; got 0"),
+        ({"num_workers": -1}, "num_workers must be at least 0; got -1"),
+        ({"image_size": 0}, "image_size must be at least 1 pixel; got 0"),
+        ({"selection": "test"}, "selection must be val or last; got 'test'"),
+    ],
+)
 def test_settings_that_make_no_sense_are_named(settings, words):
     with pytest.raises(ValueError, match=words):
         SyntheticFaceData(**settings)

@@ -118,6 +118,7 @@ FILES = [
         "if False:",
         "tests/models/test_weights.py",
     ),
+    data("base", "if number < least:", "if number < 0:", BATCHES, "-k", "no_sense"),
     # Training on one class; parts that nobody looked at.
     data("base", "        self._check_training()\n", "", OWN),
     data("csv_faces", "warnings.warn(f", "str(f", OWN),
