@@ -7,7 +7,7 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 
 from sma_models.data.base import FaceData, Faces, Parts
-from sma_models.data.csv_table import CSVTable
+from sma_models.data.csv_table import BOX, CSVTable
 from sma_models.data.database import ALL, everything_tested, refuse_shared_subjects
 from sma_models.data.splits import (
     fold_of_subjects,
@@ -16,7 +16,7 @@ from sma_models.data.splits import (
     validation_rows,
     warn_without_subjects,
 )
-from sma_models.faces.alignment import Alignment
+from sma_models.faces.crops import Crops, common_alignment
 
 FOLDS = 5
 
@@ -59,7 +59,11 @@ class CSVFaces(FaceData):
 
     def load(self) -> tuple[Faces, Parts]:
         table = CSVTable(self.csv, self.root, self.classes, self.au_threshold)
-        alignment = Alignment.of_folder(table.root)
+        alignment = common_alignment(Crops().all_of(table.images), self.csv)
+        if alignment and table.boxes is not None:
+            raise ValueError(
+                f"{self.csv}: crops of `sma-net align` have no face box; expected no columns {', '.join(BOX)}"
+            )
         self.alignment = alignment.as_dict() if alignment else None
         self.protocol = f"{Path(self.csv).name}, fold {self.fold} tested"
         rank_zero_info(f"{len(table)} faces; {len(table.regions)} regions: {', '.join(table.regions)}")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sma_models.data.base import UNKNOWN, Faces
 from sma_models.data.pictures import read_picture, square, whole_square
+from sma_models.faces.crops import found_faces
 
 BOX = ("x", "y", "width", "height")
 _UNIT = re.compile(r"AU0*(\d+)")
@@ -69,7 +70,7 @@ class CSVTable(Faces):
             else np.zeros(len(rows)),
             np.int64,
         )
-        self.found = np.array([row["found"] != "0" for row in rows] if "found" in columns else np.ones(len(rows)), bool)
+        self.found = self._found_column(rows) if "found" in columns else found_faces(self.images)
         self.folds = np.array(self._texts(rows, "fold")) if "fold" in columns else None
         self.splits = np.array(self._texts(rows, "split")) if "split" in columns else None
         for row, split in enumerate(self.splits if self.splits is not None else ()):
@@ -135,6 +136,12 @@ class CSVTable(Faces):
             if name not in place:
                 self._fail(row, f"unknown expression {name!r}; expected one of {', '.join(self.regions)}")
         return np.array([place[name] for name in names], np.int64)
+
+    def _found_column(self, rows: list[dict[str, str]]) -> NDArray[np.bool_]:
+        for number, row in enumerate(rows):
+            if row["found"] not in ("0", "1"):
+                self._fail(number, f"found is {row['found']!r}; expected 0 or 1")
+        return np.array([row["found"] == "1" for row in rows], bool)
 
     def _box_column(self, rows: list[dict[str, str]], columns: list[str]) -> list[tuple[float, ...]] | None:
         given = [name for name in BOX if name in columns]

@@ -12,7 +12,7 @@ import numpy as np
 
 from sma_models.data.pictures import IMAGE_SUFFIXES
 from sma_models.data.splits import fold_of_subjects
-from sma_models.faces.alignment import Alignment
+from sma_models.faces.crops import Crops, common_alignment
 
 
 class Sample(NamedTuple):
@@ -40,6 +40,7 @@ class Listing:
     unlabelled: pictures or sequences without a label; `unlabelled_frames` counts the pictures
     extra:     files that belong to nothing
     unreadable: pictures that cannot be decoded
+    crops:     what `sma-net align` noted of the pictures
     """
 
     dataset: str
@@ -54,6 +55,12 @@ class Listing:
     unlabelled_frames: int = 0
     extra: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    crops: Crops = field(default_factory=Crops, repr=False)
+
+    def found(self, sample: Sample) -> bool:
+        """Whether a face was found in a picture when it was aligned; True of pictures that were made elsewhere."""
+        crop = self.crops.of(sample.image)
+        return crop is None or crop.found
 
     def counts(self) -> dict[str, int]:
         """Subjects, sequences, frames, frames of each fold, and positives of each action unit or frames of each class."""
@@ -64,6 +71,9 @@ class Listing:
         }
         for fold in sorted(set(self.folds.values())):
             counts[f"frames of fold {fold}"] = sum(self.folds[sample.subject] == fold for sample in self.samples)
+        crops = self.crops.all_of(sample.image for sample in self.samples)
+        if any(crops):
+            counts["frames without a face"] = sum(crop is not None and not crop.found for crop in crops)
         if self.units:
             for place, unit in enumerate(self.units):
                 counts[f"AU{unit} above 0"] = sum(sample.labels[place] not in (0, 9) for sample in self.samples)  # type: ignore[comparison-overlap]
@@ -98,8 +108,7 @@ def write_manifest(listing: Listing, path: Path) -> None:
     """Write the samples as CSV, and beside it a JSON file of the same name that says what they are."""
     if not listing.samples:
         raise ValueError(f"{listing.dataset}: nothing to list below {listing.images}: {'; '.join(listing.warnings())}")
-    alignment = Alignment.of_folder(listing.images)
-    found = alignment.found_in(listing.images) if alignment else {}
+    alignment = common_alignment(listing.crops.all_of(sample.image for sample in listing.samples), listing.images)
     labels = [f"AU{unit}" for unit in listing.units] or ["expression"]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -108,7 +117,8 @@ def write_manifest(listing: Listing, path: Path) -> None:
             cells = [sample.labels] if isinstance(sample.labels, str) else sample.labels
             image = sample.image.relative_to(listing.images).as_posix()
             fold = listing.folds[sample.subject]
-            writer.writerow([image, sample.subject, sample.sequence, sample.frame, fold, found.get(image, 1), *cells])
+            found = int(listing.found(sample))
+            writer.writerow([image, sample.subject, sample.sequence, sample.frame, fold, found, *cells])
     facts = {
         "dataset": listing.dataset,
         "settings": listing.settings,

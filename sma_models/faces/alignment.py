@@ -1,6 +1,5 @@
 """Where the eyes of an aligned face lie, and the picture that shows them there."""
 
-import csv
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -41,14 +40,17 @@ class Alignment:
 
     @staticmethod
     def of_folder(folder: Path) -> "Alignment | None":
-        """What `sma-net align` noted in a folder of crops, or None: the pictures were made elsewhere."""
-        path = folder / FACTS
-        return Alignment(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+        """What `sma-net align` noted in a folder of crops, or None: the pictures were made elsewhere.
 
-    def found_in(self, folder: Path) -> dict[str, int]:
-        """1 or 0, whether a face was found, of every crop by its path inside the folder."""
-        with (folder / ROWS).open(newline="", encoding="utf-8") as file:
-            return {row["crop"]: int(row["found"]) for row in csv.DictReader(file) if row["crop"]}
+        ValueError that names the file if it says something else.
+        """
+        path = folder / FACTS
+        if not path.is_file():
+            return None
+        try:
+            return Alignment(**json.loads(path.read_text(encoding="utf-8")))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path}: expected the settings of `sma-net align`; {error}") from error
 
 
 def same_alignment(checkpoint: Mapping[str, Any] | None, data: Mapping[str, Any] | None) -> None:

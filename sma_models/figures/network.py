@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from rich.progress import track
 
 from sma_models.data.pictures import Picture, read_picture
+from sma_models.faces.crops import found_faces
 from sma_models.faces.reader import FaceReader
 from sma_models.faces.sources import FreeNames, files_below
 from sma_models.figures.attended import attend, attend_drawn
@@ -35,7 +36,7 @@ def pictures_of(reader: FaceReader, sources: Sequence[Path]) -> list[Path]:
         pictures = files_below(source).pictures
         if not pictures:
             raise ValueError(f"expected a picture or a folder of pictures; got {source}")
-        reader.same_alignment(source if source.is_dir() else source.parent)
+        reader.same_alignment(pictures)
         found += pictures
     return found
 
@@ -51,10 +52,11 @@ def network_figures(reader: FaceReader, pictures: Sequence[Path]) -> Iterator[Na
         if all(view.true_region is not None for view in views):
             title += ", for each action unit on the one that shows it most"
         yield Named("attention", title, draw_attention(title, views))
+    seen_faces = dict(zip(pictures, found_faces(pictures), strict=True))
     for path in track(pictures, "drawing attention", transient=True, disable=not pictures):
         seen = attend(reader, [_read(path)])
         correlations.append(seen.correlation)
-        title = f"Attention on {path.name}"
+        title = f"Attention on {path.name}" + ("" if seen_faces[path] else ", in which no face was found")
         yield Named(free(f"attention_{path.stem}", ""), title, draw_attention(title, seen.views[0]))
     about = f"mean over {len(pictures)} pictures" if pictures else "mean over drawn faces"
     title = f"Correlation of the attention maps, {about}; {mixture(reader)}"

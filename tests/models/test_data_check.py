@@ -90,6 +90,7 @@ def test_crops_bring_their_alignment(tmp_path):
     assert data.origin()["alignment"] == {"template": "eyes", "detector": "cascade", "size": 256}
     # There is no face in these pictures.
     assert not data.faces.found.any()
+    assert json.loads((tmp_path / "m.json").read_text())["counts"]["frames without a face"] == len(data.faces) == 9
     assert data.faces.picture(0, 256).shape == (256, 256, 3)
 
 

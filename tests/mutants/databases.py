@@ -8,6 +8,7 @@ SPLITS = "tests/models/test_splits.py"
 BATCHES = "tests/models/test_batches.py"
 TABLE = "tests/models/test_csv_faces.py"
 CHECK = "tests/models/test_data_check.py"
+CROPS = "tests/models/test_crops.py"
 METRICS = "tests/models/test_metrics.py"
 CROSSVAL = "tests/models/test_crossval.py"
 PROCESSES = "tests/models/test_processes.py"
@@ -79,7 +80,11 @@ LABELS = [
     data("bp4dplus", 'CODED_TASKS = ("T1", "T6", "T7", "T8")', 'CODED_TASKS = ("T1", "T6", "T8")', UNITS),
     # What is broken, has no face, or need not be looked for.
     data("database", "look_for_all=False", "look_for_all=True", CHECK),
-    data("listing", "found.get(image, 1)", "1", CHECK),
+    data("listing", "int(listing.found(sample))", "1", CHECK),
+    data("listing", 'counts["frames without a face"] = sum', "counts['faces'] = sum", CHECK, "-k", "crops"),
+    data("csv_table", "else found_faces(self.images)", "else np.ones(len(rows), bool)", CROPS, "-k", "knows or scores"),
+    data("csv_table", 'if row["found"] not in ("0", "1"):', "if False:", CROPS, "-k", "believed"),
+    data("csv_faces", "if alignment and table.boxes is not None:", "if False:", CROPS, "-k", "boxes"),
     Mutant(
         "sma_models/cli/data_check.py",
         "listing.samples = [sample for sample, good in pairs if good]",

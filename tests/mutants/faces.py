@@ -4,6 +4,7 @@ from tests.mutants.mutant import Mutant
 
 FACES = "tests/models/test_faces.py"
 ALIGN = "tests/models/test_align.py"
+CROPS = "tests/models/test_crops.py"
 YUNET = "tests/models/test_yunet.py"
 PREDICT = "tests/models/test_predict.py"
 MEMORY = "tests/models/test_memory.py"
@@ -87,6 +88,12 @@ MUTANTS = [
     ),
     faces("predict", 'self.reader.alignment["template"]', '"eyes"', YUNET),
     faces("sources", "if last + 1 < 0.9 * self.duration:", "if False:", PREDICT, "-k", "cut_off"),
+    # Crops: whether a face was found, in whichever folder, and what is none of them.
+    faces("predict", "crop is None or crop.found)", "True)", CROPS, "-k", "predictions"),
+    faces("crops", 'row["found"] == "1") for row', 'row["found"] != "") for row', CROPS),
+    faces("crops", "self._top(above) if above != folder else None", "None", CROPS),
+    faces("crops", "noted.get(path.relative_to(top).as_posix())", "Crop(Alignment.of_folder(top))", CROPS),
+    faces("crops", "if len(kinds) > 1:", "if False:", CROPS, "-k", "in_part"),
     # Rows, batches, memory.
     faces("predict", 'yield dict.fromkeys(self.columns) | start | {"found": 0}', "pass", PREDICT),
     faces("predict", "                waiting = []\n", "", PREDICT, "-k", "folder or keeps_its_faces"),

@@ -4,6 +4,7 @@ from tests.mutants.mutant import Mutant
 
 VISUALIZE = "tests/models/test_visualize.py"
 REPORT = "tests/models/test_report.py"
+CROPS = "tests/models/test_crops.py"
 DOCS = "tests/test_docs_code.py"
 
 
@@ -32,8 +33,9 @@ MUTANTS = [
     figures("correlation", ".sum(3).mean(1)", ".sum(3).mean(1).T"),
     figures("curves", 'int(row["epoch"]) + 1', 'int(row["epoch"])'),
     figures("curves", 'if checkpoint.parent.name == "checkpoints" else None', ""),
-    figures("network", "reader.same_alignment(source if source.is_dir() else source.parent)", "pass"),
-    figures("network", "source if source.is_dir() else source.parent", "source"),
+    figures("network", "reader.same_alignment(pictures)", "pass"),
+    Mutant("sma_models/figures/network.py", "if seen_faces[path] else", "if True else", (CROPS,)),
+    Mutant("sma_models/report/runs.py", 'found.get("without_a_face", 0)', "0", (CROPS,)),
     Mutant("sma_models/faces/sources.py", "while name in self._taken:", "while False:", (VISUALIZE,)),
     # The page: nothing from outside, names as text, what is missing is said, numbers are the run's.
     report("page.py", "autoescape=True", "autoescape=False"),
