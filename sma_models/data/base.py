@@ -132,6 +132,8 @@ class FaceData(lightning.LightningDataModule, ABC):
         super().__init__()
         if seed < 0:
             raise ValueError(f"seed must be at least 0; got {seed}")
+        if image_size is not None:
+            canvas_size(image_size)
         self.batch_size, self.num_workers, self.augment = batch_size, num_workers, augment
         self.selection, self.seed, self.image_size = selection, seed, image_size
         self.faces: Any = None  # Faces, from `setup` on
@@ -217,7 +219,7 @@ class FaceData(lightning.LightningDataModule, ABC):
 
     def _dataset(self, part: str, augment: str) -> FaceDataset:
         trainer: Any = self.trainer
-        size = self.image_size or trainer.lightning_module.network.config.image_size
+        size = self.image_size if self.image_size is not None else trainer.lightning_module.network.config.image_size
         return FaceDataset(self.faces, getattr(self.parts, part), size, augment, self.seed)
 
     def _share(self) -> tuple[int, int]:

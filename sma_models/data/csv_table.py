@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sma_models.data.base import UNKNOWN, Faces
-from sma_models.data.pictures import read_picture, square, whole_square
+from sma_models.data.pictures import header_sizes, read_picture, share_inside, square, whole_square
 from sma_models.faces.crops import found_faces
 
 BOX = ("x", "y", "width", "height")
+LEAST_INSIDE = 0.25  # of a face box; beyond its picture there is only grey
 _UNIT = re.compile(r"AU0*(\d+)")
 
 
@@ -60,14 +61,14 @@ class CSVTable(Faces):
             if not Path(self.images[row]).is_file():
                 raise FileNotFoundError(f"{self.path}, line {self.lines[row]}: there is no file {self.images[row]}")
         self.boxes = self._box_column(rows, columns)
+        for row in range(len(rows) if look_for_all and self.boxes is not None else 0):
+            self._box_inside(row, header_sizes(Path(self.images[row])))
         self.has_subjects = "subject" in columns
         plain = [""] * len(rows)
         self.subjects = np.array(self._texts(rows, "subject") if self.has_subjects else plain)
         self.sequences = np.array([row["sequence"] for row in rows] if "sequence" in columns else plain)
         self.frames = np.array(
-            [self._number(row, i, "frame", int) for i, row in enumerate(rows)]
-            if "frame" in columns
-            else np.zeros(len(rows)),
+            [self._frame(row, i) for i, row in enumerate(rows)] if "frame" in columns else np.zeros(len(rows)),
             np.int64,
         )
         self.found = self._found_column(rows) if "found" in columns else found_faces(self.images)
@@ -83,7 +84,10 @@ class CSVTable(Faces):
             image = read_picture(Path(self.images[index]))
         except ValueError as error:
             self._fail(index, f"cannot read {self.images[index]}: {error}")
-        return whole_square(image, size) if self.boxes is None else square(image, self.boxes[index], size)
+        if self.boxes is None:
+            return whole_square(image, size)
+        self._box_inside(index, [image.shape[1::-1]])
+        return square(image, self.boxes[index], size)
 
     def _rows(self) -> tuple[list[dict[str, str]], list[int], list[str]]:
         """Rows as dicts, the line of the file that each ends on, and the names of the columns."""
@@ -116,6 +120,12 @@ class CSVTable(Faces):
             return kind(row[column])
         except ValueError:
             self._fail(number, f"{column} is {row[column]!r}; expected a number")
+
+    def _frame(self, row: dict[str, str], number: int) -> int:
+        frame: int = self._number(row, number, "frame", int)
+        if abs(frame) >= 2**63:
+            self._fail(number, f"frame is {frame}; expected a number of at most 64 bits")
+        return frame
 
     def _unit_labels(self, rows: list[dict[str, str]], columns: list[str], threshold: int | None) -> NDArray[np.int8]:
         levels, positive = (range(2), 1) if threshold is None else (range(6), threshold)
@@ -152,7 +162,21 @@ class CSVTable(Faces):
         boxes = []
         for number, row in enumerate(rows):
             box = tuple(self._number(row, number, name, float) for name in BOX)
-            if not (np.isfinite(box).all() and box[2] > 0 and box[3] > 0):
-                self._fail(number, f"the face box is {box}; expected finite numbers, width and height above 0")
+            if not (np.isfinite(box).all() and box[2] >= 1 and box[3] >= 1):
+                self._fail(
+                    number, f"the face box is {box}; expected finite numbers of pixels, width and height of at least 1"
+                )
             boxes.append(box)
         return boxes
+
+    def _box_inside(self, row: int, sizes: Sequence[tuple[int, ...]]) -> None:
+        """Fail unless enough of a row's box lies in a picture of one of these widths and heights; none is no proof."""
+        assert self.boxes is not None
+        box = self.boxes[row]
+        if sizes and max(share_inside(box, *size) for size in sizes) < LEAST_INSIDE:
+            width, height = sizes[0]
+            self._fail(
+                row,
+                f"the face box {box} lies outside of its picture of {width} x {height} pixels; expected at least "
+                f"{LEAST_INSIDE:.0%} of it inside",
+            )

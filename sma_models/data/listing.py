@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sma_models.data.pictures import IMAGE_SUFFIXES
+from sma_models.data.pictures import IMAGE_SUFFIXES, frame_number
 from sma_models.data.splits import fold_of_subjects
 from sma_models.faces.crops import Crops, common_alignment
 
@@ -150,12 +149,11 @@ def pictures_by_number(path: Path, extra: list[str]) -> dict[int, Path]:
     """
     found: dict[int, Path] = {}
     for file in sorted(path.iterdir()):
-        number = re.search(r"(\d+)\D*$", file.stem)
-        if number is None or file.suffix.lower() not in IMAGE_SUFFIXES:
+        index = frame_number(file.stem)
+        if index is None or file.suffix.lower() not in IMAGE_SUFFIXES:
             if not file.name.startswith(".") and file.is_file():
                 extra.append(str(file))
             continue
-        index = int(number[1])
         if index in found:
             raise ValueError(f"{path}: frame {index} is there twice: {found[index].name} and {file.name}")
         found[index] = file

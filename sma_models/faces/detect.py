@@ -57,10 +57,11 @@ class YuNet:
         self.network.setInputSize((small.shape[1], small.shape[0]))
         _, rows = self.network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
         # A row: the box, then the eyes (the person's right one, which is left in the picture, first), nose, mouth, score.
-        return [
+        faces = [
             Face(_box(row[:4] / shrink), float(row[14]), _enlarged(np.float64(row[4:10]).reshape(3, 2), shrink))
             for row in (rows if rows is not None else ())
         ]
+        return [face for face in faces if _sound(face.points)]
 
 
 class Cascade:
@@ -138,7 +139,7 @@ class Points:
                     f"{path}: expected the columns image, {', '.join(_POINTS)}, the nose or not; got {columns}"
                 )
             self.points = len(names) // 2
-            self.faces: dict[str, Face] = {}
+            self.path, self.faces = path, dict[str, tuple[int, Face]]()
             for row in reader:
                 try:
                     points = np.array([float(row[name]) for name in names]).reshape(-1, 2)
@@ -146,18 +147,43 @@ class Points:
                     raise ValueError(
                         f"{path}, line {reader.line_num}: expected numbers as points; got {row}"
                     ) from error
-                if not np.isfinite(points).all() or points[0, 0] >= points[1, 0]:
+                if points[0, 0] >= points[1, 0] or not _sound(points):
                     raise ValueError(
-                        f"{path}, line {reader.line_num}: the left eye must be left in the picture; got {points.tolist()}"
+                        f"{path}, line {reader.line_num}: the left eye must be left in the picture, by a pixel or more; "
+                        f"got {points.tolist()}"
                     )
                 if row["image"] in self.faces:
                     raise ValueError(f"{path}, line {reader.line_num}: {row['image']} is there twice")
                 low, high = points.min(0), points.max(0)
-                self.faces[row["image"]] = Face((*low.tolist(), *(high - low).tolist()), 1.0, points)
+                face = Face((*low.tolist(), *(high - low).tolist()), 1.0, points)
+                self.faces[row["image"]] = reader.line_num, face
 
-    def of(self, image: str) -> list[Face]:
-        """The face of one picture, or none if the table has no row of it."""
-        return [self.faces[image]] if image in self.faces else []
+    def of(self, image: str, width: int, height: int) -> list[Face]:
+        """The face of one picture of `width` x `height`, or none if the table has no row of it.
+
+        ValueError that names the line if it is a face of another picture: between its eyes there is nothing, or they are
+        further apart than the picture is large.
+        """
+        if image not in self.faces:
+            return []
+        line, face = self.faces[image]
+        x, y = face.points[:2].mean(0)
+        if not (0 <= x <= width and 0 <= y <= height and _apart(face.points) <= max(width, height)):
+            raise ValueError(
+                f"{self.path}, line {line}: expected eyes in {image}, which has {width} x {height} pixels; "
+                f"got {face.points[:2].tolist()}"
+            )
+        return [face]
+
+
+def _apart(points: NDArray[np.float64]) -> float:
+    """How far the eyes of a face are from each other, in pixels."""
+    return float(np.hypot(*(points[1] - points[0])))
+
+
+def _sound(points: NDArray[np.float64]) -> bool:
+    """Whether a face can be aligned by its points [2 or 3,2]: nothing turns or scales eyes that coincide."""
+    return bool(np.isfinite(points).all()) and _apart(points) >= 1
 
 
 def _shrunk(image: NDArray[np.uint8], longest: int) -> tuple[NDArray[np.uint8], float]:

@@ -9,6 +9,7 @@ BATCHES = "tests/models/test_batches.py"
 TABLE = "tests/models/test_csv_faces.py"
 CHECK = "tests/models/test_data_check.py"
 CROPS = "tests/models/test_crops.py"
+SIZES = "tests/models/test_sizes.py"
 METRICS = "tests/models/test_metrics.py"
 CROSSVAL = "tests/models/test_crossval.py"
 PROCESSES = "tests/models/test_processes.py"
@@ -31,7 +32,7 @@ LABELS = [
     models("metrics", "rows = known[:, unit]", "rows = known[:, unit] | True", METRICS),
     models("losses", "terms.where(known, 0)", "terms", "tests/models/test_losses.py"),
     # Frames by the text of their names.
-    data("listing", r're.search(r"(\d+)\D*$", file.stem)', r're.search(r"(\d{4})\D*$", file.stem)', UNITS),
+    data("pictures", r're.search(r"(\d+)\D*$", stem)', r're.search(r"(\d{4})\D*$", stem)', UNITS),
     data("listing", "return dict(sorted(found.items()))", "return found", UNITS),
     data("listing", "if index in found:", "if False:", UNITS),
     # DISFA: an index base that is guessed, a shifted frame, a file that is missing, a threshold.
@@ -84,6 +85,11 @@ LABELS = [
     data("listing", 'counts["frames without a face"] = sum', "counts['faces'] = sum", CHECK, "-k", "crops"),
     data("csv_table", "else found_faces(self.images)", "else np.ones(len(rows), bool)", CROPS, "-k", "knows or scores"),
     data("csv_table", 'if row["found"] not in ("0", "1"):', "if False:", CROPS, "-k", "believed"),
+    data("csv_table", "self._box_inside(row, header_sizes(Path(self.images[row])))", "pass", SIZES),
+    data("csv_table", "self._box_inside(index, [image.shape[1::-1]])", "pass", SIZES),
+    data("csv_table", "box[2] >= 1 and box[3] >= 1", "box[2] > 0 and box[3] > 0", SIZES),
+    data("csv_table", "if abs(frame) >= 2**63:", "if False:", SIZES),
+    data("augment", "8 <= image_size <= 4096", "8 <= image_size", SIZES),
     data("csv_faces", "if alignment and table.boxes is not None:", "if False:", CROPS, "-k", "boxes"),
     Mutant(
         "sma_models/cli/data_check.py",

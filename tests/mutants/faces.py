@@ -5,6 +5,7 @@ from tests.mutants.mutant import Mutant
 FACES = "tests/models/test_faces.py"
 ALIGN = "tests/models/test_align.py"
 CROPS = "tests/models/test_crops.py"
+SIZES = "tests/models/test_sizes.py"
 YUNET = "tests/models/test_yunet.py"
 PREDICT = "tests/models/test_predict.py"
 MEMORY = "tests/models/test_memory.py"
@@ -88,6 +89,16 @@ MUTANTS = [
     ),
     faces("predict", 'self.reader.alignment["template"]', '"eyes"', YUNET),
     faces("sources", "if last + 1 < 0.9 * self.duration:", "if False:", PREDICT, "-k", "cut_off"),
+    # Sizes from files: a square of gigabytes, boxes and points of another picture, numbers beyond 64 bits.
+    pictures("if part.size and shrink < 1 and", "if False and", SIZES, "-k", "memory"),
+    pictures("(left - columns.start) * shrink", "(columns.start - left) * shrink", SIZES),
+    pictures("max(start, 0.0)", "start", SIZES),
+    pictures("1) > 4", "1) > 8", SIZES),
+    pictures("<= 18 else None", "<= 99 else None", SIZES),
+    faces("detect", "if not (0 <= x <= width and", "if not (", SIZES),
+    faces("detect", "and _apart(face.points) <= max(width, height)", "", SIZES),
+    faces("detect", "_apart(points) >= 1", "_apart(points) > 0", SIZES),
+    faces("detect", "if _sound(face.points)", "", YUNET),
     # Crops: whether a face was found, in whichever folder, and what is none of them.
     faces("predict", "crop is None or crop.found)", "True)", CROPS, "-k", "predictions"),
     faces("crops", 'row["found"] == "1") for row', 'row["found"] != "") for row', CROPS),
