@@ -6,7 +6,7 @@ from typing import Any
 
 from sma_models.data.database import Database
 from sma_models.data.listing import Listing, same_parts
-from sma_models.data.occurrence import UNITS, add_coded_sequence, coding_files, name_uncoded
+from sma_models.data.occurrence import UNITS, add_coded_sequence, coding_files, name_uncoded, read_coded_sequence
 
 PARTS = {
     "P1": "F001 F002 F008 F009 F010 F016 F018 F023 M001 M004 M007 M008 M012 M014",
@@ -38,8 +38,11 @@ def list_bp4d(root: Path, images: Path | None = None) -> Listing:
         if name is None:
             listing.extra.append(str(file))
         else:
-            add_coded_sequence(listing, file, name[1], name[2])
-            coded.add((name[1], name[2]))
+            sequence = read_coded_sequence(listing, file, name[1], name[2])
+            if sequence is not None:
+                # Pictures are numbered as the codes are.
+                add_coded_sequence(listing, sequence, first_picture=1)
+                coded.add((name[1], name[2]))
     name_uncoded(listing, coded, [f"T{number}" for number in range(1, 9)], ())
     same_parts(listing, {part: tuple(subjects.split()) for part, subjects in PARTS.items()})
     return listing

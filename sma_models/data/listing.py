@@ -185,12 +185,17 @@ def read_pairs(path: Path, columns: tuple[str, str]) -> dict[str, str]:
 
 def folds_of(listing: Listing, count: int, override: Path | None) -> None:
     """Give the listing its folds: by rank of subject, or as a CSV `subject,fold` says, which must name every subject."""
-    subjects = {sample.subject for sample in listing.samples}
-    listing.folds = folds_by_rank(subjects, count)
     if override is not None:
-        listing.folds = read_pairs(override, ("subject", "fold"))
-        listing.settings["folds"] = override.name
-        _all_named(subjects, listing.folds, f"{override} gives no fold")
+        read_folds(listing, override)
+    else:
+        listing.folds = folds_by_rank({sample.subject for sample in listing.samples}, count)
+
+
+def read_folds(listing: Listing, path: Path) -> None:
+    """Give the listing the folds of a CSV `subject,fold`, which must name every subject; tables name the file."""
+    listing.folds = read_pairs(path, ("subject", "fold"))
+    listing.settings["folds"] = path.name
+    _all_named({sample.subject for sample in listing.samples}, listing.folds, f"{path} gives no fold")
 
 
 def _all_named(subjects: Iterable[str], table: Mapping[str, str], problem: str) -> None:

@@ -79,6 +79,24 @@ LABELS = [
     data("bp4dplus", "max(0, (len(pictures) - middle) // 2)", "0", UNITS),
     data("bp4dplus", '"T9": "anger",\n    "T10": "disgust"', '"T10": "anger",\n    "T9": "disgust"', UNITS),
     data("bp4dplus", 'CODED_TASKS = ("T1", "T6", "T7", "T8")', 'CODED_TASKS = ("T1", "T6", "T8")', UNITS),
+    data("bp4dplus", '"1": "F004 F013', '"1": "F012 F013', UNITS, "-k", "parts_are"),
+    data(
+        "bp4dplus",
+        "same_parts(listing, {name: tuple(subjects.split())",
+        UNITS,
+    ),
+    # Pictures that are counted from 0 under codes that are counted from 1, and the other way round.
+    data("bp4dplus", "if first_picture is None else first_picture", "if False else 1", UNITS, "-k", "from_0"),
+    data("bp4dplus", "setdefault(first if window is None else window", "setdefault(first", UNITS, "-k", "frames_only"),
+    data("bp4dplus", "or first in (0, 1):", "or True:", UNITS, "-k", "proved"),
+    data("bp4dplus", "if len(proofs) == 1 or", "if proofs or", UNITS, "-k", "proved"),
+    data("bp4dplus", "1 if 0 in sequence.labels else", "", UNITS, "-k", "frame_0"),
+    data("bp4dplus", 'listing.settings["first_picture"] = first', "pass", UNITS, "-k", "from_0"),
+    data("bp4d", "first_picture=1)", "first_picture=0)", UNITS),
+    data(
+        "occurrence", "if first_by_window(sequence) not in (None, first_picture):", "if False:", UNITS, "-k", "one_off"
+    ),
+    data("occurrence", "    if not labels:\n        return None\n", "", UNITS, "-k", "without_a_row"),
     # What is broken, has no face, or need not be looked for.
     data("database", "look_for_all=False", "look_for_all=True", CHECK),
     data("listing", "int(listing.found(sample))", "1", CHECK),
