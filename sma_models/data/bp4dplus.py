@@ -5,7 +5,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sma_models.data.database import Database
-from sma_models.data.listing import Listing, Sample, folder, folds_of, pictures_by_number, read_folds, same_parts
+from sma_models.data.listing import (
+    Listing,
+    Sample,
+    folder,
+    folds_of,
+    pictures_by_number,
+    read_folds,
+    same_parts,
+    visible,
+)
 from sma_models.data.occurrence import (
     UNITS,
     CodedSequence,
@@ -86,7 +95,7 @@ def list_bp4dplus(
         raise ValueError(f"tasks: expected some of {', '.join(names)}; got {', '.join(unknown)}")
     listing.settings |= {"tasks": {task: names[task] for task in used}, "middle": middle, "every": every}
     listing.expected = {"subjects": 140, "sequences": 140 * len(used)}
-    for path in sorted(folder(listing.images, "BP4D+'s pictures, F001/T1/<frame>.jpg").iterdir()):
+    for path in visible(folder(listing.images, "BP4D+'s pictures, F001/T1/<frame>.jpg")):
         if path.name in _SUBJECTS:
             _add_tasks(listing, path, {task: names[task] for task in used})
         elif re.fullmatch(r"[FM]\d+", path.name):
@@ -133,7 +142,7 @@ def prove_first_picture(sequences: list[CodedSequence]) -> int:
 
 def _add_tasks(listing: Listing, subject: Path, names: dict[str, str]) -> None:
     middle, every = listing.settings["middle"], listing.settings["every"]
-    listing.extra += [str(path) for path in sorted(subject.iterdir()) if path.name not in TASK_NAMES]
+    listing.extra += [str(path) for path in visible(subject) if path.name not in TASK_NAMES]
     for task, name in names.items():
         pictures = pictures_by_number(subject / task, listing.extra) if (subject / task).is_dir() else {}
         if not pictures:

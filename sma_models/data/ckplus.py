@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sma_models.data.database import Database
-from sma_models.data.listing import Listing, Sample, folder, folds_by_rank, pictures_by_number
+from sma_models.data.listing import Listing, Sample, folder, folds_by_rank, pictures_by_number, read_labels, visible
 
 EMOTIONS = {1: "anger", 2: "contempt", 3: "disgust", 4: "fear", 5: "happiness", 6: "sadness", 7: "surprise"}
 FOLDS = 10
@@ -41,7 +41,7 @@ def list_ckplus(
 
 def read_emotion(path: Path) -> str:
     """The emotion that a file of one number names. ValueError otherwise."""
-    text = path.read_text().split()
+    text = read_labels(path).split()
     try:
         return EMOTIONS[_whole(text[0])] if len(text) == 1 else EMOTIONS[0]
     except (KeyError, ValueError, IndexError) as error:
@@ -51,7 +51,7 @@ def read_emotion(path: Path) -> str:
 def read_facs(path: Path) -> dict[int, int | None]:
     """Intensity of every action unit that a sequence shows at its apex; None where it was seen but not scored (a 0)."""
     units: dict[int, int | None] = {}
-    for line, text in enumerate(path.read_text().splitlines(), 1):
+    for line, text in enumerate(read_labels(path).splitlines(), 1):
         if not text.strip():
             continue
         try:
@@ -83,7 +83,7 @@ def _label_files(root: Path, kind: str, listing: Listing) -> Iterator[tuple[str,
             listing.extra.append(str(name))
             continue
         suffix = f"_{kind.lower()}.txt"
-        files = sorted((labels_of / name).glob(f"*{suffix}"))
+        files = visible(labels_of / name, f"*{suffix}")
         if len(files) > 1:
             raise ValueError(f"{labels_of / name}: expected one file *{suffix}; got {len(files)}")
         pictures = pictures_by_number(pictures_of / name, listing.extra) if (pictures_of / name).is_dir() else {}
@@ -110,7 +110,10 @@ def _add_expressions(listing: Listing, root: Path, classes: int) -> None:
             continue
         frames = list(pictures.items())
         if len(frames) <= APEX_FRAMES:
-            raise ValueError(f"{subject}/{sequence}: expected more than {APEX_FRAMES} pictures; got {len(frames)}")
+            listing.left_out.append(
+                f"{subject}/{sequence} (expected more than {APEX_FRAMES} pictures; got {len(frames)})"
+            )
+            continue
         if classes == 8:
             listing.samples.append(Sample(frames[0][1], subject, sequence, frames[0][0], "neutral"))
         for frame, picture in frames[-APEX_FRAMES:]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sma_models.data.database import Database
-from sma_models.data.listing import Listing, Sample, folder, pictures_by_number, same_parts
+from sma_models.data.listing import Listing, Sample, folder, pictures_by_number, read_labels, same_parts, visible
 
 UNITS = (1, 2, 4, 6, 9, 12, 25, 26)
 PARTS = {
@@ -29,7 +29,7 @@ def list_disfa(root: Path, images: Path | None = None, camera: Literal["left", "
     listing = Listing("disfa", where, {"camera": camera}, UNITS)
     views = _CAMERAS[camera]
     listing.expected = {**EXPECTED, "sequences": 27 * len(views), "frames": 130814 * len(views)}
-    for path in sorted(folder(Path(root) / "ActionUnit_Labels", "SN001, SN002, ...").iterdir()):
+    for path in visible(folder(Path(root) / "ActionUnit_Labels", "SN001, SN002, ...")):
         if re.fullmatch(r"SN\d{3}", path.name) is None:
             listing.extra.append(str(path))
             continue
@@ -55,7 +55,7 @@ def read_intensities(path: Path) -> list[tuple[int, ...]]:
         if not file.is_file():
             raise FileNotFoundError(f"there is no file {file} of AU{unit}")
         column = []
-        for line, text in enumerate(file.read_text().split(), 1):
+        for line, text in enumerate(read_labels(file).split(), 1):
             cells = re.fullmatch(r"(\d+),([0-5])", text)
             if cells is None or int(cells[1]) != line:
                 raise ValueError(f"{file}, line {line}: expected '{line},' and an intensity of 0 to 5; got {text!r}")

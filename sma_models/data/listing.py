@@ -37,6 +37,7 @@ class Listing:
     expected:  counts that the published protocol has; only what the listing can count
     missing:   labelled frames or sequences without a picture
     unlabelled: pictures or sequences without a label; `unlabelled_frames` counts the pictures
+    left_out:  sequences whose label or picture cannot be told, each with the reason
     extra:     files that belong to nothing
     unreadable: pictures that cannot be decoded
     crops:     what `sma-net align` noted of the pictures
@@ -52,6 +53,7 @@ class Listing:
     missing: list[str] = field(default_factory=list)
     unlabelled: list[str] = field(default_factory=list)
     unlabelled_frames: int = 0
+    left_out: list[str] = field(default_factory=list)
     extra: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     crops: Crops = field(default_factory=Crops, repr=False)
@@ -93,6 +95,7 @@ class Listing:
         for kind, names in (
             ("labelled, but there is no picture", self.missing),
             ("without a label", self.unlabelled),
+            ("left out", self.left_out),
             ("not understood", self.extra),
             ("cannot be read as pictures", self.unreadable),
         ):
@@ -145,19 +148,32 @@ def folder(path: Path, what: str) -> Path:
 def pictures_by_number(path: Path, extra: list[str]) -> dict[int, Path]:
     """The pictures of a folder by the last integer of their names, whatever its padding, in ascending order.
 
-    Other files are named in `extra`. ValueError if two pictures have one number.
+    Other files are named in `extra`, and so are pictures that have one number: which of them is meant cannot be told.
     """
-    found: dict[int, Path] = {}
-    for file in sorted(path.iterdir()):
+    pictures: dict[int, list[Path]] = {}
+    for file in visible(path):
         index = frame_number(file.stem)
-        if index is None or file.suffix.lower() not in IMAGE_SUFFIXES:
-            if not file.name.startswith(".") and file.is_file():
-                extra.append(str(file))
-            continue
-        if index in found:
-            raise ValueError(f"{path}: frame {index} is there twice: {found[index].name} and {file.name}")
-        found[index] = file
-    return dict(sorted(found.items()))
+        if index is not None and file.suffix.lower() in IMAGE_SUFFIXES:
+            pictures.setdefault(index, []).append(file)
+        elif file.is_file():
+            extra.append(str(file))
+    for index, files in pictures.items():
+        if len(files) > 1:
+            extra.append(f"{path}, frame {index} more than once: {', '.join(file.name for file in files)}")
+    return {index: files[0] for index, files in sorted(pictures.items()) if len(files) == 1}
+
+
+def visible(path: Path, pattern: str = "*") -> list[Path]:
+    """What matches a pattern in a folder, sorted, but for hidden files, of which macOS adds one to each file of a disk."""
+    return sorted(file for file in path.glob(pattern) if not file.name.startswith("."))
+
+
+def read_labels(path: Path) -> str:
+    """The text of a file of labels. ValueError that names it if it is none."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: expected a text file of labels; {error}") from error
 
 
 def folds_by_rank(subjects: Iterable[str], count: int) -> dict[str, str]:

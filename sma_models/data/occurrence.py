@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from sma_models.data.listing import Listing, Sample, folder, pictures_by_number
+from sma_models.data.listing import Listing, Sample, folder, pictures_by_number, read_labels, visible
 
 UNITS = (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
 UNCODED = 9
@@ -13,30 +13,32 @@ UNCODED = 9
 
 def read_occurrence(path: Path, units: tuple[int, ...] = UNITS) -> dict[int, tuple[int, ...]]:
     """Labels (0, 1 or 9) of `units`, in that order, by frame number. ValueError names file, line and what is wrong."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file)
-        header = [cell.strip() for cell in next(reader, [])]
-        if not header or header[0] != "0" or not all(cell.isdigit() for cell in header):
-            raise ValueError(f"{path}: expected a header of 0 and numbers of action units; got {header}")
-        numbers = [int(cell) for cell in header]
-        lacking = [unit for unit in units if numbers[1:].count(unit) != 1]
-        if lacking:
-            raise ValueError(f"{path}: expected one column for each of AU {', '.join(map(str, lacking))}; got {header}")
-        places = [numbers.index(unit, 1) for unit in units]
-        labels: dict[int, tuple[int, ...]] = {}
-        for row in reader:
-            if len(row) != len(header):
-                raise ValueError(f"{path}, line {reader.line_num}: expected {len(header)} cells; got {len(row)}")
-            cells = [cell.strip() for cell in row]
-            wrong = [cells[place] for place in places if cells[place] not in ("0", "1", "9")]
-            if wrong or not cells[0].isdigit():
-                raise ValueError(
-                    f"{path}, line {reader.line_num}: expected a frame number and 0, 1 or 9; got {wrong or cells[0]}"
-                )
-            frame = int(cells[0])
-            if frame in labels:
-                raise ValueError(f"{path}, line {reader.line_num}: frame {frame} is there twice")
-            labels[frame] = tuple(int(cells[place]) for place in places)
+    reader = csv.reader(read_labels(path).splitlines())
+    header = [cell.strip() for cell in next(reader, [])]
+    if not header or header[0] != "0" or not all(cell.isdecimal() for cell in header):
+        raise ValueError(f"{path}: expected a header of 0 and numbers of action units; got {header}")
+    numbers = [int(cell) for cell in header]
+    lacking = [unit for unit in units if numbers[1:].count(unit) != 1]
+    if lacking:
+        raise ValueError(f"{path}: expected one column for each of AU {', '.join(map(str, lacking))}; got {header}")
+    places = [numbers.index(unit, 1) for unit in units]
+    labels: dict[int, tuple[int, ...]] = {}
+    for row in reader:
+        cells = [cell.strip() for cell in row]
+        if not any(cells):
+            # Editors and spreadsheets leave empty lines, with commas or without.
+            continue
+        if len(row) != len(header):
+            raise ValueError(f"{path}, line {reader.line_num}: expected {len(header)} cells; got {len(row)}")
+        wrong = [cells[place] for place in places if cells[place] not in ("0", "1", "9")]
+        if wrong or not cells[0].isdecimal():
+            raise ValueError(
+                f"{path}, line {reader.line_num}: expected a frame number and 0, 1 or 9; got {wrong or cells[0]}"
+            )
+        frame = int(cells[0])
+        if frame in labels:
+            raise ValueError(f"{path}, line {reader.line_num}: frame {frame} is there twice")
+        labels[frame] = tuple(int(cells[place]) for place in places)
     return labels
 
 
@@ -109,4 +111,4 @@ def name_uncoded(
 
 def coding_files(root: Path) -> list[Path]:
     """The files of AUCoding/AU_OCC."""
-    return sorted(folder(root / "AUCoding" / "AU_OCC", "occurrence codes, <subject>_<task>.csv").iterdir())
+    return visible(folder(root / "AUCoding" / "AU_OCC", "occurrence codes, <subject>_<task>.csv"))

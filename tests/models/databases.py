@@ -19,6 +19,13 @@ def loaded(module, listing, path, **settings):
     return data
 
 
+def hide(root):
+    """A hidden file beside each file and folder below `root`, as macOS makes them."""
+    for path in sorted(root.rglob("*")):
+        (path.parent / f"._{path.name}").write_bytes(b"\0\5\x16\7\xff")
+        (path.parent / ".DS_Store").write_bytes(b"\0\xff")
+
+
 def write_picture(path, value=100, size=32):
     path.parent.mkdir(parents=True, exist_ok=True)
     image = np.full((size, size, 3), value, np.uint8)

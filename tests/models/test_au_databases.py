@@ -16,6 +16,7 @@ from sma_models.data.listing import write_manifest
 from sma_models.data.occurrence import read_occurrence
 from tests.models.databases import (
     BP4D_UNITS,
+    hide,
     loaded,
     write_bp4d,
     write_bp4dplus,
@@ -84,12 +85,48 @@ def test_bp4d_refuses_odd_codes(tmp_path, old, new, told):
         list_bp4d(tmp_path)
 
 
-def test_bp4d_refuses_twins_and_strangers(tmp_path):
+def test_pictures_of_one_frame_are_left_out_and_named(tmp_path):
     write_bp4d(tmp_path)
     write_picture(tmp_path / "F001/T1/020.jpg")
-    with pytest.raises(ValueError, match="frame 20 is there twice"):
-        list_bp4d(tmp_path)
-    (tmp_path / "F001/T1/020.jpg").unlink()
+    listing = list_bp4d(tmp_path)
+    assert listing.extra == [f"{tmp_path / 'F001/T1'}, frame 20 more than once: 0020.jpg, 020.jpg"]
+    assert listing.missing == ["F001/T1 frame 20"] and len(listing.samples) == 23
+
+
+@pytest.mark.parametrize("line", ["\n", "\n\n\n", "  \n", ",,,,,,,,,,,,\n", "\r\n"])
+def test_empty_lines_of_codes_do_no_harm(tmp_path, line):
+    write_bp4d(tmp_path)
+    coding = tmp_path / "AUCoding/AU_OCC/F001_T1.csv"
+    intact = read_occurrence(coding)
+    coding.write_text(coding.read_text() + line)
+    assert read_occurrence(coding) == intact
+    coding.write_text(coding.read_text().replace("\n", "\n" + line, 2))
+    assert read_occurrence(coding) == intact
+
+
+def test_hidden_files_are_none_of_a_database(tmp_path):
+    """As macOS leaves them on disks of other systems."""
+    write_bp4d(tmp_path / "bp4d")
+    write_bp4dplus(tmp_path / "bp4dplus", frames=9)
+    write_disfa(tmp_path / "disfa")
+    hide(tmp_path)
+    for listing in (list_bp4d(tmp_path / "bp4d"), list_disfa(tmp_path / "disfa"), list_bp4dplus(tmp_path / "bp4dplus"),
+                    list_bp4dplus(tmp_path / "bp4dplus", label="task")):  # fmt: skip
+        assert listing.samples and not listing.extra and not listing.missing and not listing.unlabelled
+
+
+@pytest.mark.parametrize("file", ["bp4d/AUCoding/AU_OCC/F001_T1.csv", "disfa/ActionUnit_Labels/SN001/SN001_au1.txt"])
+def test_labels_that_are_no_text_are_named(tmp_path, file):
+    write_bp4d(tmp_path / "bp4d")
+    write_disfa(tmp_path / "disfa")
+    (tmp_path / file).write_bytes(b"0,1\xff\xfe\x00")
+    with pytest.raises(ValueError, match=f"{file}: expected a text file of labels"):
+        list_bp4d(tmp_path / "bp4d")
+        list_disfa(tmp_path / "disfa")
+
+
+def test_bp4d_refuses_strangers(tmp_path):
+    write_bp4d(tmp_path)
     (tmp_path / "AUCoding/AU_OCC/F001_T1.csv").rename(tmp_path / "AUCoding/AU_OCC/F024_T1.csv")
     (tmp_path / "F001").rename(tmp_path / "F024")
     with pytest.raises(ValueError, match="no part belongs to F024"):

@@ -8,7 +8,7 @@ from sma_models.data.bu3dfe import list_bu3dfe
 from sma_models.data.ckplus import list_ckplus, read_facs
 from sma_models.data.listing import write_manifest
 from sma_models.data.mmi import list_mmi
-from tests.models.databases import loaded, write_bu3dfe, write_ckplus, write_mmi, write_picture
+from tests.models.databases import hide, loaded, write_bu3dfe, write_ckplus, write_mmi, write_picture
 
 CK_SEQUENCES = {(n, 1): 1 + n % 7 for n in range(10, 24)} | {(10, 2): None, (11, 2): 5, (5, 1): None}
 
@@ -75,6 +75,23 @@ def test_ckplus_refuses_odd_emotions(tmp_path, text):
         list_ckplus(tmp_path)
 
 
+def test_ckplus_labels_that_are_no_text_are_named(tmp_path):
+    write_ckplus(tmp_path, {(5, 1): 5})
+    next((tmp_path / "Emotion/S005/001").iterdir()).write_bytes(b"\xff5.0")
+    with pytest.raises(ValueError, match=r"_emotion\.txt: expected a text file of labels"):
+        list_ckplus(tmp_path)
+
+
+def test_ckplus_a_short_sequence_is_left_out_and_keeps_its_place_in_the_folds(tmp_path):
+    write_ckplus(tmp_path, CK_SEQUENCES)
+    folds = list_ckplus(tmp_path).folds
+    for n in (3, 4):
+        (tmp_path / f"cohn-kanade-images/S010/001/S010_001_{n:08d}.png").unlink()
+    listing = list_ckplus(tmp_path)
+    assert listing.left_out == ["S010/001 (expected more than 3 pictures; got 3)"] and listing.folds == folds
+    assert "S010" not in {sample.subject for sample in listing.samples}
+
+
 def test_ckplus_names_a_sequence_without_pictures(tmp_path):
     write_ckplus(tmp_path, {(5, 1): 5, (6, 1): 1})
     (tmp_path / "cohn-kanade-images/S006").rename(tmp_path / "kept")
@@ -117,8 +134,9 @@ def test_mmi_codes(tmp_path):
 
 def test_mmi_subjects(tmp_path):
     write_mmi(tmp_path, {"101": ("S001-001.avi", 0, 4), "102": ("clip.avi", 0, 4)})
-    with pytest.raises(ValueError, match=r"session 102.*'clip.avi'"):
-        list_mmi(tmp_path)
+    assert list_mmi(tmp_path).left_out == [
+        "session 102: its media file 'clip.avi' (expected S001-...) names no subject"
+    ]
     (tmp_path / "people.csv").write_text("session,subject\n101,anna\n102,ben\n")
     listing = list_mmi(tmp_path, subjects=tmp_path / "people.csv")
     data = loaded(MMI, listing, tmp_path / "m.csv", selection="last")
@@ -138,16 +156,45 @@ ODD_XML = (
     "<session/>",
     '<s><track view="7" filename="S001-1.avi"/></s>',
     '<s><track filename="S001-1.avi"/></s>',
+    '<s><track view="0" filename="S001-1.avi"/><track view="0" filename="S001-2.avi"/></s>',
     "<s",
+    '<s a="\xe9"/>',
 )
 
 
 @pytest.mark.parametrize("xml", ODD_XML)
-def test_mmi_refuses_odd_sessions(tmp_path, xml):
-    write_mmi(tmp_path, {"101": ("S001-001.avi", 0, 4)})
-    (tmp_path / "Sessions/101/session.xml").write_text(xml)
-    with pytest.raises(ValueError, match=r"session\.xml"):
+def test_mmi_odd_sessions_are_left_out_and_named(tmp_path, xml):
+    write_mmi(tmp_path, {"101": ("S001-001.avi", 0, 4), "102": ("S002-001.avi", 0, 1)})
+    (tmp_path / "Sessions/101/session.xml").write_bytes(xml.encode("latin-1"))
+    listing = list_mmi(tmp_path)
+    assert {sample.sequence for sample in listing.samples} == {"102"}
+    assert len(listing.left_out) == 1 and "101/session.xml" in listing.left_out[0]
+    assert any(told.startswith("1 left out: ") for told in listing.warnings())
+    (tmp_path / "Sessions/102/session.xml").unlink()
+    with pytest.raises(ValueError, match=r"no session has a picture.*1 left out: .*session\.xml"):
         list_mmi(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["<s", '<a><Metatag Name="Emotion" Value="5"/></a>', '<?xml version="1.0" encoding="none"?><a/>']
+)
+def test_mmi_odd_annotations_leave_their_session_out(tmp_path, text):
+    write_mmi(tmp_path, {"101": ("S001-001.avi", 0, 4), "102": ("S002-001.avi", 0, 1)})
+    (tmp_path / "Sessions/101/more.xml").write_text(text)
+    listing = list_mmi(tmp_path)
+    assert {sample.sequence for sample in listing.samples} == {"102"}
+    assert len(listing.left_out) == 1 and "Sessions/101" in listing.left_out[0]
+
+
+def test_hidden_files_are_none_of_a_database(tmp_path):
+    """As macOS leaves them on disks of other systems."""
+    write_ckplus(tmp_path / "ckplus", {(5, 1): 5})
+    write_mmi(tmp_path / "mmi", {"101": ("S001-001.avi", 0, 4)})
+    write_bu3dfe(tmp_path / "bu3dfe")
+    hide(tmp_path)
+    for listing in (list_ckplus(tmp_path / "ckplus"), list_ckplus(tmp_path / "ckplus", label="au"),
+                    list_mmi(tmp_path / "mmi"), list_bu3dfe(tmp_path / "bu3dfe")):  # fmt: skip
+        assert listing.samples and not listing.extra and not listing.left_out
 
 
 @pytest.mark.parametrize("ethnicity", ["WH", "AE", "", "xyz"])
@@ -172,8 +219,7 @@ def test_bu3dfe_names_what_is_odd(tmp_path):
     data = loaded(BU3DFE, listing, tmp_path / "m.csv", fold="1")
     assert [np.unique(data.faces.subjects[rows]).tolist() for rows in data.parts] == [["F0001"], ["M0001"], ["F0002"]]
     write_picture(tmp_path / "F0002/F0002_HA03XX_F2D.bmp")
-    with pytest.raises(ValueError, match="expected one texture of HA03"):
-        list_bu3dfe(tmp_path)
+    assert list_bu3dfe(tmp_path).left_out == ["F0002 HA03 (one of F0002_HA03WH_F2D.bmp, F0002_HA03XX_F2D.bmp)"]
 
 
 def test_nothing_to_list_is_an_error(tmp_path):

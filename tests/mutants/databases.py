@@ -33,8 +33,32 @@ LABELS = [
     models("losses", "terms.where(known, 0)", "terms", "tests/models/test_losses.py"),
     # Frames by the text of their names.
     data("pictures", r're.search(r"(\d+)\D*$", stem)', r're.search(r"(\d{4})\D*$", stem)', UNITS),
-    data("listing", "return dict(sorted(found.items()))", "return found", UNITS),
-    data("listing", "if index in found:", "if False:", UNITS),
+    data(
+        "listing",
+        "for index, files in sorted(pictures.items()) if len",
+        "for index, files in pictures.items() if len",
+        UNITS,
+    ),
+    data("listing", "sorted(pictures.items()) if len(files) == 1}", "sorted(pictures.items())}", UNITS),
+    data("listing", 'if not file.name.startswith("."))', ")", UNITS, "-k", "hidden"),
+    data("occurrence", "if not any(cells):", "if False:", UNITS, "-k", "empty_lines"),
+    data(
+        "listing", "except (OSError, UnicodeDecodeError) as error:", "except OSError as error:", UNITS, "-k", "no_text"
+    ),
+    # One odd file stops the others.
+    data(
+        "mmi",
+        "except ValueError as error:\n            #",
+        "except KeyError as error:\n            #",
+        CLASSES,
+        "-k",
+        "odd",
+    ),
+    data("mmi", "(ET.ParseError, LookupError, OSError, ValueError)", "(ET.ParseError, OSError)", CLASSES, "-k", "odd"),
+    data("mmi", 'visible(session, "*.xml")', 'session.glob("*.xml")', CLASSES, "-k", "hidden"),
+    data("ckplus", 'visible(labels_of / name, f"*{suffix}")', 'list((labels_of / name).glob(f"*{suffix}"))', CLASSES),
+    data("ckplus", "        if len(frames) <= APEX_FRAMES:\n", "        if False:\n", CLASSES, "-k", "short"),
+    data("bu3dfe", "if len(files) == 1:", "if files:", CLASSES, "-k", "bu3dfe"),
     # DISFA: an index base that is guessed, a shifted frame, a file that is missing, a threshold.
     data("disfa", "if ends == (base, base + frames - 1):", "if ends and ends[0] == base:", UNITS),
     data("disfa", "Sample(pictures[place + base]", "Sample(pictures[max(place, base)]", UNITS),

@@ -47,6 +47,7 @@ MUTANTS = [
     faces("transforms", "- frame), option))", "- frame), -option))", ALIGN),
     faces("transforms", 'np.argsort(numbers, kind="stable")', "np.arange(len(numbers))", ALIGN),
     faces("sources", "quality: int = 95", "quality: int = 75", ALIGN),
+    faces("sources", "and not _hidden(p, path)", "", ALIGN, "-k", "hidden"),
     faces("align", "if frame.number >= start", "if True", ALIGN),
     faces("align", "job.frame is not None and job.source not in last", "job.frame is not None", ALIGN),
     faces("align", "if inside or", "if", ALIGN),
