@@ -98,8 +98,9 @@ def report(listing: Listing, manifest: Path) -> None:
     """Print counts beside those expected, then what differs."""
     console = Console()
     table = Table("", "found", "expected", title=f"{listing.dataset}: {listing.settings}")
-    for name, number in listing.counts().items():
-        table.add_row(name, str(number), str(listing.expected.get(name, "")))
+    counts = listing.counts()
+    for name in counts | listing.expected:
+        table.add_row(name, str(counts.get(name, 0)), str(listing.expected.get(name, "")))
     console.print(table)
     for warning in listing.warnings():
         console.print(f"[yellow]warning:[/] {warning}", highlight=False)

@@ -1,6 +1,7 @@
 """BP4D+: action units of 140 people in four tasks, or the task itself as the expression."""
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -94,7 +95,9 @@ def list_bp4dplus(
     if unknown := [task for task in used if task not in names]:
         raise ValueError(f"tasks: expected some of {', '.join(names)}; got {', '.join(unknown)}")
     listing.settings |= {"tasks": {task: names[task] for task in used}, "middle": middle, "every": every}
-    listing.expected = {"subjects": 140, "sequences": 140 * len(used)}
+    each = 140 * len(range(0, middle, every))
+    listing.expected = {"subjects": 140, "sequences": 140 * len(used), "frames": each * len(used)}
+    listing.expected |= {name: each * count for name, count in Counter(names[task] for task in used).items()}
     for path in visible(folder(listing.images, "BP4D+'s pictures, F001/T1/<frame>.jpg")):
         if path.name in _SUBJECTS:
             _add_tasks(listing, path, {task: names[task] for task in used})

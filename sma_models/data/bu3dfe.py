@@ -36,6 +36,7 @@ def list_bu3dfe(
     listing = Listing("bu3dfe", Path(images or root), {"levels": used, "texture": texture})
     frames = 600 * len(used)
     listing.expected = {"subjects": 100, "sequences": frames, "frames": frames}
+    listing.expected |= {name: 100 * len(used) for name in EXPRESSIONS.values()}
     for path in visible(folder(listing.images, "F0001/F0001_AN01WH_F2D.bmp")):
         if path.is_dir() and path.name in _SUBJECTS:
             _add_subject(listing, path)

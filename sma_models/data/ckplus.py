@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sma_models.data.database import Database
-from sma_models.data.listing import Listing, Sample, folder, folds_by_rank, pictures_by_number, read_labels, visible
+from sma_models.data.listing import (
+    UNLABELLED,
+    Listing,
+    Sample,
+    folder,
+    folds_by_rank,
+    pictures_by_number,
+    read_labels,
+    visible,
+)
 
 EMOTIONS = {1: "anger", 2: "contempt", 3: "disgust", 4: "fear", 5: "happiness", 6: "sadness", 7: "surprise"}
 FOLDS = 10
@@ -95,10 +104,12 @@ def _label_files(root: Path, kind: str, listing: Listing) -> Iterator[tuple[str,
 
 
 def _add_expressions(listing: Listing, root: Path, classes: int) -> None:
-    listing.expected = {
-        7: {"subjects": 118, "sequences": 327, "frames": 981},
-        8: {"subjects": 118, "frames": 1308},
-    }.get(classes, {})
+    # Of 593 sequences 327 have an emotion.
+    listing.expected = {UNLABELLED: 266}
+    if classes > 6:
+        listing.expected |= {"subjects": 118, "sequences": 327, "frames": 981}
+    if classes == 8:
+        listing.expected |= {"frames": 1308, "neutral": 327}
     labelled = []
     for subject, sequence, file, pictures in _label_files(root, "Emotion", listing):
         if file is None:

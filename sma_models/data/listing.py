@@ -13,6 +13,10 @@ from sma_models.data.pictures import IMAGE_SUFFIXES, frame_number
 from sma_models.data.splits import fold_of_subjects
 from sma_models.faces.crops import Crops, common_alignment
 
+# Names of counts.
+UNLABELLED = "sequences without a label"
+ALWAYS_POSITIVE = "mean F1 of calling every action unit present"
+
 
 class Sample(NamedTuple):
     """One labelled picture. labels: an expression's name, or one cell for every action unit (9: nobody could code it)."""
@@ -35,8 +39,9 @@ class Listing:
     samples:   the labelled pictures
     folds:     fold of every subject
     expected:  counts that the published protocol has; only what the listing can count
+    positive_from: the intensity from which on an action unit is scored as present
     missing:   labelled frames or sequences without a picture
-    unlabelled: pictures or sequences without a label; `unlabelled_frames` counts the pictures
+    unlabelled: sequences without a label; `unlabelled_frames` counts pictures beside the coded ones of their sequence
     left_out:  sequences whose label or picture cannot be told, each with the reason
     extra:     files that belong to nothing
     unreadable: pictures that cannot be decoded
@@ -49,7 +54,8 @@ class Listing:
     units: tuple[int, ...] = ()
     samples: list[Sample] = field(default_factory=list)
     folds: dict[str, str] = field(default_factory=dict)
-    expected: dict[str, int] = field(default_factory=dict)
+    expected: dict[str, int | float] = field(default_factory=dict)
+    positive_from: int = 1
     missing: list[str] = field(default_factory=list)
     unlabelled: list[str] = field(default_factory=list)
     unlabelled_frames: int = 0
@@ -63,9 +69,9 @@ class Listing:
         crop = self.crops.of(sample.image)
         return crop is None or crop.found
 
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> dict[str, int | float]:
         """Subjects, sequences, frames, frames of each fold, and positives of each action unit or frames of each class."""
-        counts = {
+        counts: dict[str, int | float] = {
             "subjects": len({sample.subject for sample in self.samples}),
             "sequences": len({(sample.subject, sample.sequence) for sample in self.samples}),
             "frames": len(self.samples),
@@ -75,13 +81,30 @@ class Listing:
         crops = self.crops.all_of(sample.image for sample in self.samples)
         if any(crops):
             counts["frames without a face"] = sum(crop is not None and not crop.found for crop in crops)
+        if self.unlabelled or UNLABELLED in self.expected:
+            counts[UNLABELLED] = len(self.unlabelled)
+        if self.unlabelled_frames:
+            counts["pictures outside of what is coded"] = self.unlabelled_frames
         if self.units:
-            for place, unit in enumerate(self.units):
-                counts[f"AU{unit} above 0"] = sum(sample.labels[place] not in (0, 9) for sample in self.samples)  # type: ignore[comparison-overlap]
-                counts[f"AU{unit} unknown"] = sum(sample.labels[place] == 9 for sample in self.samples)  # type: ignore[comparison-overlap]
+            counts |= self._unit_counts()
         else:
             for name in sorted({str(sample.labels) for sample in self.samples}):
                 counts[name] = sum(sample.labels == name for sample in self.samples)
+        return counts
+
+    def _unit_counts(self) -> dict[str, int | float]:
+        """Of each action unit positives, their share of what is known and what is not; and what a constant guess scores."""
+        counts: dict[str, int | float] = {}
+        labels = np.array([sample.labels for sample in self.samples], np.int64).reshape(-1, len(self.units))
+        known, from_on = labels != 9, f" from {self.positive_from} on" if self.positive_from > 1 else ""
+        positives = ((labels >= self.positive_from) & known).sum(0)
+        shares = positives / np.maximum(known.sum(0), 1)
+        for place, unit in enumerate(self.units):
+            counts[f"AU{unit} positive{from_on}"] = int(positives[place])
+            counts[f"AU{unit}, share of positives"] = round(float(shares[place]), 3)
+            if not known.all():
+                counts[f"AU{unit} unknown"] = int((~known[:, place]).sum())
+        counts[ALWAYS_POSITIVE] = round(float((2 * shares / (1 + shares)).mean()), 3)
         return counts
 
     def warnings(self) -> list[str]:
@@ -90,19 +113,19 @@ class Listing:
         told = [
             f"{name}: expected {number}, found {counts.get(name, 0)}"
             for name, number in self.expected.items()
-            if counts.get(name, 0) != number
+            # Published shares are rounded.
+            if abs(counts.get(name, 0) - number) > (0.0101 if isinstance(number, float) else 0)
         ]
+        usual = len(self.unlabelled) == self.expected.get(UNLABELLED)
         for kind, names in (
             ("labelled, but there is no picture", self.missing),
-            ("without a label", self.unlabelled),
+            ("without a label", [] if usual else self.unlabelled),
             ("left out", self.left_out),
             ("not understood", self.extra),
             ("cannot be read as pictures", self.unreadable),
         ):
             if names:
                 told.append(f"{len(names)} {kind}: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}")
-        if self.unlabelled_frames:
-            told.append(f"{self.unlabelled_frames} pictures without a label")
         return told
 
 

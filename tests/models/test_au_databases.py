@@ -37,6 +37,52 @@ def test_published_parts_share_nobody():
     assert sum(bp4d_file.EXPECTED[f"frames of fold {part}"] for part in bp4d_file.PARTS) == 146847
 
 
+def test_published_shares_and_the_score_of_a_constant_guess_agree():
+    shares = [bp4d_file.EXPECTED[f"AU{unit}, share of positives"] for unit in BP4D_UNITS]
+    assert np.mean([2 * share / (1 + share) for share in shares]) == pytest.approx(0.480, abs=0.001)
+
+
+def test_positives_are_those_that_are_scored(tmp_path):
+    """DISFA's from intensity 2 on, BP4D's among what could be coded; beside them what is published."""
+    write_disfa(tmp_path / "disfa", frames=5, level=lambda unit, n: n if unit == 4 else int(unit == 1))
+    listing = list_disfa(tmp_path / "disfa")
+    counts = listing.counts()
+    assert counts["AU4 positive from 2 on"] == 4 * 6 and counts["AU4, share of positives"] == 0.8
+    assert counts["AU1 positive from 2 on"] == counts["AU1, share of positives"] == 0
+    # One of eight at F1 = 2·0.8/1.8.
+    assert counts["mean F1 of calling every action unit present"] == round(2 * 0.8 / 1.8 / 8, 3)
+    told = listing.warnings()
+    assert "AU25, share of positives: expected 0.28, found 0.0" in told
+    assert "mean F1 of calling every action unit present: expected 0.187, found 0.111" in told
+    write_bp4d(tmp_path / "bp4d", subjects=("F001",))
+    rows = {20: {1: 1, 2: 9}, 21: {1: 0, 2: 1}, 22: {1: 0, 2: 9}, 23: {1: 1, 2: 0}}
+    write_coding(tmp_path / "bp4d/AUCoding/AU_OCC/F001_T1.csv", rows)
+    counts = list_bp4d(tmp_path / "bp4d").counts()
+    assert [counts[f"AU{unit} positive"] for unit in (1, 2, 4)] == [2, 1, 0]
+    assert [counts[f"AU{unit} unknown"] for unit in (1, 2, 4)] == [0, 2, 0]
+    assert [counts[f"AU{unit}, share of positives"] for unit in (1, 2, 4)] == [0.5, 0.5, 0]
+
+
+def test_a_share_is_as_published_within_its_rounding(tmp_path):
+    write_bp4d(tmp_path, frames=100)
+    rows = {frame: dict.fromkeys(BP4D_UNITS, int(frame < 41)) for frame in range(20, 120)}
+    for coding in (tmp_path / "AUCoding/AU_OCC").iterdir():
+        write_coding(coding, rows)
+    told = [warning.partition(":")[0] for warning in list_bp4d(tmp_path).warnings() if "share" in warning]
+    # Each is 0.21: what is published as 0.21, 0.20 or 0.17.
+    assert "AU1, share of positives" not in told and "AU4, share of positives" not in told
+    assert "AU2, share of positives" in told
+
+
+def test_pictures_beside_the_coded_window_are_counted_and_no_surprise(tmp_path):
+    write_bp4d(tmp_path)
+    for n in range(50, 60):
+        write_picture(tmp_path / f"F001/T1/{n:04d}.jpg")
+    listing = list_bp4d(tmp_path)
+    assert listing.counts()["pictures outside of what is coded"] == 10
+    assert not any("without a label" in told or "outside" in told for told in listing.warnings())
+
+
 def test_bp4d_reads_columns_by_name(tmp_path):
     cells = {unit: place % 2 for place, unit in enumerate(BP4D_UNITS)}
     write_coding(tmp_path / "plain.csv", {7: cells})

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from sma_models.data import BU3DFE, MMI, CKPlus
+from sma_models.data.bp4dplus import list_bp4dplus
 from sma_models.data.bu3dfe import list_bu3dfe
 from sma_models.data.ckplus import list_ckplus, read_facs
-from sma_models.data.listing import write_manifest
+from sma_models.data.listing import Listing, write_manifest
 from sma_models.data.mmi import list_mmi
-from tests.models.databases import hide, loaded, write_bu3dfe, write_ckplus, write_mmi, write_picture
+from tests.models.databases import hide, loaded, write_bp4dplus, write_bu3dfe, write_ckplus, write_mmi, write_picture
 
 CK_SEQUENCES = {(n, 1): 1 + n % 7 for n in range(10, 24)} | {(10, 2): None, (11, 2): 5, (5, 1): None}
 
@@ -92,6 +93,32 @@ def test_ckplus_a_short_sequence_is_left_out_and_keeps_its_place_in_the_folds(tm
     assert "S010" not in {sample.subject for sample in listing.samples}
 
 
+def test_ckplus_sequences_without_a_label_are_expected(tmp_path):
+    listing = Listing("ckplus", tmp_path, {}, unlabelled=[f"S{n:03d}/001" for n in range(266)])
+    write_ckplus(tmp_path, {(5, 1): 5, (6, 1): None})
+    few = list_ckplus(tmp_path)
+    listing.expected = few.expected
+    assert listing.counts()["sequences without a label"] == listing.expected["sequences without a label"] == 266
+    assert not any("without a label" in told for told in listing.warnings())
+    assert "sequences without a label: expected 266, found 1" in few.warnings()
+    assert "1 without a label: S006/001" in few.warnings()
+    eight = list_ckplus(tmp_path, classes=8).warnings()
+    assert "sequences: expected 327, found 1" in eight and "neutral: expected 327, found 1" in eight
+
+
+def test_classes_are_counted_beside_what_is_expected(tmp_path):
+    write_bu3dfe(tmp_path / "bu3dfe")
+    assert "fear: expected 200, found 6" in list_bu3dfe(tmp_path / "bu3dfe").warnings()
+    assert "fear: expected 300, found 9" in list_bu3dfe(tmp_path / "bu3dfe", levels=[1, 2, 3]).warnings()
+    write_bp4dplus(tmp_path / "bp4dplus")
+    # Of 140 people five frames each, of one task or of two that are called alike.
+    names = {"T1": "joy", "T2": "joy"}
+    told = list_bp4dplus(tmp_path / "bp4dplus", label="task", tasks=["T1", "T2", "T7"], task_names=names).warnings()
+    assert {"joy: expected 1400, found 30", "fear: expected 700, found 15", "frames: expected 2100, found 45"} <= set(
+        told
+    )
+
+
 def test_ckplus_names_a_sequence_without_pictures(tmp_path):
     write_ckplus(tmp_path, {(5, 1): 5, (6, 1): 1})
     (tmp_path / "cohn-kanade-images/S006").rename(tmp_path / "kept")
@@ -115,8 +142,7 @@ def test_mmi_views_and_codes(tmp_path):
         *(("S001", "101", n, "happiness") for n in (3, 4, 5)),
         *(("S003", "106", n, "anger") for n in (3, 4, 5)),
     ]
-    assert listing.unlabelled == ["105"]
-    left_out = {"Emotion 17": 1, "view 1 (profile)": 1, "view 2 (both in one picture)": 1}
+    left_out = {"Emotion 17": 1, "no Emotion": 1, "view 1 (profile)": 1, "view 2 (both in one picture)": 1}
     assert listing.settings["left out"] == left_out
     assert {s.sequence for s in list_mmi(tmp_path, views=[0, 2]).samples} == {"101", "103", "106"}
     assert {s.labels for s in list_mmi(tmp_path, codes={"17": "laughter"}).samples} == {"laughter"}

@@ -69,7 +69,7 @@ LABELS = [
         "columns.append([0] * len(columns[0])); continue",
         UNITS,
     ),
-    data("disfa", "au_threshold: int = 2", "au_threshold: int = 1", UNITS),
+    data("disfa", "AU_THRESHOLD = 2", "AU_THRESHOLD = 1", UNITS),
     data("csv_table", "int(level >= positive)", "int(level > positive)", UNITS),
     data("disfa", "views = _CAMERAS[camera]", 'views = _CAMERAS["both"]', UNITS),
     # CK+: intensity 0, whom the folds count, which frames, which code.
@@ -121,6 +121,20 @@ LABELS = [
         "occurrence", "if first_by_window(sequence) not in (None, first_picture):", "if False:", UNITS, "-k", "one_off"
     ),
     data("occurrence", "    if not labels:\n        return None\n", "", UNITS, "-k", "without_a_row"),
+    # Counts: what is scored, of what is known, beside what is published.
+    data("listing", "(labels >= self.positive_from) & known", "(labels > 0) & known", UNITS, "-k", "are_scored"),
+    data(
+        "listing", "(labels >= self.positive_from) & known", "labels >= self.positive_from", UNITS, "-k", "are_scored"
+    ),
+    data("listing", "np.maximum(known.sum(0), 1)", "max(1, len(labels))", UNITS, "-k", "are_scored"),
+    data("listing", "2 * shares / (1 + shares)", "shares", UNITS, "-k", "are_scored"),
+    data("listing", "0.0101 if isinstance(number, float) else 0", "0", UNITS, "-k", "rounding"),
+    data("listing", "[] if usual else self.unlabelled", "self.unlabelled", CLASSES, "-k", "expected"),
+    data("listing", "len(self.unlabelled) == self.expected.get(UNLABELLED)", "True", CLASSES, "-k", "expected"),
+    data("ckplus", '"neutral": 327', '"neutral": 981', CLASSES, "-k", "expected"),
+    data("bu3dfe", "100 * len(used)", "100", CLASSES, "-k", "expected"),
+    data("bp4dplus", "range(0, middle, every)", "range(middle)", CLASSES, "-k", "expected"),
+    Mutant("sma_models/cli/data_check.py", "for name in counts | listing.expected:", "for name in counts:", (CHECK,)),
     # What is broken, has no face, or need not be looked for.
     data("database", "look_for_all=False", "look_for_all=True", CHECK),
     data("listing", "int(listing.found(sample))", "1", CHECK),
