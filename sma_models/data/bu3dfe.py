@@ -24,7 +24,7 @@ def list_bu3dfe(
     """Textures of BU-3DFE with one of six expressions.
 
     Args:
-        root:    folder that holds F0001/F0001_AN01WH_F2D.bmp and so on
+        root:    folder that holds F0001/F0001_AN01WH_F2D.bmp and so on, or Subjects with these in it
         images:  the same with other pictures, such as aligned ones; None is `root`
         levels:  of 1 to 4; None is 3 and 4
         texture: kind of texture
@@ -37,7 +37,9 @@ def list_bu3dfe(
     frames = 600 * len(used)
     listing.expected = {"subjects": 100, "sequences": frames, "frames": frames}
     listing.expected |= {name: 100 * len(used) for name in EXPRESSIONS.values()}
-    for path in visible(folder(listing.images, "F0001/F0001_AN01WH_F2D.bmp")):
+    subjects = listing.images / "Subjects"
+    top = subjects if subjects.is_dir() else folder(listing.images, "F0001/F0001_AN01WH_F2D.bmp")
+    for path in visible(top):
         if path.is_dir() and path.name in _SUBJECTS:
             _add_subject(listing, path)
         elif path.is_dir():

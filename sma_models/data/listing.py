@@ -81,6 +81,8 @@ class Listing:
         crops = self.crops.all_of(sample.image for sample in self.samples)
         if any(crops):
             counts["frames without a face"] = sum(crop is not None and not crop.found for crop in crops)
+            if turned := sum(crop is not None and crop.turned for crop in crops):
+                counts["frames turned upright"] = turned
         if self.unlabelled or UNLABELLED in self.expected:
             counts[UNLABELLED] = len(self.unlabelled)
         if self.unlabelled_frames:
@@ -162,9 +164,11 @@ def facts_path(manifest: Path) -> Path:
 
 
 def folder(path: Path, what: str) -> Path:
-    """`path`. FileNotFoundError if it is no folder."""
+    """`path`. FileNotFoundError, with a hint if it lies one folder deeper, as archives unpack, if it is no folder."""
     if not path.is_dir():
-        raise FileNotFoundError(f"expected a folder of {what} at {path}")
+        deeper = next((found for found in sorted(path.parent.glob(f"*/{path.name}")) if found.is_dir()), None)
+        hint = f"; there is one at {deeper}, so perhaps {deeper.parent} is the folder to give" if deeper else ""
+        raise FileNotFoundError(f"expected a folder of {what} at {path}{hint}")
     return path
 
 

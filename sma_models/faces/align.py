@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sma_models.data.pictures import Picture, frame_number, read_picture
 from sma_models.faces.alignment import FACTS, ROWS, Alignment, enough_points, warp
-from sma_models.faces.detect import Face, Points, largest
+from sma_models.faces.detect import Face, Points, largest, on_their_side
 from sma_models.faces.sources import Video, files_below, write_picture
 from sma_models.faces.transforms import COLUMNS, Row, Transforms, read_rows
 from sma_models.faces.work import SharedDetector, in_order
@@ -163,14 +163,24 @@ class Aligner:
         crop = (
             f"{job.sequence}/{number:05d}.jpg" if job.frame is None else Path(job.source).with_suffix(".jpg").as_posix()
         )
-        height, width = image.shape[:2]
-        faces = (
-            self.detector.of(job.source, width, height) if isinstance(self.detector, Points) else self.detector(image)
-        )
+        faces, turned = self._faces(job, image)
         face = largest(faces)
         row = dict.fromkeys(COLUMNS, "") | {"crop": crop, "source": job.source, "frame": str(number)}
         row |= {"sequence": job.sequence, "found": str(int(face is not None)), "faces": str(len(faces))}
-        return row | (_cells(face) if face else {"points": f"{width}x{height}"})
+        return row | (
+            _cells(face) | {"turned": str(int(turned))} if face else {"points": f"{image.shape[1]}x{image.shape[0]}"}
+        )
+
+    def _faces(self, job: Job, image: Picture) -> tuple[list[Face], bool]:
+        """The faces of a picture, and whether it lies on its side."""
+        if isinstance(self.detector, Points):
+            return self.detector.of(job.source, image.shape[1], image.shape[0]), False
+        faces = self.detector(image)
+        # Some sessions of MMI are recorded sideways; elsewhere turning would only find what is no face.
+        if faces or not any((folder / "session.xml").is_file() for folder in job.path.parents[:2]):
+            return faces, False
+        faces = on_their_side(self.detector, image)
+        return faces, bool(faces)
 
     def _wanted(self, row: Row, transforms: Transforms) -> NDArray[np.float64] | None:
         """The transform of a row whose crop is still to be written."""

@@ -14,10 +14,11 @@ from sma_models.faces.transforms import read_rows
 
 
 class Crop(NamedTuple):
-    """One crop: how it was aligned, and whether a face was found in its source."""
+    """One crop: how it was aligned, whether a face was found in its source, and whether that lay on its side."""
 
     alignment: Alignment
     found: bool = True
+    turned: bool = False
 
 
 class Crops:
@@ -56,7 +57,11 @@ def _read(top: Path) -> dict[str, Crop] | Crop:
     assert alignment is not None
     if not (top / ROWS).is_file():
         return Crop(alignment)
-    return {row["crop"]: Crop(alignment, row["found"] == "1") for row in read_rows(top / ROWS) if row["crop"]}
+    return {
+        row["crop"]: Crop(alignment, row["found"] == "1", row.get("turned") == "1")
+        for row in read_rows(top / ROWS)
+        if row["crop"]
+    }
 
 
 def found_faces(pictures: Iterable[str | Path]) -> NDArray[np.bool_]:

@@ -1,6 +1,7 @@
 """Faces in a picture with the points they are aligned by: by a neural detector, by cascades, or from a table."""
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -123,6 +124,28 @@ class Cascade:
             return None
         x, y, width, height = boxes[int(np.argmax(weights))]
         return np.array([x + (width - 1) / 2, y + (height - 1) / 2])
+
+
+def on_their_side(detector: Callable[[NDArray[np.uint8]], list[Face]], image: NDArray[np.uint8]) -> list[Face]:
+    """Faces that are upright only once a picture is turned by a quarter, clockwise or else the other way.
+
+    Boxes and points are those of the picture as it lies; the left eye is the left one of the upright face.
+    """
+    height, width = image.shape[:2]
+    for clockwise, turn in ((True, cv2.ROTATE_90_CLOCKWISE), (False, cv2.ROTATE_90_COUNTERCLOCKWISE)):
+        faces = detector(cv2.rotate(image, turn))  # type: ignore[arg-type]
+        if faces:
+            return [_turned_back(face, clockwise, height, width) for face in faces]
+    return []
+
+
+def _turned_back(face: Face, clockwise: bool, height: int, width: int) -> Face:
+    """A face of a picture that was turned in the one of `height` and `width` before."""
+    x, y, across, down = face.box
+    u, v = face.points.T
+    if clockwise:
+        return Face((y, height - x - across, down, across), face.score, np.column_stack([v, height - 1 - u]))
+    return Face((width - y - down, x, down, across), face.score, np.column_stack([width - 1 - v, u]))
 
 
 class Points:

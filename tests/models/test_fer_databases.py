@@ -248,6 +248,27 @@ def test_bu3dfe_names_what_is_odd(tmp_path):
     assert list_bu3dfe(tmp_path).left_out == ["F0002 HA03 (one of F0002_HA03WH_F2D.bmp, F0002_HA03XX_F2D.bmp)"]
 
 
+def test_bu3dfe_subjects_may_lie_in_a_folder_of_theirs(tmp_path):
+    write_bu3dfe(tmp_path / "plain")
+    write_bu3dfe(tmp_path / "copy/Subjects")
+    plain, copy = list_bu3dfe(tmp_path / "plain"), list_bu3dfe(tmp_path / "copy")
+    assert [sample[1:] for sample in copy.samples] == [sample[1:] for sample in plain.samples] and not copy.extra
+    data = loaded(BU3DFE, copy, tmp_path / "m.csv", fold="all")
+    assert data.faces.picture(0, 8).shape == (8, 8, 3)
+
+
+def test_a_folder_one_deeper_is_hinted_at(tmp_path):
+    write_ckplus(tmp_path / "copy", {(5, 1): 5})
+    (tmp_path / "copy/Emotion").rename(tmp_path / "kept")
+    (tmp_path / "copy/Emotion_labels").mkdir()
+    (tmp_path / "kept").rename(tmp_path / "copy/Emotion_labels/Emotion")
+    with pytest.raises(
+        FileNotFoundError, match=r"at .*copy/Emotion; there is one at .*copy/Emotion_labels/Emotion, so per"
+    ):
+        list_ckplus(tmp_path / "copy")
+    assert list_ckplus(tmp_path / "copy/Emotion_labels", images=tmp_path / "copy").samples
+
+
 def test_nothing_to_list_is_an_error(tmp_path):
     write_ckplus(tmp_path, {(5, 1): None})
     with pytest.raises(ValueError, match="nothing to list"):

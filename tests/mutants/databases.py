@@ -99,6 +99,8 @@ LABELS = [
     # BU-3DFE and BP4D+.
     data("bu3dfe", "levels is not None else [3, 4]", "levels is not None else [2, 3, 4]", CLASSES),
     data("bu3dfe", 'name[2] and name[4] == listing.settings["texture"]', "name[2]", CLASSES),
+    data("bu3dfe", "subjects if subjects.is_dir() else folder(", "folder(", CLASSES, "-k", "folder_of_theirs"),
+    data("listing", "if deeper else", "if False else", CLASSES, "-k", "deeper"),
     data("bp4dplus", "start + middle : every", "start + middle", UNITS),
     data("bp4dplus", "max(0, (len(pictures) - middle) // 2)", "0", UNITS),
     data("bp4dplus", '"T9": "anger",\n    "T10": "disgust"', '"T10": "anger",\n    "T9": "disgust"', UNITS),

@@ -6,6 +6,7 @@ FACES = "tests/models/test_faces.py"
 ALIGN = "tests/models/test_align.py"
 CROPS = "tests/models/test_crops.py"
 SIZES = "tests/models/test_sizes.py"
+SESSIONS = "tests/models/test_align_databases.py"
 YUNET = "tests/models/test_yunet.py"
 PREDICT = "tests/models/test_predict.py"
 MEMORY = "tests/models/test_memory.py"
@@ -90,6 +91,16 @@ MUTANTS = [
     ),
     faces("predict", 'self.reader.alignment["template"]', '"eyes"', YUNET),
     faces("sources", "if last + 1 < 0.9 * self.duration:", "if False:", PREDICT, "-k", "cut_off"),
+    # Sessions that lie on their side, and only those.
+    faces("align", "if faces or not any(", "if faces or not all(", SESSIONS),
+    faces("align", "        if faces or not any(", "        if False and not any(", SESSIONS),
+    faces("align", 'not any((folder / "session.xml").is_file() for folder in job.path.parents[:2])', "False", SESSIONS),
+    faces("align", "for folder in job.path.parents[:2]", "for folder in job.path.parents[:1]", SESSIONS),
+    faces("detect", "(False, cv2.ROTATE_90_COUNTERCLOCKWISE)", "", SESSIONS),
+    faces("detect", "np.column_stack([v, height - 1 - u])", "np.column_stack([v, u])", SESSIONS),
+    faces("detect", "np.column_stack([width - 1 - v, u])", "np.column_stack([width - v, u])", SESSIONS),
+    faces("detect", "(y, height - x - across, down, across)", "(y, height - x - down, down, across)", SESSIONS),
+    faces("crops", 'row.get("turned") == "1"', "False", SESSIONS),
     # Sizes from files: a square of gigabytes, boxes and points of another picture, numbers beyond 64 bits.
     pictures("if part.size and shrink < 1 and", "if False and", SIZES, "-k", "memory"),
     pictures("(left - columns.start) * shrink", "(columns.start - left) * shrink", SIZES),
@@ -102,7 +113,7 @@ MUTANTS = [
     faces("detect", "if _sound(face.points)", "", YUNET),
     # Crops: whether a face was found, in whichever folder, and what is none of them.
     faces("predict", "crop is None or crop.found)", "True)", CROPS, "-k", "predictions"),
-    faces("crops", 'row["found"] == "1") for row', 'row["found"] != "") for row', CROPS),
+    faces("crops", 'row["found"] == "1", row', 'row["found"] != "", row', CROPS),
     faces("crops", "self._top(above) if above != folder else None", "None", CROPS),
     faces("crops", "noted.get(path.relative_to(top).as_posix())", "Crop(Alignment.of_folder(top))", CROPS),
     faces("crops", "if len(kinds) > 1:", "if False:", CROPS, "-k", "in_part"),
