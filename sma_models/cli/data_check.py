@@ -19,7 +19,7 @@ from sma_models.data.disfa import list_disfa
 from sma_models.data.listing import Listing, Sample, write_manifest
 from sma_models.data.mmi import list_mmi
 from sma_models.data.pictures import read_picture
-from sma_models.faces.alignment import TEMPLATES, Alignment, similarity, warp
+from sma_models.faces.alignment import TEMPLATES, similarity, warp
 from sma_models.faces.detect import Cascade, largest
 from sma_models.faces.drawing import beside, draw_box, draw_points, put_lines
 from sma_models.faces.sources import write_picture
@@ -98,8 +98,9 @@ def report(listing: Listing, manifest: Path) -> None:
     """Print counts beside those expected, then what differs."""
     console = Console()
     table = Table("", "found", "expected", title=f"{listing.dataset}: {listing.settings}")
-    for name, number in listing.counts().items():
-        table.add_row(name, str(number), str(listing.expected.get(name, "")))
+    counts = listing.counts()
+    for name in counts | listing.expected:
+        table.add_row(name, str(counts.get(name, 0)), str(listing.expected.get(name, "")))
     console.print(table)
     for warning in listing.warnings():
         console.print(f"[yellow]warning:[/] {warning}", highlight=False)
@@ -110,9 +111,10 @@ def draw_preview(listing: Listing, path: Path) -> None:
     """Write the first picture that shows something, with box, points and crop of its face, and its labels."""
     sample = next((s for s in listing.samples if isinstance(s.labels, str) or 1 in s.labels), listing.samples[0])
     image = read_picture(sample.image)
-    stored = Alignment.of_folder(listing.images)
-    if stored is not None:
-        how = f"aligned by {stored.template}, points from {stored.detector}"
+    crop = listing.crops.of(sample.image)
+    if crop is not None:
+        stored = crop.alignment
+        how = f"aligned by {stored.template}, points from {stored.detector}{'' if crop.found else ', no face found'}"
         shown = draw_points(image, np.array(TEMPLATES[stored.template]))
         # What evaluation crops of it: the central 224.
         shown = draw_box(shown, (16, 16, 224, 224))

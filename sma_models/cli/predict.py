@@ -18,6 +18,7 @@ from sma_models.faces.alignment import enough_points
 from sma_models.faces.annotate import Annotator
 from sma_models.faces.predict import Predictor, Totals
 from sma_models.faces.reader import FaceReader
+from sma_models.faces.sources import files_below
 from sma_models.faces.work import SharedDetector
 from sma_models.machine import usable_cores
 
@@ -94,7 +95,7 @@ def _fits(reader: FaceReader, sources: list[Any], detect: SharedDetector | None)
         return
     for source in sources:
         if isinstance(source, Path):
-            reader.same_alignment(source)
+            reader.same_alignment(files_below(source).pictures)
 
 
 def _opened(path: Path) -> TextIO:

@@ -8,7 +8,12 @@ AUGMENTATIONS = ("none", "mild", "strong")
 
 
 def canvas_size(image_size: int) -> int:
-    """Width and height in pixels of the picture that an input of `image_size` is cropped from (256 for 224)."""
+    """Width and height in pixels of the picture that an input of `image_size` is cropped from (256 for 224).
+
+    ValueError unless a network's input can be of this size.
+    """
+    if not 8 <= image_size <= 4096:
+        raise ValueError(f"image_size must be 8 to 4096 pixels; got {image_size}")
     return round(image_size * 8 / 7)
 
 

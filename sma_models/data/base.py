@@ -137,8 +137,8 @@ class FaceData(lightning.LightningDataModule, ABC):
         for name, number, least in (("seed", seed, 0), ("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
             if number < least:
                 raise ValueError(f"{name} must be at least {least}; got {number}")
-        if image_size is not None and image_size < 1:
-            raise ValueError(f"image_size must be at least 1 pixel; got {image_size}")
+        if image_size is not None:
+            canvas_size(image_size)
         self.batch_size, self.num_workers, self.augment = batch_size, num_workers, augment
         self.selection, self.seed, self.image_size = selection, seed, image_size
         self.faces: Any = None  # Faces, from `setup` on
@@ -236,7 +236,7 @@ class FaceData(lightning.LightningDataModule, ABC):
 
     def _dataset(self, part: str, augment: str) -> FaceDataset:
         trainer: Any = self.trainer
-        size = self.image_size or trainer.lightning_module.network.config.image_size
+        size = self.image_size if self.image_size is not None else trainer.lightning_module.network.config.image_size
         return FaceDataset(self.faces, getattr(self.parts, part), size, augment, self.seed)
 
     def _share(self) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sma_models.data.database import Database
-from sma_models.data.listing import Listing, Sample, folder, folds_of
+from sma_models.data.listing import Listing, Sample, folder, folds_of, visible
 from sma_models.data.pictures import IMAGE_SUFFIXES
 
 EXPRESSIONS = {"AN": "anger", "DI": "disgust", "FE": "fear", "HA": "happiness", "SA": "sadness", "SU": "surprise"}
@@ -24,7 +24,7 @@ def list_bu3dfe(
     """Textures of BU-3DFE with one of six expressions.
 
     Args:
-        root:    folder that holds F0001/F0001_AN01WH_F2D.bmp and so on
+        root:    folder that holds F0001/F0001_AN01WH_F2D.bmp and so on, or Subjects with these in it
         images:  the same with other pictures, such as aligned ones; None is `root`
         levels:  of 1 to 4; None is 3 and 4
         texture: kind of texture
@@ -36,7 +36,10 @@ def list_bu3dfe(
     listing = Listing("bu3dfe", Path(images or root), {"levels": used, "texture": texture})
     frames = 600 * len(used)
     listing.expected = {"subjects": 100, "sequences": frames, "frames": frames}
-    for path in sorted(folder(listing.images, "F0001/F0001_AN01WH_F2D.bmp").iterdir()):
+    listing.expected |= {name: 100 * len(used) for name in EXPRESSIONS.values()}
+    subjects = listing.images / "Subjects"
+    top = subjects if subjects.is_dir() else folder(listing.images, "F0001/F0001_AN01WH_F2D.bmp")
+    for path in visible(top):
         if path.is_dir() and path.name in _SUBJECTS:
             _add_subject(listing, path)
         elif path.is_dir():
@@ -46,8 +49,8 @@ def list_bu3dfe(
 
 
 def _add_subject(listing: Listing, path: Path) -> None:
-    found: dict[tuple[str, int], Path] = {}
-    for file in sorted(path.iterdir()):
+    textures: dict[tuple[str, int], list[Path]] = {}
+    for file in visible(path):
         if file.suffix.lower() not in IMAGE_SUFFIXES:
             # Shapes (.wrl) and points (.bnd, .pse) belong to the database.
             continue
@@ -55,16 +58,16 @@ def _add_subject(listing: Listing, path: Path) -> None:
         if name is None or name[1] != path.name:
             listing.extra.append(str(file))
         elif name[2] and name[4] == listing.settings["texture"]:
-            key = name[2], int(name[3])
-            if key in found:
-                raise ValueError(
-                    f"{path}: expected one texture of {key[0]}{key[1]:02d}; got {found[key].name} and {file.name}"
-                )
-            found[key] = file
+            textures.setdefault((name[2], int(name[3])), []).append(file)
     for code, name_of in EXPRESSIONS.items():
         for level in listing.settings["levels"]:
-            if (code, level) in found:
-                listing.samples.append(Sample(found[code, level], path.name, f"{code}{level:02d}", level, name_of))
+            files = textures.get((code, level), [])
+            if len(files) == 1:
+                listing.samples.append(Sample(files[0], path.name, f"{code}{level:02d}", level, name_of))
+            elif files:
+                listing.left_out.append(
+                    f"{path.name} {code}{level:02d} (one of {', '.join(file.name for file in files)})"
+                )
             else:
                 listing.missing.append(f"{path.name} {code}{level:02d}")
 

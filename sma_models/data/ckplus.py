@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sma_models.data.database import Database
-from sma_models.data.listing import Listing, Sample, folder, folds_by_rank, pictures_by_number
+from sma_models.data.listing import UNLABELLED, Listing, Sample, folder, folds_by_rank, pictures_by_number, visible
 from sma_models.text_files import read_text
 
 EMOTIONS = {1: "anger", 2: "contempt", 3: "disgust", 4: "fear", 5: "happiness", 6: "sadness", 7: "surprise"}
@@ -84,7 +84,7 @@ def _label_files(root: Path, kind: str, listing: Listing) -> Iterator[tuple[str,
             listing.extra.append(str(name))
             continue
         suffix = f"_{kind.lower()}.txt"
-        files = sorted((labels_of / name).glob(f"*{suffix}"))
+        files = visible(labels_of / name, f"*{suffix}")
         if len(files) > 1:
             raise ValueError(f"{labels_of / name}: expected one file *{suffix}; got {len(files)}")
         pictures = pictures_by_number(pictures_of / name, listing.extra) if (pictures_of / name).is_dir() else {}
@@ -96,10 +96,12 @@ def _label_files(root: Path, kind: str, listing: Listing) -> Iterator[tuple[str,
 
 
 def _add_expressions(listing: Listing, root: Path, classes: int) -> None:
-    listing.expected = {
-        7: {"subjects": 118, "sequences": 327, "frames": 981},
-        8: {"subjects": 118, "frames": 1308},
-    }.get(classes, {})
+    # Of 593 sequences 327 have an emotion.
+    listing.expected = {UNLABELLED: 266}
+    if classes > 6:
+        listing.expected |= {"subjects": 118, "sequences": 327, "frames": 981}
+    if classes == 8:
+        listing.expected |= {"frames": 1308, "neutral": 327}
     labelled = []
     for subject, sequence, file, pictures in _label_files(root, "Emotion", listing):
         if file is None:
@@ -111,7 +113,10 @@ def _add_expressions(listing: Listing, root: Path, classes: int) -> None:
             continue
         frames = list(pictures.items())
         if len(frames) <= APEX_FRAMES:
-            raise ValueError(f"{subject}/{sequence}: expected more than {APEX_FRAMES} pictures; got {len(frames)}")
+            listing.left_out.append(
+                f"{subject}/{sequence} (expected more than {APEX_FRAMES} pictures; got {len(frames)})"
+            )
+            continue
         if classes == 8:
             listing.samples.append(Sample(frames[0][1], subject, sequence, frames[0][0], "neutral"))
         for frame, picture in frames[-APEX_FRAMES:]:

@@ -1,6 +1,5 @@
 """Any faces that a CSV file lists, divided into parts by its own columns or by subject."""
 
-import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,8 @@ from sma_models.data.splits import (
     validation_rows,
     warn_without_subjects,
 )
-from sma_models.faces.alignment import ROWS, Alignment
+from sma_models.faces.columns import BOX
+from sma_models.faces.crops import Crops, common_alignment
 
 FOLDS = 5
 SPLIT = "split"  # the one fold of a file that has this column
@@ -71,10 +71,12 @@ class CSVFaces(FaceData):
 
     def load(self) -> tuple[Faces, Parts]:
         table = self._table()
-        alignment = Alignment.of_folder(table.root)
+        alignment = common_alignment(Crops().all_of(table.images), self.csv)
+        if alignment and table.boxes is not None:
+            raise ValueError(
+                f"{self.csv}: crops of `sma-net align` have no face box; expected no columns {', '.join(BOX)}"
+            )
         self.alignment = alignment.as_dict() if alignment else None
-        if alignment and "found" not in table.columns and (table.root / ROWS).is_file():
-            table.found = _found(table, alignment)
         self.fold = self.fold or ("0" if table.splits is None else SPLIT)
         own = self.fold == SPLIT and table.splits is not None
         self.protocol = f"{Path(self.csv).name}, {'its own split' if own else f'fold {self.fold}'} tested"
@@ -142,13 +144,6 @@ class CSVFaces(FaceData):
             parts = stratified_folds(strata_of(table.labels[rows]), FOLDS, self.seed + 1)
             chosen[rows[parts == 0]] = True
         return chosen
-
-
-def _found(table: CSVTable, alignment: Alignment) -> np.ndarray:
-    """Which pictures show a face, bool [n], as `sma-net align` noted it in their folder; those it does not list do."""
-    found = alignment.found_in(table.root)
-    names = (Path(os.path.relpath(image, table.root)).as_posix() for image in table.images)
-    return np.array([found.get(name, 1) for name in names], bool)
 
 
 def _parts(train: np.ndarray, val: np.ndarray, test: np.ndarray, source: str | Path) -> Parts:

@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sma_models.data.base import UNKNOWN, Faces
-from sma_models.data.pictures import read_picture, square, whole_square
+from sma_models.data.pictures import header_sizes, read_picture, share_inside, square, whole_square
 from sma_models.faces.columns import BOX, prediction_columns
+from sma_models.faces.crops import found_faces
 from sma_models.text_files import read_table, refuse_lookalikes
 
 COLUMNS = ("image", "subject", "sequence", "frame", "fold", "split", "found", "expression", *BOX)
 ALL = "all"  # the fold that stands for every row
+LEAST_INSIDE = 0.25  # of a face box; beyond its picture there is only grey
 _FOUND = {"0": False, "1": True, "false": False, "true": True}
 _HIGHEST = 5  # intensity of an action unit
 
@@ -54,12 +56,14 @@ class CSVTable(Faces):
             if not Path(self.images[row]).is_file():
                 raise FileNotFoundError(f"{self.path}, line {self.lines[row]}: there is no file {self.images[row]}")
         self.boxes = self._box_column(rows)
+        for row in range(len(rows) if look_for_all and self.boxes is not None else 0):
+            self._box_inside(row, header_sizes(Path(self.images[row])))
         self.has_subjects = "subject" in self.columns
         plain = [""] * len(rows)
         self.subjects = np.array(self._texts(rows, "subject") if self.has_subjects else plain)
         self.sequences = np.array([row["sequence"] for row in rows] if "sequence" in self.columns else plain)
         self.frames = self._frame_column(rows)
-        self.found = self._found_column(rows)
+        self.found = self._found_column(rows) if "found" in self.columns else found_faces(self.images)
         self.folds = np.array(self._texts(rows, "fold")) if "fold" in self.columns else None
         self.splits = np.array(self._texts(rows, "split")) if "split" in self.columns else None
         self._check_parts()
@@ -70,7 +74,10 @@ class CSVTable(Faces):
             image = read_picture(Path(self.images[index]))
         except ValueError as error:
             self._fail(index, f"cannot read {self.images[index]}: {error}")
-        return whole_square(image, size) if self.boxes is None else square(image, self.boxes[index], size)
+        if self.boxes is None:
+            return whole_square(image, size)
+        self._box_inside(index, [image.shape[1::-1]])
+        return square(image, self.boxes[index], size)
 
     def _fail(self, row: int, problem: str) -> NoReturn:
         raise ValueError(f"{self.path}, line {self.lines[row]}: {problem}")
@@ -96,8 +103,8 @@ class CSVTable(Faces):
         return frames
 
     def _found_column(self, rows: list[dict[str, str]]) -> NDArray[np.bool_]:
-        found = np.ones(len(rows), bool)
-        for number, row in enumerate(rows if "found" in self.columns else ()):
+        found = np.empty(len(rows), bool)
+        for number, row in enumerate(rows):
             if row["found"].lower() not in _FOUND:
                 self._fail(number, f"found is {row['found']!r}; expected 0, 1, false or true")
             found[number] = _FOUND[row["found"].lower()]
@@ -176,10 +183,24 @@ class CSVTable(Faces):
         boxes = []
         for number, row in enumerate(rows):
             box = tuple(self._number(row, number, name) for name in BOX)
-            if not (np.isfinite(box).all() and box[2] > 0 and box[3] > 0):
-                self._fail(number, f"the face box is {box}; expected finite numbers, width and height above 0")
+            if not (np.isfinite(box).all() and box[2] >= 1 and box[3] >= 1):
+                self._fail(
+                    number, f"the face box is {box}; expected finite numbers of pixels, width and height of at least 1"
+                )
             boxes.append(box)
         return boxes
+
+    def _box_inside(self, row: int, sizes: Sequence[tuple[int, ...]]) -> None:
+        """Fail unless enough of a row's box lies in a picture of one of these widths and heights; none is no proof."""
+        assert self.boxes is not None
+        box = self.boxes[row]
+        if sizes and max(share_inside(box, *size) for size in sizes) < LEAST_INSIDE:
+            width, height = sizes[0]
+            self._fail(
+                row,
+                f"the face box {box} lies outside of its picture of {width} x {height} pixels; expected at least "
+                f"{LEAST_INSIDE:.0%} of it inside",
+            )
 
 
 def _unit_number(name: str) -> int:

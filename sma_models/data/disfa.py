@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sma_models.data.database import Database
-from sma_models.data.listing import Listing, Sample, folder, pictures_by_number, same_parts
+from sma_models.data.listing import ALWAYS_POSITIVE, Listing, Sample, folder, pictures_by_number, same_parts, visible
+from sma_models.synthetic.rates import BASE_RATES
 from sma_models.text_files import read_text
 
 UNITS = (1, 2, 4, 6, 9, 12, 25, 26)
@@ -14,7 +15,15 @@ PARTS = {
     "P2": (6, 11, 12, 13, 18, 21, 24, 28, 31),
     "P3": (3, 4, 5, 7, 8, 17, 23, 25, 29),
 }
-EXPECTED = {"subjects": 27, "sequences": 27, "frames": 130814}
+AU_THRESHOLD = 2
+EXPECTED: dict[str, int | float] = {
+    "subjects": 27,
+    "sequences": 27,
+    "frames": 130814,
+    # BP4D's codes lack these: the published shares are DISFA's.
+    **{f"AU{unit}, share of positives": BASE_RATES[unit] for unit in (9, 25, 26)},
+    ALWAYS_POSITIVE: 0.187,
+}
 _CAMERAS = {"left": ("Left",), "right": ("Right",), "both": ("Left", "Right")}
 
 
@@ -27,10 +36,10 @@ def list_disfa(root: Path, images: Path | None = None, camera: Literal["left", "
         camera: whose frames; "both" is another protocol than the published ones
     """
     where = Path(images or root)
-    listing = Listing("disfa", where, {"camera": camera}, UNITS)
+    listing = Listing("disfa", where, {"camera": camera}, UNITS, positive_from=AU_THRESHOLD)
     views = _CAMERAS[camera]
     listing.expected = {**EXPECTED, "sequences": 27 * len(views), "frames": 130814 * len(views)}
-    for path in sorted(folder(Path(root) / "ActionUnit_Labels", "SN001, SN002, ...").iterdir()):
+    for path in visible(folder(Path(root) / "ActionUnit_Labels", "SN001, SN002, ...")):
         if re.fullmatch(r"SN\d{3}", path.name) is None:
             listing.extra.append(str(path))
             continue
@@ -118,5 +127,5 @@ class DISFA(Database):
 
     dataset = "disfa"
 
-    def __init__(self, manifest: str | Path, fold: str = "P1", au_threshold: int = 2, **settings: Any):
+    def __init__(self, manifest: str | Path, fold: str = "P1", au_threshold: int = AU_THRESHOLD, **settings: Any):
         super().__init__(manifest, fold, au_threshold=au_threshold, **settings)

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sma_models.data.pictures import IMAGE_SUFFIXES
+from sma_models.data.pictures import IMAGE_SUFFIXES, frame_number
 from sma_models.data.splits import fold_of_subjects
-from sma_models.faces.alignment import Alignment
+from sma_models.faces.crops import Crops, common_alignment
 from sma_models.text_files import read_table
+
+# Names of counts.
+UNLABELLED = "sequences without a label"
+ALWAYS_POSITIVE = "mean F1 of calling every action unit present"
 
 
 class Sample(NamedTuple):
@@ -37,10 +40,13 @@ class Listing:
     samples:   the labelled pictures
     folds:     fold of every subject
     expected:  counts that the published protocol has; only what the listing can count
+    positive_from: the intensity from which on an action unit is scored as present
     missing:   labelled frames or sequences without a picture
-    unlabelled: pictures or sequences without a label; `unlabelled_frames` counts the pictures
+    unlabelled: sequences without a label; `unlabelled_frames` counts pictures beside the coded ones of their sequence
+    left_out:  sequences whose label or picture cannot be told, each with the reason
     extra:     files that belong to nothing
     unreadable: pictures that cannot be decoded
+    crops:     what `sma-net align` noted of the pictures
     """
 
     dataset: str
@@ -49,29 +55,59 @@ class Listing:
     units: tuple[int, ...] = ()
     samples: list[Sample] = field(default_factory=list)
     folds: dict[str, str] = field(default_factory=dict)
-    expected: dict[str, int] = field(default_factory=dict)
+    expected: dict[str, int | float] = field(default_factory=dict)
+    positive_from: int = 1
     missing: list[str] = field(default_factory=list)
     unlabelled: list[str] = field(default_factory=list)
     unlabelled_frames: int = 0
+    left_out: list[str] = field(default_factory=list)
     extra: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    crops: Crops = field(default_factory=Crops, repr=False)
 
-    def counts(self) -> dict[str, int]:
+    def found(self, sample: Sample) -> bool:
+        """Whether a face was found in a picture when it was aligned; True of pictures that were made elsewhere."""
+        crop = self.crops.of(sample.image)
+        return crop is None or crop.found
+
+    def counts(self) -> dict[str, int | float]:
         """Subjects, sequences, frames, frames of each fold, and positives of each action unit or frames of each class."""
-        counts = {
+        counts: dict[str, int | float] = {
             "subjects": len({sample.subject for sample in self.samples}),
             "sequences": len({(sample.subject, sample.sequence) for sample in self.samples}),
             "frames": len(self.samples),
         }
         for fold in sorted(set(self.folds.values())):
             counts[f"frames of fold {fold}"] = sum(self.folds[sample.subject] == fold for sample in self.samples)
+        crops = self.crops.all_of(sample.image for sample in self.samples)
+        if any(crops):
+            counts["frames without a face"] = sum(crop is not None and not crop.found for crop in crops)
+            if turned := sum(crop is not None and crop.turned for crop in crops):
+                counts["frames turned upright"] = turned
+        if self.unlabelled or UNLABELLED in self.expected:
+            counts[UNLABELLED] = len(self.unlabelled)
+        if self.unlabelled_frames:
+            counts["pictures outside of what is coded"] = self.unlabelled_frames
         if self.units:
-            for place, unit in enumerate(self.units):
-                counts[f"AU{unit} above 0"] = sum(sample.labels[place] not in (0, 9) for sample in self.samples)  # type: ignore[comparison-overlap]
-                counts[f"AU{unit} unknown"] = sum(sample.labels[place] == 9 for sample in self.samples)  # type: ignore[comparison-overlap]
+            counts |= self._unit_counts()
         else:
             for name in sorted({str(sample.labels) for sample in self.samples}):
                 counts[name] = sum(sample.labels == name for sample in self.samples)
+        return counts
+
+    def _unit_counts(self) -> dict[str, int | float]:
+        """Of each action unit positives, their share of what is known and what is not; and what a constant guess scores."""
+        counts: dict[str, int | float] = {}
+        labels = np.array([sample.labels for sample in self.samples], np.int64).reshape(-1, len(self.units))
+        known, from_on = labels != 9, f" from {self.positive_from} on" if self.positive_from > 1 else ""
+        positives = ((labels >= self.positive_from) & known).sum(0)
+        shares = positives / np.maximum(known.sum(0), 1)
+        for place, unit in enumerate(self.units):
+            counts[f"AU{unit} positive{from_on}"] = int(positives[place])
+            counts[f"AU{unit}, share of positives"] = round(float(shares[place]), 3)
+            if not known.all():
+                counts[f"AU{unit} unknown"] = int((~known[:, place]).sum())
+        counts[ALWAYS_POSITIVE] = round(float((2 * shares / (1 + shares)).mean()), 3)
         return counts
 
     def warnings(self) -> list[str]:
@@ -80,18 +116,19 @@ class Listing:
         told = [
             f"{name}: expected {number}, found {counts.get(name, 0)}"
             for name, number in self.expected.items()
-            if counts.get(name, 0) != number
+            # Published shares are rounded.
+            if abs(counts.get(name, 0) - number) > (0.0101 if isinstance(number, float) else 0)
         ]
+        usual = len(self.unlabelled) == self.expected.get(UNLABELLED)
         for kind, names in (
             ("labelled, but there is no picture", self.missing),
-            ("without a label", self.unlabelled),
+            ("without a label", [] if usual else self.unlabelled),
+            ("left out", self.left_out),
             ("not understood", self.extra),
             ("cannot be read as pictures", self.unreadable),
         ):
             if names:
                 told.append(f"{len(names)} {kind}: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}")
-        if self.unlabelled_frames:
-            told.append(f"{self.unlabelled_frames} pictures without a label")
         return told
 
 
@@ -99,8 +136,7 @@ def write_manifest(listing: Listing, path: Path) -> None:
     """Write the samples as CSV, and beside it a JSON file of the same name that says what they are."""
     if not listing.samples:
         raise ValueError(f"{listing.dataset}: nothing to list below {listing.images}: {'; '.join(listing.warnings())}")
-    alignment = Alignment.of_folder(listing.images)
-    found = alignment.found_in(listing.images) if alignment else {}
+    alignment = common_alignment(listing.crops.all_of(sample.image for sample in listing.samples), listing.images)
     labels = [f"AU{unit}" for unit in listing.units] or ["expression"]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -109,7 +145,8 @@ def write_manifest(listing: Listing, path: Path) -> None:
             cells = [sample.labels] if isinstance(sample.labels, str) else sample.labels
             image = sample.image.relative_to(listing.images).as_posix()
             fold = listing.folds[sample.subject]
-            writer.writerow([image, sample.subject, sample.sequence, sample.frame, fold, found.get(image, 1), *cells])
+            found = int(listing.found(sample))
+            writer.writerow([image, sample.subject, sample.sequence, sample.frame, fold, found, *cells])
     facts = {
         "dataset": listing.dataset,
         "settings": listing.settings,
@@ -128,29 +165,35 @@ def facts_path(manifest: Path) -> Path:
 
 
 def folder(path: Path, what: str) -> Path:
-    """`path`. FileNotFoundError if it is no folder."""
+    """`path`. FileNotFoundError, with a hint if it lies one folder deeper, as archives unpack, if it is no folder."""
     if not path.is_dir():
-        raise FileNotFoundError(f"expected a folder of {what} at {path}")
+        deeper = next((found for found in sorted(path.parent.glob(f"*/{path.name}")) if found.is_dir()), None)
+        hint = f"; there is one at {deeper}, so perhaps {deeper.parent} is the folder to give" if deeper else ""
+        raise FileNotFoundError(f"expected a folder of {what} at {path}{hint}")
     return path
 
 
 def pictures_by_number(path: Path, extra: list[str]) -> dict[int, Path]:
     """The pictures of a folder by the last integer of their names, whatever its padding, in ascending order.
 
-    Other files are named in `extra`. ValueError if two pictures have one number.
+    Other files are named in `extra`, and so are pictures that have one number: which of them is meant cannot be told.
     """
-    found: dict[int, Path] = {}
-    for file in sorted(path.iterdir()):
-        number = re.search(r"(\d+)\D*$", file.stem)
-        if number is None or file.suffix.lower() not in IMAGE_SUFFIXES:
-            if not file.name.startswith(".") and file.is_file():
-                extra.append(str(file))
-            continue
-        index = int(number[1])
-        if index in found:
-            raise ValueError(f"{path}: frame {index} is there twice: {found[index].name} and {file.name}")
-        found[index] = file
-    return dict(sorted(found.items()))
+    pictures: dict[int, list[Path]] = {}
+    for file in visible(path):
+        index = frame_number(file.stem)
+        if index is not None and file.suffix.lower() in IMAGE_SUFFIXES:
+            pictures.setdefault(index, []).append(file)
+        elif file.is_file():
+            extra.append(str(file))
+    for index, files in pictures.items():
+        if len(files) > 1:
+            extra.append(f"{path}, frame {index} more than once: {', '.join(file.name for file in files)}")
+    return {index: files[0] for index, files in sorted(pictures.items()) if len(files) == 1}
+
+
+def visible(path: Path, pattern: str = "*") -> list[Path]:
+    """What matches a pattern in a folder, sorted, but for hidden files, of which macOS adds one to each file of a disk."""
+    return sorted(file for file in path.glob(pattern) if not file.name.startswith("."))
 
 
 def folds_by_rank(subjects: Iterable[str], count: int) -> dict[str, str]:
@@ -175,12 +218,17 @@ def read_pairs(path: Path, columns: tuple[str, str]) -> dict[str, str]:
 
 def folds_of(listing: Listing, count: int, override: Path | None) -> None:
     """Give the listing its folds: by rank of subject, or as a CSV `subject,fold` says, which must name every subject."""
-    subjects = {sample.subject for sample in listing.samples}
-    listing.folds = folds_by_rank(subjects, count)
     if override is not None:
-        listing.folds = read_pairs(override, ("subject", "fold"))
-        listing.settings["folds"] = override.name
-        _all_named(subjects, listing.folds, f"{override} gives no fold")
+        read_folds(listing, override)
+    else:
+        listing.folds = folds_by_rank({sample.subject for sample in listing.samples}, count)
+
+
+def read_folds(listing: Listing, path: Path) -> None:
+    """Give the listing the folds of a CSV `subject,fold`, which must name every subject; tables name the file."""
+    listing.folds = read_pairs(path, ("subject", "fold"))
+    listing.settings["folds"] = path.name
+    _all_named({sample.subject for sample in listing.samples}, listing.folds, f"{path} gives no fold")
 
 
 def _all_named(subjects: Iterable[str], table: Mapping[str, str], problem: str) -> None:

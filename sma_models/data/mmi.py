@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sma_models.data.database import Database
-from sma_models.data.listing import Listing, Sample, folder, folds_of, pictures_by_number, read_pairs
+from sma_models.data.listing import Listing, Sample, folder, folds_of, pictures_by_number, read_pairs, visible
 
 # As one public reader has them: `codes` replaces them.
 CODES = {"1": "anger", "2": "disgust", "3": "fear", "4": "happiness", "5": "sadness", "6": "surprise"}
@@ -40,26 +40,31 @@ def list_mmi(
     listing = Listing("mmi", Path(images or root), {"views": used, "codes": meaning})
     names = read_pairs(subjects, ("session", "subject")) if subjects else None
     left_out: Counter[str] = Counter()
-    for path in sorted(folder(Path(root) / "Sessions", "<id>/session.xml").iterdir()):
+    for path in visible(folder(Path(root) / "Sessions", "<id>/session.xml")):
         if not (path / "session.xml").is_file():
             listing.extra.append(str(path))
             continue
-        emotion = read_emotion(path)
-        if emotion is None:
-            listing.unlabelled.append(path.name)
-        elif emotion not in meaning:
-            left_out[f"Emotion {emotion}"] += 1
-        else:
-            view, media = read_track(path / "session.xml")
-            if view in used:
-                _add_session(listing, path.name, media, meaning[emotion], names)
+        try:
+            emotion = read_emotion(path)
+            if emotion is None:
+                # Most sessions show single action units.
+                left_out["no Emotion"] += 1
+            elif emotion not in meaning:
+                left_out[f"Emotion {emotion}"] += 1
             else:
-                left_out[f"view {view} ({VIEWS[view]})"] += 1
+                view, media = read_track(path / "session.xml")
+                if view in used:
+                    _add_session(listing, path.name, media, meaning[emotion], names)
+                else:
+                    left_out[f"view {view} ({VIEWS[view]})"] += 1
+        except ValueError as error:
+            # One odd session says nothing of the others.
+            listing.left_out.append(str(error))
     listing.settings["left out"] = dict(sorted(left_out.items()))
     if not listing.samples:
         raise ValueError(
-            f"{root}: no session has a picture and one of the emotions {meaning}: left out {dict(left_out)}, "
-            f"missing {listing.missing[:5]}"
+            f"{root}: no session has a picture and one of the emotions {meaning}: left out {dict(left_out)}; "
+            f"{'; '.join(listing.warnings())}"
         )
     folds_of(listing, 10, folds)
     return listing
@@ -69,7 +74,7 @@ def read_emotion(session: Path) -> str | None:
     """The value of the metatag Emotion in a session's XML files, or None. ValueError if they differ."""
     values = {
         tag.get("Value", "").strip()
-        for file in sorted(session.glob("*.xml"))
+        for file in visible(session, "*.xml")
         for tag in _parse(file).iter("Metatag")
         if tag.get("Name") == "Emotion"
     }
@@ -92,8 +97,8 @@ def read_track(path: Path) -> tuple[int, str]:
 def _parse(path: Path) -> ET.Element:
     try:
         return ET.parse(path).getroot()
-    except (ET.ParseError, LookupError, ValueError) as error:
-        # The last two are of encodings that are unknown, or are not what the file is in.
+    except (ET.ParseError, LookupError, OSError, ValueError) as error:
+        # LookupError and ValueError are of encodings that are unknown, or are not what the file is in.
         raise ValueError(f"{path} is no XML: {error}") from error
 
 

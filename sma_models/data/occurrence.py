@@ -3,8 +3,9 @@
 import re
 from collections.abc import Collection
 from pathlib import Path
+from typing import NamedTuple
 
-from sma_models.data.listing import Listing, Sample, folder, pictures_by_number
+from sma_models.data.listing import Listing, Sample, folder, pictures_by_number, visible
 from sma_models.text_files import csv_cells
 
 UNITS = (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
@@ -25,6 +26,9 @@ def read_occurrence(path: Path, units: tuple[int, ...] = UNITS) -> dict[int, tup
     places = [numbers.index(unit, 1) for unit in units]
     labels: dict[int, tuple[int, ...]] = {}
     for line, cells in rows:
+        if not any(cells):
+            # Editors and spreadsheets leave empty lines, with commas or without.
+            continue
         if len(cells) != len(header):
             raise ValueError(f"{path}, line {line}: expected {len(header)} cells; got {len(cells)}")
         wrong = [cells[place] for place in places if cells[place] not in ("0", "1", "9")]
@@ -37,24 +41,54 @@ def read_occurrence(path: Path, units: tuple[int, ...] = UNITS) -> dict[int, tup
     return labels
 
 
-def _is_number(cell: str) -> bool:
-    # Superscripts are digits as well, and no numbers.
-    return cell.isascii() and cell.isdigit()
+class CodedSequence(NamedTuple):
+    """One sequence: its labels by frame, at least one, and its pictures by number, `<subject>/<task>/<number>.<suffix>`."""
+
+    subject: str
+    task: str
+    labels: dict[int, tuple[int, ...]]
+    pictures: dict[int, Path]
+
+    def __str__(self) -> str:
+        frames, numbers = list(self.labels), list(self.pictures)
+        ends = f"pictures {numbers[0]} to {numbers[-1]}" if numbers else "no pictures"
+        return f"{self.subject}/{self.task} ({ends}, frames {min(frames)} to {max(frames)} coded)"
 
 
-def add_coded_sequence(listing: Listing, coding: Path, subject: str, task: str) -> None:
-    """Add the coded frames of one sequence, `<images>/<subject>/<task>/<frame>.<suffix>`, to a listing."""
+def read_coded_sequence(listing: Listing, coding: Path, subject: str, task: str) -> CodedSequence | None:
+    """The codes and pictures of a sequence; None if nothing is coded."""
     labels = read_occurrence(coding)
+    if not labels:
+        return None
     pictures_of = listing.images / subject / task
-    if not pictures_of.is_dir():
+    pictures = pictures_by_number(pictures_of, listing.extra) if pictures_of.is_dir() else {}
+    return CodedSequence(subject, task, labels, pictures)
+
+
+def add_coded_sequence(listing: Listing, sequence: CodedSequence, first_picture: int) -> None:
+    """Add the coded frames of a sequence to a listing. ValueError if its pictures prove another first one.
+
+    first_picture: the number of the picture that shows frame 1, so that f - 1 + first_picture shows frame f
+    """
+    subject, task, labels, pictures = sequence
+    if not pictures:
         listing.missing.append(f"{subject}/{task} ({len(labels)} frames)")
         return
-    pictures = pictures_by_number(pictures_of, listing.extra)
-    listing.missing += [f"{subject}/{task} frame {frame}" for frame in labels if frame not in pictures]
-    listing.unlabelled_frames += len(pictures.keys() - labels.keys())
+    if first_by_window(sequence) not in (None, first_picture):
+        raise ValueError(f"{sequence}: expected frame 1 to be picture {first_picture}; these are one off")
+    numbers = {frame: frame - 1 + first_picture for frame in labels}
+    listing.missing += [f"{subject}/{task} frame {frame}" for frame, n in numbers.items() if n not in pictures]
+    listing.unlabelled_frames += len(pictures.keys() - numbers.values())
     listing.samples += [
-        Sample(pictures[frame], subject, task, frame, cells) for frame, cells in labels.items() if frame in pictures
+        Sample(pictures[n], subject, task, frame, labels[frame]) for frame, n in numbers.items() if n in pictures
     ]
+
+
+def first_by_window(sequence: CodedSequence) -> int | None:
+    """0 or 1 where there are pictures of the coded frames only, whose first and last numbers tell; else None."""
+    numbers = list(sequence.pictures)
+    shift = min(sequence.labels) - numbers[0]
+    return 1 - shift if shift in (0, 1) and max(sequence.labels) - numbers[-1] == shift else None
 
 
 def name_uncoded(
@@ -76,4 +110,4 @@ def name_uncoded(
 
 def coding_files(root: Path) -> list[Path]:
     """The files of AUCoding/AU_OCC."""
-    return sorted(folder(root / "AUCoding" / "AU_OCC", "occurrence codes, <subject>_<task>.csv").iterdir())
+    return visible(folder(root / "AUCoding" / "AU_OCC", "occurrence codes, <subject>_<task>.csv"))

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import ExifTags, Image
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 Picture = NDArray[np.uint8]
@@ -45,21 +46,60 @@ def _ends(jpeg: bytes) -> bool:
     return marker is not None
 
 
+def frame_number(stem: str) -> int | None:
+    """The last integer of a picture's name, whatever its padding; None if there is none of at most 18 digits.
+
+    Longer ones, which 64 bits need not hold, are identifiers that some sites give to photographs.
+    """
+    number = re.search(r"(\d+)\D*$", stem)
+    return int(number[1]) if number and len(number[1].lstrip("0")) <= 18 else None
+
+
 def square(image: Picture, box: tuple[float, ...], size: int) -> Picture:
-    """The smallest square round a box (x, y, width, height), resized; grey 128 beyond the picture."""
+    """The smallest square round a box (x, y, width, height), resized; grey 128 beyond the picture.
+
+    However large the box, no more than four times the picture's memory is taken, or that of four times `size`.
+    """
     x, y, width, height = box
     side = max(1, round(max(width, height)))
     left, top = round(x + (width - side) / 2), round(y + (height - side) / 2)
-    whole = np.full((side, side, 3), 128, np.uint8)
     rows = slice(max(0, top), max(0, min(image.shape[0], top + side)))
     columns = slice(max(0, left), max(0, min(image.shape[1], left + side)))
     part = image[rows, columns]
+    shrink = 4 * size / side
+    if part.size and shrink < 1 and side**2 > 4 * image.shape[0] * image.shape[1]:
+        shorter = [max(1, round(length * shrink)) for length in part.shape[1::-1]]
+        small = cv2.resize(part, shorter, interpolation=cv2.INTER_AREA)
+        corner = (left - columns.start) * shrink, (top - rows.start) * shrink
+        return square(small, (*corner, 4 * size, 4 * size), size)  # type: ignore[arg-type]
+    whole = np.full((side, side, 3), 128, np.uint8)
     if part.size:
         at, beside = rows.start - top, columns.start - left
         whole[at : at + part.shape[0], beside : beside + part.shape[1]] = part
     # Area averaging only shrinks well; enlarging with it would show blocks.
     method = cv2.INTER_AREA if side >= size else cv2.INTER_LINEAR
     return cv2.resize(whole, (size, size), interpolation=method)  # type: ignore[return-value]
+
+
+def share_inside(box: tuple[float, ...], width: int, height: int) -> float:
+    """Which share of a box (x, y, width, height) lies in a picture of `width` x `height`, 0 to 1."""
+    x, y, across, down = box
+    inside = [max(0.0, min(start + length, end) - max(start, 0.0)) / length
+              for start, length, end in ((x, across, width), (y, down, height))]  # fmt: skip
+    return inside[0] * inside[1]
+
+
+def header_sizes(path: Path) -> list[tuple[int, int]]:
+    """Widths and heights that a picture may have, by its header alone: one, two if EXIF data turn it, or none.
+
+    Whether they do is OpenCV's to say, which does not follow them in every kind of file.
+    """
+    try:
+        with Image.open(path) as image:
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) > 4
+            return [image.size, image.size[::-1]] if turned else [image.size]
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return []
 
 
 def whole_square(image: Picture, size: int) -> Picture:

@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sma_models.data.pictures import Picture, read_picture
+from sma_models.data.pictures import Picture, frame_number, read_picture
 from sma_models.faces.alignment import FACTS, ROWS, Alignment, enough_points, warp
-from sma_models.faces.detect import Face, Points, largest
+from sma_models.faces.detect import Face, Points, largest, on_their_side
 from sma_models.faces.sources import Video, files_below, write_picture
 from sma_models.faces.transforms import COLUMNS, Row, Transforms, read_rows
 from sma_models.faces.work import SharedDetector, in_order
@@ -95,9 +94,9 @@ class Aligner:
             if crop in crops:
                 raise ValueError(f"{crops[crop]} and {path} would both become {self.out / crop}")
             crops[crop] = path
-            number = re.search(r"(\d+)\D*$", path.stem)
             sequence = crop if video else place.parent
-            frame = None if video else int(number[1]) if number and not self.unrelated else -1
+            number = None if self.unrelated else frame_number(path.stem)
+            frame = None if video else number if number is not None else -1
             yield Job(path, place.as_posix(), sequence.as_posix(), frame)
         if not crops:
             raise ValueError(f"{self.source}: expected pictures or videos; got neither")
@@ -146,9 +145,10 @@ class Aligner:
     def _of_picture(self, job: Job) -> Row:
         assert job.frame is not None
         try:
-            return self._row(job, job.frame, read_picture(job.path))
+            image = read_picture(job.path)
         except ValueError as error:
             return _problem(job, str(job.frame), str(error))
+        return self._row(job, job.frame, image)
 
     def _of_video(self, job: Job, start: int) -> Iterator[Row]:
         if isinstance(self.detector, Points):
@@ -163,11 +163,24 @@ class Aligner:
         crop = (
             f"{job.sequence}/{number:05d}.jpg" if job.frame is None else Path(job.source).with_suffix(".jpg").as_posix()
         )
-        faces = self.detector.of(job.source) if isinstance(self.detector, Points) else self.detector(image)
+        faces, turned = self._faces(job, image)
         face = largest(faces)
         row = dict.fromkeys(COLUMNS, "") | {"crop": crop, "source": job.source, "frame": str(number)}
         row |= {"sequence": job.sequence, "found": str(int(face is not None)), "faces": str(len(faces))}
-        return row | (_cells(face) if face else {"points": f"{image.shape[1]}x{image.shape[0]}"})
+        return row | (
+            _cells(face) | {"turned": str(int(turned))} if face else {"points": f"{image.shape[1]}x{image.shape[0]}"}
+        )
+
+    def _faces(self, job: Job, image: Picture) -> tuple[list[Face], bool]:
+        """The faces of a picture, and whether it lies on its side."""
+        if isinstance(self.detector, Points):
+            return self.detector.of(job.source, image.shape[1], image.shape[0]), False
+        faces = self.detector(image)
+        # Some sessions of MMI are recorded sideways; elsewhere turning would only find what is no face.
+        if faces or not any((folder / "session.xml").is_file() for folder in job.path.parents[:2]):
+            return faces, False
+        faces = on_their_side(self.detector, image)
+        return faces, bool(faces)
 
     def _wanted(self, row: Row, transforms: Transforms) -> NDArray[np.float64] | None:
         """The transform of a row whose crop is still to be written."""

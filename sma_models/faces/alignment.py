@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sma_models.text_files import read_json, read_table
+from sma_models.text_files import read_json
 
 SIZE = 256
 BORDER = (128, 128, 128)
@@ -41,7 +41,10 @@ class Alignment:
 
     @staticmethod
     def of_folder(folder: Path) -> "Alignment | None":
-        """What `sma-net align` noted in a folder of crops, or None: the pictures were made elsewhere."""
+        """What `sma-net align` noted in a folder of crops, or None: the pictures were made elsewhere.
+
+        ValueError that names the file if it says something else.
+        """
         path = folder / FACTS
         if not path.is_file():
             return None
@@ -49,18 +52,7 @@ class Alignment:
         try:
             return Alignment(**facts)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{path}: expected template, detector and size of `sma-net align`; {error}") from error
-
-    def found_in(self, folder: Path) -> dict[str, int]:
-        """1 or 0, whether a face was found, of every crop by its path inside the folder."""
-        path = folder / ROWS
-        table = read_table(path, ("crop", "found"))
-        if not {"crop", "found"} <= set(table.columns):
-            raise ValueError(f"{path}: expected the columns crop and found; got {', '.join(table.columns)}")
-        for line, row in zip(table.lines, table.rows, strict=True):
-            if row["found"] not in ("0", "1"):
-                raise ValueError(f"{path}, line {line}: found is {row['found']!r}; expected 0 or 1")
-        return {row["crop"]: int(row["found"]) for row in table.rows if row["crop"]}
+            raise ValueError(f"{path}: expected the settings of `sma-net align`; {error}") from error
 
 
 def same_alignment(checkpoint: Mapping[str, Any] | None, data: Mapping[str, Any] | None) -> None:

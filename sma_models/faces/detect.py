@@ -1,5 +1,6 @@
 """Faces in a picture with the points they are aligned by: by a neural detector, by cascades, or from a table."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -58,10 +59,11 @@ class YuNet:
         self.network.setInputSize((small.shape[1], small.shape[0]))
         _, rows = self.network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
         # A row: the box, then the eyes (the person's right one, which is left in the picture, first), nose, mouth, score.
-        return [
+        faces = [
             Face(_box(row[:4] / shrink), float(row[14]), _enlarged(np.float64(row[4:10]).reshape(3, 2), shrink))
             for row in (rows if rows is not None else ())
         ]
+        return [face for face in faces if _sound(face.points)]
 
 
 class Cascade:
@@ -125,6 +127,28 @@ class Cascade:
         return np.array([x + (width - 1) / 2, y + (height - 1) / 2])
 
 
+def on_their_side(detector: Callable[[NDArray[np.uint8]], list[Face]], image: NDArray[np.uint8]) -> list[Face]:
+    """Faces that are upright only once a picture is turned by a quarter, clockwise or else the other way.
+
+    Boxes and points are those of the picture as it lies; the left eye is the left one of the upright face.
+    """
+    height, width = image.shape[:2]
+    for clockwise, turn in ((True, cv2.ROTATE_90_CLOCKWISE), (False, cv2.ROTATE_90_COUNTERCLOCKWISE)):
+        faces = detector(cv2.rotate(image, turn))  # type: ignore[arg-type]
+        if faces:
+            return [_turned_back(face, clockwise, height, width) for face in faces]
+    return []
+
+
+def _turned_back(face: Face, clockwise: bool, height: int, width: int) -> Face:
+    """A face of a picture that was turned in the one of `height` and `width` before."""
+    x, y, across, down = face.box
+    u, v = face.points.T
+    if clockwise:
+        return Face((y, height - x - across, down, across), face.score, np.column_stack([v, height - 1 - u]))
+    return Face((width - y - down, x, down, across), face.score, np.column_stack([width - 1 - v, u]))
+
+
 class Points:
     """Points that a CSV file lists: `image` (the path below the folder that is aligned), the eyes and perhaps the nose."""
 
@@ -137,24 +161,48 @@ class Points:
                 f"{path}: expected the columns image, {', '.join(_POINTS)}, the nose or not; got {table.columns}"
             )
         self.points = len(names) // 2
-        self.faces: dict[str, Face] = {}
+        self.path, self.faces = path, dict[str, tuple[int, Face]]()
         for line, row in zip(table.lines, table.rows, strict=True):
             try:
                 points = np.array([float(row[name]) for name in names]).reshape(-1, 2)
             except ValueError as error:
                 raise ValueError(f"{path}, line {line}: expected numbers as points; got {row}") from error
-            if not np.isfinite(points).all() or points[0, 0] >= points[1, 0]:
+            if points[0, 0] >= points[1, 0] or not _sound(points):
                 raise ValueError(
-                    f"{path}, line {line}: the left eye must be left in the picture; got {points.tolist()}"
+                    f"{path}, line {line}: the left eye must be left in the picture, by a pixel or more; "
+                    f"got {points.tolist()}"
                 )
             if row["image"] in self.faces:
                 raise ValueError(f"{path}, line {line}: {row['image']} is there twice")
             low, high = points.min(0), points.max(0)
-            self.faces[row["image"]] = Face((*low.tolist(), *(high - low).tolist()), 1.0, points)
+            self.faces[row["image"]] = line, Face((*low.tolist(), *(high - low).tolist()), 1.0, points)
 
-    def of(self, image: str) -> list[Face]:
-        """The face of one picture, or none if the table has no row of it."""
-        return [self.faces[image]] if image in self.faces else []
+    def of(self, image: str, width: int, height: int) -> list[Face]:
+        """The face of one picture of `width` x `height`, or none if the table has no row of it.
+
+        ValueError that names the line if it is a face of another picture: between its eyes there is nothing, or they are
+        further apart than the picture is large.
+        """
+        if image not in self.faces:
+            return []
+        line, face = self.faces[image]
+        x, y = face.points[:2].mean(0)
+        if not (0 <= x <= width and 0 <= y <= height and _apart(face.points) <= max(width, height)):
+            raise ValueError(
+                f"{self.path}, line {line}: expected eyes in {image}, which has {width} x {height} pixels; "
+                f"got {face.points[:2].tolist()}"
+            )
+        return [face]
+
+
+def _apart(points: NDArray[np.float64]) -> float:
+    """How far the eyes of a face are from each other, in pixels."""
+    return float(np.hypot(*(points[1] - points[0])))
+
+
+def _sound(points: NDArray[np.float64]) -> bool:
+    """Whether a face can be aligned by its points [2 or 3,2]: nothing turns or scales eyes that coincide."""
+    return bool(np.isfinite(points).all()) and _apart(points) >= 1
 
 
 def _shrunk(image: NDArray[np.uint8], longest: int) -> tuple[NDArray[np.uint8], float]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sma_models.data.pictures import Picture, read_picture
 from sma_models.faces.alignment import similarity, warp
 from sma_models.faces.columns import BOX, prediction_columns
+from sma_models.faces.crops import Crops
 from sma_models.faces.detect import Face
 from sma_models.faces.reader import FaceReader
 from sma_models.faces.sources import Video, files_below
@@ -20,11 +21,15 @@ from sma_models.faces.work import in_order
 
 
 class Seen(NamedTuple):
-    """One face of a frame: where it is, its crop and the transform [2,3] that made it (None of a crop as given)."""
+    """One face of a frame: where it is, its crop and the transform [2,3] that made it (None of a crop as given).
+
+    found: False for a crop of a frame in which `sma-net align` found no face
+    """
 
     face: Face
     crop: Picture
     transform: NDArray[np.float64] | None
+    found: bool = True
 
 
 class Read(NamedTuple):
@@ -86,7 +91,7 @@ class Predictor:
     ):
         self.reader, self.detect, self.workers, self.batch = reader, detect, workers, batch
         self.smooth, self.draw = smooth, draw
-        self.totals = Totals()
+        self.totals, self._crops = Totals(), Crops()
         self._tracker, self._smoother = Tracker(), self._new_smoother()
 
     @property
@@ -145,9 +150,14 @@ class Predictor:
 
     def _look(self, shot: Shot) -> Shot:
         assert shot.image is not None
-        faces = [Seen(_whole(shot.image), shot.image, None)] if self.detect is None else self._cut_out(shot.image)
+        faces = [self._crop(shot)] if self.detect is None else self._cut_out(shot.image)
         # Photographs of a batch would be gigabytes.
         return shot._replace(faces=faces, image=None if self.draw is None else shot.image)
+
+    def _crop(self, shot: Shot) -> Seen:
+        assert shot.image is not None
+        crop = self._crops.of(shot.source)
+        return Seen(_whole(shot.image), shot.image, None, crop is None or crop.found)
 
     def _cut_out(self, image: Picture) -> list[Seen]:
         assert self.detect is not None and self.reader.alignment is not None
@@ -169,8 +179,9 @@ class Predictor:
             numbers = self._tracker([seen.face.box for seen in shot.faces], shot.time)
             faces = [Read(s, number, *next(answers)) for s, number in zip(shot.faces, numbers, strict=True)]
             self.totals.frames += 1
-            self.totals.faces += len(faces)
-            self.totals.without += not faces
+            count = sum(seen.found for seen in shot.faces)
+            self.totals.faces += count
+            self.totals.without += not count
             if self.draw is not None:
                 self.draw(shot, faces)
             start = {"source": shot.source, "frame": shot.number, "time_s": round(shot.time, 4)}
@@ -181,7 +192,7 @@ class Predictor:
 
     def _row(self, face: Read, time: float) -> dict[str, Any]:
         score = face.seen.face.score
-        row: dict[str, Any] = {"face": face.number, "found": 1}
+        row: dict[str, Any] = {"face": face.number, "found": int(face.seen.found)}
         row |= dict(zip(BOX, (round(value, 2) for value in map(float, face.seen.face.box)), strict=True))
         row["score"] = None if np.isnan(score) else round(score, 4)
         values = face.probability.tolist()

@@ -1,5 +1,6 @@
 """What a trained network says of aligned faces."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from sma_models.checkpoint import ENTRY, load_network, read_checkpoint
 from sma_models.data.augment import Augment, canvas_size
 from sma_models.data.pictures import Picture, whole_square
-from sma_models.faces.alignment import SIZE, Alignment, same_alignment
+from sma_models.faces.alignment import SIZE, same_alignment
+from sma_models.faces.crops import Crops
 from sma_models.network import NetworkOutput
 
 
@@ -58,11 +60,10 @@ class FaceReader:
             on = torch.nn.functional.one_hot(logits.argmax(1), len(self.regions)).bool()
         return probability.cpu().numpy(), on.cpu().numpy()
 
-    def same_alignment(self, source: Path) -> None:
-        """ValueError if a folder of `sma-net align` holds crops that were aligned otherwise than those of training."""
-        crops = Alignment.of_folder(source)
-        if crops is not None:
-            same_alignment(self.alignment, crops.as_dict())
+    def same_alignment(self, pictures: Iterable[Path]) -> None:
+        """ValueError if `sma-net align` wrote one of the pictures otherwise than those of training."""
+        for alignment in {crop.alignment for crop in Crops().all_of(pictures) if crop}:
+            same_alignment(self.alignment, alignment.as_dict())
 
     def heat(self, attention: NDArray[np.float32]) -> NDArray[np.float32]:
         """One map [h,w] as float [256,256] in 0..1 over the whole crop; 0 at the rim that the network does not see."""

@@ -35,16 +35,25 @@ class Files(NamedTuple):
 
 
 def files_below(path: Path) -> Files:
-    """What lies below a folder, or what kind of file `path` is. FileNotFoundError if there is nothing."""
+    """What lies below a folder, but for hidden files, or what kind of file `path` is. FileNotFoundError if there is nothing."""
     if not path.exists():
         raise FileNotFoundError(f"there is no file or folder {path}")
-    paths = [path] if path.is_file() else sorted((p for p in path.rglob("*") if p.is_file()), key=natural)
+    paths = (
+        [path]
+        if path.is_file()
+        else sorted((p for p in path.rglob("*") if p.is_file() and not _hidden(p, path)), key=natural)
+    )
     kinds: dict[str, list[Path]] = {"pictures": [], "videos": [], "others": []}
     for file in paths:
         suffix = file.suffix.lower()
         kind = "pictures" if suffix in IMAGE_SUFFIXES else "videos" if suffix in VIDEO_SUFFIXES else "others"
         kinds[kind].append(file)
     return Files(**kinds)
+
+
+def _hidden(path: Path, top: Path) -> bool:
+    # macOS writes a ._face.jpg beside each face.jpg on disks of other systems: it is no picture.
+    return any(part.startswith(".") for part in path.relative_to(top).parts)
 
 
 def natural(path: Path) -> tuple[tuple[int, int, str], ...]:

@@ -25,6 +25,7 @@ COLUMNS = (
     "width",
     "height",
     "points",
+    "turned",
     "problem",
 )
 Row = dict[str, str]

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from sma_models.data.pictures import Picture, read_picture
+from sma_models.faces.crops import found_faces
 from sma_models.faces.reader import FaceReader
 from sma_models.faces.sources import FreeNames, files_below
 from sma_models.figures.attended import attend, attend_drawn
@@ -38,7 +39,7 @@ def pictures_of(reader: FaceReader, sources: Sequence[Path]) -> list[Path]:
         pictures = files_below(source).pictures
         if not pictures:
             raise ValueError(f"expected a picture or a folder of pictures; got {source}")
-        reader.same_alignment(source if source.is_dir() else source.parent)
+        reader.same_alignment(pictures)
         found += pictures
     return found
 
@@ -67,13 +68,14 @@ def network_figures(reader: FaceReader, pictures: Sequence[Path], count: int = S
         if all(view.true_region is not None for view in views):
             title += ", for each action unit on the one that shows it most"
         yield Named("attention", title, draw_attention(title, views))
+    seen_faces = dict(zip(shown, found_faces(shown), strict=True))
     # What is printed may be read by a program.
     progress = Console(stderr=True)
     what = f"drawing attention on {len(shown)} pictures"
     for path in track(shown, what, transient=True, disable=not shown, console=progress):
         seen = attend(reader, [_read(path)])
         correlations.append(seen.correlation)
-        title = f"Attention on {path.name}"
+        title = f"Attention on {path.name}" + ("" if seen_faces[path] else ", in which no face was found")
         yield Named(free(f"attention_{path.stem}", ""), title, draw_attention(title, seen.views[0]))
     sample = f"{len(shown)} of {len(pictures)}" if len(shown) < len(pictures) else str(len(shown))
     about = f"mean over {sample} pictures" if pictures else "mean over drawn faces"

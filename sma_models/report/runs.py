@@ -80,8 +80,9 @@ def _single(folder: Path) -> Run:
 def _add_scores(run: Run, found: dict[str, Any]) -> None:
     """The scores of one test, as `scores_as_dict` has stored them."""
     scores, regions = found["scores"], found["regions"]
+    faceless = found.get("without_a_face", 0)
     about = (
-        f"{found['part']} part, {found['faces']} faces; epoch chosen by "
+        f"{found['part']} part, {found['faces']} faces, {faceless} of them without a face that was found; epoch chosen by "
         f"{found['selection']}; starts from {found['starts_from']}"
     )
     run.scores.append(Block(text=about))

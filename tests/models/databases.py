@@ -19,6 +19,13 @@ def loaded(module, listing, path, **settings):
     return data
 
 
+def hide(root):
+    """A hidden file beside each file and folder below `root`, as macOS makes them."""
+    for path in sorted(root.rglob("*")):
+        (path.parent / f"._{path.name}").write_bytes(b"\0\5\x16\7\xff")
+        (path.parent / ".DS_Store").write_bytes(b"\0\xff")
+
+
 def write_picture(path, value=100, size=32):
     path.parent.mkdir(parents=True, exist_ok=True)
     image = np.full((size, size, 3), value, np.uint8)
@@ -93,12 +100,13 @@ def write_bu3dfe(root, subjects=("F0001", "F0002", "M0001"), ethnicity="WH"):
                 write_picture(root / subject / f"{subject}_{name}{ethnicity}_{kind}.bmp", 80, size=8)
 
 
-def write_bp4dplus(root, subjects=("F001", "F002", "M001"), frames=30):
+def write_bp4dplus(root, subjects=("F001", "F003", "M001"), frames=30, base=1):
+    """Four coded frames of four tasks; frame 1 of each of the ten is picture `base`."""
     # Other columns than BP4D's, in another order.
     units = (1, 2, 4, 5, 6, 7, 9, *BP4D_UNITS[5:], 27)
     for subject in subjects:
         for number in range(1, 11):
-            for n in range(1, frames + 1):
+            for n in range(base, frames + base):
                 write_picture(root / subject / f"T{number}" / f"{n:05d}.jpg", 20 * number, size=8)
         for task in ("T1", "T6", "T7", "T8"):
             rows = {n: dict.fromkeys(BP4D_UNITS, n % 2) for n in range(5, 9)}

@@ -11,6 +11,7 @@ from sma_models.faces.alignment import EYES, centre_crop, similarity
 from sma_models.faces.detect import Cascade, largest
 from sma_models.faces.sources import Video
 from sma_models.faces.transforms import Transforms
+from tests.models.databases import hide
 from tests.models.pictures import drawn, moved, write_video
 
 
@@ -113,6 +114,13 @@ def test_align_goes_on_where_it_stopped(folder, monkeypatch):
     (folder / "points.csv").write_text("image,left_eye_x,left_eye_y,right_eye_x,right_eye_y\n")
     with pytest.raises(ValueError, match="was begun with"):
         main([*arguments, "--points", str(folder / "points.csv")])
+
+
+def test_hidden_files_are_not_aligned(folder):
+    """As macOS leaves them on disks of other systems."""
+    hide(folder / "in")
+    main(["align", str(folder / "in"), str(folder / "out"), "--workers", "1"])
+    assert set(report(folder / "out")) == {f"person/{n}.png" for n in range(8, 15)}
 
 
 def test_unrelated_pictures_borrow_nothing(folder):

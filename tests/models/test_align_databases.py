@@ -1,14 +1,19 @@
 """The way that the pages of the databases describe, whole: align a copy in its true layout, check it, read a sample."""
 
 import csv
+import json
 import shutil
 
+import cv2
+import numpy as np
 import pytest
 
 from sma_models.cli import main
 from sma_models.data.bp4dplus import BP4DPlus
 from sma_models.data.disfa import DISFA
 from sma_models.data.mmi import MMI
+from sma_models.faces.alignment import EYES
+from sma_models.faces.detect import Cascade, Face, largest, on_their_side
 from tests.models.databases import BP4D_UNITS, write_coding, write_disfa, write_mmi
 from tests.models.pictures import drawn, moved, save, write_video
 
@@ -45,6 +50,54 @@ def pictures_of_bp4dplus(root):
         )
         for n, picture in enumerate(faces(number), 1):
             save(root / subject / "T1" / f"{n:05d}.jpg", picture)
+
+
+@pytest.mark.parametrize("turn", [cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_90_CLOCKWISE])
+@pytest.mark.parametrize("stills", [False, True])
+def test_sessions_of_mmi_that_lie_on_their_side_are_turned(tmp_path, turn, stills):
+    root, crops, manifest = tmp_path / "root", tmp_path / "crops", tmp_path / "mmi.csv"
+    write_mmi(root, {"101": ("S001-001.avi", 0, 4), "102": ("S002-001.avi", 0, 1)}, pictures=0)
+    upright, lying = faces(0), [cv2.rotate(face, turn) for face in faces(1)]
+    write_video(root / "Sessions/101/S001-001.avi", upright)
+    for n, face in enumerate(lying if stills else ()):
+        save(root / f"Sessions/102/S002-001/{n}.png", face)
+    if not stills:
+        write_video(root / "Sessions/102/S002-001.avi", lying)
+    main(["align", str(root), str(crops), "--workers", "1"])
+    main(["data", "check", "--dataset=mmi", "--root", str(root), "--images", str(crops), "--manifest", str(manifest)])
+    counts = json.loads(manifest.with_suffix(".json").read_text())["counts"]
+    assert counts["frames turned upright"] == 3 and counts["frames without a face"] == 0
+    data = MMI(manifest, fold="all")
+    data.setup("test")
+    for row, session in enumerate(data.faces.sequences):
+        face = largest(Cascade()(data.faces.picture(row, 256)))
+        assert face is not None and np.linalg.norm(face.points - EYES, axis=1).max() < 9, session
+
+
+def test_pictures_of_others_are_not_turned(tmp_path):
+    save(tmp_path / "in/lying.png", cv2.rotate(drawn(0)[0], cv2.ROTATE_90_CLOCKWISE))
+    main(["align", str(tmp_path / "in"), str(tmp_path / "out"), "--workers", "1"])
+    with (tmp_path / "out/alignment.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert (row["found"], row["turned"]) == ("0", "")
+
+
+def test_points_are_turned_back_to_the_pixel():
+    """A detector that finds one coloured pixel, below which another stands for the right eye."""
+
+    def detector(image):
+        (y, x), (v, u) = (np.argwhere(image[..., channel] == 255)[0] for channel in (0, 1))
+        points = np.array([[x, y], [u, v]], float)
+        return [Face((x, y, u - x + 1, 1), 1.0, points)] if v == y and x < u else []
+
+    for places in (((9, 4), (2, 4)), ((2, 4), (9, 4))):
+        image = np.zeros((20, 11, 3), np.uint8)
+        for channel, place in enumerate(places):
+            image[(*place, channel)] = 255
+        (face,) = on_their_side(detector, image)
+        assert face.points.tolist() == [list(place[::-1]) for place in places]
+        assert face.box == (4, 2, 1, 8)
+    assert on_their_side(lambda image: [], image) == []
 
 
 @pytest.mark.parametrize(

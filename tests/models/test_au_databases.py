@@ -5,8 +5,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from sma_models.data import BP4D, DISFA, UNKNOWN
+from sma_models.data import BP4D, DISFA, UNKNOWN, BP4DPlus
 from sma_models.data import bp4d as bp4d_file
+from sma_models.data import bp4dplus as bp4dplus_file
 from sma_models.data import disfa as disfa_file
 from sma_models.data.bp4d import list_bp4d
 from sma_models.data.bp4dplus import list_bp4dplus
@@ -15,6 +16,7 @@ from sma_models.data.listing import write_manifest
 from sma_models.data.occurrence import read_occurrence
 from tests.models.databases import (
     BP4D_UNITS,
+    hide,
     loaded,
     write_bp4d,
     write_bp4dplus,
@@ -33,6 +35,52 @@ def test_published_parts_share_nobody():
     assert set.union(*disfa) == set(range(1, 33)) - {14, 15, 19, 20, 22}
     assert [len(part) for part in bp4d] == [14, 14, 13]
     assert sum(bp4d_file.EXPECTED[f"frames of fold {part}"] for part in bp4d_file.PARTS) == 146847
+
+
+def test_published_shares_and_the_score_of_a_constant_guess_agree():
+    shares = [bp4d_file.EXPECTED[f"AU{unit}, share of positives"] for unit in BP4D_UNITS]
+    assert np.mean([2 * share / (1 + share) for share in shares]) == pytest.approx(0.480, abs=0.001)
+
+
+def test_positives_are_those_that_are_scored(tmp_path):
+    """DISFA's from intensity 2 on, BP4D's among what could be coded; beside them what is published."""
+    write_disfa(tmp_path / "disfa", frames=5, level=lambda unit, n: n if unit == 4 else int(unit == 1))
+    listing = list_disfa(tmp_path / "disfa")
+    counts = listing.counts()
+    assert counts["AU4 positive from 2 on"] == 4 * 6 and counts["AU4, share of positives"] == 0.8
+    assert counts["AU1 positive from 2 on"] == counts["AU1, share of positives"] == 0
+    # One of eight at F1 = 2·0.8/1.8.
+    assert counts["mean F1 of calling every action unit present"] == round(2 * 0.8 / 1.8 / 8, 3)
+    told = listing.warnings()
+    assert "AU25, share of positives: expected 0.28, found 0.0" in told
+    assert "mean F1 of calling every action unit present: expected 0.187, found 0.111" in told
+    write_bp4d(tmp_path / "bp4d", subjects=("F001",))
+    rows = {20: {1: 1, 2: 9}, 21: {1: 0, 2: 1}, 22: {1: 0, 2: 9}, 23: {1: 1, 2: 0}}
+    write_coding(tmp_path / "bp4d/AUCoding/AU_OCC/F001_T1.csv", rows)
+    counts = list_bp4d(tmp_path / "bp4d").counts()
+    assert [counts[f"AU{unit} positive"] for unit in (1, 2, 4)] == [2, 1, 0]
+    assert [counts[f"AU{unit} unknown"] for unit in (1, 2, 4)] == [0, 2, 0]
+    assert [counts[f"AU{unit}, share of positives"] for unit in (1, 2, 4)] == [0.5, 0.5, 0]
+
+
+def test_a_share_is_as_published_within_its_rounding(tmp_path):
+    write_bp4d(tmp_path, frames=100)
+    rows = {frame: dict.fromkeys(BP4D_UNITS, int(frame < 41)) for frame in range(20, 120)}
+    for coding in (tmp_path / "AUCoding/AU_OCC").iterdir():
+        write_coding(coding, rows)
+    told = [warning.partition(":")[0] for warning in list_bp4d(tmp_path).warnings() if "share" in warning]
+    # Each is 0.21: what is published as 0.21, 0.20 or 0.17.
+    assert "AU1, share of positives" not in told and "AU4, share of positives" not in told
+    assert "AU2, share of positives" in told
+
+
+def test_pictures_beside_the_coded_window_are_counted_and_no_surprise(tmp_path):
+    write_bp4d(tmp_path)
+    for n in range(50, 60):
+        write_picture(tmp_path / f"F001/T1/{n:04d}.jpg")
+    listing = list_bp4d(tmp_path)
+    assert listing.counts()["pictures outside of what is coded"] == 10
+    assert not any("without a label" in told or "outside" in told for told in listing.warnings())
 
 
 def test_bp4d_reads_columns_by_name(tmp_path):
@@ -86,12 +134,48 @@ def test_bp4d_refuses_odd_codes(tmp_path, old, new, told):
         list_bp4d(tmp_path)
 
 
-def test_bp4d_refuses_twins_and_strangers(tmp_path):
+def test_pictures_of_one_frame_are_left_out_and_named(tmp_path):
     write_bp4d(tmp_path)
     write_picture(tmp_path / "F001/T1/020.jpg")
-    with pytest.raises(ValueError, match="frame 20 is there twice"):
-        list_bp4d(tmp_path)
-    (tmp_path / "F001/T1/020.jpg").unlink()
+    listing = list_bp4d(tmp_path)
+    assert listing.extra == [f"{tmp_path / 'F001/T1'}, frame 20 more than once: 0020.jpg, 020.jpg"]
+    assert listing.missing == ["F001/T1 frame 20"] and len(listing.samples) == 23
+
+
+@pytest.mark.parametrize("line", ["\n", "\n\n\n", "  \n", ",,,,,,,,,,,,\n", "\r\n"])
+def test_empty_lines_of_codes_do_no_harm(tmp_path, line):
+    write_bp4d(tmp_path)
+    coding = tmp_path / "AUCoding/AU_OCC/F001_T1.csv"
+    intact = read_occurrence(coding)
+    coding.write_text(coding.read_text() + line)
+    assert read_occurrence(coding) == intact
+    coding.write_text(coding.read_text().replace("\n", "\n" + line, 2))
+    assert read_occurrence(coding) == intact
+
+
+def test_hidden_files_are_none_of_a_database(tmp_path):
+    """As macOS leaves them on disks of other systems."""
+    write_bp4d(tmp_path / "bp4d")
+    write_bp4dplus(tmp_path / "bp4dplus", frames=9)
+    write_disfa(tmp_path / "disfa")
+    hide(tmp_path)
+    for listing in (list_bp4d(tmp_path / "bp4d"), list_disfa(tmp_path / "disfa"), list_bp4dplus(tmp_path / "bp4dplus"),
+                    list_bp4dplus(tmp_path / "bp4dplus", label="task")):  # fmt: skip
+        assert listing.samples and not listing.extra and not listing.missing and not listing.unlabelled
+
+
+@pytest.mark.parametrize("file", ["bp4d/AUCoding/AU_OCC/F001_T1.csv", "disfa/ActionUnit_Labels/SN001/SN001_au1.txt"])
+def test_labels_that_are_no_text_are_named(tmp_path, file):
+    write_bp4d(tmp_path / "bp4d")
+    write_disfa(tmp_path / "disfa")
+    (tmp_path / file).write_bytes(b"0,1\xff\xfe\x00")
+    with pytest.raises(ValueError, match=f"{file}, line 1: expected UTF-8 text"):
+        list_bp4d(tmp_path / "bp4d")
+        list_disfa(tmp_path / "disfa")
+
+
+def test_bp4d_refuses_strangers(tmp_path):
+    write_bp4d(tmp_path)
     (tmp_path / "AUCoding/AU_OCC/F001_T1.csv").rename(tmp_path / "AUCoding/AU_OCC/F024_T1.csv")
     (tmp_path / "F001").rename(tmp_path / "F024")
     with pytest.raises(ValueError, match="no part belongs to F024"):
@@ -231,7 +315,94 @@ def test_bp4dplus_codes(tmp_path):
     assert listing.unlabelled == ["M001/T8"]
     assert all(sample.labels == (sample.frame % 2,) * 12 for sample in listing.samples)
     assert listing.extra == [str(tmp_path / "AUCoding/AU_OCC/F042_T11.csv"), str(tmp_path / "F042/T11")]
-    assert listing.folds == {"F001": "0", "F002": "1", "M001": "2"}
+    assert len(listing.folds) == 140
+    assert [listing.folds[subject] for subject in ("F001", "F003", "M001")] == ["3", "4", "2"]
+
+
+def test_bp4dplus_parts_are_those_of_the_paper(tmp_path):
+    parts = {name: subjects.split() for name, subjects in bp4dplus_file.PARTS.items()}
+    assert [len(part) for part in parts.values()] == [35] * 4
+    everybody = {f"F{n:03d}" for n in range(1, 83)} | {f"M{n:03d}" for n in range(1, 59)}
+    assert set().union(*parts.values()) == everybody
+    # Some of the women and men of each published list.
+    for name, some in {"1": "M040 F072 M020", "2": "M052 F074", "3": "F029 F068", "4": "M058 F036"}.items():
+        assert set(some.split()) <= set(parts[name])
+    write_bp4dplus(tmp_path, frames=9)
+    data = loaded(BP4DPlus, list_bp4dplus(tmp_path), tmp_path / "m.csv", fold="4", selection="last")
+    assert set(data.faces.subjects[data.parts.test]) == {"F003"}
+
+
+def shown(listing):
+    """Labelled frame and number of the picture."""
+    return {(sample.frame, int(sample.image.stem)) for sample in listing.samples}
+
+
+@pytest.mark.parametrize("base", [0, 1])
+def test_bp4dplus_pictures_are_counted_from_0_or_from_1(tmp_path, base):
+    write_bp4dplus(tmp_path, frames=9, base=base)
+    listing = list_bp4dplus(tmp_path)
+    assert shown(listing) == {(frame, frame - 1 + base) for frame in range(5, 9)} and not listing.missing
+    assert all(sample.labels == (sample.frame % 2,) * 12 for sample in listing.samples)
+    assert f"'first_picture': {base}" in loaded(BP4DPlus, listing, tmp_path / "m.csv", fold="all").protocol
+    # A folder whose first pictures are lost follows the others.
+    for n in range(base, base + 2):
+        (tmp_path / f"F001/T1/{n:05d}.jpg").unlink()
+    assert shown(list_bp4dplus(tmp_path)) == shown(listing)
+
+
+@pytest.mark.parametrize("base", [0, 1])
+@pytest.mark.parametrize("coded", [range(2, 6), range(1, 5), range(7, 11)])
+def test_bp4dplus_pictures_of_coded_frames_only(tmp_path, base, coded):
+    write_coding(tmp_path / "AUCoding/AU_OCC/F001_T1.csv", {frame: {} for frame in coded})
+    for frame in coded:
+        write_picture(tmp_path / f"F001/T1/{frame - 1 + base}.jpg")
+    assert shown(list_bp4dplus(tmp_path)) == {(frame, frame - 1 + base) for frame in coded}
+    with pytest.raises(
+        ValueError, match=rf"F001/T1 \(pictures .*: expected frame 1 to be picture {1 - base}; these are one"
+    ):
+        list_bp4dplus(tmp_path, first_picture=1 - base)
+
+
+def test_bp4dplus_codes_of_frame_0_count_as_the_pictures_do(tmp_path):
+    write_coding(tmp_path / "AUCoding/AU_OCC/F001_T1.csv", {frame: {} for frame in range(4)})
+    for n in range(9):
+        write_picture(tmp_path / f"F001/T1/{n}.jpg")
+    assert shown(list_bp4dplus(tmp_path)) == {(frame, frame) for frame in range(4)}
+
+
+def test_bp4dplus_first_picture_must_be_proved_or_given(tmp_path):
+    write_coding(tmp_path / "AUCoding/AU_OCC/F001_T1.csv", {frame: {} for frame in range(5, 9)})
+    for n in range(3, 12):
+        write_picture(tmp_path / f"F001/T1/{n}.jpg")
+    with pytest.raises(
+        ValueError, match=r"cannot be told: got F001/T1 \(pictures 3 to 11, frames 5 to 8.*--first_picture"
+    ):
+        list_bp4dplus(tmp_path)
+    for base in (0, 1):
+        assert shown(list_bp4dplus(tmp_path, first_picture=base)) == {
+            (frame, frame - 1 + base) for frame in range(5, 9)
+        }
+    write_bp4dplus(tmp_path, ("F003",), frames=9, base=0)
+    write_bp4dplus(tmp_path, ("M001",), frames=9, base=1)
+    with pytest.raises(
+        ValueError, match=r"F003/T1 \(pictures 0 to 8, .* says 0 and M001/T1 \(pictures 1 to 9, .* says 1;"
+    ):
+        list_bp4dplus(tmp_path)
+
+
+def test_bp4d_pictures_that_are_one_off_are_refused(tmp_path):
+    """BP4D's are numbered as its codes are."""
+    write_bp4d(tmp_path)
+    for n in range(20, 24):
+        (tmp_path / f"F001/T1/{n:04d}.jpg").rename(tmp_path / f"F001/T1/{n - 1:04d}.jpg")
+    with pytest.raises(ValueError, match=r"F001/T1 \(pictures 19 to 22, frames 20 to 23 coded\): .* one off"):
+        list_bp4d(tmp_path)
+
+
+def test_codes_without_a_row_are_no_codes(tmp_path):
+    write_bp4d(tmp_path)
+    write_coding(tmp_path / "AUCoding/AU_OCC/F001_T1.csv", {})
+    assert list_bp4d(tmp_path).unlabelled == ["F001/T1"]
 
 
 def test_bp4dplus_tasks(tmp_path):
@@ -255,10 +426,10 @@ def test_bp4dplus_tasks(tmp_path):
 def test_folds_of_ones_own(tmp_path):
     write_bp4dplus(tmp_path, frames=9)
     folds = tmp_path / "folds.csv"
-    folds.write_text("subject,fold\nF001,a\nF002,b\nM001,a\n")
+    folds.write_text("subject,fold\nF001,a\nF003,b\nM001,a\n")
     assert list_bp4dplus(tmp_path, folds=folds).folds["M001"] == "a"
     for text, told in (
-        ("subject,fold\nF001,a\nF002,b\n", "no fold to M001"),
+        ("subject,fold\nF001,a\nF003,b\n", "no fold to M001"),
         ("subject,fold\nF001,a\nF001,b\n", "line 3"),
         ("person,fold\n", "expected the columns subject,fold"),
     ):

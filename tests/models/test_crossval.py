@@ -59,7 +59,7 @@ def checked(tmp_path, dataset):
 @pytest.mark.parametrize("dataset", CONFIGS)
 def test_each_database_goes_through_crossval(tmp_path, dataset):
     manifest = checked(tmp_path, dataset)
-    folds = {"bp4d": "P1,P2", "disfa": "P1,P2"}.get(dataset, "0,1")
+    folds = {"bp4d": "P1,P2", "disfa": "P1,P2", "bp4dplus": "2,4"}.get(dataset, "0,1")
     out = tmp_path / "out"
     main(["crossval", *small(manifest, CONFIGS[dataset]), "--out", str(out), "--folds", folds, "--seeds", "0"])
     result = json.loads((out / "results.json").read_text())

@@ -170,12 +170,3 @@ def test_a_split_is_one_fold(tmp_path):
     path = rows_with(tmp_path, expression=list("pq"), subject=list("ab"), split=["train", "val"])
     with pytest.raises(ValueError, match=r"faces.csv: expected rows of the split 'test' to measure on; got train, val"):
         CSVFaces(path).fold_names()
-
-
-def test_crops_bring_along_whether_a_face_was_found(tmp_path):
-    (tmp_path / "alignment.json").write_text('{"template": "eyes", "detector": "cascade", "size": 256}')
-    (tmp_path / "alignment.csv").write_text("crop,found\na.png,0\nb.png,1\n")
-    path = rows_with(tmp_path, AU1=["1", "0"])
-    assert loaded(path, fold="all").faces.found.tolist() == [False, False]
-    path = rows_with(tmp_path, AU1=["1", "0"], found=["1", "0"])
-    assert loaded(path, fold="all").faces.found.tolist() == [True, False]

@@ -5,12 +5,14 @@ import csv
 import io
 import json
 import os
+import re
 
 import cv2
 import numpy as np
 import pytest
 
 from sma_models.cli import main
+from sma_models.cli.data_check import report
 from sma_models.data import BP4D, BP4DPlus, CKPlus
 from sma_models.data.bp4d import PARTS
 from sma_models.data.listing import Listing, Sample, write_manifest
@@ -50,6 +52,16 @@ def test_each_database_is_checked(tmp_path, dataset, capsys):
     assert cv2.imread(str(preview)) is not None
     if dataset != "mmi":
         assert "warning: subjects: expected" in printed
+    if dataset in ("bp4d", "disfa"):
+        row = next(line for line in printed.splitlines() if "mean F1 of calling" in line)
+        assert [cell.strip() for cell in row.split("│")[2:4]] == ["0.667", {"bp4d": "0.48", "disfa": "0.187"}[dataset]]
+    if dataset == "ckplus":
+        assert re.search(r"sequences without a label\s*│ 0\s*│ 266", printed)
+
+
+def test_what_a_copy_lacks_altogether_has_a_row(tmp_path, capsys):
+    report(Listing("bu3dfe", tmp_path, {}, expected={"subjects": 100, "fear": 200}), tmp_path / "m.csv")
+    assert re.search(r"fear\s*│ 0\s*│ 200", capsys.readouterr().out)
 
 
 def test_broken_pictures_are_named_and_left_out(tmp_path, capsys):
@@ -90,6 +102,7 @@ def test_crops_bring_their_alignment(tmp_path):
     assert data.origin()["alignment"] == {"template": "eyes", "detector": "cascade", "size": 256}
     # There is no face in these pictures.
     assert not data.faces.found.any()
+    assert json.loads((tmp_path / "m.json").read_text())["counts"]["frames without a face"] == len(data.faces) == 9
     assert data.faces.picture(0, 256).shape == (256, 256, 3)
 
 

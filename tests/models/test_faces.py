@@ -135,7 +135,8 @@ def test_yunet_needs_its_model(tmp_path):
 def test_points_of_ones_own(tmp_path):
     path = tmp_path / "points.csv"
     path.write_text("image,left_eye_x,left_eye_y,right_eye_x,right_eye_y\na.png,10,20,30,20\n")
-    assert Points(path).of("a.png")[0].points.tolist() == [[10, 20], [30, 20]] and Points(path).of("b.png") == []
+    table = Points(path)
+    assert table.of("a.png", 64, 48)[0].points.tolist() == [[10, 20], [30, 20]] and table.of("b.png", 64, 48) == []
     path.write_text("image,left_eye_x,left_eye_y,right_eye_x,right_eye_y\na.png,30,20,10,20\n")
     with pytest.raises(ValueError, match="line 2: the left eye must be left"):
         Points(path)

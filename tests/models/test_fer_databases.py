@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from sma_models.data import BU3DFE, MMI, CKPlus
+from sma_models.data.bp4dplus import list_bp4dplus
 from sma_models.data.bu3dfe import list_bu3dfe
 from sma_models.data.ckplus import list_ckplus, read_facs
-from sma_models.data.listing import write_manifest
+from sma_models.data.listing import Listing, write_manifest
 from sma_models.data.mmi import list_mmi
-from tests.models.databases import loaded, write_bu3dfe, write_ckplus, write_mmi, write_picture
+from tests.models.databases import hide, loaded, write_bp4dplus, write_bu3dfe, write_ckplus, write_mmi, write_picture
 
 CK_SEQUENCES = {(n, 1): 1 + n % 7 for n in range(10, 24)} | {(10, 2): None, (11, 2): 5, (5, 1): None}
 
@@ -75,6 +76,49 @@ def test_ckplus_refuses_odd_emotions(tmp_path, text):
         list_ckplus(tmp_path)
 
 
+def test_ckplus_labels_that_are_no_text_are_named(tmp_path):
+    write_ckplus(tmp_path, {(5, 1): 5})
+    next((tmp_path / "Emotion/S005/001").iterdir()).write_bytes(b"\xff5.0")
+    with pytest.raises(ValueError, match=r"_emotion\.txt, line 1: expected UTF-8 text"):
+        list_ckplus(tmp_path)
+
+
+def test_ckplus_a_short_sequence_is_left_out_and_keeps_its_place_in_the_folds(tmp_path):
+    write_ckplus(tmp_path, CK_SEQUENCES)
+    folds = list_ckplus(tmp_path).folds
+    for n in (3, 4):
+        (tmp_path / f"cohn-kanade-images/S010/001/S010_001_{n:08d}.png").unlink()
+    listing = list_ckplus(tmp_path)
+    assert listing.left_out == ["S010/001 (expected more than 3 pictures; got 3)"] and listing.folds == folds
+    assert "S010" not in {sample.subject for sample in listing.samples}
+
+
+def test_ckplus_sequences_without_a_label_are_expected(tmp_path):
+    listing = Listing("ckplus", tmp_path, {}, unlabelled=[f"S{n:03d}/001" for n in range(266)])
+    write_ckplus(tmp_path, {(5, 1): 5, (6, 1): None})
+    few = list_ckplus(tmp_path)
+    listing.expected = few.expected
+    assert listing.counts()["sequences without a label"] == listing.expected["sequences without a label"] == 266
+    assert not any("without a label" in told for told in listing.warnings())
+    assert "sequences without a label: expected 266, found 1" in few.warnings()
+    assert "1 without a label: S006/001" in few.warnings()
+    eight = list_ckplus(tmp_path, classes=8).warnings()
+    assert "sequences: expected 327, found 1" in eight and "neutral: expected 327, found 1" in eight
+
+
+def test_classes_are_counted_beside_what_is_expected(tmp_path):
+    write_bu3dfe(tmp_path / "bu3dfe")
+    assert "fear: expected 200, found 6" in list_bu3dfe(tmp_path / "bu3dfe").warnings()
+    assert "fear: expected 300, found 9" in list_bu3dfe(tmp_path / "bu3dfe", levels=[1, 2, 3]).warnings()
+    write_bp4dplus(tmp_path / "bp4dplus")
+    # Of 140 people five frames each, of one task or of two that are called alike.
+    names = {"T1": "joy", "T2": "joy"}
+    told = list_bp4dplus(tmp_path / "bp4dplus", label="task", tasks=["T1", "T2", "T7"], task_names=names).warnings()
+    assert {"joy: expected 1400, found 30", "fear: expected 700, found 15", "frames: expected 2100, found 45"} <= set(
+        told
+    )
+
+
 def test_ckplus_names_a_sequence_without_pictures(tmp_path):
     write_ckplus(tmp_path, {(5, 1): 5, (6, 1): 1})
     (tmp_path / "cohn-kanade-images/S006").rename(tmp_path / "kept")
@@ -98,8 +142,7 @@ def test_mmi_views_and_codes(tmp_path):
         *(("S001", "101", n, "happiness") for n in (3, 4, 5)),
         *(("S003", "106", n, "anger") for n in (3, 4, 5)),
     ]
-    assert listing.unlabelled == ["105"]
-    left_out = {"Emotion 17": 1, "view 1 (profile)": 1, "view 2 (both in one picture)": 1}
+    left_out = {"Emotion 17": 1, "no Emotion": 1, "view 1 (profile)": 1, "view 2 (both in one picture)": 1}
     assert listing.settings["left out"] == left_out
     assert {s.sequence for s in list_mmi(tmp_path, views=[0, 2]).samples} == {"101", "103", "106"}
     assert {s.labels for s in list_mmi(tmp_path, codes={"17": "laughter"}).samples} == {"laughter"}
@@ -117,8 +160,9 @@ def test_mmi_codes(tmp_path):
 
 def test_mmi_subjects(tmp_path):
     write_mmi(tmp_path, {"101": ("S001-001.avi", 0, 4), "102": ("clip.avi", 0, 4)})
-    with pytest.raises(ValueError, match=r"session 102.*'clip.avi'"):
-        list_mmi(tmp_path)
+    assert list_mmi(tmp_path).left_out == [
+        "session 102: its media file 'clip.avi' (expected S001-...) names no subject"
+    ]
     (tmp_path / "people.csv").write_text("session,subject\n101,anna\n102,ben\n")
     listing = list_mmi(tmp_path, subjects=tmp_path / "people.csv")
     data = loaded(MMI, listing, tmp_path / "m.csv", selection="last")
@@ -138,16 +182,45 @@ ODD_XML = (
     "<session/>",
     '<s><track view="7" filename="S001-1.avi"/></s>',
     '<s><track filename="S001-1.avi"/></s>',
+    '<s><track view="0" filename="S001-1.avi"/><track view="0" filename="S001-2.avi"/></s>',
     "<s",
+    '<s a="\xe9"/>',
 )
 
 
 @pytest.mark.parametrize("xml", ODD_XML)
-def test_mmi_refuses_odd_sessions(tmp_path, xml):
-    write_mmi(tmp_path, {"101": ("S001-001.avi", 0, 4)})
-    (tmp_path / "Sessions/101/session.xml").write_text(xml)
-    with pytest.raises(ValueError, match=r"session\.xml"):
+def test_mmi_odd_sessions_are_left_out_and_named(tmp_path, xml):
+    write_mmi(tmp_path, {"101": ("S001-001.avi", 0, 4), "102": ("S002-001.avi", 0, 1)})
+    (tmp_path / "Sessions/101/session.xml").write_bytes(xml.encode("latin-1"))
+    listing = list_mmi(tmp_path)
+    assert {sample.sequence for sample in listing.samples} == {"102"}
+    assert len(listing.left_out) == 1 and "101/session.xml" in listing.left_out[0]
+    assert any(told.startswith("1 left out: ") for told in listing.warnings())
+    (tmp_path / "Sessions/102/session.xml").unlink()
+    with pytest.raises(ValueError, match=r"no session has a picture.*1 left out: .*session\.xml"):
         list_mmi(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["<s", '<a><Metatag Name="Emotion" Value="5"/></a>', '<?xml version="1.0" encoding="none"?><a/>']
+)
+def test_mmi_odd_annotations_leave_their_session_out(tmp_path, text):
+    write_mmi(tmp_path, {"101": ("S001-001.avi", 0, 4), "102": ("S002-001.avi", 0, 1)})
+    (tmp_path / "Sessions/101/more.xml").write_text(text)
+    listing = list_mmi(tmp_path)
+    assert {sample.sequence for sample in listing.samples} == {"102"}
+    assert len(listing.left_out) == 1 and "Sessions/101" in listing.left_out[0]
+
+
+def test_hidden_files_are_none_of_a_database(tmp_path):
+    """As macOS leaves them on disks of other systems."""
+    write_ckplus(tmp_path / "ckplus", {(5, 1): 5})
+    write_mmi(tmp_path / "mmi", {"101": ("S001-001.avi", 0, 4)})
+    write_bu3dfe(tmp_path / "bu3dfe")
+    hide(tmp_path)
+    for listing in (list_ckplus(tmp_path / "ckplus"), list_ckplus(tmp_path / "ckplus", label="au"),
+                    list_mmi(tmp_path / "mmi"), list_bu3dfe(tmp_path / "bu3dfe")):  # fmt: skip
+        assert listing.samples and not listing.extra and not listing.left_out
 
 
 @pytest.mark.parametrize("ethnicity", ["WH", "AE", "", "xyz"])
@@ -172,8 +245,28 @@ def test_bu3dfe_names_what_is_odd(tmp_path):
     data = loaded(BU3DFE, listing, tmp_path / "m.csv", fold="1")
     assert [np.unique(data.faces.subjects[rows]).tolist() for rows in data.parts] == [["F0001"], ["M0001"], ["F0002"]]
     write_picture(tmp_path / "F0002/F0002_HA03XX_F2D.bmp")
-    with pytest.raises(ValueError, match="expected one texture of HA03"):
-        list_bu3dfe(tmp_path)
+    assert list_bu3dfe(tmp_path).left_out == ["F0002 HA03 (one of F0002_HA03WH_F2D.bmp, F0002_HA03XX_F2D.bmp)"]
+
+
+def test_bu3dfe_subjects_may_lie_in_a_folder_of_theirs(tmp_path):
+    write_bu3dfe(tmp_path / "plain")
+    write_bu3dfe(tmp_path / "copy/Subjects")
+    plain, copy = list_bu3dfe(tmp_path / "plain"), list_bu3dfe(tmp_path / "copy")
+    assert [sample[1:] for sample in copy.samples] == [sample[1:] for sample in plain.samples] and not copy.extra
+    data = loaded(BU3DFE, copy, tmp_path / "m.csv", fold="all")
+    assert data.faces.picture(0, 8).shape == (8, 8, 3)
+
+
+def test_a_folder_one_deeper_is_hinted_at(tmp_path):
+    write_ckplus(tmp_path / "copy", {(5, 1): 5})
+    (tmp_path / "copy/Emotion").rename(tmp_path / "kept")
+    (tmp_path / "copy/Emotion_labels").mkdir()
+    (tmp_path / "kept").rename(tmp_path / "copy/Emotion_labels/Emotion")
+    with pytest.raises(
+        FileNotFoundError, match=r"at .*copy/Emotion; there is one at .*copy/Emotion_labels/Emotion, so per"
+    ):
+        list_ckplus(tmp_path / "copy")
+    assert list_ckplus(tmp_path / "copy/Emotion_labels", images=tmp_path / "copy").samples
 
 
 def test_nothing_to_list_is_an_error(tmp_path):

@@ -28,12 +28,6 @@ def intensities(path):
     return read_intensities(folder)
 
 
-def crops(path):
-    """Where `sma-net align` noted which crops show a face."""
-    path.rename(path.with_name("alignment.csv"))
-    return Alignment("eyes", "cascade").found_in(path.parent)
-
-
 READERS = {
     "points": (Points, f"image,{EYES}\na.jpg,1,2,3,4\n"),
     "folds": (lambda path: read_pairs(path, ("subject", "fold")), "subject,fold\nS1,1\n"),
@@ -41,7 +35,6 @@ READERS = {
     "intensities": (intensities, "1,0\n2,5\n"),
     "emotion": (read_emotion, "  3.0000000e+00\n"),
     "facs": (read_facs, "1 2\n12 0\n"),
-    "crops": (crops, "crop,source,found\na.jpg,a.png,1\n"),
     "json": (read_json, '{"a": 1}'),
     "yaml": (check_yaml, "a: 1\nb: {c: 2}\n"),
 }
@@ -78,9 +71,6 @@ def test_other_encodings_are_named(tmp_path, kind):
         ("occurrence", "0,1,2,2\n1,0,1,1\n", "one column for each of AU 2"),
         ("occurrence", "0,1,\u00b2\n1,0,1\n", "expected a header of 0 and numbers"),
         ("occurrence", '0,1,2\n1,0,1\n2,"0,1\n3,0,1\n', "line 3: not valid CSV"),
-        ("crops", "crop,Found\na.jpg,1\n", "'Found' is nearly 'found'"),
-        ("crops", "crop,source\na.jpg,a.png\n", "expected the columns crop and found"),
-        ("crops", "crop,found\na.jpg,yes\n", "line 2: found is 'yes'"),
         ("json", '{"a": 1,\n "b"}', "line 2: not valid JSON"),
         ("yaml", "data:\n  fold: a\nmodel: b\ndata:\n  fold: c\n", "line 4: data is there twice"),
         ("yaml", "data:\n- {fold: a, fold: b}\n", "line 2: fold is there twice"),
@@ -100,12 +90,12 @@ def test_spaces_in_tables_do_no_harm(tmp_path):
     (tmp_path / "folds.csv").write_text("subject , fold\nS1 , a \n")
     assert read_pairs(tmp_path / "folds.csv", ("subject", "fold")) == {"S1": "a"}
     (tmp_path / "points.csv").write_text(f" image ,{EYES} \na.jpg , 1,2,3,4\n")
-    assert len(Points(tmp_path / "points.csv").of("a.jpg")) == 1
+    assert len(Points(tmp_path / "points.csv").of("a.jpg", 9, 9)) == 1
 
 
 def test_an_alignment_that_somebody_edited_is_named(tmp_path):
     (tmp_path / "alignment.json").write_text('{"template": "eyes", "made_by": "me"}')
-    with pytest.raises(ValueError, match=r"alignment\.json: expected template"):
+    with pytest.raises(ValueError, match=r"alignment\.json: expected the settings"):
         Alignment.of_folder(tmp_path)
     (tmp_path / "alignment.csv").write_text("crop,found\na.jpg,1\n")
     with pytest.raises(ValueError, match=r"alignment\.csv: expected the columns crop, source"):

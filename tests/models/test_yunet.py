@@ -68,6 +68,11 @@ def points_at(column, row):
     return (POINTS[:3] + np.array([column, row])) * 8
 
 
+def test_a_face_whose_eyes_coincide_is_none(tmp_path, monkeypatch):
+    monkeypatch.setattr("tests.models.test_yunet.POINTS", np.zeros((5, 2)))
+    assert YuNet(write_network(tmp_path / "blind.onnx"))(picture([(20, 11)])) == []
+
+
 def test_boxes_and_points_are_decoded(network):
     (face,) = YuNet(network)(picture([(20, 11)]))
     assert face.score == pytest.approx(1, abs=1e-3)

@@ -8,6 +8,8 @@ SPLITS = "tests/models/test_splits.py"
 BATCHES = "tests/models/test_batches.py"
 TABLE = "tests/models/test_csv_faces.py"
 CHECK = "tests/models/test_data_check.py"
+CROPS = "tests/models/test_crops.py"
+SIZES = "tests/models/test_sizes.py"
 METRICS = "tests/models/test_metrics.py"
 CALIBRATION = "tests/models/test_calibration.py"
 CROSSVAL = "tests/models/test_crossval.py"
@@ -38,9 +40,30 @@ LABELS = [
     models("metrics", "rows = known[:, unit]", "rows = known[:, unit] | True", METRICS),
     models("losses", "terms.where(known, 0)", "terms", "tests/models/test_losses.py"),
     # Frames by the text of their names.
-    data("listing", r're.search(r"(\d+)\D*$", file.stem)', r're.search(r"(\d{4})\D*$", file.stem)', UNITS),
-    data("listing", "return dict(sorted(found.items()))", "return found", UNITS),
-    data("listing", "if index in found:", "if False:", UNITS),
+    data("pictures", r're.search(r"(\d+)\D*$", stem)', r're.search(r"(\d{4})\D*$", stem)', UNITS),
+    data(
+        "listing",
+        "for index, files in sorted(pictures.items()) if len",
+        "for index, files in pictures.items() if len",
+        UNITS,
+    ),
+    data("listing", "sorted(pictures.items()) if len(files) == 1}", "sorted(pictures.items())}", UNITS),
+    data("listing", 'if not file.name.startswith("."))', ")", UNITS, "-k", "hidden"),
+    data("occurrence", "if not any(cells):", "if False:", UNITS, "-k", "empty_lines"),
+    # One odd file stops the others.
+    data(
+        "mmi",
+        "except ValueError as error:\n            #",
+        "except KeyError as error:\n            #",
+        CLASSES,
+        "-k",
+        "odd",
+    ),
+    data("mmi", "(ET.ParseError, LookupError, OSError, ValueError)", "(ET.ParseError, OSError)", CLASSES, "-k", "odd"),
+    data("mmi", 'visible(session, "*.xml")', 'session.glob("*.xml")', CLASSES, "-k", "hidden"),
+    data("ckplus", 'visible(labels_of / name, f"*{suffix}")', 'list((labels_of / name).glob(f"*{suffix}"))', CLASSES),
+    data("ckplus", "        if len(frames) <= APEX_FRAMES:\n", "        if False:\n", CLASSES, "-k", "short"),
+    data("bu3dfe", "if len(files) == 1:", "if files:", CLASSES, "-k", "bu3dfe"),
     # DISFA: an index base that is guessed, a shifted frame, a file that is missing, a threshold.
     data("disfa", "if ends == (base, base + frames - 1):", "if ends and ends[0] == base:", UNITS),
     data("disfa", "Sample(pictures[place + base]", "Sample(pictures[max(place, base)]", UNITS),
@@ -51,7 +74,7 @@ LABELS = [
         "columns.append([0] * len(columns[0])); continue",
         UNITS,
     ),
-    data("disfa", "au_threshold: int = 2", "au_threshold: int = 1", UNITS),
+    data("disfa", "AU_THRESHOLD = 2", "AU_THRESHOLD = 1", UNITS),
     data("csv_table", "int(level >= positive)", "int(level > positive)", UNITS),
     data("disfa", "views = _CAMERAS[camera]", 'views = _CAMERAS["both"]', UNITS),
     # CK+: intensity 0, whom the folds count, which frames, which code.
@@ -81,13 +104,56 @@ LABELS = [
     # BU-3DFE and BP4D+.
     data("bu3dfe", "levels is not None else [3, 4]", "levels is not None else [2, 3, 4]", CLASSES),
     data("bu3dfe", 'name[2] and name[4] == listing.settings["texture"]', "name[2]", CLASSES),
+    data("bu3dfe", "subjects if subjects.is_dir() else folder(", "folder(", CLASSES, "-k", "folder_of_theirs"),
+    data("listing", "if deeper else", "if False else", CLASSES, "-k", "deeper"),
     data("bp4dplus", "start + middle : every", "start + middle", UNITS),
     data("bp4dplus", "max(0, (len(pictures) - middle) // 2)", "0", UNITS),
     data("bp4dplus", '"T9": "anger",\n    "T10": "disgust"', '"T10": "anger",\n    "T9": "disgust"', UNITS),
     data("bp4dplus", 'CODED_TASKS = ("T1", "T6", "T7", "T8")', 'CODED_TASKS = ("T1", "T6", "T8")', UNITS),
+    data("bp4dplus", '"1": "F004 F013', '"1": "F012 F013', UNITS, "-k", "parts_are"),
+    data(
+        "bp4dplus",
+        "same_parts(listing, {name: tuple(subjects.split())",
+        UNITS,
+    ),
+    # Pictures that are counted from 0 under codes that are counted from 1, and the other way round.
+    data("bp4dplus", "if first_picture is None else first_picture", "if False else 1", UNITS, "-k", "from_0"),
+    data("bp4dplus", "setdefault(first if window is None else window", "setdefault(first", UNITS, "-k", "frames_only"),
+    data("bp4dplus", "or first in (0, 1):", "or True:", UNITS, "-k", "proved"),
+    data("bp4dplus", "if len(proofs) == 1 or", "if proofs or", UNITS, "-k", "proved"),
+    data("bp4dplus", "1 if 0 in sequence.labels else", "", UNITS, "-k", "frame_0"),
+    data("bp4dplus", 'listing.settings["first_picture"] = first', "pass", UNITS, "-k", "from_0"),
+    data("bp4d", "first_picture=1)", "first_picture=0)", UNITS),
+    data(
+        "occurrence", "if first_by_window(sequence) not in (None, first_picture):", "if False:", UNITS, "-k", "one_off"
+    ),
+    data("occurrence", "    if not labels:\n        return None\n", "", UNITS, "-k", "without_a_row"),
+    # Counts: what is scored, of what is known, beside what is published.
+    data("listing", "(labels >= self.positive_from) & known", "(labels > 0) & known", UNITS, "-k", "are_scored"),
+    data(
+        "listing", "(labels >= self.positive_from) & known", "labels >= self.positive_from", UNITS, "-k", "are_scored"
+    ),
+    data("listing", "np.maximum(known.sum(0), 1)", "max(1, len(labels))", UNITS, "-k", "are_scored"),
+    data("listing", "2 * shares / (1 + shares)", "shares", UNITS, "-k", "are_scored"),
+    data("listing", "0.0101 if isinstance(number, float) else 0", "0", UNITS, "-k", "rounding"),
+    data("listing", "[] if usual else self.unlabelled", "self.unlabelled", CLASSES, "-k", "expected"),
+    data("listing", "len(self.unlabelled) == self.expected.get(UNLABELLED)", "True", CLASSES, "-k", "expected"),
+    data("ckplus", '"neutral": 327', '"neutral": 981', CLASSES, "-k", "expected"),
+    data("bu3dfe", "100 * len(used)", "100", CLASSES, "-k", "expected"),
+    data("bp4dplus", "range(0, middle, every)", "range(middle)", CLASSES, "-k", "expected"),
+    Mutant("sma_models/cli/data_check.py", "for name in counts | listing.expected:", "for name in counts:", (CHECK,)),
     # What is broken, has no face, or need not be looked for.
     data("database", "look_for_all=False", "look_for_all=True", CHECK),
-    data("listing", "found.get(image, 1)", "1", CHECK),
+    data("listing", "int(listing.found(sample))", "1", CHECK),
+    data("listing", 'counts["frames without a face"] = sum', "counts['faces'] = sum", CHECK, "-k", "crops"),
+    data("csv_table", "else found_faces(self.images)", "else np.ones(len(rows), bool)", CROPS, "-k", "knows or scores"),
+    data("csv_table", 'row["found"].lower() not in _FOUND', "False", CROPS, "-k", "believed"),
+    data("csv_table", "self._box_inside(row, header_sizes(Path(self.images[row])))", "pass", SIZES),
+    data("csv_table", "self._box_inside(index, [image.shape[1::-1]])", "pass", SIZES),
+    data("csv_table", "box[2] >= 1 and box[3] >= 1", "box[2] > 0 and box[3] > 0", SIZES),
+    data("csv_table", "-?[0-9]{1,18}", "-?[0-9]+", SIZES),
+    data("augment", "8 <= image_size <= 4096", "8 <= image_size", SIZES),
+    data("csv_faces", "if alignment and table.boxes is not None:", "if False:", CROPS, "-k", "boxes"),
     Mutant(
         "sma_models/cli/data_check.py",
         "listing.samples = [sample for sample, good in pairs if good]",
@@ -148,7 +214,7 @@ PARTS = [
     data("csv_faces", 'if table.has_subjects or table.kind == "au":', "if table.has_subjects:", OWN),
     data("csv_faces", "        return [SPLIT]", '        return list("01234")', OWN),
     data("csv_faces", "if self.fold != SPLIT:", "if False:", OWN),
-    data("csv_faces", '"found" not in table.columns', "False", OWN),
+    data("csv_table", 'if "found" in self.columns else found_faces', "if False else found_faces", CROPS, "-k", "believed"),
     models("cli/crossval", "if len(set(words)) < len(words):", "if False:", CROSSVAL, "-k", "twice"),
     models("cli/crossval", "quote(fold, safe=' ')", "fold", CROSSVAL, "-k", "any_name"),
     # Samples: an augmentation that touches labels or evaluation, samples that are repeated or lost.

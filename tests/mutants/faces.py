@@ -4,6 +4,9 @@ from tests.mutants.mutant import Mutant
 
 FACES = "tests/models/test_faces.py"
 ALIGN = "tests/models/test_align.py"
+CROPS = "tests/models/test_crops.py"
+SIZES = "tests/models/test_sizes.py"
+SESSIONS = "tests/models/test_align_databases.py"
 YUNET = "tests/models/test_yunet.py"
 PREDICT = "tests/models/test_predict.py"
 SOURCES = "tests/models/test_sources.py"
@@ -52,6 +55,7 @@ MUTANTS = [
     faces("transforms", "- frame), option))", "- frame), -option))", ALIGN),
     faces("transforms", 'np.argsort(numbers, kind="stable")', "np.arange(len(numbers))", ALIGN),
     faces("sources", "quality: int = 95", "quality: int = 75", ALIGN),
+    faces("sources", "and not _hidden(p, path)", "", ALIGN, "-k", "hidden"),
     faces("align", "if frame.number >= start", "if True", ALIGN),
     faces("align", "job.frame is not None and job.source not in last", "job.frame is not None", ALIGN),
     faces("align", "if inside or", "if", ALIGN),
@@ -117,6 +121,32 @@ MUTANTS = [
         "-k",
         "nothing",
     ),
+    # Sessions that lie on their side, and only those.
+    faces("align", "if faces or not any(", "if faces or not all(", SESSIONS),
+    faces("align", "        if faces or not any(", "        if False and not any(", SESSIONS),
+    faces("align", 'not any((folder / "session.xml").is_file() for folder in job.path.parents[:2])', "False", SESSIONS),
+    faces("align", "for folder in job.path.parents[:2]", "for folder in job.path.parents[:1]", SESSIONS),
+    faces("detect", "(False, cv2.ROTATE_90_COUNTERCLOCKWISE)", "", SESSIONS),
+    faces("detect", "np.column_stack([v, height - 1 - u])", "np.column_stack([v, u])", SESSIONS),
+    faces("detect", "np.column_stack([width - 1 - v, u])", "np.column_stack([width - v, u])", SESSIONS),
+    faces("detect", "(y, height - x - across, down, across)", "(y, height - x - down, down, across)", SESSIONS),
+    faces("crops", 'row.get("turned") == "1"', "False", SESSIONS),
+    # Sizes from files: a square of gigabytes, boxes and points of another picture, numbers beyond 64 bits.
+    pictures("if part.size and shrink < 1 and", "if False and", SIZES, "-k", "memory"),
+    pictures("(left - columns.start) * shrink", "(columns.start - left) * shrink", SIZES),
+    pictures("max(start, 0.0)", "start", SIZES),
+    pictures("1) > 4", "1) > 8", SIZES),
+    pictures("<= 18 else None", "<= 99 else None", SIZES),
+    faces("detect", "if not (0 <= x <= width and", "if not (", SIZES),
+    faces("detect", "and _apart(face.points) <= max(width, height)", "", SIZES),
+    faces("detect", "_apart(points) >= 1", "_apart(points) > 0", SIZES),
+    faces("detect", "if _sound(face.points)", "", YUNET),
+    # Crops: whether a face was found, in whichever folder, and what is none of them.
+    faces("predict", "crop is None or crop.found)", "True)", CROPS, "-k", "predictions"),
+    faces("crops", 'row["found"] == "1", row', 'row["found"] != "", row', CROPS),
+    faces("crops", "self._top(above) if above != folder else None", "None", CROPS),
+    faces("crops", "noted.get(path.relative_to(top).as_posix())", "Crop(Alignment.of_folder(top))", CROPS),
+    faces("crops", "if len(kinds) > 1:", "if False:", CROPS, "-k", "in_part"),
     # Rows, batches, memory.
     faces("predict", 'yield dict.fromkeys(self.columns) | start | {"found": 0}', "pass", PREDICT),
     faces("predict", "                waiting = []\n", "", PREDICT, "-k", "folder or keeps_its_faces"),

@@ -5,6 +5,7 @@ from tests.mutants.mutant import Mutant
 VISUALIZE = "tests/models/test_visualize.py"
 REPORT = "tests/models/test_report.py"
 DOCUMENTS = "tests/models/test_documents.py"
+CROPS = "tests/models/test_crops.py"
 DOCS = "tests/test_docs_code.py"
 
 
@@ -33,11 +34,12 @@ MUTANTS = [
     figures("correlation", ".sum(3).mean(1)", ".sum(3).mean(1).T"),
     figures("curves", 'int(row["epoch"]) + 1', 'int(row["epoch"])'),
     figures("curves", 'if checkpoint.parent.name == "checkpoints" else None', ""),
-    figures("network", "reader.same_alignment(source if source.is_dir() else source.parent)", "pass"),
-    figures("network", "source if source.is_dir() else source.parent", "source"),
     figures("network", "shown = spread_evenly(pictures, count)", "shown = list(pictures)"),
     figures("network", "np.linspace(0, len(pictures) - 1, min(", "np.arange(min("),
     Mutant("sma_models/report/page.py", "pictures_of(reader, sources), count)", "pictures_of(reader, sources))", (REPORT,)),
+    figures("network", "reader.same_alignment(pictures)", "pass"),
+    Mutant("sma_models/figures/network.py", "if seen_faces[path] else", "if True else", (CROPS,)),
+    Mutant("sma_models/report/runs.py", 'found.get("without_a_face", 0)', "0", (CROPS,)),
     Mutant("sma_models/faces/sources.py", "while name in self._taken:", "while False:", (VISUALIZE,)),
     # The page: nothing from outside, names as text, what is missing is said, numbers are the run's.
     report("page.py", "autoescape=True", "autoescape=False"),
