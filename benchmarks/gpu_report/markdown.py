@@ -81,14 +81,14 @@ def failures(results: dict[str, Any]) -> Iterator[str]:
                 yield f"{name}, {label}: {command['status']}{end}"
 
 
-def preferred_times(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """{shape: {backend: microseconds}} of the captured training step in bfloat16, `merge="max"`, NCHW, where both GPU
+def preferred_times(rows: list[dict[str, Any]], dtype: str = "bfloat16") -> dict[str, dict[str, float]]:
+    """{shape: {backend: microseconds}} of the captured training step in this dtype, `merge="max"`, NCHW, where both GPU
     backends have one: the rows of the table by which `backend="auto"` chooses."""
     times = {}
     for configuration, cells in by_configuration(rows).items():
         ours = [(name, row) for name, row in cells.items() if name in ("cuda", "triton") and agrees(row)]
         taken = {name: row["captured_us"] for name, row in ours if "captured_us" in row}
-        if len(taken) == 2 and configuration[1:] == ("bfloat16", "nchw", "max", "forward+backward"):
+        if len(taken) == 2 and configuration[1:] == (dtype, "nchw", "max", "forward+backward"):
             times[configuration[0]] = taken
     return times
 

@@ -1,6 +1,6 @@
 """Which GPU backend `auto` tries first: the one that a committed table prefers at the standard shape nearest to the call.
 
-The table says what its preferences rest on: launches and bytes that were counted, until a card has measured them.
+The table says what its preferences rest on: launches and bytes that were counted, until a GPU has measured them.
 """
 
 import json
@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from sma_kernels.head import Head
 
 FILE = Path(__file__).with_name("choice.json")
@@ -16,12 +18,18 @@ FILE = Path(__file__).with_name("choice.json")
 
 @cache
 def table() -> dict[str, Any]:
-    """{"basis": text, "rows": {shape: {"sizes": {batch, C, L, N}, "prefer": backend, ...}}}"""
+    """{"basis": text, "rows": {name: {"dtype": ..., "sizes": {batch, C, L, N}, "prefer": backend, ...}}}"""
     return json.loads(FILE.read_text())
 
 
 def preferred(head: Head) -> str:
-    """The backend of the row whose sizes differ from the call's by the smallest factors."""
+    """The backend of the row whose sizes differ from the call's by the smallest factors.
+
+    Rows are of bfloat16 or float32. Calls in float16 go by those of float32: Triton takes the operands of both in two parts.
+    """
+    dtype = "bfloat16" if head.grid.dtype == torch.bfloat16 else "float32"
+    rows = list(table()["rows"].values())
+    rows = [row for row in rows if row["dtype"] == dtype] or rows
     sizes = {
         "batch": head.grid.shape[0],
         "C": head.values.shape[1] if head.values is not None else 1,
@@ -32,4 +40,4 @@ def preferred(head: Head) -> str:
     def distance(row: dict[str, Any]) -> float:
         return sum(abs(math.log(max(1, size) / row["sizes"][name])) for name, size in sizes.items())
 
-    return min(table()["rows"].values(), key=distance)["prefer"]
+    return min(rows, key=distance)["prefer"]

@@ -23,8 +23,9 @@ from tests.cuda_host import emulated
 PROCESSORS, SHARED_LIMIT = 132, 227 * 1024  # an H100 or H200
 MEGABYTES_PER_LAUNCH = 6  # what 3 TB/s move in 2 microseconds, about the least that one more launch costs
 DTYPE, MERGE = torch.bfloat16, "max"
+MORE_DTYPES = ("float32",)  # of whose shapes a report may have measured some
 BASIS = (
-    "Counted, not measured on any card: launches and megabytes of a training step in bfloat16, merge='max', NCHW, on "
+    "Counted, not measured on any GPU: launches and megabytes of a training step in bfloat16, merge='max', NCHW, on "
     f"{PROCESSORS} processors with {SHARED_LIMIT // 1024} KB of shared memory a block. Preferred is the smaller sum of "
     f"the megabytes and {MEGABYTES_PER_LAUNCH} for each launch."
 )
@@ -59,12 +60,17 @@ def cost(counted: dict[str, float]) -> float:
     return counted["megabytes"] + MEGABYTES_PER_LAUNCH * counted["launches"]
 
 
+def sizes_of(shape: Shape) -> dict[str, int]:
+    return {"batch": shape.batch, "C": shape.C, "L": shape.side**2, "N": shape.R * shape.K}
+
+
 def counted_table() -> dict:
     rows = {}
     for name, shape in SHAPES.items():
         counts = {"cuda": count_cuda(shape), "triton": count_triton(shape)}
         rows[name] = {
-            "sizes": {"batch": shape.batch, "C": shape.C, "L": shape.side**2, "N": shape.R * shape.K},
+            "dtype": str(DTYPE).removeprefix("torch."),
+            "sizes": sizes_of(shape),
             "floor_megabytes": round(floors(name, DTYPE)[1] / 1e6, 1),
             **counts,
             "prefer": min(counts, key=lambda backend: cost(counts[backend])),
@@ -85,11 +91,19 @@ def measured_table(results: dict) -> dict:
         for backend, microseconds in times[name].items():
             row[backend]["microseconds"] = microseconds
         row["prefer"] = min(times[name], key=times[name].__getitem__)
+    for dtype in MORE_DTYPES:
+        for name, taken in preferred_times(results["rows"], dtype).items():
+            table["rows"][f"{name} {dtype}"] = {
+                "dtype": dtype,
+                "sizes": sizes_of(SHAPES[name]),
+                **{backend: {"microseconds": microseconds} for backend, microseconds in taken.items()},
+                "prefer": min(taken, key=taken.__getitem__),
+            }
     facts = results["environment"]
     table["basis"] = (
         f"Measured on {facts['gpu']} with torch {facts['torch']} and Triton {facts['triton']} at commit {facts['revision']}: "
-        "microseconds of a training step in bfloat16, merge='max', NCHW, captured in a CUDA graph over inputs beyond the L2 "
-        "cache. Launches and megabytes are counted."
+        "microseconds of a training step in bfloat16 and, where measured, float32, merge='max', NCHW, captured in a CUDA "
+        "graph over inputs beyond the L2 cache. Launches and megabytes are counted, of the kernels of now."
     )
     return table
 
@@ -111,11 +125,13 @@ def main() -> None:
     elif arguments.write:
         write(counted_table())
     choice.table.cache_clear()
-    print("| shape | launches, CUDA | launches, Triton | MB, CUDA | MB, Triton | floor, MB | preferred |")
-    print("|---" * 7 + "|")
+    print("| shape | launches, CUDA | launches, Triton | MB, CUDA | MB, Triton | floor, MB | µs, CUDA | µs, Triton | preferred |")
+    print("|---" * 9 + "|")
     for name, row in choice.table()["rows"].items():
-        counts = [row[backend][what] for what in ("launches", "megabytes") for backend in ("cuda", "triton")]
-        print(f"| {' | '.join(map(str, (name, *counts, row['floor_megabytes'], row['prefer'])))} |")
+        facts = [row[backend].get(fact, "–") for fact in ("launches", "megabytes") for backend in ("cuda", "triton")]
+        facts += [row.get("floor_megabytes", "–")]
+        facts += [row[backend].get("microseconds", "–") for backend in ("cuda", "triton")]
+        print(f"| {' | '.join(map(str, (name, *facts, row['prefer'])))} |")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The table that `auto` reads: its counts are those of the launchers, and calls find their rows."""
 
 import pytest
+import torch
 
 pytest.importorskip("triton")
 
@@ -20,6 +21,7 @@ def without_times(table: dict) -> dict:
             backend: {fact: row[backend][fact] for fact in ("launches", "megabytes")} for backend in ("cuda", "triton")
         }
         for name, row in table["rows"].items()
+        if row["dtype"] == "bfloat16"
     }
 
 
@@ -30,8 +32,8 @@ def test_the_table_is_what_the_launchers_would_launch(backend, card):
         assert choice.table() == counted
 
 
-def report(**times: tuple[float, float]) -> dict:
-    cell = {"dtype": "bfloat16", "layout": "nchw", "merge": "max", "direction": "forward+backward"}
+def report(dtype: str = "bfloat16", **times: tuple[float, float]) -> dict:
+    cell = {"dtype": dtype, "layout": "nchw", "merge": "max", "direction": "forward+backward"}
     rows = [
         {**cell, "shape": shape, "implementation": backend, "captured_us": microseconds}
         for shape, taken in times.items()
@@ -52,6 +54,20 @@ def test_a_measurement_decides(backend, card, tmp_path, monkeypatch):
         assert [row["prefer"] for row in table["rows"].values()] == ["cuda", "triton", "cuda", "triton", "cuda"]
         assert table["rows"]["S2"]["triton"]["microseconds"] == 1
         assert without_times(table) == without_times(counted_table())
+    finally:
+        choice.table.cache_clear()
+
+
+def test_a_measurement_in_float32_decides_for_float32_and_float16(backend, card, tmp_path, monkeypatch):
+    results = report(S1=(2, 1), S2=(2, 1), S3=(2, 1), S4=(2, 1), S5=(2, 1))
+    results["rows"] += report("float32", S3=(1, 2))["rows"]
+    monkeypatch.setattr(choice, "FILE", tmp_path / "choice.json")
+    write(measured_table(results))
+    choice.table.cache_clear()
+    try:
+        heads = [attention_head(SHAPES["S1"], dtype, MERGE, False) for dtype in (DTYPE, torch.float32, torch.float16)]
+        assert [choice.preferred(head) for head in heads] == ["triton", "cuda", "cuda"]
+        assert choice.table()["rows"]["S3 float32"]["cuda"] == {"microseconds": 1}
     finally:
         choice.table.cache_clear()
 
