@@ -1,7 +1,8 @@
 """Which launches a call takes, and their tiles: plain numbers, without torch or Triton.
 
-The tile sizes come from compiling for sm_80, sm_90, sm_100 and gfx942 (see codegen-*.json): the largest that neither
-spill registers nor pass 99 KB of shared memory (64 KB on gfx942), but for the spills that docs/gpu-kernels.md names.
+Tiles of bfloat16 are the fastest of those timed on an H200 (docs/gpu-kernels.md). The others come from compiling for sm_80,
+sm_90, sm_100 and gfx942 (see codegen-*.json): the largest that neither spill registers nor pass 99 KB of shared memory
+(64 KB on gfx942), but for the spills that docs/gpu-kernels.md names.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ BLOCK_ROWS = 64  # rows of a block of maps in the staged path
 BLOCK_ROWS_SPLIT = 16  # the same with split operands: 32 rows spill on sm_80
 MAX_WIDTH = 256  # D
 MAX_POSITIONS = 4096  # beyond it one program per sample walks too long
+MANY_POSITIONS = 512  # L from which walking them takes longer than the algebra of N x N matrices
 ENOUGH_PROGRAMS = 256  # about two on each multiprocessor of a large GPU
 MAX_REDERIVED = 0.5  # share of |X| that re-reading F in every slice may cost before maps take a launch of their own
 MAX_PARTIALS = 0.1  # share of a slice's traffic that its partial gradient of A may cost
@@ -72,6 +74,11 @@ class Sizes:
         return self.held <= self.max_rows and self.D <= MAX_WIDTH and self.L <= MAX_POSITIONS
 
     @property
+    def timed(self) -> bool:
+        """bfloat16 on NVIDIA, whose tiles come from times on an H200."""
+        return self.itemsize == 2 and not (self.split or self.amd)
+
+    @property
     def backward_fits(self) -> bool:
         return self.forward_fits and self.held <= MAX_ROWS_BACKWARD
 
@@ -109,16 +116,29 @@ def ceil_div(size: int, block: int) -> int:
 
 def _map_tiles(sizes: Sizes, backward: bool) -> tuple[dict[str, int], int]:
     """BLOCK_L, BLOCK_D and warps of a kernel that derives maps."""
-    block_l = 16 if sizes.rows > 64 else 32 if backward else 64
-    if sizes.split and sizes.itemsize == 2 and sizes.held > 64 and sizes.L > 64:
-        block_l = 16  # float16: tiles of 64 positions spill up to 520 bytes on sm_80, of 32 positions up to 32
+    block_l, warps = _timed_tile(sizes, backward) if sizes.timed else _unspilled_tile(sizes, backward)
     block_d = max(16, (64 if sizes.itemsize == 4 else 128) // padded(sizes.G))
-    warps = 4 if sizes.rows <= 32 or (sizes.amd and backward) else 8
     tiles = {
         "BLOCK_L": min(block_l, padded(sizes.L, 16)),
         "BLOCK_D": min(block_d, padded(max(sizes.D, 1), 16), 64),
     }
     return tiles, warps
+
+
+def _timed_tile(sizes: Sizes, backward: bool) -> tuple[int, int]:
+    """Positions and warps, the fastest of those that were timed on an H200 at the standard shapes in bfloat16."""
+    if not backward:
+        return (64, 4) if sizes.rows <= 64 else (32, 8)
+    # More warps hold the N x N matrices in fewer registers; fewer ones walk many positions faster.
+    return 64 if sizes.L > 64 else 32, 8 if sizes.rows > 32 and sizes.L <= MANY_POSITIONS else 4
+
+
+def _unspilled_tile(sizes: Sizes, backward: bool) -> tuple[int, int]:
+    """Positions and warps that do not spill."""
+    block_l = 16 if sizes.rows > 64 else 32 if backward else 64
+    if sizes.split and sizes.itemsize == 2 and sizes.held > 64 and sizes.L > 64:
+        block_l = 16  # float16: tiles of 64 positions spill up to 520 bytes on sm_80, of 32 positions up to 32
+    return block_l, 4 if sizes.rows <= 32 or (sizes.amd and backward) else 8
 
 
 def pool_launch(sizes: Sizes) -> Launch:
@@ -158,14 +178,17 @@ def forward_plan(sizes: Sizes) -> ForwardPlan:
 def backward_plan(sizes: Sizes, parameters: int) -> BackwardPlan:
     """`parameters` numbers of parameter gradient leave each sample."""
     a_pad = min(padded(sizes.A, 16), MAX_ROWS_POOLED)
-    block_c = min(32 if sizes.split or a_pad > 16 else 64, padded(max(sizes.C, 1), 16))
+    block_l, block_c = 32, 32 if sizes.split or a_pad > 16 else 64
+    enough_c = ceil_div(sizes.C, max(1, ENOUGH_PROGRAMS // max(1, sizes.batch)))
+    if sizes.timed and a_pad <= 16:
+        block_l, block_c = 64, 128 if enough_c > 64 else 64
+    block_l, block_c = min(block_l, padded(sizes.L, 16)), min(block_c, padded(max(sizes.C, 1), 16))
     least = MAX_PARTIALS * 2 * sizes.itemsize  # a slice of s channels moves 2*s*itemsize bytes a position
-    slice_c = padded(max(1, ceil_div(sizes.C, max(1, ENOUGH_PROGRAMS // max(1, sizes.batch)))), block_c)
+    slice_c = padded(max(1, enough_c), block_c)
     while slice_c < sizes.C and least * slice_c < 8 * sizes.A:
         slice_c *= 2
     slice_c = min(slice_c, padded(max(sizes.C, 1), block_c))
     slices = max(1, ceil_div(sizes.C, slice_c))
-    block_l = min(32, padded(sizes.L, 16))
     chunks = min(ceil_div(sizes.L, block_l), max(1, ENOUGH_PROGRAMS // max(1, sizes.batch * slices)))
     chunk_l = block_l * ceil_div(ceil_div(sizes.L, block_l), chunks)
     values = Launch(
@@ -181,7 +204,7 @@ def backward_plan(sizes: Sizes, parameters: int) -> BackwardPlan:
             4,
         )
     tiles, warps = _map_tiles(sizes, backward=True)
-    part_d = 16 if sizes.rows > 32 else min(padded(max(sizes.D, 1), 16), 32)
+    part_d = min(32 if sizes.timed or sizes.rows <= 32 else 16, padded(max(sizes.D, 1), 16))
     maps = Launch((sizes.batch, max(1, ceil_div(sizes.D, part_d))), {**tiles, "PART_D": part_d}, warps)
     block = 128
     reduce = Launch((ceil_div(parameters, block),), {"BLOCK_B": 16, "BLOCK": block}, 4)
@@ -214,7 +237,7 @@ def staged_plan(sizes: Sizes) -> StagedPlan:
         r_pad,
         ceil_div(sizes.K, k_pad),
         ceil_div(sizes.R, r_pad),
-        {"BLOCK_L": 16, "BLOCK_D": min(32, padded(max(sizes.D, 1), 16))},
+        {"BLOCK_L": 32 if sizes.timed else 16, "BLOCK_D": min(32, padded(max(sizes.D, 1), 16))},
         {"BLOCK_I": 16, "BLOCK_J": min(64, padded(sizes.N, 16))},
-        16,
+        min(64 if sizes.timed else 16, padded(max(sizes.D, 1), 16)),
     )
