@@ -81,14 +81,17 @@ class SMAAttention(nn.Module):
 
     @property
     def temperature(self) -> float | Tensor:
+        checks.memory(log_temperature=self.log_temperature if self.learns_correlation else None)
         return self.log_temperature[0].exp() if self.learns_correlation else self.fixed_temperature
 
     @property
     def gate(self) -> float | Tensor:
+        checks.memory(gate_logit=self.gate_logit if self.learns_correlation else None)
         return self.gate_logit[0].sigmoid() if self.learns_correlation else self.fixed_gate
 
     def forward(self, x: Tensor) -> SMAOutput:
         checks.tensor("x", x, "B,C,H,W")
+        checks.memory(x=x)
         features = self.embed(x)
         return sma_attention(
             x if x.dtype == features.dtype else x.to(features.dtype),

@@ -13,6 +13,7 @@ DIRECT = "tests/pytorch/test_direct.py"
 AUTOGRAD = "csrc/ops/cpu_autograd.cpp"
 RAW = "tests/pytorch/test_raw_operators.py"
 ONNX = "tests/pytorch/test_onnx.py"
+FREED = "tests/pytorch/test_freed_memory.py"
 
 
 MUTANTS = [
@@ -171,4 +172,22 @@ MUTANTS = [
     Mutant("csrc/ops/arguments.cpp", "tensor->sizes() == sizes, name", "true, name", (PROPERTIES, "-k", "spoiled")),
     Mutant("csrc/ops/arguments.cpp", "tensor.size(axis) > 0, name", "true, name", (RAW,)),
     Mutant("csrc/ops/arguments.cpp", "!required || !layout.present, name", "true, name", (RAW,)),
+    # Storages freed under their tensors.
+    Mutant("csrc/ops/arguments.cpp", "needed <= held, name,", "true, name,", (FREED, "-k", "cpu and past")),
+    Mutant("csrc/ops/arguments.cpp", "(tensor.size(axis) - 1) * tensor", "tensor.size(axis) * tensor", (FREED,)),
+    Mutant("sma_kernels/checks.py", "if needed > held:", "if False:", (FREED, "-k", "reference and forward")),
+    Mutant("sma_kernels/checks.py", "if value.is_contiguous():", "if True:", (FREED, "-k", "expanded")),
+    Mutant(
+        "sma_kernels/modules.py",
+        "checks.memory(gate_logit=self.gate_logit if self.learns_correlation else None)",
+        "pass",
+        (FREED, "-k", "module and gate"),
+    ),
+    Mutant(
+        "sma_kernels/backends/triton.py",
+        'checks.memory(**{f"saved_{name}"',
+        'dict(**{f"saved_{name}"',
+        (FREED, "-k", "triton and past"),
+        (("TRITON_INTERPRET", "1"),),
+    ),
 ]
