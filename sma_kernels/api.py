@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 from torch.utils import _pytree
 
@@ -57,7 +56,8 @@ def sma_attention(
     activation:    "softmax" over positions, or "sigmoid"
     merge:         "max", "mean" or "none" over the channels of a region
     margin:        cosine above which two channels of one region are pushed apart
-    backend:       "auto", "reference", "cpu", "triton" or "cuda"; an explicit one runs or raises
+    backend:       "auto", "reference", "cpu", "triton" or "cuda"; an explicit one runs or raises. Meta tensors hold no
+                   numbers to run on: whatever the backend, shapes and dtypes are those of the reference
 
     Returns an SMAOutput; every field is differentiable with respect to every tensor input.
     Raises TypeError and ValueError that name the argument, RuntimeError if `backend` cannot run the call or the storage of an
@@ -198,7 +198,7 @@ def _split(scalar: float | Tensor) -> tuple[float, Tensor | None]:
 
 
 def _autocast(tensor: Tensor) -> Tensor:
-    return to_autocast_dtype(tensor) if torch.is_autocast_enabled(tensor.device.type) else tensor
+    return to_autocast_dtype(tensor) if reference.autocasts(tensor.device) else tensor
 
 
 def _check_maps_inputs(features: Tensor, weight: Tensor, bias: Tensor | None, activation: str) -> None:

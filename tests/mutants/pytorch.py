@@ -14,6 +14,8 @@ AUTOGRAD = "csrc/ops/cpu_autograd.cpp"
 RAW = "tests/pytorch/test_raw_operators.py"
 ONNX = "tests/pytorch/test_onnx.py"
 FREED = "tests/pytorch/test_freed_memory.py"
+META = "tests/pytorch/test_meta.py"
+NETWORK = "tests/models/test_network.py"
 
 
 MUTANTS = [
@@ -33,7 +35,7 @@ MUTANTS = [
     Mutant(
         "sma_kernels/api.py",
         "if backends.uses_reference(backend, head):",
-        "if torch.compiler.is_compiling():",
+        "if checks.torch.compiler.is_compiling():",
         (COMPILE, "-k", "one_operator and cpu and False"),
     ),
     Mutant(
@@ -189,5 +191,24 @@ MUTANTS = [
         'dict(**{f"saved_{name}"',
         (FREED, "-k", "triton and past"),
         (("TRITON_INTERPRET", "1"),),
+    ),
+    # Meta tensors, dtypes of a network, construction without initialisation.
+    Mutant("sma_kernels/backends/__init__.py", " or head.grid.is_meta:", ":", (META, "-k", "functions and cpu")),
+    Mutant(
+        "sma_kernels/reference.py", "torch.amp.is_autocast_available(device.type) and ", "", (META, "-k", "functions")
+    ),
+    Mutant("sma_models/network.py", ".to(dtype).contiguous(", ".contiguous(", (NETWORK, "-k", "any_pictures")),
+    Mutant(
+        "sma_models/network.py",
+        "        super()._apply(fn, recurse)\n        self.reset_parameters()\n",
+        "        super()._apply(fn, recurse)\n",
+        (NETWORK, "-k", "skipped and SMANet"),
+    ),
+    Mutant("sma_kernels/modules.py", "maps.to(wide),", "maps.float(),", (NETWORK, "-k", "any_pictures")),
+    Mutant(
+        "sma_kernels/modules.py",
+        "channels, embed_dim, **factory)",
+        "channels, embed_dim)",
+        (NETWORK, "-k", "take_device"),
     ),
 ]
