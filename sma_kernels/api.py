@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 from torch.utils import _pytree
 
@@ -57,10 +56,12 @@ def sma_attention(
     activation:    "softmax" over positions, or "sigmoid"
     merge:         "max", "mean" or "none" over the channels of a region
     margin:        cosine above which two channels of one region are pushed apart
-    backend:       "auto", "reference", "cpu", "triton" or "cuda"; an explicit one runs or raises
+    backend:       "auto", "reference", "cpu", "triton" or "cuda"; an explicit one runs or raises. Meta tensors hold no
+                   numbers to run on: whatever the backend, shapes and dtypes are those of the reference
 
     Returns an SMAOutput; every field is differentiable with respect to every tensor input.
-    Raises TypeError and ValueError that name the argument, RuntimeError if `backend` cannot run the call.
+    Raises TypeError and ValueError that name the argument, RuntimeError if `backend` cannot run the call or the storage of an
+    argument was freed or cut short.
     The formulation is this project's; see the README for what it takes from which publication.
     """
     outputs = direct.sma_attention(
@@ -77,6 +78,8 @@ def sma_attention(
         *(activation, merge, float(margin), True, True),
     )
     if backends.uses_reference(backend, head):
+        checks.memory(values=values, features=features, weight=weight, bias=bias)
+        checks.memory(temperature=temperature, gate=gate, relation_bias=relation_bias)
         values, features = _autocast(values), _autocast(features)
         return SMAOutput(
             *reference.sma_attention(
@@ -105,6 +108,7 @@ def multi_channel_attention(
     _check_maps_inputs(features, weight, bias, activation)
     checks.one_of("backend", backend, backends.NAMES)
     if backends.uses_reference(backend, Head(features=features, weight=weight, bias=bias, activation=activation)):
+        checks.memory(features=features, weight=weight, bias=bias)
         return reference.multi_channel_attention(_autocast(features), weight, bias, activation)
     return ops.multi_channel_attention(features, weight, bias, activation, backend)
 
@@ -119,6 +123,7 @@ def attention_diversity(maps: Tensor, *, margin: float = 0.5, backend: str = "au
     checks.margin(margin)
     checks.one_of("backend", backend, backends.NAMES)
     if backends.uses_reference(backend, Head(maps=maps, diversify=True)):
+        checks.memory(maps=maps)
         return reference.attention_diversity(_autocast(maps), margin)
     return ops.attention_diversity(maps, float(margin), backend)
 
@@ -143,6 +148,7 @@ def correlate_attention(
     t, t_tensor = _split(temperature)
     g, g_tensor = _split(gate)
     if backends.uses_reference(backend, Head(maps=maps, correlate=True)):
+        checks.memory(maps=maps, temperature=temperature, gate=gate, relation_bias=relation_bias)
         return reference.correlate_attention(_autocast(maps), temperature, gate, relation_bias)
     return ops.correlate_attention(maps, t, t_tensor, g, g_tensor, relation_bias, backend)
 
@@ -160,6 +166,7 @@ def attention_pool(values: Tensor, maps: Tensor, *, merge: str = "max", backend:
     checks.one_of("merge", merge, checks.MERGES)
     checks.one_of("backend", backend, backends.NAMES)
     if backends.uses_reference(backend, Head(values=values, maps=maps, merge=merge)):
+        checks.memory(values=values, maps=maps)
         return reference.attention_pool(_autocast(values), _autocast(maps), merge)
     pooled, attention, _, _ = ops.attention_pool(values, maps, merge, backend)
     return pooled, maps if merge == "none" else attention
@@ -191,7 +198,7 @@ def _split(scalar: float | Tensor) -> tuple[float, Tensor | None]:
 
 
 def _autocast(tensor: Tensor) -> Tensor:
-    return to_autocast_dtype(tensor) if torch.is_autocast_enabled(tensor.device.type) else tensor
+    return to_autocast_dtype(tensor) if reference.autocasts(tensor.device) else tensor
 
 
 def _check_maps_inputs(features: Tensor, weight: Tensor, bias: Tensor | None, activation: str) -> None:

@@ -1,13 +1,15 @@
 """Checks of what a user passes; each message names the argument, what came and what was expected."""
 
 import math
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 ACTIVATIONS = ("softmax", "sigmoid")
 MERGES = ("max", "mean", "none")
+_PLAIN = {Tensor, nn.Parameter}
 
 
 def finite(value: float) -> bool:
@@ -34,6 +36,31 @@ def tensor(name: str, value: object, axes: str, device: torch.device | None = No
             raise ValueError(f"{name} must not be empty along {axis}; got shape {tuple(value.shape)} for [{axes}]")
     if device is not None and value.device != device:
         raise ValueError(f"{name} must be on {device} like the other inputs; it is on {value.device}")
+
+
+def memory(**tensors: Any) -> None:
+    """RuntimeError where a storage was freed or cut short under its tensor, as FSDP does with parameters.
+
+    torch's own element-wise operations end the process there, as our kernels would. Subclasses of Tensor are not checked:
+    they may hold their memory elsewhere. Nor are tensors that are traced.
+    """
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return
+    for name, value in tensors.items():
+        if type(value) in _PLAIN and torch._C._has_storage(value):
+            needed, held = _bytes_needed(value), value.untyped_storage().nbytes()
+            if needed > held:
+                raise RuntimeError(
+                    f"{name} must have memory for {needed} bytes; got a storage of {held} bytes, freed or resized under it"
+                )
+
+
+def _bytes_needed(value: Tensor) -> int:
+    """From the start of the storage to the last element."""
+    if value.is_contiguous():
+        return int(value.storage_offset() * value.itemsize + value.nbytes) if value.nbytes else 0
+    last = sum((size - 1) * stride for size, stride in zip(value.shape, value.stride(), strict=True))
+    return int(value.storage_offset() + last + 1) * value.itemsize
 
 
 def parameter(name: str, value: Tensor | None, shape: tuple[int, ...], dtype: torch.dtype, device) -> None:

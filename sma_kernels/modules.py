@@ -1,12 +1,14 @@
 """`SMAAttention`: the head as a module, between a backbone's feature map and the heads of the regions."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sma_kernels import checks
 from sma_kernels.api import SMAOutput, correlate_attention, sma_attention
+from sma_kernels.reference import wide_dtype
 
 
 class SMAAttention(nn.Module):
@@ -21,6 +23,7 @@ class SMAAttention(nn.Module):
     correlate:         False leaves the maps unrefined (gate 0); the correlation is still returned
     temperature, gate: where the learned temperature and gate start, or their values if they are not learned
     learn_correlation: temperature, gate and a relation bias [N,N] are parameters (marked to take no weight decay)
+    device, dtype:     of the parameters, as torch.nn's modules take them
 
     forward(x [B,in_channels,H,W]) -> SMAOutput; features are a 1x1 convolution, batch norm and ReLU of x, values are x.
     """
@@ -41,6 +44,8 @@ class SMAAttention(nn.Module):
         gate: float = 0.5,
         learn_correlation: bool = True,
         backend: str = "auto",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ):
         super().__init__()
         for name, size in (
@@ -61,19 +66,31 @@ class SMAAttention(nn.Module):
             raise ValueError(f"gate must lie inside (0, 1) to be learned (it is a sigmoid); got {gate}")
         self.activation, self.merge, self.margin, self.backend = activation, merge, margin, backend
         groups = 1 if shared_features else channels
+        factory: dict[str, Any] = {"device": device, "dtype": dtype}
         self.embed = nn.Sequential(
-            nn.Conv2d(in_channels, groups * embed_dim, 1, bias=False),
-            nn.BatchNorm2d(groups * embed_dim),
+            nn.Conv2d(in_channels, groups * embed_dim, 1, bias=False, **factory),
+            nn.BatchNorm2d(groups * embed_dim, **factory),
             nn.ReLU(inplace=True),
         )
-        self.weight = nn.Parameter(torch.randn(regions, channels, embed_dim) / math.sqrt(embed_dim))
-        self.bias = nn.Parameter(torch.zeros(regions, channels))
+        self.weight = nn.Parameter(torch.empty(regions, channels, embed_dim, **factory))
+        self.bias = nn.Parameter(torch.empty(regions, channels, **factory))
         self.fixed_temperature, self.fixed_gate = temperature, gate if correlate else 0.0
         if self.learns_correlation:
             # Vectors of one number: FSDP shards no scalars.
-            self.log_temperature = nn.Parameter(torch.tensor([math.log(temperature)]))
-            self.gate_logit = nn.Parameter(torch.tensor([math.log(gate / (1 - gate))]))
-            self.relation_bias = nn.Parameter(torch.zeros(regions * channels, regions * channels))
+            self.log_temperature = nn.Parameter(torch.empty(1, **factory))
+            self.gate_logit = nn.Parameter(torch.empty(1, **factory))
+            self.relation_bias = nn.Parameter(torch.empty(regions * channels, regions * channels, **factory))
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw and set the parameters anew, but for those of `embed`, whose modules have methods of their own."""
+        nn.init.normal_(self.weight).div_(math.sqrt(self.weight.shape[2]))
+        nn.init.zeros_(self.bias)
+        if self.learns_correlation:
+            nn.init.constant_(self.log_temperature, math.log(self.fixed_temperature))
+            nn.init.constant_(self.gate_logit, math.log(self.fixed_gate / (1 - self.fixed_gate)))
+            nn.init.zeros_(self.relation_bias)
 
     def no_weight_decay(self) -> set[str]:
         """Names of the parameters that an optimiser must not decay (timm's convention)."""
@@ -81,14 +98,17 @@ class SMAAttention(nn.Module):
 
     @property
     def temperature(self) -> float | Tensor:
+        checks.memory(log_temperature=self.log_temperature if self.learns_correlation else None)
         return self.log_temperature[0].exp() if self.learns_correlation else self.fixed_temperature
 
     @property
     def gate(self) -> float | Tensor:
+        checks.memory(gate_logit=self.gate_logit if self.learns_correlation else None)
         return self.gate_logit[0].sigmoid() if self.learns_correlation else self.fixed_gate
 
     def forward(self, x: Tensor) -> SMAOutput:
         checks.tensor("x", x, "B,C,H,W")
+        checks.memory(x=x)
         features = self.embed(x)
         return sma_attention(
             x if x.dtype == features.dtype else x.to(features.dtype),
@@ -105,12 +125,15 @@ class SMAAttention(nn.Module):
         )
 
     def refine(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """The head's refinement alone: refined maps [B,R,K,H,W] and correlation [B,N,N] of `SMAOutput.maps`, float32."""
+        """The head's refinement alone: refined maps [B,R,K,H,W] and correlation [B,N,N] of `SMAOutput.maps`, float32
+        (float64 for a module in float64)."""
+        wide = wide_dtype(self.weight.dtype)
+        temperature, gate = self.temperature, self.gate
         return correlate_attention(
-            maps.float(),
-            temperature=self.temperature,
-            gate=self.gate,
-            relation_bias=self.relation_bias if self.learns_correlation else None,
+            maps.to(wide),
+            temperature=temperature.to(wide) if isinstance(temperature, Tensor) else temperature,
+            gate=gate.to(wide) if isinstance(gate, Tensor) else gate,
+            relation_bias=self.relation_bias.to(wide) if self.learns_correlation else None,
         )
 
     def extra_repr(self) -> str:

@@ -5,6 +5,8 @@ D embedding width, C value channels, L = H*W positions. Everything is computed i
 float64 inputs, and rounded once at the end.
 """
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
 
@@ -15,6 +17,15 @@ SUM_FLOOR = 1e-6  # floor of a map's sum in the pooling
 def wide_dtype(dtype: torch.dtype) -> torch.dtype:
     """The dtype in which sums are carried for inputs of `dtype`."""
     return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def autocasts(device: torch.device) -> bool:
+    """Whether autocast is on for `device`. Some have none, "meta" among them: torch raises where one asks it of those."""
+    return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager:
+    return torch.autocast(device.type, enabled=False) if autocasts(device) else nullcontext()
 
 
 def attention_maps(features: Tensor, weight: Tensor, bias: Tensor | None, activation: str) -> Tensor:
@@ -83,7 +94,7 @@ def sma_attention(
     dtype, size = values.dtype, values.shape[-2:]
     regions, channels, _ = weight.shape
     x, f, w, b, t, g, theta = _wide(wide_dtype(dtype), values, features, weight, bias, temperature, gate, relation_bias)
-    with torch.autocast(values.device.type, enabled=False):
+    with without_autocast(values.device):
         maps = attention_maps(f, w, b, activation)
         flat = maps.flatten(1, 2)
         cos = cosine_gram(flat)
@@ -104,7 +115,7 @@ def sma_attention(
 def multi_channel_attention(features, weight, bias, activation) -> Tensor:
     """maps [B,R,K,H,W]."""
     f, w, b = _wide(wide_dtype(features.dtype), features, weight, bias)
-    with torch.autocast(features.device.type, enabled=False):
+    with without_autocast(features.device):
         maps = attention_maps(f, w, b, activation)
     return maps.unflatten(-1, features.shape[-2:]).to(features.dtype)
 
@@ -112,7 +123,7 @@ def multi_channel_attention(features, weight, bias, activation) -> Tensor:
 def attention_diversity(maps, margin) -> Tensor:
     """diversity [B] of maps [B,R,K,H,W]."""
     (wide,) = _wide(wide_dtype(maps.dtype), maps)
-    with torch.autocast(maps.device.type, enabled=False):
+    with without_autocast(maps.device):
         cos = cosine_gram(wide.flatten(3).flatten(1, 2))
         return hinge_diversity(cos, maps.shape[1], maps.shape[2], margin)
 
@@ -120,7 +131,7 @@ def attention_diversity(maps, margin) -> Tensor:
 def correlate_attention(maps, temperature, gate, relation_bias) -> tuple[Tensor, Tensor]:
     """(refined maps [B,R,K,H,W], correlation [B,N,N])."""
     wide, t, g, theta = _wide(wide_dtype(maps.dtype), maps, temperature, gate, relation_bias)
-    with torch.autocast(maps.device.type, enabled=False):
+    with without_autocast(maps.device):
         flat = wide.flatten(3).flatten(1, 2)
         correlation = correlation_of(cosine_gram(flat), t, theta)
         refined = refine(flat, correlation, g)
@@ -130,7 +141,7 @@ def correlate_attention(maps, temperature, gate, relation_bias) -> tuple[Tensor,
 def attention_pool(values, maps, merge) -> tuple[Tensor, Tensor]:
     """(pooled, attention); with merge "none" attention is `maps` itself."""
     x, wide = _wide(wide_dtype(values.dtype), values, maps)
-    with torch.autocast(values.device.type, enabled=False):
+    with without_autocast(values.device):
         merged = merge_channels(wide.flatten(3), merge)
         pooled = pool(x, merged).to(values.dtype)
     attention = maps if merge == "none" else merged.unflatten(-1, maps.shape[-2:]).to(maps.dtype)

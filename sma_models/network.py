@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -60,11 +61,12 @@ class NetworkOutput(NamedTuple):
 class SMANet(nn.Module):
     """One logit per region from pictures of faces.
 
-    regions:  their names, one per action unit or expression class; a checkpoint carries them
-    settings: the fields of `NetworkConfig`
+    regions:       their names, one per action unit or expression class; a checkpoint carries them
+    device, dtype: of parameters and buffers, as torch.nn's modules take them
+    settings:      the fields of `NetworkConfig`
 
-    forward(x [B,3,H,W], uint8 in 0..255 or floating in 0..1, RGB) -> NetworkOutput. An action unit's probability is the
-    sigmoid of its logit; expression classes share a softmax.
+    forward(x [B,3,H,W], uint8 in 0..255 or floating in 0..1, RGB) -> NetworkOutput, in the network's dtype. An action unit's
+    probability is the sigmoid of its logit; expression classes share a softmax.
 
     Raises ValueError for regions that are empty or repeat, and for a backbone or stage that timm does not offer.
     """
@@ -72,7 +74,14 @@ class SMANet(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, regions: Sequence[str], **settings: Any):
+    def __init__(
+        self,
+        regions: Sequence[str],
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        **settings: Any,
+    ):
         super().__init__()
         self.regions = tuple(regions)
         if not self.regions or len(set(self.regions)) < len(self.regions):
@@ -87,13 +96,29 @@ class SMANet(nn.Module):
                 "std": tuple(config.std or (defaults.std if defaults else (0.5, 0.5, 0.5))),
             }
         )
-        self.register_buffer("mean", torch.tensor(self.config.mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(self.config.std).view(3, 1, 1), persistent=False)
-        self.backbone = _make_backbone(self.config, fixed_size=bool(defaults and defaults.fixed_input_size))
+        factory: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.register_buffer("mean", torch.empty(3, 1, 1, **factory), persistent=False)
+        self.register_buffer("std", torch.empty(3, 1, 1, **factory), persistent=False)
+        self.reset_parameters()
+        with torch.device(device) if device is not None else nullcontext():
+            self.backbone = _make_backbone(self.config, fixed_size=bool(defaults and defaults.fixed_input_size))
+        self.backbone.to(self.mean.dtype)
         self.channels_last_maps = Format(getattr(self.backbone, "output_fmt", "NCHW")) == Format.NHWC
         width = self.backbone.feature_info.channels()[-1]
-        self.attention = make_attention(width, len(self.regions), config)
-        self.units = make_units(width, len(self.regions), config)
+        self.attention = make_attention(width, len(self.regions), config, **factory)
+        self.units = make_units(width, len(self.regions), config, **factory)
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Write `mean` and `std`; the modules inside have methods of their own."""
+        for buffer, values in ((self.mean, self.config.mean), (self.std, self.config.std)):
+            buffer.copy_(torch.tensor(values, dtype=buffer.dtype, device="cpu").view(3, 1, 1))
+
+    def _apply(self, fn, recurse=True):
+        """All that moves or casts the network comes here; `to_empty` leaves buffers unwritten that no checkpoint holds."""
+        super()._apply(fn, recurse)
+        self.reset_parameters()
+        return self
 
     def forward(self, x: Tensor) -> NetworkOutput:
         head = self.attention(self.feature_maps(x))
@@ -101,9 +126,11 @@ class SMANet(nn.Module):
 
     def feature_maps(self, x: Tensor) -> Tensor:
         """The backbone's feature maps [B,C,H,W] of pictures as `forward` takes them."""
+        dtype = self.mean.dtype
+        exact = x.to(torch.promote_types(dtype, torch.float32))
         if not x.is_floating_point():
-            x = x.float() / 255
-        x = ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+            exact = exact / 255
+        x = ((exact - self.mean) / self.std).to(dtype).contiguous(memory_format=torch.channels_last)
         maps = self.backbone(x)[-1]
         return maps.permute(0, 3, 1, 2) if self.channels_last_maps else maps
 
@@ -117,23 +144,38 @@ class RegionUnits(nn.Module):
 
     Features are standardised first, by statistics that all regions share: means over many positions differ so little from
     face to face that units on them as they are hardly learn in the first thousand steps.
-    rows: () or (K,), what lies between R and C in the pooled features.
+    rows:          () or (K,), what lies between R and C in the pooled features
+    device, dtype: of the parameters, as torch.nn's modules take them
     """
 
-    def __init__(self, regions: int, rows: tuple[int, ...], width: int):
+    def __init__(
+        self,
+        regions: int,
+        rows: tuple[int, ...],
+        width: int,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ):
         super().__init__()
-        self.standardise = nn.BatchNorm1d(width, affine=False)
-        bound = 1 / math.sqrt(width * math.prod(rows))
-        self.weight = nn.Parameter(torch.empty(regions, *rows, width).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.zeros(regions))
+        factory: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.standardise = nn.BatchNorm1d(width, affine=False, **factory)
+        self.weight = nn.Parameter(torch.empty(regions, *rows, width, **factory))
+        self.bias = nn.Parameter(torch.empty(regions, **factory))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the weights anew and set the biases to 0."""
+        bound = 1 / math.sqrt(self.weight[0].numel())
+        nn.init.uniform_(self.weight, -bound, bound)
+        nn.init.zeros_(self.bias)
 
     def forward(self, pooled: Tensor) -> Tensor:
         features = self.standardise(pooled.flatten(0, -2)).view_as(pooled)
         return (features * self.weight).flatten(2).sum(2) + self.bias
 
 
-def make_attention(width: int, regions: int, config: NetworkConfig) -> SMAAttention:
-    """The attention over feature maps of `width` channels."""
+def make_attention(width: int, regions: int, config: NetworkConfig, **factory: Any) -> SMAAttention:
+    """The attention over feature maps of `width` channels; `factory`: device and dtype."""
     return SMAAttention(
         width,
         regions,
@@ -148,12 +190,13 @@ def make_attention(width: int, regions: int, config: NetworkConfig) -> SMAAttent
         gate=config.gate,
         learn_correlation=config.learn_correlation,
         backend=config.backend,
+        **factory,
     )
 
 
-def make_units(width: int, regions: int, config: NetworkConfig) -> RegionUnits:
-    """The linear units on what the attention of `make_attention` pools."""
-    return RegionUnits(regions, (config.channels,) if config.merge == "none" else (), width)
+def make_units(width: int, regions: int, config: NetworkConfig, **factory: Any) -> RegionUnits:
+    """The linear units on what the attention of `make_attention` pools; `factory`: device and dtype."""
+    return RegionUnits(regions, (config.channels,) if config.merge == "none" else (), width, **factory)
 
 
 def _make_backbone(config: NetworkConfig, fixed_size: bool) -> Any:

@@ -31,12 +31,11 @@ SMA_INLINE W row_max(const W* row, int64_t width) {
 template <typename W>
 SMA_INLINE void softmax_row(W* row, int64_t width) {
   const Vector<W> top = broadcast(row_max(row, width));
-  Vector<W> sums{};
-  for (int64_t l = 0; l < width; l += lanes<W>) {
+  const Vector<W> sums = sum_vectors<W>(width, [&](int64_t l) {
     const Vector<W> e = exponential(load(row + l) - top);
     store(e, row + l);
-    sums += e;
-  }
+    return e;
+  });
   const Vector<W> total = broadcast(sum_lanes<W>(sums));
   for (int64_t l = 0; l < width; l += lanes<W>) store(load(row + l) / total, row + l);
 }
@@ -99,8 +98,7 @@ inline void activation_backward(const Shape& shape, Activation activation, const
     const W* m = maps + n * width;
     W* d = dmaps + n * width;
     if (activation == Activation::softmax) {
-      Vector<W> dots{};
-      for (int64_t l = 0; l < width; l += lanes<W>) dots += load(m + l) * load(d + l);
+      const Vector<W> dots = sum_vectors<W>(width, [&](int64_t l) { return load(m + l) * load(d + l); });
       const Vector<W> dot = broadcast(sum_lanes<W>(dots));
       for (int64_t l = 0; l < width; l += lanes<W>) store(load(m + l) * (load(d + l) - dot), d + l);
     } else {

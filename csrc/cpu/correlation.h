@@ -45,7 +45,7 @@ inline void correlation_backward(const Inputs& in, const Cosines<W>& cosines, co
                                  const W* dcorrelation, W* dcos, W* drelation_bias, W* dtemperature) {
   const int64_t count = cosines.count, width = cosines.width;
   const W temperature = value_of<W>(in.temperature), gate = value_of<W>(in.gate);
-  Vector<W> through_temperature{};
+  double through_temperature = 0;
   for (int64_t i = 0; i < count; ++i) {
     const W* s_row = s + i * width;
     W* d_row = dcos + i * width;
@@ -57,14 +57,16 @@ inline void correlation_backward(const Inputs& in, const Cosines<W>& cosines, co
       store(d, d_row + j);
     }
     const Vector<W> along = broadcast(sum_lanes<W>(dots));
+    Vector<W> along_cosines{};
     for (int64_t j = 0; j < width; j += lanes<W>) {
       const Vector<W> dz = load(s_row + j) * (load(d_row + j) - along);
       store(load(drelation_bias + i * width + j) + dz, drelation_bias + i * width + j);
-      through_temperature -= dz * load(cosines.cos + i * width + j);
+      along_cosines += dz * load(cosines.cos + i * width + j);
       store(dz / temperature, d_row + j);
     }
+    through_temperature -= sum_lanes<W>(along_cosines);
   }
-  *dtemperature += sum_lanes<W>(through_temperature) / (temperature * temperature);
+  *dtemperature += static_cast<W>(through_temperature) / (temperature * temperature);
 }
 
 // The gradient of the gate, sum dm' o (S m - m), a region at a time. Not from P: <S, P> - trace P is the same number
@@ -77,12 +79,13 @@ inline W gate_gradient(const Shape& shape, const W* s, int64_t mix_width, const 
     for (int64_t j = 0; j < count; ++j) mix[i * mix_width + j] = s[i * mix_width + j];
     mix[i * mix_width + i] -= W(1);
   }
-  Vector<W> dots{};
+  double total = 0;
   for (int64_t n = 0; n < count; n += step) {
     multiply<W, false>(step, width, count, mix + n * mix_width, mix_width, 1, maps, width, region, width, next);
-    for (int64_t i = 0; i < step * width; i += lanes<W>) dots += load(region + i) * load(drefined + n * width + i);
+    const W* arrived = drefined + n * width;
+    total += sum_lanes<W>(sum_vectors<W>(step * width, [&](int64_t i) { return load(region + i) * load(arrived + i); }));
   }
-  return sum_lanes<W>(dots);
+  return static_cast<W>(total);
 }
 
 }  // namespace

@@ -20,6 +20,7 @@ struct ForwardScratch {
   W* region;      // [K, padded L], refined maps of one region
   Cosines<W> cosines;
   W* sums;        // [rows, kPoolChunk]
+  W* later;       // [rows, kPoolChunk]
 
   ForwardScratch(Arena& arena, const Shape& shape, const Inputs& in)
       : maps(arena.take<W>(shape.maps() * padded<W>(shape.positions))),
@@ -29,7 +30,8 @@ struct ForwardScratch {
         t(arena.take<W>(shape.maps() * padded<W>(shape.maps()))),
         region(arena.take<W>(shape.channels * padded<W>(shape.positions))),
         cosines(arena, shape),
-        sums(arena.take<W>(merged_rows(shape, in) * kPoolChunk)) {}
+        sums(arena.take<W>(merged_rows(shape, in) * kPoolChunk)),
+        later(arena.take<W>(merged_rows(shape, in) * kPoolChunk)) {}
 };
 
 // maps [N, width] of a sample: from features, or the given ones.
@@ -115,7 +117,8 @@ struct Forward {
     const int64_t rows = merged_rows(shape, in);
     attention_pool<T>(shape, SampleMap<T>(in.values, sample), attention,
                       static_cast<const W*>(out.attention_sum) + sample * rows, rows, first, last,
-                      static_cast<T*>(out.pooled) + sample * rows * shape.values, scratch.sums, scratch.tile);
+                      static_cast<T*>(out.pooled) + sample * rows * shape.values, scratch.sums, scratch.later,
+                      scratch.tile);
   }
 };
 

@@ -59,12 +59,12 @@ SMA_INLINE W pair_share(const Shape& shape) {
 // Mean excess of the cosine over the margin; written so that a NaN cosine stays NaN.
 template <typename W>
 inline W hinge_diversity(const Shape& shape, const Cosines<W>& cosines, W margin) {
-  W total = 0;
+  double total = 0;  // of as many terms as there are pairs
   for_pairs_within_regions(shape, [&](int64_t i, int64_t j) {
     const W excess = cosines.cos[i * cosines.width + j] - margin;
     total += excess <= 0 ? W(0) : excess;
   });
-  return total * pair_share<W>(shape);
+  return static_cast<W>(total) * pair_share<W>(shape);
 }
 
 template <typename W>

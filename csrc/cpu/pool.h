@@ -22,11 +22,20 @@ inline int64_t pool_tile(const Shape& shape) {
   return least(kPoolPositions, padded<W>(shape.positions)) * kPoolChannels<W>;
 }
 
+// to [rows, kPoolChunk] += from [rows, kPoolChunk], `channels` of them, in whole vectors.
+template <typename W>
+inline void add_sums(int64_t rows, int64_t channels, const W* from, W* to) {
+  for (int64_t a = 0; a < rows; ++a)
+    for (int64_t i = a * kPoolChunk; i < a * kPoolChunk + channels; i += lanes<W>)
+      store(load(to + i) + load(from + i), to + i);
+}
+
 // pooled [rows, C], channels first..last, from attention [rows, L] and attention_sum [rows], kPoolChunk channels at a time.
-// `sums` [rows, kPoolChunk] and `tile` are scratch.
+// Each kPoolPositions positions are summed on their own, as in a product. `sums` and `later` [rows, kPoolChunk], of the first
+// ones and of those that are added to them, and `tile` are scratch.
 template <typename T, typename W>
 inline void attention_pool(const Shape& shape, const SampleMap<T>& values, const W* attention, const W* attention_sum,
-                           int64_t rows, int64_t first, int64_t last, T* pooled, W* sums, W* tile) {
+                           int64_t rows, int64_t first, int64_t last, T* pooled, W* sums, W* later, W* tile) {
   const bool inner = values.positions_inner();
   const int64_t position_step = inner ? kPoolPositions : kPoolPositionsLast;
   const int64_t steps = steps_of<W>(rows, kPoolChannels<W>, least(position_step, shape.positions));
@@ -42,11 +51,15 @@ inline void attention_pool(const Shape& shape, const SampleMap<T>& values, const
           next = Ahead(values, ends ? next_chunk : following, pieces * steps);
         },
         [&](const Piece& piece) {
-          W* own = sums + piece.channel - start;
-          if (piece.position == 0)
+          const int64_t channel = piece.channel - start, end = piece.position + piece.positions;
+          const bool is_later = piece.position >= kPoolPositions;
+          W* own = (is_later ? later : sums) + channel;
+          if (piece.position % kPoolPositions == 0)
             sum_positions<false>(values, piece, attention, shape.positions, rows, own, kPoolChunk, tile, next);
           else
             sum_positions<true>(values, piece, attention, shape.positions, rows, own, kPoolChunk, tile, next);
+          if (is_later && (end % kPoolPositions == 0 || end == shape.positions))
+            add_sums(rows, piece.channels, own, sums + channel);
         });
     for (int64_t a = 0; a < rows; ++a) {
       const W scale = inverse_sum(attention_sum[a]);
@@ -93,11 +106,8 @@ inline void normalisation_backward(int64_t rows, int64_t positions, const W* att
     const W* weight = attention + a * width;
     W* row = dattention + a * width;
     if (!(attention_sum[a] <= W(kSumFloor))) {
-      Vector<W> dots{}, sums{};
-      for (int64_t l = 0; l < width; l += lanes<W>) {
-        dots += load(weight + l) * load(row + l);
-        sums += load(weight + l);
-      }
+      const Vector<W> dots = sum_vectors<W>(width, [&](int64_t l) { return load(weight + l) * load(row + l); });
+      const Vector<W> sums = sum_vectors<W>(width, [&](int64_t l) { return load(weight + l); });
       const W mean = sum_lanes<W>(dots) / sum_lanes<W>(sums);
       for (int64_t l = 0; l < positions; ++l) row[l] -= mean;
     }

@@ -6,6 +6,9 @@
 namespace sma::cpu::SMA_ISA {
 namespace {
 
+// Each piece of a product's depth is summed on its own and then added to C: the error of a long sum grows with its pieces,
+// not with its length.
+
 // --- C (+)= A B: A[i,p] at any strides, B and C with contiguous rows of whole vectors ---
 
 template <typename W, int rows, int vectors, bool accumulate, typename Next>
@@ -13,7 +16,7 @@ SMA_INLINE void multiply_tile(int64_t depth, const W* a, int64_t a_row, int64_t 
                               W* c, int64_t c_row, Next& next) {
   Vector<W> sums[rows][vectors];
   for (int i = 0; i < rows; ++i)
-    for (int v = 0; v < vectors; ++v) sums[i][v] = accumulate ? load(c + i * c_row + v * lanes<W>) : Vector<W>{};
+    for (int v = 0; v < vectors; ++v) sums[i][v] = Vector<W>{};
   Next asked = next;  // in registers
   for (int64_t p = 0; p < depth; ++p) {
     asked.step();
@@ -28,7 +31,10 @@ SMA_INLINE void multiply_tile(int64_t depth, const W* a, int64_t a_row, int64_t 
   }
   next = asked;
   for (int i = 0; i < rows; ++i)
-    for (int v = 0; v < vectors; ++v) store(sums[i][v], c + i * c_row + v * lanes<W>);
+    for (int v = 0; v < vectors; ++v) {
+      W* to = c + i * c_row + v * lanes<W>;
+      store(accumulate ? load(to) + sums[i][v] : sums[i][v], to);
+    }
 }
 
 template <typename W, int vectors, bool accumulate, typename Next>
@@ -154,14 +160,22 @@ SMA_INLINE void dot_tile(int64_t rows, int64_t columns, int64_t depth, const W* 
       c[i * c_row + j] = (accumulate ? c[i * c_row + j] : W(0)) + found[i * n + j];
 }
 
-// A [rows, depth], B [columns, depth], at least a vector deep.
 template <typename W, bool accumulate, typename Next>
-inline void multiply_transposed(int64_t rows, int64_t columns, int64_t depth, const W* a, int64_t a_row, const W* b,
-                                int64_t b_row, W* c, int64_t c_row, Next& next) {
+inline void dot_block(int64_t rows, int64_t columns, int64_t depth, const W* a, int64_t a_row, const W* b,
+                      int64_t b_row, W* c, int64_t c_row, Next& next) {
   for (int64_t j = 0; j < columns; j += kDotColumns)
     for (int64_t i = 0; i < rows; i += kDotRows)
       dot_tile<W, accumulate>(rows - i, columns - j, depth, a + i * a_row, a_row, b + j * b_row, b_row,
                               c + i * c_row + j, c_row, next);
+}
+
+// A [rows, depth], B [columns, depth], at least a vector deep.
+template <typename W, bool accumulate, typename Next>
+inline void multiply_transposed(int64_t rows, int64_t columns, int64_t depth, const W* a, int64_t a_row, const W* b,
+                                int64_t b_row, W* c, int64_t c_row, Next& next) {
+  dot_block<W, accumulate>(rows, columns, least(depth, kSumBlock<W>), a, a_row, b, b_row, c, c_row, next);
+  for (int64_t p = kSumBlock<W>; p < depth; p += kSumBlock<W>)
+    dot_block<W, true>(rows, columns, least(depth - p, kSumBlock<W>), a + p, a_row, b + p, b_row, c, c_row, next);
 }
 
 // How often, at least, the inner loop of a product turns, of either kind.

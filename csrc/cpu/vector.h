@@ -197,14 +197,30 @@ SMA_INLINE W sum_lanes(Vector<W> v) {
   return fold_lanes<W>(v, [](Vector<W> a, Vector<W> b) { return a + b; });
 }
 
+// Numbers that are summed one after the other in a lane. Longer sums are made of such blocks: their error grows with the
+// blocks, not with their length.
+template <typename W>
+constexpr int64_t kSumBlock = 64 * lanes<W>;
+
+// The sum of term(0), term(lanes), ... below `width`, lane by lane.
+template <typename W, typename Term>
+SMA_INLINE Vector<W> sum_vectors(int64_t width, Term term) {
+  Vector<W> total{};
+  for (int64_t start = 0; start < width; start += kSumBlock<W>) {
+    const int64_t stop = least(start + kSumBlock<W>, width);
+    Vector<W> block{};
+    for (int64_t i = start; i < stop; i += lanes<W>) block += term(i);
+    total += block;
+  }
+  return total;
+}
+
 // The sum of `count` numbers in a row.
 template <typename W>
 SMA_INLINE W sum_row(const W* row, int64_t count) {
-  Vector<W> sums{};
-  int64_t i = 0;
-  for (; i + lanes<W> <= count; i += lanes<W>) sums += load(row + i);
-  W total = sum_lanes<W>(sums);
-  for (; i < count; ++i) total += row[i];
+  const int64_t whole = count / lanes<W> * lanes<W>;
+  W total = sum_lanes<W>(sum_vectors<W>(whole, [&](int64_t i) { return load(row + i); }));
+  for (int64_t i = whole; i < count; ++i) total += row[i];
   return total;
 }
 

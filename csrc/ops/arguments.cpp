@@ -50,6 +50,17 @@ bool floating(at::ScalarType type) {
   return type == at::kFloat || type == at::kDouble || type == at::kBFloat16 || type == at::kHalf;
 }
 
+// A storage may be freed or cut short under its tensors: FSDP frees parameters so. Their pointers tell nothing, and a null one
+// would pass for an argument that is not there.
+void expect_memory(const char* name, const at::Tensor& tensor) {
+  if (tensor.numel() == 0) return;
+  int64_t last = tensor.storage_offset();
+  for (int64_t axis = 0; axis < tensor.dim(); ++axis) last += (tensor.size(axis) - 1) * tensor.stride(axis);
+  const size_t needed = static_cast<size_t>(last + 1) * tensor.element_size(), held = tensor.storage().nbytes();
+  TORCH_CHECK(needed <= held, name, " must have memory for ", needed, " bytes; got a storage of ", held,
+              " bytes, freed or resized under it");
+}
+
 // A size of -1 is any but 0; the batch, which comes first in what has one, may be 0.
 void expect_axes(const char* name, const at::Tensor& tensor, const char* axes, int64_t dimensions, bool batch) {
   TORCH_CHECK_VALUE(tensor.dim() == dimensions, name, " must have the dimensions ", axes, "; got ", tensor.sizes());
@@ -57,6 +68,7 @@ void expect_axes(const char* name, const at::Tensor& tensor, const char* axes, i
     TORCH_CHECK_VALUE(tensor.size(axis) > 0, name, " must not be empty along an axis of ", axes, "; got ", tensor.sizes());
   TORCH_CHECK_TYPE(floating(tensor.scalar_type()), name, " must be float32, bfloat16, float16 or float64; got ",
                    tensor.scalar_type());
+  expect_memory(name, tensor);
 }
 
 void expect_parameter(const char* name, const OptionalTensor& tensor, at::IntArrayRef sizes, const Call& call) {
@@ -66,6 +78,7 @@ void expect_parameter(const char* name, const OptionalTensor& tensor, at::IntArr
   TORCH_CHECK_TYPE(tensor->scalar_type() == call.wide || tensor->scalar_type() == call.type, name, " must be ", call.wide,
                    " or ", call.type, "; got ", tensor->scalar_type());
   TORCH_CHECK_VALUE(tensor->device() == device, name, " must be on ", device, "; it is on ", tensor->device());
+  expect_memory(name, *tensor);
 }
 
 // How the forward lays out what it writes; `present` is false where the stage is absent.
@@ -106,6 +119,7 @@ void expect_result(const char* name, const OptionalTensor& tensor, const Layout&
                         tensor->device() == device,
                     name, " must be ", layout.type, " ", at::IntArrayRef(layout.sizes), " on ", device, "; got ",
                     tensor->scalar_type(), " ", tensor->sizes(), " on ", tensor->device());
+  expect_memory(name, *tensor);
 }
 
 }  // namespace

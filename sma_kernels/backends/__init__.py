@@ -53,8 +53,9 @@ def explain(head: Head) -> dict[str, list[str]]:
 
 
 def uses_reference(backend: str, head: Head) -> bool:
-    """Whether plain PyTorch runs this call: asked for, or since no fused backend can. An explicit one runs or raises."""
-    if backend == "reference":
+    """Whether plain PyTorch runs this call: asked for, or since no fused backend can, or on meta tensors, of which it tells
+    torch shapes and operations. An explicit one runs or raises."""
+    if backend == "reference" or head.grid.is_meta:
         return True
     if backend == "auto":
         return all(reasons(name, head) for name in _on_device(head))

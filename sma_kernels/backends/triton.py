@@ -5,7 +5,8 @@ from functools import cache
 
 import torch
 
-from sma_kernels.head import Cotangents, Gradients, Head, Outputs, Saved
+from sma_kernels import checks
+from sma_kernels.head import Cotangents, Gradients, Head, Outputs, Saved, inputs_of
 
 
 @cache
@@ -40,7 +41,7 @@ def refusals(head: Head) -> list[str]:
     largest = (head.regions * head.channels) ** 2
     for tensor in (head.values, head.features, head.maps):
         if tensor is not None and len(tensor):
-            largest = max(largest, tensor[0].numel())
+            largest = max(largest, tensor.numel() // len(tensor))
     if largest >= 2**31:
         found.append("one sample has 2**31 elements or more, which 32-bit offsets inside a sample cannot reach")
     return found
@@ -58,10 +59,14 @@ def _interprets() -> bool:
 def forward(head: Head) -> Outputs:
     from sma_kernels.triton_kernels import launch_forward
 
+    checks.memory(**inputs_of(head)._asdict())
     return launch_forward.forward(head)
 
 
 def backward(head: Head, saved: Saved, cotangents: Cotangents, needs: list[bool]) -> Gradients:
     from sma_kernels.triton_kernels import launch_backward
 
+    checks.memory(**inputs_of(head)._asdict())
+    checks.memory(**{f"saved_{name}": tensor for name, tensor in saved._asdict().items()})
+    checks.memory(**{f"grad_{name}": tensor for name, tensor in cotangents._asdict().items()})
     return launch_backward.backward(head, saved, cotangents, needs)

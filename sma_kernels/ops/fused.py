@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sma_kernels import backends, modes
+from sma_kernels import backends, checks, modes
 from sma_kernels.head import (
     Cotangents,
     Gradients,
@@ -86,7 +86,7 @@ def fused_operator(
         kernel=run,
         fake=allocate,
     )
-    _autocast(name, forward, [index for index, field in enumerate(arguments) if field in _AUTOCAST_CASTS])
+    _autocast(name, forward, arguments)
 
     def needs_by_gradient(needs: Sequence[bool]) -> list[bool]:
         wanted = {_GRADIENT_OF[field] for field, need in zip(tensors, needs, strict=True) if need}
@@ -185,8 +185,9 @@ def _differentiate(
     )
 
 
-def _autocast(name: str, overload: Callable, positions: Sequence[int]) -> None:
+def _autocast(name: str, overload: Callable, fields: Sequence[str]) -> None:
     """Values, features and maps follow the autocast dtype; parameters and scalars keep their own."""
+    positions = [index for index, field in enumerate(fields) if field in _AUTOCAST_CASTS]
 
     def rule(device: str, key: str) -> Callable:
         without_autocast = torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, key))
@@ -194,6 +195,7 @@ def _autocast(name: str, overload: Callable, positions: Sequence[int]) -> None:
         def cast(*args):
             cast_args = list(args)
             for index in positions:
+                checks.memory(**{fields[index]: args[index]})
                 cast_args[index] = to_autocast_dtype(args[index])
             with torch._C._ExcludeDispatchKeyGuard(without_autocast):
                 return overload(*cast_args)

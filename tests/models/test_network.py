@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from lightning.fabric.utilities.throughput import measure_flops
+from torch.nn.utils import skip_init
 from torch.testing import assert_close
 
-from sma_kernels import sma_attention
-from sma_models.network import NetworkConfig, SMANet, make_units
+from sma_kernels import SMAAttention, sma_attention
+from sma_models.network import NetworkConfig, RegionUnits, SMANet, make_units
 from tests.models.faces import TINY, images
 
 REGIONS = ("AU1", "AU2", "AU12")
@@ -92,6 +94,89 @@ def test_bytes_and_fractions_are_the_same_picture():
     network = SMANet(REGIONS, **TINY).eval()
     x = images(2)
     assert_close(network(x).logits, network(x.float() / 255).logits)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
+@pytest.mark.parametrize("merge", ["max", "none"])
+def test_any_pictures_in_any_dtype_of_the_network(merge, dtype):
+    """As under Lightning's `bf16-true`, `16-true` and `64-true`, training included."""
+    network = SMANet(REGIONS, **TINY | {"merge": merge}).to(dtype)
+    network(images(4)).logits.float().square().sum().backward()
+    assert all(parameter.grad.dtype == dtype for parameter in network.parameters())
+    reference = SMANet(REGIONS, **TINY | {"merge": merge})
+    reference.load_state_dict(network.state_dict())
+    expected = reference.eval()(images(2)).logits
+    for x in (images(2), *((images(2).double() / 255).to(other) for other in (torch.float32, torch.float64, dtype))):
+        output = network.eval()(x)
+        assert output.logits.dtype == output.head.pooled.dtype == dtype
+        assert_close(output.logits.float(), expected, atol=0.05 if dtype.itemsize == 2 else 1e-4, rtol=0)
+        refined, correlation = network.attention.refine(output.head.maps)
+        assert refined.dtype == correlation.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+
+
+def test_pictures_in_double_are_read_by_a_network_in_float32():
+    network = SMANet(REGIONS, **TINY).eval()
+    assert_close(network(images(2).double() / 255).logits, network(images(2)).logits)
+
+
+def test_mean_and_deviation_keep_the_digits_of_the_dtype():
+    network = SMANet(REGIONS, **TINY | {"mean": (0.1, 0.2, 0.3)}).bfloat16().double()
+    assert network.mean.flatten().tolist() == [0.1, 0.2, 0.3]
+
+
+def test_meta_pictures_give_meta_logits_and_gradients():
+    """Lightning counts operations so. A network that is made on the meta device, and one that was moved there."""
+    with torch.device("meta"):
+        made = SMANet(REGIONS, **TINY)
+    x = images(2).to("meta")
+    for network in (made, SMANet(REGIONS, **TINY).to("meta"), SMANet(REGIONS, **TINY, device="meta")):
+        output = network(x)
+        assert output.logits.is_meta and output.logits.shape == (2, 3)
+        output.logits.sum().backward()
+        assert all(parameter.grad.is_meta for parameter in network.parameters() if parameter.grad is not None)
+        assert network.units.weight.grad is not None
+    assert measure_flops(made, lambda: made(x), lambda output: output.logits.sum()) > 0
+
+
+MODULES = {
+    "SMAAttention": (SMAAttention, (5, 2), {"channels": 3, "embed_dim": 4}),
+    "fixed SMAAttention": (SMAAttention, (5, 2), {"learn_correlation": False}),
+    "RegionUnits": (RegionUnits, (3, (2,), 5), {}),
+    "SMANet": (SMANet, (REGIONS,), TINY),
+}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_modules_take_device_and_dtype(name):
+    make, positional, settings = MODULES[name]
+    network = make(*positional, **settings, device="meta", dtype=torch.bfloat16)
+    state = network.state_dict()
+    assert all(tensor.is_meta for tensor in state.values())
+    assert {tensor.dtype for tensor in state.values() if tensor.is_floating_point()} == {torch.bfloat16}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_initialisation_is_skipped_and_made_up_for(name):
+    """skip_init leaves parameters to a checkpoint; `reset_parameters` of each module, as FSDP calls it, draws them."""
+    make, positional, settings = MODULES[name]
+    torch.manual_seed(0)
+    usual = make(*positional, **settings)
+    skipped = skip_init(make, *positional, **settings)
+    skipped.load_state_dict(usual.state_dict())
+    for (key, ours), (_, theirs) in zip(buffers_and_parameters(skipped), buffers_and_parameters(usual), strict=True):
+        assert torch.equal(ours, theirs), key
+    bare = make(*positional, **settings, device="meta").to_empty(device="cpu")
+    for tensor in bare.state_dict().values():
+        tensor.fill_(7)
+    torch.manual_seed(0)
+    for module in bare.modules():
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()
+    assert not any((tensor == 7).all() for tensor in bare.state_dict().values())
+
+
+def buffers_and_parameters(module):
+    return [*module.named_parameters(), *module.named_buffers()]
 
 
 def test_the_input_is_normalised_with_the_networks_mean_and_deviation():

@@ -8,6 +8,7 @@ LAYOUTS = "tests/operators/test_layouts.py"
 GRADCHECK = (ACCURACY, "-k", "formula")
 LONG = (ACCURACY, "-k", "long_sums and float32")
 ODD = (ACCURACY, "-k", "odd_sizes and float32")
+POSITIVE = (ACCURACY, "-k", "positive")
 
 
 def kernel(file: str, old: str, new: str, *tests: str) -> Mutant:
@@ -55,7 +56,8 @@ MUTANTS = [
         "-k",
         "beyond",
     ),
-    kernel("pool.h", "if (piece.position == 0)", "if (true)", ACCURACY, "-k", "beyond"),
+    kernel("pool.h", "if (piece.position % kPoolPositions == 0)", "if (true)", ACCURACY, "-k", "beyond"),
+    kernel("pool.h", "(end % kPoolPositions == 0 || end == shape.positions)", "false", ACCURACY, "-k", "beyond"),
     kernel(
         "pool.h",
         "else if (dattention)\n          sum_channels<true>",
@@ -78,7 +80,7 @@ MUTANTS = [
     kernel("map_products.h", "narrow(tile[(j - whole) * tile_row + i]", "narrow(tile[i]", *ODD),
     kernel("map_products.h", "{tile, tile_row}, out + whole,", "{tile, tile_row}, out,", *ODD),
     kernel("pool.h", "pooled + a * shape.values + start + i", "pooled + a * shape.values + i", *LONG),
-    kernel("vector.h", "for (; i < count; ++i) total += row[i];", "", *ODD),
+    kernel("vector.h", "for (int64_t i = whole; i < count; ++i) total += row[i];", "", *ODD),
     kernel("vector.h", "((j + step) % lanes<W>)", "((j + step / 2) % lanes<W>)", *ODD),
     kernel("backward.h", "Arena of_values = of_features;", "Arena of_values = arena;", *ODD),
     # A lost floor, a lost NaN.
@@ -87,6 +89,11 @@ MUTANTS = [
     kernel("gram.h", "excess <= 0 ? W(0) : excess", "excess > 0 ? excess : W(0)", EDGES, "-k", "nan_stays"),
     kernel("vector.h", "return x == x ? result : x;", "return result;", EDGES, "-k", "nan_stays"),
     # Rounding that loses digits.
+    kernel("product.h", "constexpr int64_t piece = 256;", "constexpr int64_t piece = 1 << 20;", *POSITIVE),
+    kernel("product.h", "accumulate ? load(to) + sums[i][v] : sums[i][v]", "sums[i][v]", ACCURACY, "-k", "beyond"),
+    kernel("vector.h", "kSumBlock = 64 * lanes<W>;", "kSumBlock = 1 << 20;", ACCURACY, "-k", "many_positions"),
+    kernel("pool.h", "kPoolPositions = 512,", "kPoolPositions = 1 << 20,", *POSITIVE),
+    kernel("gram.h", "double total = 0;", "W total = 0;", ACCURACY, "-k", "many_maps"),
     kernel(
         "vector.h",
         "(bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;\n  const Words kept",

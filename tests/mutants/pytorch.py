@@ -13,6 +13,9 @@ DIRECT = "tests/pytorch/test_direct.py"
 AUTOGRAD = "csrc/ops/cpu_autograd.cpp"
 RAW = "tests/pytorch/test_raw_operators.py"
 ONNX = "tests/pytorch/test_onnx.py"
+FREED = "tests/pytorch/test_freed_memory.py"
+META = "tests/pytorch/test_meta.py"
+NETWORK = "tests/models/test_network.py"
 
 
 MUTANTS = [
@@ -32,7 +35,7 @@ MUTANTS = [
     Mutant(
         "sma_kernels/api.py",
         "if backends.uses_reference(backend, head):",
-        "if torch.compiler.is_compiling():",
+        "if checks.torch.compiler.is_compiling():",
         (COMPILE, "-k", "one_operator and cpu and False"),
     ),
     Mutant(
@@ -183,4 +186,41 @@ MUTANTS = [
     Mutant("csrc/ops/arguments.cpp", "tensor->sizes() == sizes, name", "true, name", (PROPERTIES, "-k", "spoiled")),
     Mutant("csrc/ops/arguments.cpp", "tensor.size(axis) > 0, name", "true, name", (RAW,)),
     Mutant("csrc/ops/arguments.cpp", "!required || !layout.present, name", "true, name", (RAW,)),
+    # Storages freed under their tensors.
+    Mutant("csrc/ops/arguments.cpp", "needed <= held, name,", "true, name,", (FREED, "-k", "cpu and past")),
+    Mutant("csrc/ops/arguments.cpp", "(tensor.size(axis) - 1) * tensor", "tensor.size(axis) * tensor", (FREED,)),
+    Mutant("sma_kernels/checks.py", "if needed > held:", "if False:", (FREED, "-k", "reference and forward")),
+    Mutant("sma_kernels/checks.py", "if value.is_contiguous():", "if True:", (FREED, "-k", "expanded")),
+    Mutant(
+        "sma_kernels/modules.py",
+        "checks.memory(gate_logit=self.gate_logit if self.learns_correlation else None)",
+        "pass",
+        (FREED, "-k", "module and gate"),
+    ),
+    Mutant(
+        "sma_kernels/backends/triton.py",
+        'checks.memory(**{f"saved_{name}"',
+        'dict(**{f"saved_{name}"',
+        (FREED, "-k", "triton and past"),
+        (("TRITON_INTERPRET", "1"),),
+    ),
+    # Meta tensors, dtypes of a network, construction without initialisation.
+    Mutant("sma_kernels/backends/__init__.py", " or head.grid.is_meta:", ":", (META, "-k", "functions and cpu")),
+    Mutant(
+        "sma_kernels/reference.py", "torch.amp.is_autocast_available(device.type) and ", "", (META, "-k", "functions")
+    ),
+    Mutant("sma_models/network.py", ".to(dtype).contiguous(", ".contiguous(", (NETWORK, "-k", "any_pictures")),
+    Mutant(
+        "sma_models/network.py",
+        "        super()._apply(fn, recurse)\n        self.reset_parameters()\n",
+        "        super()._apply(fn, recurse)\n",
+        (NETWORK, "-k", "skipped and SMANet"),
+    ),
+    Mutant("sma_kernels/modules.py", "maps.to(wide),", "maps.float(),", (NETWORK, "-k", "any_pictures")),
+    Mutant(
+        "sma_kernels/modules.py",
+        "channels, embed_dim, **factory)",
+        "channels, embed_dim)",
+        (NETWORK, "-k", "take_device"),
+    ),
 ]

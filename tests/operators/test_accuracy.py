@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import sma_kernels
 from tests import cases
 from tests.cases import Case
 
@@ -93,3 +94,62 @@ def test_error_rule_beyond_one_strip_of_positions(layout, backend, device):
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_error_rule_of_long_sums(layout, dtype, backend, device):
     assert not cases.error_excess(cases.replace(cases.LONG_SUMS, layout=layout), dtype, backend, device, seeds=2)
+
+
+# Of pictures of 224 pixels a side at strides 4, 2 and 1, and a length that no vector, strip or tile divides.
+GRIDS = ((56, 56), (112, 112), (224, 224), (1, 100_003))
+MANY_POSITIONS = [
+    Case(function=function, batch=1, regions=2, embed=8, values=8, merge="none", activation=activation)
+    for function, activation in (
+        ("sma_attention", "softmax"),
+        ("sma_attention", "sigmoid"),
+        ("multi_channel_attention", "softmax"),
+        ("multi_channel_attention", "sigmoid"),
+        ("correlate_attention", "softmax"),
+        ("attention_pool", "softmax"),
+    )
+]
+
+
+@pytest.fixture
+def compiled(backend, device):
+    if backend != "cpu" and device.type == "cpu":
+        pytest.skip("an interpreted backend takes too long over so many positions")
+
+
+@pytest.mark.parametrize("layout", (torch.contiguous_format, torch.channels_last), ids=("nchw", "nhwc"))
+@pytest.mark.parametrize("grid", GRIDS, ids="{0[0]}x{0[1]}".format)
+@pytest.mark.parametrize("case", MANY_POSITIONS, ids=lambda case: f"{case.function}-{case.activation}")
+def test_error_rule_over_many_positions(case, grid, layout, backend, device, compiled):
+    if layout == torch.channels_last and case.function == "correlate_attention":
+        pytest.skip("takes no feature map")
+    height, width = grid
+    case = cases.replace(case, height=height, width=width, layout=layout)
+    assert not cases.error_excess(case, torch.float32, backend, device, seeds=2)
+
+
+@pytest.mark.parametrize("sizes", (dict(regions=1, channels=250), dict(regions=200, channels=3)), ids=str)
+def test_error_rule_over_many_maps(sizes, backend, device, compiled):
+    """Sums over pairs of maps."""
+    case = Case(batch=1, embed=8, values=8, height=3, width=5, merge="none", **sizes)
+    assert not cases.error_excess(case, torch.float32, backend, device, seeds=2)
+
+
+@pytest.mark.parametrize("layout", (torch.contiguous_format, torch.channels_last), ids=("nchw", "nhwc"))
+@pytest.mark.parametrize("grid", GRIDS, ids="{0[0]}x{0[1]}".format)
+def test_sums_of_positive_numbers_err_no_more_than_pytorchs(grid, layout, backend, device, compiled):
+    """Without the slack of the error rule, which would hide ten times PyTorch's error: 16 samples average out luck."""
+    maps = torch.rand(16, 1, 3, *grid, device=device)
+    values = torch.rand(16, 4, *grid, device=device).contiguous(memory_format=layout)
+
+    def results(dtype, backend):
+        given = maps.to(dtype).requires_grad_()
+        diversity = sma_kernels.attention_diversity(given, backend=backend)
+        refined, correlation = sma_kernels.correlate_attention(given, backend=backend)
+        pooled, _ = sma_kernels.attention_pool(values.to(dtype), given, merge="none", backend=backend)
+        (gradient,) = torch.autograd.grad(diversity.sum(), given)
+        return diversity, refined, correlation, pooled, gradient
+
+    exact, pytorch = results(torch.float64, "reference"), results(torch.float32, "reference")
+    for truth, theirs, ours in zip(exact, pytorch, results(torch.float32, backend), strict=True):
+        assert (ours - truth).norm() <= 2 * (theirs - truth).norm()
