@@ -30,9 +30,11 @@ from sma_models.network import NetworkConfig, NetworkOutput, SMANet
 from sma_models.optimizer import OptimizerConfig, freeze, make_optimizer, make_schedule
 from sma_models.provenance import provenance
 from sma_models.random_states import RANDOM, random_states, restore_random_states
+from sma_models.resuming import SUMS, check_resumable, is_weights_only, resume_loops
 from sma_models.weights import build_network
 
 Batch = dict[str, Any]
+TRAINED = ("train/loss", "train/task", "train/diversity")
 
 
 class FaceTask(lightning.LightningModule, ABC):
@@ -78,6 +80,9 @@ class FaceTask(lightning.LightningModule, ABC):
         self.random_states: dict[str, Any] | None = None  # of the checkpoint that a run goes on from
         self.spread = AttentionSpread()
         self.answers = SampleLogits()
+        # Sums over the samples of an epoch of what `TRAINED` names, and how many samples these were.
+        # No buffer: processes would be given the first one's.
+        self.trained = torch.zeros(len(TRAINED) + 1)
 
     @property
     def data(self) -> FaceData:
@@ -132,20 +137,39 @@ class FaceTask(lightning.LightningModule, ABC):
         task = self.task_loss(output.logits.float(), batch)
         apart = diversity_term(self.diversity, output.head).mean()
         loss = task + self.diversity_weight * apart
-        values = {"train/loss": loss, "train/task": task, "train/diversity": apart}
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch["image"]))
+        values = torch.stack([loss, task, apart, torch.ones_like(loss)]).detach()
+        self.trained = self.trained.to(values.device) + values * len(batch["image"])
         self.log("loss", loss, prog_bar=True, logger=False)
         return loss
 
     def on_train_start(self) -> None:
         if self.random_states is not None:
             restore_random_states(self.random_states)
+        resume_loops(self.trainer)
         # A run that goes on in the middle of an epoch does not start one.
-        self.on_train_epoch_start()
+        self._freeze()
 
     def on_train_epoch_start(self) -> None:
+        self.trained = torch.zeros(len(TRAINED) + 1)
+        self._freeze()
+
+    def _freeze(self) -> None:
         assert self.network is not None
         freeze(self.network, self.optimizer_config, self.current_epoch)
+
+    def on_train_epoch_end(self) -> None:
+        # Lightning would log after last.ckpt, which holds the log, is written.
+        *sums, samples = self._trained_by_all().tolist()
+        means = {name: value / samples for name, value in zip(TRAINED, sums, strict=True)}
+        self.log_dict(means, logger=False)
+        for logger in self.loggers:
+            logger.log_metrics({**means, "epoch": self.current_epoch}, self.global_step - 1)
+            logger.save()
+
+    def _trained_by_all(self) -> Tensor:
+        """`trained`, summed over the processes."""
+        trained = self.trained.to(self.device, copy=True)
+        return self.trainer.strategy.reduce(trained, reduce_op="sum")
 
     def validation_step(self, batch: Batch, _: int) -> None:
         self._evaluate(batch, "val")
@@ -193,7 +217,9 @@ class FaceTask(lightning.LightningModule, ABC):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         assert self.network is not None
-        checkpoint[RANDOM] = random_states()
+        if not is_weights_only(checkpoint):
+            checkpoint[RANDOM] = random_states()
+            checkpoint[SUMS] = self._trained_by_all()
         checkpoint[ENTRY] = {
             "kind": self.kind,
             "regions": list(self.network.regions),
@@ -206,7 +232,10 @@ class FaceTask(lightning.LightningModule, ABC):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         assert self.network is not None
         same_regions(checkpoint, self.network.regions)
-        self.random_states = checkpoint.get(RANDOM)
+        if self.fitting:
+            check_resumable(checkpoint, self.data)
+            self.random_states = checkpoint[RANDOM]
+            self.trained = checkpoint[SUMS] * self.trainer.is_global_zero
 
 
 class ActionUnitTask(FaceTask):

@@ -147,7 +147,7 @@ CAUSES = {
     "checkpoint … is damaged": damaged,
     "… is no checkpoint of SMA-Net": other_entry,
     "… does not fit this version": other_version,
-    "expected the checkpoint that is tested": lambda folder: command("test", "--config", "csv_fer.yaml", "--data.csv",
+    "expected the checkpoint that is measured": lambda folder: command("test", "--config", "csv_fer.yaml", "--data.csv",
                                                                       unit_csv(folder)),
     "the checkpoint was trained on faces aligned": other_template,
     "the checkpoint was trained on pictures that": not_aligned,

@@ -6,13 +6,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities import rank_zero_info
 
+from sma_models.checkpoint_files import previous_of
 from sma_models.cli.callbacks import LastEpoch, ScoreReport, SelectedEpoch
 from sma_models.cross_test import prepare_test
 from sma_models.data.base import FaceData
 from sma_models.task import FaceTask
+
+LIMITS = ("max_epochs", "max_steps", "limit_train_batches")
 
 
 class SMACLI(LightningCLI):
@@ -52,20 +55,69 @@ class SMACLI(LightningCLI):
         parser.add_lightning_class_args(ScoreReport, "report")
         parser.link_arguments("seed_everything", "data.init_args.seed")
 
+    def _parse_ckpt_path(self) -> None:
+        """Nothing: settings are not taken from checkpoints, and a damaged one is to be read by `SafeCheckpoints`."""
+
+    def instantiate_classes(self) -> None:
+        """As Lightning does, with the log in the folder of the command. config.yaml says how to begin such a run."""
+        written = self.config.clone()
+        if self.subcommand is not None:
+            settings = self.config[self.subcommand]
+            loggers = settings.trainer.logger
+            for logger in loggers if isinstance(loggers, list) else [loggers]:
+                _choose_folder(logger, self.subcommand, settings.ckpt_path)
+            if self.subcommand == "fit":
+                written.fit.ckpt_path = None
+        super().instantiate_classes()
+        trainer: Any = self.trainer
+        for callback in trainer.callbacks:
+            if isinstance(callback, SaveConfigCallback):
+                callback.config = written.get(str(self.subcommand), written)
+
+    def before_fit(self) -> None:
+        path = self.config["fit"]["ckpt_path"]
+        if path is not None and not (Path(path).is_file() or previous_of(path).is_file()):
+            raise FileNotFoundError(f"there is no checkpoint {path}")
+
+    def before_validate(self) -> None:
+        self._checkpoint()
+
     def before_test(self) -> None:
         """A checkpoint's own network and action units are tested, on people whom it has not seen."""
-        path = self.config["test"]["ckpt_path"]
+        prepare_test(self.model, self.datamodule, self._checkpoint())
+
+    def _checkpoint(self) -> str:
+        """What is measured: an untrained network has no scores worth a table."""
+        path = self.config[self.subcommand]["ckpt_path"]
         if path is None:
-            raise ValueError("expected the checkpoint that is tested, --ckpt_path; got none")
-        prepare_test(self.model, self.datamodule, path)
+            raise ValueError("expected the checkpoint that is measured, --ckpt_path; got none")
+        return path
 
     def after_fit(self) -> None:
         """Measure the chosen epoch on the test part, where there is one."""
-        callbacks: list[Any] = self.trainer.checkpoint_callbacks
-        (chosen,) = (callback.best_model_path for callback in callbacks if isinstance(callback, SelectedEpoch))
-        rank_zero_info(f"the chosen epoch is {chosen}")
+        trainer: Any = self.trainer
+        (chosen,) = (call.best_model_path for call in trainer.checkpoint_callbacks if isinstance(call, SelectedEpoch))
+        if not chosen and not trainer.fast_dev_run:
+            limits = ", ".join(f"{name} {getattr(trainer, name)}" for name in LIMITS)
+            raise ValueError(f"nothing was trained, since a limit was reached before the first step: {limits}")
+        rank_zero_info(f"the chosen epoch is {chosen}" if chosen else "fast_dev_run keeps nothing")
         if len(self.datamodule.parts.test):
-            self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=chosen, verbose=False)
+            trainer.test(self.model, datamodule=self.datamodule, ckpt_path=chosen or None, verbose=False)
+
+
+def _choose_folder(logger: Any, command: str, checkpoint: str | None) -> None:
+    """Set the folder of a log where the settings leave it open: that of the run that goes on, or one of the command's own.
+
+    logger: the settings of a logger, or True, False or None
+    """
+    where = getattr(logger, "init_args", None)
+    if where is None or where.get("version", "none") is not None:
+        return
+    if command != "fit":
+        where.name = f"{where.name}_{command}"
+    elif checkpoint is not None and (folder := Path(checkpoint).absolute().parent).name == "checkpoints":
+        run = folder.parent
+        where.save_dir, where.name, where.version = str(run.parent.parent), run.parent.name, run.name
 
 
 def run(arguments: Sequence[str], command: bool = True) -> SMACLI:

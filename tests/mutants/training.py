@@ -3,12 +3,13 @@
 from tests.mutants.mutant import Mutant
 
 KILLED = ("tests/models/test_killed_training.py", "-m", "not slow")
+RESUMED = "tests/models/test_resumed_training.py"
 FILES = ("tests/models/test_checkpoint_files.py",)
 
 MUTANTS = [
     Mutant("sma_models/data/base.py", "samples if epoch == self.epoch else 0", "0", KILLED),
     Mutant("sma_models/data/base.py", "samples if epoch == self.epoch else 0", "samples", KILLED),
-    Mutant("sma_models/data/base.py", "        sampler.set_epoch(max(epoch, 0))\n", "", KILLED),
+    Mutant("sma_models/data/base.py", "        sampler.set_epoch(epoch)\n", "", KILLED),
     Mutant("sma_models/data/base.py", "if progress.is_last_batch:", "if False:", KILLED),
     Mutant("sma_models/data/base.py", "generator=torch.Generator().manual_seed(self.seed),", "", KILLED),
     Mutant(
@@ -16,7 +17,7 @@ MUTANTS = [
     ),
     Mutant(
         "sma_models/task.py",
-        "        # A run that goes on in the middle of an epoch does not start one.\n        self.on_train_epoch_start()\n",
+        "        # A run that goes on in the middle of an epoch does not start one.\n        self._freeze()\n",
         "",
         KILLED,
     ),
@@ -25,4 +26,78 @@ MUTANTS = [
     Mutant("sma_models/checkpoint_files.py", "if not previous.is_file():", "if True:", FILES),
     Mutant("sma_models/checkpoint_files.py", "weights_only=True", "weights_only=False", FILES),
     Mutant("sma_models/checkpoint_files.py", "return entries.testzip()", "return None", FILES),
+    # Runs that stop within an epoch, and what Lightning's loops and the data must agree on.
+    Mutant(
+        "sma_models/cli/callbacks.py",
+        "        if epoch_is_over(trainer):\n            super()",
+        "        if True:\n            super()",
+        (RESUMED, "-k", "as_if_it_had_not and within-an-epoch"),
+    ),
+    Mutant("sma_models/cli/callbacks.py", "or step == trainer.max_steps", "", (RESUMED, "-k", "no_limit")),
+    Mutant(
+        "sma_models/cli/callbacks.py",
+        "(trainer.should_stop and trainer.fit_loop._can_stop_early)",
+        "False",
+        (RESUMED, "-k", "as_if_it_had_not and within-an-epoch"),
+    ),
+    Mutant(
+        "sma_models/cli/callbacks.py",
+        "self._after_validation = validation_is_due(trainer)",
+        "self._after_validation = False",
+        (RESUMED, "-k", "crash-after-a-validation"),
+    ),
+    Mutant("sma_models/resuming.py", "if epoch.restarting and fit.", "if False and fit.", (RESUMED, "-k", "max_steps")),
+    Mutant("sma_models/data/base.py", "        self._resumed = None\n", "", (RESUMED, "-k", "second_training")),
+    Mutant(
+        "sma_models/data/base.py",
+        "trainer.current_epoch if trainer else 0",
+        "0",
+        (RESUMED, "-k", "crash-loaders or new-loaders"),
+    ),
+    # Other samples than those that a run was begun with.
+    Mutant("sma_models/data/position.py", '["batch_size", "processes"] if', "[] if", (RESUMED, "-k", "refused_within")),
+    Mutant(
+        "sma_models/data/position.py",
+        '("seed", "faces", *divided)',
+        '("seed", *divided)',
+        (RESUMED, "-k", "refused_within"),
+    ),
+    Mutant("sma_models/data/position.py", 'if stored.get("samples")', "if True", (RESUMED, "-k", "smaller_from")),
+    Mutant(
+        "sma_models/resuming.py",
+        "if not {kind, SUMS} <=",
+        "if set() and not {kind, SUMS} <=",
+        (RESUMED, "-k", "version"),
+    ),
+    # The folder, the log and the best epoch.
+    Mutant(
+        "sma_models/cli/lightning.py",
+        "elif checkpoint is not None and",
+        "elif False and",
+        (RESUMED, "-k", "in_its_folder"),
+    ),
+    Mutant("sma_models/cli/lightning.py", "written.fit.ckpt_path = None", "pass", (RESUMED, "-k", "in_its_folder")),
+    Mutant(
+        "sma_models/cli/callbacks.py",
+        "{} if score is None else {path: score}",
+        "{}",
+        (RESUMED, "-k", "goes_on_in_its_folder or as_if_it_had_not"),
+    ),
+    Mutant("sma_models/cli/callbacks.py", "            shutil.copyfile(theirs, ours)\n", "", (RESUMED, "-k", "moved")),
+    Mutant(
+        "sma_models/cli/callbacks.py",
+        "read_log(trainer) if trainer.is_global_zero else []",
+        "[]",
+        (RESUMED, "-k", "crash"),
+    ),
+    Mutant(
+        "sma_models/task.py", "checkpoint[SUMS] = self._trained_by_all()", "checkpoint[SUMS] = torch.zeros(4)", KILLED
+    ),
+    Mutant(
+        "sma_models/cli/callbacks.py",
+        "(epoch_is_over(trainer) and self.monitor in trainer.callback_metrics)",
+        "self.monitor in trainer.callback_metrics",
+        (RESUMED, "-k", "as_if_it_had_not and within-an-epoch"),
+    ),
+    Mutant("sma_models/cli/callbacks.py", "save_weights_only=True, ", "", (RESUMED, "-k", "weights_alone")),
 ]
