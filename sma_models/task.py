@@ -15,6 +15,7 @@ from sma_models.calibration import Calibration
 from sma_models.checkpoint import ENTRY, same_regions
 from sma_models.data.base import UNKNOWN, FaceData
 from sma_models.diversity import check_variant, diversity_term
+from sma_models.finite import require_finite, require_finite_weights
 from sma_models.losses import CLASS_WEIGHTS, UNIT_LOSSES, class_weights, unit_weights
 from sma_models.metrics import (
     AttentionSpread,
@@ -137,6 +138,11 @@ class FaceTask(lightning.LightningModule, ABC):
         task = self.task_loss(output.logits.float(), batch)
         apart = diversity_term(self.diversity, output.head).mean()
         loss = task + self.diversity_weight * apart
+        if not torch.isfinite(loss):
+            raise ValueError(
+                f"the loss is {float(loss)} at step {self.global_step}, in epoch {self.current_epoch}: training has "
+                "diverged; a lower model.optimizer.lr or some model.optimizer.warmup_epochs may help"
+            )
         values = torch.stack([loss, task, apart, torch.ones_like(loss)]).detach()
         self.trained = self.trained.to(values.device) + values * len(batch["image"])
         self.log("loss", loss, prog_bar=True, logger=False)
@@ -182,6 +188,8 @@ class FaceTask(lightning.LightningModule, ABC):
         assert self.network is not None
         self.spread.update(self.network.attention, output.head)
         logits = output.logits.float()
+        step = f" after step {self.global_step - 1} of training" if self.fitting else ""
+        require_finite(f"the network's answers to the {part} part{step}", logits)
         self.count(logits, batch)
         if part == "test":
             self.answers.update(batch["index"], logits)
@@ -217,6 +225,9 @@ class FaceTask(lightning.LightningModule, ABC):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         assert self.network is not None
+        require_finite_weights(
+            f"the network after step {self.global_step - 1} of training", checkpoint["state_dict"].items()
+        )
         if not is_weights_only(checkpoint):
             checkpoint[RANDOM] = random_states()
             checkpoint[SUMS] = self._trained_by_all()
@@ -232,6 +243,7 @@ class FaceTask(lightning.LightningModule, ABC):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         assert self.network is not None
         same_regions(checkpoint, self.network.regions)
+        require_finite_weights("the checkpoint", checkpoint["state_dict"].items())
         if self.fitting:
             check_resumable(checkpoint, self.data)
             self.random_states = checkpoint[RANDOM]

@@ -12,6 +12,7 @@ from sma_models.checkpoint import ENTRY, load_network, read_checkpoint
 from sma_models.data.augment import Augment, canvas_size
 from sma_models.data.pictures import Picture, whole_square
 from sma_models.faces.alignment import SIZE, Alignment, same_alignment
+from sma_models.finite import require_finite
 from sma_models.network import NetworkOutput
 
 
@@ -49,6 +50,7 @@ class FaceReader:
     def answers(self, output: NetworkOutput) -> tuple[NDArray[Any], NDArray[Any]]:
         """Probabilities [n,R] and decisions bool [n,R]."""
         logits = output.logits.float()
+        require_finite("the network's answers", logits)
         if self.kind == "au":
             probability, on = self.calibration.probabilities(logits), self.calibration.decide(logits)
         else:

@@ -15,7 +15,7 @@ from sma_models.cli.lightning import run
 from sma_models.task import ExpressionTask
 from tests.models.faces import EXPRESSIONS, TINY_CONFIG, expression_csv, loaded, write_csv
 from tests.models.stop import Seen
-from tests.models.test_training import YAML, folder_of
+from tests.models.test_training import YAML, folder_of, log_of, write_config
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -136,6 +136,16 @@ def test_max_steps_and_then_no_limit_leaves_no_sample_out(config, whole, tmp_pat
     first = fit(config, tmp_path, "--trainer.max_steps=5", "--last.every_n_steps=0")
     last = folder_of(tmp_path) / "checkpoints" / "last.ckpt"
     assert first + fit(config, tmp_path, f"--ckpt_path={last}") == whole()[0]
+
+
+def test_an_epoch_that_was_cut_short_is_not_compared_with_whole_ones(tmp_path):
+    """It may look better than the run would have ended with."""
+    config = write_config(tmp_path, "ExpressionTask", expression_csv(tmp_path))
+    options = ["--model.optimizer.lr=0.001", "--model.optimizer.warmup_epochs=0", "--data.batch_size=8"]
+    fit(config, tmp_path, *options, *stop("StopAt", 17), "--trainer.max_epochs=4")
+    *whole, short = (float(row["val/score"]) for row in log_of(tmp_path) if row["val/score"])
+    assert short > max(whole)
+    assert weights(folder_of(tmp_path), "best")["global_step"] % 6 == 0
 
 
 def test_a_run_goes_on_in_its_folder(config, whole, tmp_path):

@@ -4,6 +4,7 @@ from tests.mutants.mutant import Mutant
 
 KILLED = ("tests/models/test_killed_training.py", "-m", "not slow")
 RESUMED = "tests/models/test_resumed_training.py"
+FINITE = "tests/models/test_finite.py"
 FILES = ("tests/models/test_checkpoint_files.py",)
 
 MUTANTS = [
@@ -97,7 +98,37 @@ MUTANTS = [
         "sma_models/cli/callbacks.py",
         "(epoch_is_over(trainer) and self.monitor in trainer.callback_metrics)",
         "self.monitor in trainer.callback_metrics",
-        (RESUMED, "-k", "as_if_it_had_not and within-an-epoch"),
+        (RESUMED, "-k", "cut_short"),
     ),
     Mutant("sma_models/cli/callbacks.py", "save_weights_only=True, ", "", (RESUMED, "-k", "weights_alone")),
+    # NaN and infinity.
+    Mutant("sma_models/task.py", "if not torch.isfinite(loss):", "if False:", (FINITE, "-k", "diverges")),
+    Mutant(
+        "sma_models/task.py",
+        '        require_finite(f"the network\'s answers to the {part} part{step}", logits)\n',
+        "",
+        (FINITE, "-k", "no_loss_was"),
+    ),
+    Mutant(
+        "sma_models/task.py",
+        '        require_finite_weights("the checkpoint", checkpoint["state_dict"].items())\n',
+        "",
+        (FINITE, "-k", "network_of_nan"),
+    ),
+    Mutant(
+        "sma_models/checkpoint.py",
+        '    require_finite_weights(f"checkpoint {path}", content.get("state_dict", {}).items())\n',
+        "",
+        (FINITE, "-k", "network_of_nan or report"),
+    ),
+    Mutant(
+        "sma_models/finite.py", "not torch.isfinite(tensor).all()", "tensor.isnan().any()", (FINITE, "-k", "number")
+    ),
+    Mutant("sma_models/weights.py", "found.state.items())", "{}.items())", (FINITE, "-k", "backbone")),
+    Mutant("sma_models/metrics.py", "if x.isnan().any():", "if False:", (FINITE, "-k", "undefined")),
+    Mutant("sma_models/metrics.py", '        require_finite("logits", logits)\n', "", (FINITE, "-k", "no_decision")),
+    Mutant(
+        "sma_models/answers.py", 'require_finite("logits of answers", self.logits)', "pass", (FINITE, "-k", "stored")
+    ),
+    Mutant("sma_models/cli/callbacks.py", "and not torch.isnan(current) and", "and", (FINITE, "-k", "best")),
 ]
