@@ -8,6 +8,7 @@ from typing import Any, Literal
 import lightning
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -32,6 +33,7 @@ from sma_models.optimizer import OptimizerConfig, freeze, make_optimizer, make_s
 from sma_models.provenance import provenance
 from sma_models.random_states import RANDOM, random_states, restore_random_states
 from sma_models.resuming import SUMS, check_resumable, is_weights_only, resume_loops
+from sma_models.training_checks import check_a_score_is_possible, check_precision
 from sma_models.weights import build_network
 
 Batch = dict[str, Any]
@@ -97,6 +99,7 @@ class FaceTask(lightning.LightningModule, ABC):
     def configure_model(self) -> None:
         if self.network is not None:
             return
+        check_precision(self.trainer)
         faces = self.data.faces
         if faces.kind != self.kind:
             raise ValueError(
@@ -147,6 +150,11 @@ class FaceTask(lightning.LightningModule, ABC):
         self.trained = self.trained.to(values.device) + values * len(batch["image"])
         self.log("loss", loss, prog_bar=True, logger=False)
         return loss
+
+    def on_fit_start(self) -> None:
+        assert self.network is not None
+        millions = sum(parameter.numel() for parameter in self.network.parameters()) / 1e6
+        rank_zero_info(f"SMA-Net on {self.network.config.backbone}: {millions:.2f} million parameters")
 
     def on_train_start(self) -> None:
         if self.random_states is not None:
@@ -274,6 +282,8 @@ class ActionUnitTask(FaceTask):
         if self.fitting:
             labels, names = self.data.train_labels(), self.data.faces.regions
             self.weights = unit_weights(labels == 1, labels != UNKNOWN, names)
+            if self.data.selection == "val":
+                check_a_score_is_possible(self.data)
 
     def thresholds(self) -> Tensor:
         return self.calibration.threshold
@@ -287,7 +297,7 @@ class ActionUnitTask(FaceTask):
     def measure(self, part: str) -> tuple[float, dict[str, float]]:
         logits, labels, known = self.predictions.compute()
         self.predictions.reset()
-        if part == "val" and self.fitting:
+        if part == "val" and self.fitting and not self.trainer.sanity_checking:
             self.calibration.fit(logits, labels, known)
         self.scores = unit_scores(logits, labels, known, self.calibration.threshold)
         means = {name: float(value.nanmean()) for name, value in vars(self.scores).items()}

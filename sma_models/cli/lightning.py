@@ -1,5 +1,6 @@
 """`sma-net fit`, `validate` and `test`: Lightning's command line with this package's defaults and YAML files."""
 
+import logging
 import warnings
 from collections.abc import Sequence
 from importlib.resources import files
@@ -8,9 +9,11 @@ from typing import Any
 
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from sma_models.checkpoint_files import previous_of
 from sma_models.cli.callbacks import LastEpoch, ScoreReport, SelectedEpoch
+from sma_models.cli.refusals import Parser, one_line
 from sma_models.cross_test import prepare_test
 from sma_models.data.base import FaceData
 from sma_models.task import FaceTask
@@ -28,9 +31,13 @@ class SMACLI(LightningCLI):
             subclass_mode_model=True,
             subclass_mode_data=True,
             seed_everything_default=0,
+            parser_class=Parser,
             trainer_defaults={
                 "max_epochs": 20,
-                "log_every_n_steps": 10,
+                # Steps are not logged; Lightning would warn of epochs that are shorter than this.
+                "log_every_n_steps": 1,
+                # It lists measures beside the network, see `FaceTask.on_fit_start`.
+                "enable_model_summary": False,
                 "logger": {
                     "class_path": "lightning.pytorch.loggers.CSVLogger",
                     "init_args": {"save_dir": "runs", "name": "sma_net"},
@@ -47,7 +54,14 @@ class SMACLI(LightningCLI):
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
-        return {name: LightningCLI.subcommands()[name] for name in ("fit", "validate", "test")}
+        # Lightning's own table of results, of many digits, comes below ours where it is verbose.
+        return {name: LightningCLI.subcommands()[name] | {"verbose"} for name in ("fit", "validate", "test")}
+
+    def validate(self, **arguments: Any) -> None:
+        self.trainer.validate(**arguments, verbose=False)
+
+    def test(self, **arguments: Any) -> None:
+        self.trainer.test(**arguments, verbose=False)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(SelectedEpoch, "checkpoint")
@@ -68,7 +82,10 @@ class SMACLI(LightningCLI):
                 _choose_folder(logger, self.subcommand, settings.ckpt_path)
             if self.subcommand == "fit":
                 written.fit.ckpt_path = None
-        super().instantiate_classes()
+        try:
+            super().instantiate_classes()
+        except (ValueError, MisconfigurationException) as error:
+            raise ValueError(one_line(str(error))) from error
         trainer: Any = self.trainer
         for callback in trainer.callbacks:
             if isinstance(callback, SaveConfigCallback):
@@ -124,7 +141,15 @@ def run(arguments: Sequence[str], command: bool = True) -> SMACLI:
     """Run one command, or only read its settings; names of shipped YAML files stand for the files."""
     # Lightning warns whoever passes arguments while the process has some: here they are the same, with names resolved.
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
+    # Of Lightning's own code, not of ours.
+    warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_news)
     return SMACLI([shipped(argument) for argument in arguments], run=command)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a message of Lightning's says something about this run: not what else could be installed."""
+    return not record.getMessage().startswith(("💡 Tip", "Loading `train_dataloader` to estimate"))
 
 
 def shipped(argument: str) -> str:

@@ -186,13 +186,10 @@ class FaceData(lightning.LightningDataModule, ABC):
             raise ValueError("overfit_batches must be 0 for these data: use limit_train_batches")
         dataset = self._dataset("train", self.augment)
         self._sampler = sampler = EpochSampler(dataset, *self._share(), shuffle=True, seed=self.seed)
-        epoch = trainer.current_epoch if trainer else 0
         if self._resumed is not None:
             sampler.behind = (self._resumed.epoch, self._resumed.samples // self._resumed.processes)
-            # The first loader is made before Lightning knows in which epoch it goes on.
-            epoch = max(epoch, self._resumed.epoch)
-        # Lightning tells the epoch only once it has asked for an iterator, and its workers draw at once.
-        sampler.set_epoch(epoch)
+            # Lightning tells the epoch only once it has asked for an iterator, and its workers draw at once.
+            sampler.set_epoch(self._resumed.epoch)
         # A last batch of one or two samples would upset the batch norms.
         return self._loader(dataset, sampler, drop_last=len(sampler) >= self.batch_size)
 

@@ -128,6 +128,7 @@ def test_a_run_goes_on_as_if_it_had_not_stopped(case, config, whole, tmp_path):
     second = fit(config, tmp_path, *options, f"--ckpt_path={last}")
     # A crash comes one batch after last.ckpt, which that batch is shown again after.
     assert 0 < len(second) < len(batches)
+    assert len(first) + len(second) == len(batches) + ("CrashAt" in end[0])
     assert first[: len(batches) - len(second)] + second == batches
     same_results(folder_of(tmp_path), uninterrupted)
 

@@ -4,13 +4,14 @@ from tests.mutants.mutant import Mutant
 
 KILLED = ("tests/models/test_killed_training.py", "-m", "not slow")
 RESUMED = "tests/models/test_resumed_training.py"
+SETTINGS = "tests/models/test_settings.py"
 FINITE = "tests/models/test_finite.py"
 FILES = ("tests/models/test_checkpoint_files.py",)
 
 MUTANTS = [
     Mutant("sma_models/data/base.py", "samples if epoch == self.epoch else 0", "0", KILLED),
     Mutant("sma_models/data/base.py", "samples if epoch == self.epoch else 0", "samples", KILLED),
-    Mutant("sma_models/data/base.py", "        sampler.set_epoch(epoch)\n", "", KILLED),
+    Mutant("sma_models/data/base.py", "            sampler.set_epoch(self._resumed.epoch)\n", "", KILLED),
     Mutant("sma_models/data/base.py", "if progress.is_last_batch:", "if False:", KILLED),
     Mutant("sma_models/data/base.py", "generator=torch.Generator().manual_seed(self.seed),", "", KILLED),
     Mutant(
@@ -49,12 +50,6 @@ MUTANTS = [
     ),
     Mutant("sma_models/resuming.py", "if epoch.restarting and fit.", "if False and fit.", (RESUMED, "-k", "max_steps")),
     Mutant("sma_models/data/base.py", "        self._resumed = None\n", "", (RESUMED, "-k", "second_training")),
-    Mutant(
-        "sma_models/data/base.py",
-        "trainer.current_epoch if trainer else 0",
-        "0",
-        (RESUMED, "-k", "crash-loaders or new-loaders"),
-    ),
     # Other samples than those that a run was begun with.
     Mutant("sma_models/data/position.py", '["batch_size", "processes"] if', "[] if", (RESUMED, "-k", "refused_within")),
     Mutant(
@@ -131,4 +126,53 @@ MUTANTS = [
         "sma_models/answers.py", 'require_finite("logits of answers", self.logits)', "pass", (FINITE, "-k", "stored")
     ),
     Mutant("sma_models/cli/callbacks.py", "and not torch.isnan(current) and", "and", (FINITE, "-k", "best")),
+    # Settings, and trainings of nothing.
+    Mutant(
+        "sma_models/training_checks.py",
+        "(labels == 1).any(0) & (labels == 0).any(0)",
+        "(labels == 1)",
+        (SETTINGS, "-k", "shows_nothing"),
+    ),
+    Mutant("sma_models/training_checks.py", '"16-mixed")', '"16-mixed", "64-true")', (SETTINGS, "-k", "precision")),
+    Mutant(
+        "sma_models/cli/lightning.py",
+        "if not chosen and not trainer.fast_dev_run:",
+        "if False:",
+        (SETTINGS, "-k", "of_nothing"),
+    ),
+    Mutant("sma_models/cli/lightning.py", "ckpt_path=chosen or None", "ckpt_path=chosen", (SETTINGS, "-k", "fast_run")),
+    Mutant(
+        "sma_models/cli/callbacks.py",
+        "not (trainer.enable_validation and len(data.parts.val))",
+        "False",
+        (SETTINGS, "-k", "last_weights"),
+    ),
+    Mutant(
+        "sma_models/cli/callbacks.py",
+        "if not self.best_model_path and not",
+        "if False and not",
+        (SETTINGS, "-k", "last_weights"),
+    ),
+    Mutant("sma_models/cli/lightning.py", 'where.name = f"{where.name}_{command}"', "pass", (SETTINGS, "-k", "beside")),
+    Mutant(
+        "sma_models/cli/lightning.py",
+        "self.trainer.validate(**arguments, verbose=False)",
+        "self.trainer.validate(**arguments)",
+        (SETTINGS, "-k", "beside"),
+    ),
+    Mutant(
+        "sma_models/cli/lightning.py",
+        '"enable_model_summary": False',
+        '"enable_model_summary": True',
+        (SETTINGS, "-k", "screen"),
+    ),
+    Mutant("sma_models/cli/lightning.py", "parser_class=Parser,", "", (SETTINGS, "-k", "wrong_option")),
+    Mutant(
+        "sma_models/cli/lightning.py",
+        "raise ValueError(one_line(str(error)))",
+        "raise ValueError(str(error))",
+        (SETTINGS, "-k", "beside_an_option"),
+    ),
+    Mutant("sma_models/cli/refusals.py", "if nested else", "if False else", (SETTINGS, "-k", "wrong_option")),
+    Mutant("sma_models/cli/data_check.py", "wanted = wanted or [", "wanted = [] and [", (SETTINGS, "-k", "explains")),
 ]
