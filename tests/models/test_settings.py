@@ -172,8 +172,11 @@ def test_an_untrained_network_is_not_validated(config, tmp_path):
 
 
 def test_the_log_on_the_screen_is_about_the_run(config, tmp_path, caplog, capsys):
+    with open(config) as file:
+        settings = file.read().replace("  enable_model_summary: false\n", "")
+    (tmp_path / "settings.yaml").write_text(settings)
     with caplog.at_level(logging.INFO):
-        command("fit", config, tmp_path, "--trainer.max_epochs=1")
+        command("fit", str(tmp_path / "settings.yaml"), tmp_path, "--trainer.max_epochs=1")
     shown = caplog.text + capsys.readouterr().out
     for noise in (
         "Tip:",
