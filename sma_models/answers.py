@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sma_models.finite import require_finite
+
 ANSWERS = "answers_test.npz"
 
 
@@ -26,6 +28,11 @@ class Answers:
     subjects: NDArray[np.str_]
     sequences: NDArray[np.str_]
     found: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        """ValueError for logits or thresholds that are not finite: they would be taken for answers."""
+        require_finite("logits of answers", self.logits)
+        require_finite("thresholds of answers", self.threshold)
 
     def with_a_face(self) -> "Answers":
         """Those to pictures in which a face was found."""

@@ -4,13 +4,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from sma_models.finite import require_finite
+
 
 def best_f1_threshold(logits: Tensor, labels: Tensor) -> float:
     """The logit from which on calling a unit present gives the best F1; midway between two neighbouring logits.
 
     logits: [n], labels: bool [n]. It parts the two in float32 too, in which it is stored. 0 (a probability of one half) if
-    there is no positive or no negative.
+    there is no positive or no negative. ValueError for logits that are not finite.
     """
+    require_finite("logits", logits)
     positives = int(labels.sum())
     if not 0 < positives < len(labels):
         return 0.0
@@ -29,8 +32,9 @@ def best_f1_threshold(logits: Tensor, labels: Tensor) -> float:
 def platt_scale(logits: Tensor, labels: Tensor) -> tuple[float, float]:
     """(a, b) such that sigmoid(a·logit + b) is a probability: Platt's fit with his smoothed targets (1999).
 
-    logits: [n], labels: bool [n]. (1, 0) if there is no positive or no negative.
+    logits: [n], labels: bool [n]. (1, 0) if there is no positive or no negative. ValueError for logits that are not finite.
     """
+    require_finite("logits", logits)
     positives = int(labels.sum())
     negatives = len(labels) - positives
     if not positives or not negatives:
@@ -91,5 +95,6 @@ class Calibration(nn.Module):
         return (self.scale * logits + self.offset).sigmoid()
 
     def decide(self, logits: Tensor) -> Tensor:
-        """bool [n,R]: which units are called present."""
+        """bool [n,R]: which units are called present. ValueError for logits that are not finite."""
+        require_finite("logits", logits)
         return logits >= self.threshold

@@ -8,6 +8,7 @@ import torch
 
 from sma_models.calibration import Calibration
 from sma_models.checkpoint_files import read_file
+from sma_models.finite import require_finite_weights
 from sma_models.network import SMANet
 
 ENTRY = "sma_net"  # {"kind": "au" or "expression", "regions": names, "network": fields of NetworkConfig,
@@ -16,11 +17,12 @@ ENTRY = "sma_net"  # {"kind": "au" or "expression", "regions": names, "network":
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """The content of a checkpoint of SMA-Net, on the CPU. FileNotFoundError, or ValueError if it is damaged or
-    something else."""
+    """The content of a checkpoint of SMA-Net, on the CPU. FileNotFoundError, or ValueError if it is damaged, something
+    else, or of weights that are NaN or infinite."""
     content = read_file(path)
     if not isinstance(content, dict) or ENTRY not in content:
         raise ValueError(f"{path} is no checkpoint of SMA-Net: it has no entry {ENTRY!r}")
+    require_finite_weights(f"checkpoint {path}", content.get("state_dict", {}).items())
     return content
 
 

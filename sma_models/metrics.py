@@ -12,6 +12,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from sma_kernels import SMAAttention, SMAOutput
+from sma_models.finite import require_finite
 
 
 @dataclass(frozen=True)
@@ -101,13 +102,20 @@ def roc_auc(scores: Tensor, truth: Tensor) -> float:
 
 
 def unit_scores(logits: Tensor, labels: Tensor, known: Tensor, threshold: Tensor) -> UnitScores:
-    """Scores of logits [n,R] against labels [n,R] of 0 and 1 where known (bool [n,R]); threshold: logits [R]."""
+    """Scores of logits [n,R] against labels [n,R] of 0 and 1 where known (bool [n,R]); threshold: logits [R].
+
+    Of a unit that was answered NaN, nothing that follows from its answers is defined.
+    """
     columns = []
     for unit in range(logits.shape[1]):
         rows = known[:, unit]
         x, truth = logits[rows, unit].double(), labels[rows, unit].bool()
         # A tensor without dimensions would be rounded to the other's dtype.
         called = x >= threshold[unit].double()
+        always = f1_score(truth, torch.ones_like(truth))
+        if x.isnan().any():
+            columns.append((torch.nan, torch.nan, torch.nan, torch.nan, float(truth.double().mean()), always))
+            continue
         columns.append(
             (
                 f1_score(truth, x >= 0),
@@ -115,7 +123,7 @@ def unit_scores(logits: Tensor, labels: Tensor, known: Tensor, threshold: Tensor
                 roc_auc(x, truth),
                 float((called == truth).double().mean()),
                 float(truth.double().mean()),
-                f1_score(truth, torch.ones_like(truth)),
+                always,
             )
         )
     return UnitScores(*torch.tensor(columns, dtype=torch.float64).T)
@@ -140,7 +148,8 @@ class ExpressionScores:
 
 
 class Confusion(Metric):
-    """Confusion matrix, int64 [R,R]; `update` takes logits [B,R] and labels int64 [B]."""
+    """Confusion matrix, int64 [R,R]; `update` takes logits [B,R] and labels int64 [B]. ValueError for logits that are not
+    finite."""
 
     full_state_update = False
     matrix: Tensor
@@ -150,6 +159,7 @@ class Confusion(Metric):
         self.add_state("matrix", default=torch.zeros(classes, classes, dtype=torch.long), dist_reduce_fx="sum")
 
     def update(self, logits: Tensor, labels: Tensor) -> None:
+        require_finite("logits", logits)
         classes = len(self.matrix)
         cells = labels * classes + logits.argmax(1)
         self.matrix += torch.bincount(cells, minlength=classes**2).view(classes, classes)

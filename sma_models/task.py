@@ -8,6 +8,7 @@ from typing import Any, Literal
 import lightning
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -15,6 +16,7 @@ from sma_models.calibration import Calibration
 from sma_models.checkpoint import ENTRY, same_regions
 from sma_models.data.base import UNKNOWN, FaceData
 from sma_models.diversity import check_variant, diversity_term
+from sma_models.finite import require_finite, require_finite_weights
 from sma_models.losses import CLASS_WEIGHTS, UNIT_LOSSES, class_weights, unit_weights
 from sma_models.metrics import (
     AttentionSpread,
@@ -30,9 +32,12 @@ from sma_models.network import NetworkConfig, NetworkOutput, SMANet
 from sma_models.optimizer import OptimizerConfig, freeze, make_optimizer, make_schedule
 from sma_models.provenance import provenance
 from sma_models.random_states import RANDOM, random_states, restore_random_states
+from sma_models.resuming import SUMS, check_resumable, is_weights_only, resume_loops
+from sma_models.training_checks import check_a_score_is_possible, check_precision
 from sma_models.weights import build_network
 
 Batch = dict[str, Any]
+TRAINED = ("train/loss", "train/task", "train/diversity")
 
 
 class FaceTask(lightning.LightningModule, ABC):
@@ -78,6 +83,9 @@ class FaceTask(lightning.LightningModule, ABC):
         self.random_states: dict[str, Any] | None = None  # of the checkpoint that a run goes on from
         self.spread = AttentionSpread()
         self.answers = SampleLogits()
+        # Sums over the samples of an epoch of what `TRAINED` names, and how many samples these were.
+        # No buffer: processes would be given the first one's.
+        self.trained = torch.zeros(len(TRAINED) + 1)
 
     @property
     def data(self) -> FaceData:
@@ -91,6 +99,7 @@ class FaceTask(lightning.LightningModule, ABC):
     def configure_model(self) -> None:
         if self.network is not None:
             return
+        check_precision(self.trainer)
         faces = self.data.faces
         if faces.kind != self.kind:
             raise ValueError(
@@ -132,20 +141,49 @@ class FaceTask(lightning.LightningModule, ABC):
         task = self.task_loss(output.logits.float(), batch)
         apart = diversity_term(self.diversity, output.head).mean()
         loss = task + self.diversity_weight * apart
-        values = {"train/loss": loss, "train/task": task, "train/diversity": apart}
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch["image"]))
+        if not torch.isfinite(loss):
+            raise ValueError(
+                f"the loss is {float(loss)} at step {self.global_step}, in epoch {self.current_epoch}: training has "
+                "diverged; a lower model.optimizer.lr or some model.optimizer.warmup_epochs may help"
+            )
+        values = torch.stack([loss, task, apart, torch.ones_like(loss)]).detach()
+        self.trained = self.trained.to(values.device) + values * len(batch["image"])
         self.log("loss", loss, prog_bar=True, logger=False)
         return loss
+
+    def on_fit_start(self) -> None:
+        assert self.network is not None
+        millions = sum(parameter.numel() for parameter in self.network.parameters()) / 1e6
+        rank_zero_info(f"SMA-Net on {self.network.config.backbone}: {millions:.2f} million parameters")
 
     def on_train_start(self) -> None:
         if self.random_states is not None:
             restore_random_states(self.random_states)
+        resume_loops(self.trainer)
         # A run that goes on in the middle of an epoch does not start one.
-        self.on_train_epoch_start()
+        self._freeze()
 
     def on_train_epoch_start(self) -> None:
+        self.trained = torch.zeros(len(TRAINED) + 1)
+        self._freeze()
+
+    def _freeze(self) -> None:
         assert self.network is not None
         freeze(self.network, self.optimizer_config, self.current_epoch)
+
+    def on_train_epoch_end(self) -> None:
+        # Lightning would log after last.ckpt, which holds the log, is written.
+        *sums, samples = self._trained_by_all().tolist()
+        means = {name: value / samples for name, value in zip(TRAINED, sums, strict=True)}
+        self.log_dict(means, logger=False)
+        for logger in self.loggers:
+            logger.log_metrics({**means, "epoch": self.current_epoch}, self.global_step - 1)
+            logger.save()
+
+    def _trained_by_all(self) -> Tensor:
+        """`trained`, summed over the processes."""
+        trained = self.trained.to(self.device, copy=True)
+        return self.trainer.strategy.reduce(trained, reduce_op="sum")
 
     def validation_step(self, batch: Batch, _: int) -> None:
         self._evaluate(batch, "val")
@@ -158,6 +196,8 @@ class FaceTask(lightning.LightningModule, ABC):
         assert self.network is not None
         self.spread.update(self.network.attention, output.head)
         logits = output.logits.float()
+        step = f" after step {self.global_step - 1} of training" if self.fitting else ""
+        require_finite(f"the network's answers to the {part} part{step}", logits)
         self.count(logits, batch)
         if part == "test":
             self.answers.update(batch["index"], logits)
@@ -193,7 +233,12 @@ class FaceTask(lightning.LightningModule, ABC):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         assert self.network is not None
-        checkpoint[RANDOM] = random_states()
+        require_finite_weights(
+            f"the network after step {self.global_step - 1} of training", checkpoint["state_dict"].items()
+        )
+        if not is_weights_only(checkpoint):
+            checkpoint[RANDOM] = random_states()
+            checkpoint[SUMS] = self._trained_by_all()
         checkpoint[ENTRY] = {
             "kind": self.kind,
             "regions": list(self.network.regions),
@@ -206,7 +251,11 @@ class FaceTask(lightning.LightningModule, ABC):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         assert self.network is not None
         same_regions(checkpoint, self.network.regions)
-        self.random_states = checkpoint.get(RANDOM)
+        require_finite_weights("the checkpoint", checkpoint["state_dict"].items())
+        if self.fitting:
+            check_resumable(checkpoint, self.data)
+            self.random_states = checkpoint[RANDOM]
+            self.trained = checkpoint[SUMS] * self.trainer.is_global_zero
 
 
 class ActionUnitTask(FaceTask):
@@ -233,6 +282,8 @@ class ActionUnitTask(FaceTask):
         if self.fitting:
             labels, names = self.data.train_labels(), self.data.faces.regions
             self.weights = unit_weights(labels == 1, labels != UNKNOWN, names)
+            if self.data.selection == "val":
+                check_a_score_is_possible(self.data)
 
     def thresholds(self) -> Tensor:
         return self.calibration.threshold
@@ -246,7 +297,7 @@ class ActionUnitTask(FaceTask):
     def measure(self, part: str) -> tuple[float, dict[str, float]]:
         logits, labels, known = self.predictions.compute()
         self.predictions.reset()
-        if part == "val" and self.fitting:
+        if part == "val" and self.fitting and not self.trainer.sanity_checking:
             self.calibration.fit(logits, labels, known)
         self.scores = unit_scores(logits, labels, known, self.calibration.threshold)
         means = {name: float(value.nanmean()) for name, value in vars(self.scores).items()}

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from sma_models.checkpoint import ENTRY, part_of_state, read_checkpoint
 from sma_models.checkpoint_files import read_file
+from sma_models.finite import require_finite_weights
 from sma_models.network import NetworkConfig, SMANet
 
 State = dict[str, Tensor]
@@ -75,6 +76,7 @@ def build_network(
     network = SMANet(regions, **asdict(_input_of(config, content)))
     found = match_weights(network.backbone, find_state(content), key_map or {})
     rank_zero_info(f"backbone weights {backbone_weights}:\n  {found}")
+    require_finite_weights(f"backbone_weights {backbone_weights!r}", found.state.items())
     if found.share < ENOUGH and not allow_partial:
         raise ValueError(
             f"backbone_weights {backbone_weights!r} fit {found.share:.0%} of {config.backbone}; expected at least "

@@ -7,17 +7,22 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning import Trainer
 
 from sma_kernels import SMAAttention, sma_attention
 from sma_models.checkpoint import load_network, read_checkpoint
 from sma_models.cli import main
 from sma_models.data import BP4D, CSVFaces
+from sma_models.data.position import Position
 from sma_models.losses import unit_weights
 from sma_models.network import SMANet
+from sma_models.training_checks import check_a_score_is_possible, check_precision
 from sma_models.weights import build_network
 from tests.models.checkpoints import write_checkpoint
-from tests.models.faces import TINY_CONFIG, unit_csv, write_csv, write_picture
+from tests.models.faces import TINY_CONFIG, expression_csv, unit_csv, write_csv, write_picture
 from tests.models.pictures import drawn, save
+from tests.models.test_finite import WILD, spoil
+from tests.models.test_training import write_config
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text()
@@ -113,6 +118,24 @@ def other_settings(folder):
     command("crossval", *words, "--out", folder / "out")
 
 
+def diverging(folder):
+    command("fit", "--config", write_config(folder, "ExpressionTask", expression_csv(folder)), *WILD,
+            f"--trainer.logger.save_dir={folder}")  # fmt: skip
+
+
+def not_finite(folder):
+    write_checkpoint(folder / "model.ckpt")
+    read_checkpoint(spoil(folder / "model.ckpt"))
+
+
+def no_score(folder):
+    write_picture(folder / "face.png", (90, 90, 90))
+    rows = [{"image": "face.png", "subject": split, "AU1": 1, "split": split} for split in ("train", "val")]
+    data = CSVFaces(str(write_csv(folder / "faces.csv", rows)))
+    data.setup("fit")
+    check_a_score_is_possible(data)
+
+
 def no_run(folder):
     (folder / "notes.txt").write_text("")
     command("report", folder)
@@ -156,15 +179,20 @@ CAUSES = {
     "fold must be one of": lambda folder: load(unit_csv(folder), fold="7"),
     "subjects must be at least two": one_person,
     "no training subject shows": lambda _: unit_weights(torch.zeros(3, 1).bool(), torch.ones(3, 1).bool(), ["AU2"]),
+    "no epoch can be chosen": no_score,
+    "the loss is … at step": diverging,
     "there is no …: 'sma-net data check": lambda folder: BP4D(manifest=str(folder / "bp4d.csv")).setup("fit"),
     "backbone must name": lambda _: SMANet(["AU1"], backbone="resnet_of_mine"),
     "timm cannot build": lambda _: SMANet(["AU1"], backbone="resnet10t", stage=9),
     "backbone_weights: expected": lambda folder: build_network(["AU1"], TINY_CONFIG, backbone_weights=str(folder / "no.pt")),
     "there is no checkpoint": lambda folder: command("visualize", folder / "no.ckpt", "--out", folder),
     "checkpoint … is damaged": damaged,
+    "… holds weights that are NaN": not_finite,
+    "a run goes on with the samples": lambda _: Position(1, 8, 8, 1, 0, "").resume({"samples": 8}),
+    "trainer.precision must be": lambda _: check_precision(Trainer(accelerator="cpu", precision="64-true", logger=False)),
     "… is no checkpoint of SMA-Net": other_entry,
     "… does not fit this version": other_version,
-    "expected the checkpoint that is tested": lambda folder: command("test", "--config", "csv_fer.yaml", "--data.csv",
+    "expected the checkpoint that is measured": lambda folder: command("test", "--config", "csv_fer.yaml", "--data.csv",
                                                                       unit_csv(folder)),
     "the checkpoint was trained on faces aligned": other_template,
     "the checkpoint was trained on pictures that": not_aligned,

@@ -15,6 +15,7 @@ from sma_models.ablation.features import FeaturePart
 from sma_models.ablation.settings import Training
 from sma_models.data.base import UNKNOWN
 from sma_models.diversity import diversity_term
+from sma_models.finite import require_finite
 from sma_models.losses import class_weights, unit_weights, weighted_asymmetric
 from sma_models.network import RegionUnits, make_attention, make_units
 from sma_models.optimizer import make_optimizer, make_schedule
@@ -71,7 +72,8 @@ def train(head: Head, arm: Arm, part: FeaturePart, loss: Loss, training: Trainin
     optimizer = make_optimizer(head, training.optimizer)
     schedule = make_schedule(optimizer, training.optimizer, steps * training.epochs, training.epochs)
     labels = torch.from_numpy(part.labels)
-    losses, times = [], []
+    losses: list[float] = []
+    times: list[float] = []
     head.train()
     for _ in range(training.epochs):
         total = 0.0
@@ -83,6 +85,7 @@ def train(head: Head, arm: Arm, part: FeaturePart, loss: Loss, training: Trainin
             value = loss(output.logits, labels[rows])
             if output.attention is not None and arm.diversity_weight:
                 value = value + arm.diversity_weight * diversity_term(arm.diversity, output.attention).mean()
+            require_finite(f"the loss of step {len(times)}", value.detach())
             optimizer.zero_grad()
             value.backward()
             optimizer.step()

@@ -62,6 +62,8 @@ def _dataset(arguments: Sequence[str]) -> str:
     chooser = ArgumentParser(prog="sma-net data check", usage="sma-net data check --dataset NAME --root FOLDER ...")
     chooser.add_argument("--dataset", choices=list(LISTINGS), required=True)
     wanted = [word for place, word in enumerate(arguments) if _names_dataset(arguments, place)]
+    # With a dataset, help tells its settings; without one, which datasets there are.
+    wanted = wanted or [word for word in arguments if word in ("-h", "--help")]
     return chooser.parse_args(wanted).dataset
 
 

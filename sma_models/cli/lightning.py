@@ -1,18 +1,24 @@
 """`sma-net fit`, `validate` and `test`: Lightning's command line with this package's defaults and YAML files."""
 
+import logging
 import warnings
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from sma_models.checkpoint_files import previous_of
 from sma_models.cli.callbacks import LastEpoch, ScoreReport, SelectedEpoch
+from sma_models.cli.refusals import Parser, one_line
 from sma_models.cross_test import prepare_test
 from sma_models.data.base import FaceData
 from sma_models.task import FaceTask
+
+LIMITS = ("max_epochs", "max_steps", "limit_train_batches")
 
 
 class SMACLI(LightningCLI):
@@ -25,9 +31,13 @@ class SMACLI(LightningCLI):
             subclass_mode_model=True,
             subclass_mode_data=True,
             seed_everything_default=0,
+            parser_class=Parser,
             trainer_defaults={
                 "max_epochs": 20,
-                "log_every_n_steps": 10,
+                # Steps are not logged; Lightning would warn of epochs that are shorter than this.
+                "log_every_n_steps": 1,
+                # It lists measures beside the network, see `FaceTask.on_fit_start`.
+                "enable_model_summary": False,
                 "logger": {
                     "class_path": "lightning.pytorch.loggers.CSVLogger",
                     "init_args": {"save_dir": "runs", "name": "sma_net"},
@@ -44,7 +54,14 @@ class SMACLI(LightningCLI):
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
-        return {name: LightningCLI.subcommands()[name] for name in ("fit", "validate", "test")}
+        # Lightning's own table of results, of many digits, comes below ours where it is verbose.
+        return {name: LightningCLI.subcommands()[name] | {"verbose"} for name in ("fit", "validate", "test")}
+
+    def validate(self, **arguments: Any) -> None:
+        self.trainer.validate(**arguments, verbose=False)
+
+    def test(self, **arguments: Any) -> None:
+        self.trainer.test(**arguments, verbose=False)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(SelectedEpoch, "checkpoint")
@@ -52,27 +69,87 @@ class SMACLI(LightningCLI):
         parser.add_lightning_class_args(ScoreReport, "report")
         parser.link_arguments("seed_everything", "data.init_args.seed")
 
+    def _parse_ckpt_path(self) -> None:
+        """Nothing: settings are not taken from checkpoints, and a damaged one is to be read by `SafeCheckpoints`."""
+
+    def instantiate_classes(self) -> None:
+        """As Lightning does, with the log in the folder of the command. config.yaml says how to begin such a run."""
+        written = self.config.clone()
+        if self.subcommand is not None:
+            settings = self.config[self.subcommand]
+            loggers = settings.trainer.logger
+            for logger in loggers if isinstance(loggers, list) else [loggers]:
+                _choose_folder(logger, self.subcommand, settings.ckpt_path)
+            if self.subcommand == "fit":
+                written.fit.ckpt_path = None
+        try:
+            super().instantiate_classes()
+        except (ValueError, MisconfigurationException) as error:
+            raise ValueError(one_line(str(error))) from error
+        trainer: Any = self.trainer
+        for callback in trainer.callbacks:
+            if isinstance(callback, SaveConfigCallback):
+                callback.config = written.get(str(self.subcommand), written)
+
+    def before_fit(self) -> None:
+        path = self.config["fit"]["ckpt_path"]
+        if path is not None and not (Path(path).is_file() or previous_of(path).is_file()):
+            raise FileNotFoundError(f"there is no checkpoint {path}")
+
+    def before_validate(self) -> None:
+        self._checkpoint()
+
     def before_test(self) -> None:
         """A checkpoint's own network and action units are tested, on people whom it has not seen."""
-        path = self.config["test"]["ckpt_path"]
+        prepare_test(self.model, self.datamodule, self._checkpoint())
+
+    def _checkpoint(self) -> str:
+        """What is measured: an untrained network has no scores worth a table."""
+        path = self.config[self.subcommand]["ckpt_path"]
         if path is None:
-            raise ValueError("expected the checkpoint that is tested, --ckpt_path; got none")
-        prepare_test(self.model, self.datamodule, path)
+            raise ValueError("expected the checkpoint that is measured, --ckpt_path; got none")
+        return path
 
     def after_fit(self) -> None:
         """Measure the chosen epoch on the test part, where there is one."""
-        callbacks: list[Any] = self.trainer.checkpoint_callbacks
-        (chosen,) = (callback.best_model_path for callback in callbacks if isinstance(callback, SelectedEpoch))
-        rank_zero_info(f"the chosen epoch is {chosen}")
+        trainer: Any = self.trainer
+        (chosen,) = (call.best_model_path for call in trainer.checkpoint_callbacks if isinstance(call, SelectedEpoch))
+        if not chosen and not trainer.fast_dev_run:
+            limits = ", ".join(f"{name} {getattr(trainer, name)}" for name in LIMITS)
+            raise ValueError(f"nothing was trained, since a limit was reached before the first step: {limits}")
+        rank_zero_info(f"the chosen epoch is {chosen}" if chosen else "fast_dev_run keeps nothing")
         if len(self.datamodule.parts.test):
-            self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=chosen, verbose=False)
+            trainer.test(self.model, datamodule=self.datamodule, ckpt_path=chosen or None, verbose=False)
+
+
+def _choose_folder(logger: Any, command: str, checkpoint: str | None) -> None:
+    """Set the folder of a log where the settings leave it open: that of the run that goes on, or one of the command's own.
+
+    logger: the settings of a logger, or True, False or None
+    """
+    where = getattr(logger, "init_args", None)
+    if where is None or where.get("version", "none") is not None:
+        return
+    if command != "fit":
+        where.name = f"{where.name}_{command}"
+    elif checkpoint is not None and (folder := Path(checkpoint).absolute().parent).name == "checkpoints":
+        run = folder.parent
+        where.save_dir, where.name, where.version = str(run.parent.parent), run.parent.name, run.name
 
 
 def run(arguments: Sequence[str], command: bool = True) -> SMACLI:
     """Run one command, or only read its settings; names of shipped YAML files stand for the files."""
     # Lightning warns whoever passes arguments while the process has some: here they are the same, with names resolved.
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
+    # Of Lightning's own code, not of ours.
+    warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_news)
     return SMACLI([shipped(argument) for argument in arguments], run=command)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a message of Lightning's says something about this run: not what else could be installed."""
+    return not record.getMessage().startswith(("💡 Tip", "Loading `train_dataloader` to estimate"))
 
 
 def shipped(argument: str) -> str:

@@ -47,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if words[0] in ("-h", "--help"):
         print(USAGE)
         return
+    if words[0] == "data" and words[1:2] in ([], ["-h"], ["--help"]):
+        words = ["data", "check", "--help"]  # its only command
     length = 2 if words[0] == "data" else 1
     command, rest = " ".join(words[:length]), words[length:]
     if command not in (*COMMANDS, *LIGHTNING):

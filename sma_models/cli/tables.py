@@ -27,7 +27,7 @@ def scores_as_dict(task: Any, part: str) -> dict[str, Any]:
     faces, data = task.data.faces, task.data
     facts = {
         "part": part,
-        "faces": len(getattr(data.parts, part)),
+        "faces": len(task.tested[0]) if part == "test" else len(data.parts.val),
         "selection": data.selection,
         "protocol": data.protocol,
         "alignment": data.alignment["template"] if data.alignment else "none",

@@ -2,12 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
 from itertools import islice
 from typing import Any, Literal, NamedTuple
 
 import lightning
 import numpy as np
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
@@ -15,6 +18,7 @@ from torch.utils.data.distributed import DistributedSampler
 
 from sma_models.data.augment import Augment, canvas_size
 from sma_models.data.contents import contents, region_counts
+from sma_models.data.position import Position, digest
 
 UNKNOWN = -1  # the label of an action unit that nobody could code
 
@@ -89,14 +93,14 @@ class FaceDataset(Dataset[dict[str, Any]]):
 class EpochSampler(DistributedSampler[dict[str, Any]]):
     """(epoch, place) of every sample of this process's share, in an order that follows from seed and epoch alone.
 
-    seen: (epoch, samples) of an epoch that was begun before: its first `samples` are left out
+    behind: (epoch, samples) of an epoch that was begun before: its first `samples` of this share are left out
     """
 
-    seen = (-1, 0)
+    behind = (-1, 0)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:  # type: ignore[override]
         places: Iterator[Any] = super().__iter__()
-        epoch, samples = self.seen
+        epoch, samples = self.behind
         return ((self.epoch, place) for place in islice(places, samples if epoch == self.epoch else 0, None))
 
 
@@ -143,7 +147,7 @@ class FaceData(lightning.LightningDataModule, ABC):
         self.selection, self.seed, self.image_size = selection, seed, image_size
         self.faces: Any = None  # Faces, from `setup` on
         self._sampler: EpochSampler | None = None  # of the training part
-        self._seen = (-1, 0)  # (epoch, batches) that a resumed run has behind it
+        self._resumed: Position | None = None  # where a run goes on that was begun before
         # How the pictures were aligned, as `sma-net align` noted it.
         self.alignment: dict[str, Any] | None = None
         # Whose subjects these are: the same name in another set of the same people is the same person. None: anyone's.
@@ -173,6 +177,8 @@ class FaceData(lightning.LightningDataModule, ABC):
         """Read labels (not pictures) and divide them; errors name the file and what is wrong in it."""
 
     def setup(self, stage: str) -> None:
+        # A checkpoint is loaded after this, if there is one: another training of the same data starts anew without.
+        self._resumed = None
         if self.faces is None:
             self.faces, self.parts = self.load()
             if stage == "fit":
@@ -193,27 +199,46 @@ class FaceData(lightning.LightningDataModule, ABC):
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         self._check_training()
+        trainer: Any = self.trainer
+        # Its sampler would know neither epochs nor shares.
+        if trainer and trainer.overfit_batches:
+            raise ValueError("overfit_batches must be 0 for these data: use limit_train_batches")
         dataset = self._dataset("train", self.augment)
         self._sampler = sampler = EpochSampler(dataset, *self._share(), shuffle=True, seed=self.seed)
-        epoch, batches = self._seen
-        sampler.seen = (epoch, batches * self.batch_size)
-        # Lightning tells the epoch only once it has asked for an iterator, and its workers draw at once.
-        sampler.set_epoch(max(epoch, 0))
+        if self._resumed is not None:
+            sampler.behind = (self._resumed.epoch, self._resumed.samples // self._resumed.processes)
+            # Lightning tells the epoch only once it has asked for an iterator, and its workers draw at once.
+            sampler.set_epoch(self._resumed.epoch)
         # A last batch of one or two samples would upset the batch norms.
         return self._loader(dataset, sampler, drop_last=len(sampler) >= self.batch_size)
 
+    @cached_property
+    def _digest(self) -> str:
+        """Of who trains and validates, and what they show."""
+        parts, faces = (self.parts.train, self.parts.val), self.faces
+        columns = (faces.labels, faces.subjects, faces.sequences, faces.frames)
+        return digest([*parts, *(column[rows] for column in columns for rows in parts)])
+
+    def _start(self) -> Position:
+        return Position(0, 0, self.batch_size, self._share()[0], self.seed, self._digest)
+
     def state_dict(self) -> dict[str, Any]:
-        """How far into its epoch the training is; at the end of one, that the next is to begin."""
+        """How far into its epoch the training is; at the end of one, that the next is to begin. See `Position`."""
         if self._sampler is None:
             return {}
         assert self.trainer is not None
         progress: Any = self.trainer.fit_loop.epoch_loop.batch_progress
+        epoch, batches = self._sampler.epoch, progress.current.processed
         if progress.is_last_batch:
-            return {"epoch": self._sampler.epoch + 1, "batches": 0}
-        return {"epoch": self._sampler.epoch, "batches": progress.current.processed}
+            epoch, batches = epoch + 1, 0
+        samples = batches * self.batch_size * self._share()[0]
+        return replace(self._start(), epoch=epoch, samples=samples).as_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._seen = (state_dict["epoch"], state_dict["batches"])
+        """ValueError if a training was begun with other samples, or is within an epoch that was divided otherwise."""
+        assert self.trainer is not None
+        if self.trainer.state.fn == TrainerFn.FITTING:
+            self._resumed = self._start().resume(state_dict)
 
     def val_dataloader(self) -> Any:
         return self._evaluation("val") if len(self.parts.val) else []

@@ -14,6 +14,7 @@ from sma_models.data.augment import Augment, canvas_size
 from sma_models.data.pictures import Picture, whole_square
 from sma_models.faces.alignment import SIZE, same_alignment
 from sma_models.faces.crops import Crops
+from sma_models.finite import require_finite
 from sma_models.network import NetworkOutput
 
 
@@ -53,6 +54,7 @@ class FaceReader:
         """Probabilities float64 [n,R] and decisions bool [n,R]."""
         # Float32 would round every probability above a logit of 16.6 to 1.
         logits = output.logits.double()
+        require_finite("the network's answers", logits)
         if self.kind == "au":
             probability, on = self.calibration.probabilities(logits), self.calibration.decide(logits)
         else:

@@ -125,8 +125,10 @@ def main() -> None:
     elif arguments.write:
         write(counted_table())
     choice.table.cache_clear()
-    print("| shape | launches, CUDA | launches, Triton | MB, CUDA | MB, Triton | floor, MB | µs, CUDA | µs, Triton | preferred |")
-    print("|---" * 9 + "|")
+    heads = [f"{quantity}, {backend}" for quantity in ("launches", "MB") for backend in ("CUDA", "Triton")]
+    heads = ["shape", *heads, "floor, MB", "µs, CUDA", "µs, Triton", "preferred"]
+    print(f"| {' | '.join(heads)} |")
+    print("|---" * len(heads) + "|")
     for name, row in choice.table()["rows"].items():
         facts = [row[backend].get(fact, "–") for fact in ("launches", "megabytes") for backend in ("cuda", "triton")]
         facts += [row.get("floor_megabytes", "–")]

@@ -33,7 +33,10 @@ def attempt(config, folder, further, seconds=None):
 
 def progress(last):
     """(epoch, batches of it) in the checkpoint, or nothing."""
-    return list(read_file(last)["CSVFaces"].values()) if last.exists() else None
+    if not last.exists():
+        return None
+    position = read_file(last)["CSVFaces"]
+    return [position["epoch"], position["samples"] // position["batch_size"]]
 
 
 def main():

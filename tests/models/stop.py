@@ -49,3 +49,33 @@ class Bomb:
 
     def __reduce__(self):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Seen(Callback):
+    """Appends (epoch, indices) of every training batch to `batches`, which tests read."""
+
+    batches: list = []  # noqa: RUF012
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.batches.append((trainer.current_epoch, batch["index"].tolist()))
+
+
+class StopAt(Callback):
+    """Stops training after `step` optimiser steps, as Lightning's time limit does."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        trainer.should_stop |= trainer.global_step == self.step
+
+
+class CrashAt(Callback):
+    """Raises once `step` optimiser steps are done, at the next batch."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.global_step == self.step:
+            raise InterruptedError("the power is cut")

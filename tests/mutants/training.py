@@ -3,12 +3,15 @@
 from tests.mutants.mutant import Mutant
 
 KILLED = ("tests/models/test_killed_training.py", "-m", "not slow")
+RESUMED = "tests/models/test_resumed_training.py"
+SETTINGS = "tests/models/test_settings.py"
+FINITE = "tests/models/test_finite.py"
 FILES = ("tests/models/test_checkpoint_files.py",)
 
 MUTANTS = [
     Mutant("sma_models/data/base.py", "samples if epoch == self.epoch else 0", "0", KILLED),
     Mutant("sma_models/data/base.py", "samples if epoch == self.epoch else 0", "samples", KILLED),
-    Mutant("sma_models/data/base.py", "        sampler.set_epoch(max(epoch, 0))\n", "", KILLED),
+    Mutant("sma_models/data/base.py", "            sampler.set_epoch(self._resumed.epoch)\n", "", KILLED),
     Mutant("sma_models/data/base.py", "if progress.is_last_batch:", "if False:", KILLED),
     Mutant("sma_models/data/base.py", "generator=torch.Generator().manual_seed(self.seed),", "", KILLED),
     Mutant(
@@ -16,7 +19,7 @@ MUTANTS = [
     ),
     Mutant(
         "sma_models/task.py",
-        "        # A run that goes on in the middle of an epoch does not start one.\n        self.on_train_epoch_start()\n",
+        "        # A run that goes on in the middle of an epoch does not start one.\n        self._freeze()\n",
         "",
         KILLED,
     ),
@@ -25,4 +28,151 @@ MUTANTS = [
     Mutant("sma_models/checkpoint_files.py", "if not previous.is_file():", "if True:", FILES),
     Mutant("sma_models/checkpoint_files.py", "weights_only=True", "weights_only=False", FILES),
     Mutant("sma_models/checkpoint_files.py", "return entries.testzip()", "return None", FILES),
+    # Runs that stop within an epoch, and what Lightning's loops and the data must agree on.
+    Mutant(
+        "sma_models/cli/callbacks.py",
+        "        if epoch_is_over(trainer):\n            super()",
+        "        if True:\n            super()",
+        (RESUMED, "-k", "as_if_it_had_not and within-an-epoch"),
+    ),
+    Mutant("sma_models/cli/callbacks.py", "or step == trainer.max_steps", "", (RESUMED, "-k", "no_limit")),
+    Mutant(
+        "sma_models/cli/callbacks.py",
+        "(trainer.should_stop and trainer.fit_loop._can_stop_early)",
+        "False",
+        (RESUMED, "-k", "as_if_it_had_not and within-an-epoch"),
+    ),
+    Mutant(
+        "sma_models/cli/callbacks.py",
+        "self._after_validation = validation_is_due(trainer)",
+        "self._after_validation = False",
+        (RESUMED, "-k", "crash-after-a-validation"),
+    ),
+    Mutant("sma_models/resuming.py", "if epoch.restarting and fit.", "if False and fit.", (RESUMED, "-k", "max_steps")),
+    Mutant("sma_models/data/base.py", "        self._resumed = None\n", "", (RESUMED, "-k", "second_training")),
+    # Other samples than those that a run was begun with.
+    Mutant("sma_models/data/position.py", '["batch_size", "processes"] if', "[] if", (RESUMED, "-k", "refused_within")),
+    Mutant(
+        "sma_models/data/position.py",
+        '("seed", "faces", *divided)',
+        '("seed", *divided)',
+        (RESUMED, "-k", "refused_within"),
+    ),
+    Mutant("sma_models/data/position.py", 'if stored.get("samples")', "if True", (RESUMED, "-k", "smaller_from")),
+    Mutant(
+        "sma_models/resuming.py",
+        "if not {kind, SUMS} <=",
+        "if set() and not {kind, SUMS} <=",
+        (RESUMED, "-k", "version"),
+    ),
+    # The folder, the log and the best epoch.
+    Mutant(
+        "sma_models/cli/lightning.py",
+        "elif checkpoint is not None and",
+        "elif False and",
+        (RESUMED, "-k", "in_its_folder"),
+    ),
+    Mutant("sma_models/cli/lightning.py", "written.fit.ckpt_path = None", "pass", (RESUMED, "-k", "in_its_folder")),
+    Mutant(
+        "sma_models/cli/callbacks.py",
+        "{} if score is None else {path: score}",
+        "{}",
+        (RESUMED, "-k", "goes_on_in_its_folder or as_if_it_had_not"),
+    ),
+    Mutant("sma_models/cli/callbacks.py", "            shutil.copyfile(theirs, ours)\n", "", (RESUMED, "-k", "moved")),
+    Mutant(
+        "sma_models/cli/callbacks.py",
+        "read_log(trainer) if trainer.is_global_zero else []",
+        "[]",
+        (RESUMED, "-k", "crash"),
+    ),
+    Mutant(
+        "sma_models/task.py", "checkpoint[SUMS] = self._trained_by_all()", "checkpoint[SUMS] = torch.zeros(4)", KILLED
+    ),
+    Mutant(
+        "sma_models/cli/callbacks.py",
+        "(epoch_is_over(trainer) and self.monitor in trainer.callback_metrics)",
+        "self.monitor in trainer.callback_metrics",
+        (RESUMED, "-k", "cut_short"),
+    ),
+    Mutant("sma_models/cli/callbacks.py", "save_weights_only=True, ", "", (RESUMED, "-k", "weights_alone")),
+    # NaN and infinity.
+    Mutant("sma_models/task.py", "if not torch.isfinite(loss):", "if False:", (FINITE, "-k", "diverges")),
+    Mutant(
+        "sma_models/task.py",
+        '        require_finite(f"the network\'s answers to the {part} part{step}", logits)\n',
+        "",
+        (FINITE, "-k", "no_loss_was"),
+    ),
+    Mutant(
+        "sma_models/task.py",
+        '        require_finite_weights("the checkpoint", checkpoint["state_dict"].items())\n',
+        "",
+        (FINITE, "-k", "network_of_nan"),
+    ),
+    Mutant(
+        "sma_models/checkpoint.py",
+        '    require_finite_weights(f"checkpoint {path}", content.get("state_dict", {}).items())\n',
+        "",
+        (FINITE, "-k", "network_of_nan or report"),
+    ),
+    Mutant(
+        "sma_models/finite.py", "not torch.isfinite(tensor).all()", "tensor.isnan().any()", (FINITE, "-k", "number")
+    ),
+    Mutant("sma_models/weights.py", "found.state.items())", "{}.items())", (FINITE, "-k", "backbone")),
+    Mutant("sma_models/metrics.py", "if x.isnan().any():", "if False:", (FINITE, "-k", "undefined")),
+    Mutant("sma_models/metrics.py", '        require_finite("logits", logits)\n', "", (FINITE, "-k", "no_decision")),
+    Mutant(
+        "sma_models/answers.py", 'require_finite("logits of answers", self.logits)', "pass", (FINITE, "-k", "stored")
+    ),
+    Mutant("sma_models/cli/callbacks.py", "and not torch.isnan(current) and", "and", (FINITE, "-k", "best")),
+    # Settings, and trainings of nothing.
+    Mutant(
+        "sma_models/training_checks.py",
+        "(labels == 1).any(0) & (labels == 0).any(0)",
+        "(labels == 1)",
+        (SETTINGS, "-k", "shows_nothing"),
+    ),
+    Mutant("sma_models/training_checks.py", '"16-mixed")', '"16-mixed", "64-true")', (SETTINGS, "-k", "precision")),
+    Mutant(
+        "sma_models/cli/lightning.py",
+        "if not chosen and not trainer.fast_dev_run:",
+        "if False:",
+        (SETTINGS, "-k", "of_nothing"),
+    ),
+    Mutant("sma_models/cli/lightning.py", "ckpt_path=chosen or None", "ckpt_path=chosen", (SETTINGS, "-k", "fast_run")),
+    Mutant(
+        "sma_models/cli/callbacks.py",
+        "not (trainer.enable_validation and len(data.parts.val))",
+        "False",
+        (SETTINGS, "-k", "last_weights"),
+    ),
+    Mutant(
+        "sma_models/cli/callbacks.py",
+        "if not self.best_model_path and not",
+        "if False and not",
+        (SETTINGS, "-k", "last_weights"),
+    ),
+    Mutant("sma_models/cli/lightning.py", 'where.name = f"{where.name}_{command}"', "pass", (SETTINGS, "-k", "beside")),
+    Mutant(
+        "sma_models/cli/lightning.py",
+        "self.trainer.validate(**arguments, verbose=False)",
+        "self.trainer.validate(**arguments)",
+        (SETTINGS, "-k", "beside"),
+    ),
+    Mutant(
+        "sma_models/cli/lightning.py",
+        '"enable_model_summary": False',
+        '"enable_model_summary": True',
+        (SETTINGS, "-k", "screen"),
+    ),
+    Mutant("sma_models/cli/lightning.py", "parser_class=Parser,", "", (SETTINGS, "-k", "wrong_option")),
+    Mutant(
+        "sma_models/cli/lightning.py",
+        "raise ValueError(one_line(str(error)))",
+        "raise ValueError(str(error))",
+        (SETTINGS, "-k", "beside_an_option"),
+    ),
+    Mutant("sma_models/cli/refusals.py", "if nested else", "if False else", (SETTINGS, "-k", "wrong_option")),
+    Mutant("sma_models/cli/data_check.py", "wanted = wanted or [", "wanted = [] and [", (SETTINGS, "-k", "explains")),
 ]
