@@ -17,7 +17,8 @@ of use, each cell what its tests cover on a backend:
 
 - **tested** in `make test`, with the dtypes where a test names any besides float32; on `triton`, under Triton's interpreter
 - **refused**: raises an error, for the reason given
-- **needs a GPU**: the test is written, and runs where there is a card; here it has not shown anything
+- **needs a GPU**: not in `make test`; those of commit 48a91a7 passed on an NVIDIA H200
+  ([docs/gpu-kernels.md](docs/gpu-kernels.md)), newer ones and those that need several GPUs have not run
 - **slow**: run by `pytest -m slow`
 
 | mode | reference | cpu | triton | cuda |
