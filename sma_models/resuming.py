@@ -6,7 +6,7 @@ from lightning.pytorch import Trainer
 
 from sma_models.data.base import FaceData
 
-SUMS = "trained"  # the entry of FaceTask.trained
+SUMS = "trained"  # the entry of the sums of EpochLosses
 
 
 def is_weights_only(checkpoint: dict[str, Any]) -> bool:

@@ -16,6 +16,7 @@ from sma_models.calibration import Calibration
 from sma_models.checkpoint import ENTRY, same_regions
 from sma_models.data.base import UNKNOWN, FaceData
 from sma_models.diversity import check_variant, diversity_term
+from sma_models.epoch_losses import EpochLosses
 from sma_models.finite import require_finite, require_finite_weights
 from sma_models.losses import CLASS_WEIGHTS, UNIT_LOSSES, class_weights, unit_weights
 from sma_models.metrics import (
@@ -37,7 +38,6 @@ from sma_models.training_checks import check_a_score_is_possible, check_precisio
 from sma_models.weights import build_network
 
 Batch = dict[str, Any]
-TRAINED = ("train/loss", "train/task", "train/diversity")
 
 
 class FaceTask(lightning.LightningModule, ABC):
@@ -83,9 +83,7 @@ class FaceTask(lightning.LightningModule, ABC):
         self.random_states: dict[str, Any] | None = None  # of the checkpoint that a run goes on from
         self.spread = AttentionSpread()
         self.answers = SampleLogits()
-        # Sums over the samples of an epoch of what `TRAINED` names, and how many samples these were.
-        # No buffer: processes would be given the first one's.
-        self.trained = torch.zeros(len(TRAINED) + 1)
+        self.losses = EpochLosses()
 
     @property
     def data(self) -> FaceData:
@@ -141,13 +139,8 @@ class FaceTask(lightning.LightningModule, ABC):
         task = self.task_loss(output.logits.float(), batch)
         apart = diversity_term(self.diversity, output.head).mean()
         loss = task + self.diversity_weight * apart
-        if not torch.isfinite(loss):
-            raise ValueError(
-                f"the loss is {float(loss)} at step {self.global_step}, in epoch {self.current_epoch}: training has "
-                "diverged; a lower model.optimizer.lr or some model.optimizer.warmup_epochs may help"
-            )
-        values = torch.stack([loss, task, apart, torch.ones_like(loss)]).detach()
-        self.trained = self.trained.to(values.device) + values * len(batch["image"])
+        losses = torch.stack([loss, task, apart]).detach()
+        self.losses.add(losses, len(batch["image"]), self.global_step, self.current_epoch)
         self.log("loss", loss, prog_bar=True, logger=False)
         return loss
 
@@ -164,7 +157,7 @@ class FaceTask(lightning.LightningModule, ABC):
         self._freeze()
 
     def on_train_epoch_start(self) -> None:
-        self.trained = torch.zeros(len(TRAINED) + 1)
+        self.losses.reset()
         self._freeze()
 
     def _freeze(self) -> None:
@@ -172,18 +165,20 @@ class FaceTask(lightning.LightningModule, ABC):
         freeze(self.network, self.optimizer_config, self.current_epoch)
 
     def on_train_epoch_end(self) -> None:
+        self.losses.check()
         # Lightning would log after last.ckpt, which holds the log, is written.
-        *sums, samples = self._trained_by_all().tolist()
-        means = {name: value / samples for name, value in zip(TRAINED, sums, strict=True)}
+        means = self.losses.means(self._summed_losses())
         self.log_dict(means, logger=False)
         for logger in self.loggers:
             logger.log_metrics({**means, "epoch": self.current_epoch}, self.global_step - 1)
             logger.save()
 
-    def _trained_by_all(self) -> Tensor:
-        """`trained`, summed over the processes."""
-        trained = self.trained.to(self.device, copy=True)
-        return self.trainer.strategy.reduce(trained, reduce_op="sum")
+    def _summed_losses(self) -> Tensor:
+        """Of all processes."""
+        return self.trainer.strategy.reduce(self.losses.sums.to(self.device, copy=True), reduce_op="sum")
+
+    def on_validation_start(self) -> None:
+        self.losses.check()
 
     def validation_step(self, batch: Batch, _: int) -> None:
         self._evaluate(batch, "val")
@@ -238,7 +233,7 @@ class FaceTask(lightning.LightningModule, ABC):
         )
         if not is_weights_only(checkpoint):
             checkpoint[RANDOM] = random_states()
-            checkpoint[SUMS] = self._trained_by_all()
+            checkpoint[SUMS] = self._summed_losses()
         checkpoint[ENTRY] = {
             "kind": self.kind,
             "regions": list(self.network.regions),
@@ -255,7 +250,7 @@ class FaceTask(lightning.LightningModule, ABC):
         if self.fitting:
             check_resumable(checkpoint, self.data)
             self.random_states = checkpoint[RANDOM]
-            self.trained = checkpoint[SUMS] * self.trainer.is_global_zero
+            self.losses.sums = checkpoint[SUMS] * self.trainer.is_global_zero
 
 
 class ActionUnitTask(FaceTask):

@@ -5,6 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from sma_models import epoch_losses
 from sma_models.answers import Answers
 from sma_models.calibration import Calibration, best_f1_threshold, platt_scale
 from sma_models.checkpoint import read_checkpoint
@@ -33,13 +34,21 @@ def test_a_training_that_diverges_stops_and_names_the_step(task, table, tmp_path
     assert not (folder_of(tmp_path) / "scores_test.json").exists()
 
 
+def test_a_loss_that_is_looked_at_later_names_its_own_step(tmp_path, monkeypatch):
+    """As on a GPU, for which the host does not wait at every step."""
+    monkeypatch.setitem(epoch_losses.CHECKED_EVERY, "cpu", 50)
+    config = write_config(tmp_path, "ActionUnitTask", unit_csv(tmp_path))
+    with pytest.raises(ValueError, match=r"the loss is (nan|inf) at step 1, in epoch 0"):
+        command("fit", config, tmp_path, *WILD, "--data.batch_size=2")
+
+
 def test_weights_that_no_loss_was_computed_with_are_not_measured(tmp_path):
     """One step of an epoch of one: the loss was finite."""
     config = write_config(tmp_path, "ActionUnitTask", unit_csv(tmp_path))
     with pytest.raises(
         ValueError, match="the network's answers to the val part after step 0 of training must be finite; got"
     ):
-        command("fit", config, tmp_path, *WILD)
+        command("fit", config, tmp_path, *WILD, "--data.batch_size=36")
 
 
 def spoil(path, number=NAN):

@@ -97,7 +97,19 @@ MUTANTS = [
     ),
     Mutant("sma_models/cli/callbacks.py", "save_weights_only=True, ", "", (RESUMED, "-k", "weights_alone")),
     # NaN and infinity.
-    Mutant("sma_models/task.py", "if not torch.isfinite(loss):", "if False:", (FINITE, "-k", "diverges")),
+    Mutant("sma_models/epoch_losses.py", 'if not abs(value) < float("inf"):', "if False:", (FINITE, "-k", "diverges")),
+    Mutant(
+        "sma_models/epoch_losses.py",
+        "for (step, epoch, _), value in",
+        "for (_, epoch, _), value in",
+        (FINITE, "-k", "later"),
+    ),
+    Mutant(
+        "sma_models/task.py",
+        "        self.losses.check()\n        # Lightning",
+        "        # Lightning",
+        (FINITE, "-k", "later"),
+    ),
     Mutant(
         "sma_models/task.py",
         '        require_finite(f"the network\'s answers to the {part} part{step}", logits)\n',
