@@ -87,7 +87,7 @@ MUTANTS = [
         (RESUMED, "-k", "crash"),
     ),
     Mutant(
-        "sma_models/task.py", "checkpoint[SUMS] = self._trained_by_all()", "checkpoint[SUMS] = torch.zeros(4)", KILLED
+        "sma_models/task.py", "checkpoint[SUMS] = self._summed_losses()", "checkpoint[SUMS] = torch.zeros(4)", KILLED
     ),
     Mutant(
         "sma_models/cli/callbacks.py",
