@@ -24,8 +24,7 @@ demo: $(VENV)/.ready
 test: test-core test-cuda test-triton
 
 test-core: $(VENV)/.ready
-	$(RUN) -m pytest -q -m "not slow" tests --ignore=tests/cuda_host --ignore=tests/triton --ignore=tests/benchmarks
-	$(RUN) -m pytest -q -m "not slow" -n auto --dist loadfile tests/benchmarks
+	$(RUN) -m pytest -q -m "not slow" -n auto --dist loadfile tests --ignore=tests/cuda_host --ignore=tests/triton
 
 # The CUDA kernels on an emulated card and as machine code.
 test-cuda: $(VENV)/.ready
