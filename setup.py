@@ -64,7 +64,7 @@ class BuildExtension(build_ext):
             raise SystemExit(
                 f"sma-kernels is built against the torch that it will run with, and {error.name} is not importable "
                 "here. Install torch, pybind11, ninja, setuptools and wheel first, then run "
-                "pip install --no-build-isolation ."
+                "pip install --no-build-isolation -e ."
             ) from error
         os.environ.setdefault("MAX_JOBS", str(build_jobs.build_jobs()))
         # setuptools compares the module with its sources alone, and would keep one that belongs to another torch, or that
