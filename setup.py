@@ -64,9 +64,14 @@ class BuildExtension(build_ext):
             raise SystemExit(
                 f"sma-kernels is built against the torch that it will run with, and {error.name} is not importable "
                 "here. Install torch, pybind11, ninja, setuptools and wheel first, then run "
-                "pip install --no-build-isolation ."
+                "pip install --no-build-isolation -e ."
             ) from error
         os.environ.setdefault("MAX_JOBS", str(build_jobs.build_jobs()))
+        # setuptools compares the module with its sources alone, and would keep one that belongs to another torch, or that
+        # was built before nvcc was there. ninja knows which files need compiling, of the same torch.
+        self.force = True
+        if self.read_facts().get("torch") != torch.__version__:
+            shutil.rmtree(self.build_temp, ignore_errors=True)
         for extension in self.extensions:
             extension.include_dirs += [*cpp_extension.include_paths(), pybind11.get_include()]
             extension.library_dirs += cpp_extension.library_paths()
@@ -95,10 +100,15 @@ class BuildExtension(build_ext):
             }
         )
 
+    def facts_file(self) -> Path:
+        return Path(self.get_ext_fullpath("sma_kernels._C")).with_name("_build.json")
+
+    def read_facts(self) -> dict:
+        return json.loads(self.facts_file().read_text()) if self.facts_file().exists() else {}
+
     def write_facts(self, facts: dict):
-        folder = Path(self.get_ext_fullpath("sma_kernels._C")).parent
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "_build.json").write_text(json.dumps(facts, indent=1) + "\n")
+        self.facts_file().parent.mkdir(parents=True, exist_ok=True)
+        self.facts_file().write_text(json.dumps(facts, indent=1) + "\n")
 
 
 setup(

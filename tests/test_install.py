@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from setuptools import Distribution
+from setuptools.command.build_ext import build_ext
 
 import sma_kernels
 from sma_kernels import build_facts
@@ -140,6 +143,28 @@ def test_narrower_instruction_sets_compute_the_same(capability):
         env={"PATH": "/usr/bin:/bin", "SMA_CPU_CAPABILITY": capability},
     )
     assert done.returncode == 0, done.stdout[-2000:]
+
+
+@pytest.mark.parametrize("built_for", [torch.__version__, "2.0.1"])
+def test_every_build_asks_ninja_and_objects_of_another_torch_go(built_for, tmp_path, monkeypatch):
+    """setuptools alone would keep a module that is newer than its sources, and call it one of the torch that is there."""
+    root, forced = Path(__file__).parents[1], []
+
+    class Compiled(build_ext):
+        def run(self):
+            forced.append(self.force)
+
+    monkeypatch.chdir(root)
+    monkeypatch.setattr("setuptools.setup", lambda **settings: None)
+    monkeypatch.setattr("torch.utils.cpp_extension.BuildExtension", Compiled)
+    build = runpy.run_path("setup.py")["BuildExtension"](Distribution())
+    build.build_lib, build.build_temp, build.extensions, build.ext_map = str(tmp_path), str(tmp_path / "temp"), [], {}
+    (tmp_path / "temp").mkdir()
+    build.write_facts({"torch": built_for})
+    build.run()
+    assert forced == [True]
+    assert (tmp_path / "temp").exists() == (built_for == torch.__version__)
+    assert build.read_facts()["torch"] == torch.__version__
 
 
 def test_the_source_distribution_holds_what_a_build_needs(tmp_path):

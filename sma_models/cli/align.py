@@ -43,7 +43,8 @@ def main(arguments: Sequence[str]) -> None:
     console = Console()
     for row in report.problems:
         problem = row["problem"] or "no face found"
-        console.print(f"{row['source']} frame {row['frame'] or '-'}: {problem}", highlight=False)
+        where = f" frame {row['frame']}" if row["frame"] not in ("", "-1") else ""
+        console.print(f"{row['source']}{where}: {problem}", highlight=False)
     more = report.counts.total() - report.counts["aligned"] - len(report.problems)
     if more:
         console.print(f"... and {more} more, in {given.out / 'alignment.csv'}")

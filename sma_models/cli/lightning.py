@@ -143,6 +143,8 @@ def run(arguments: Sequence[str], command: bool = True) -> SMACLI:
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
     # Of Lightning's own code, not of ours.
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+    # It announces the loss of the log of a run that goes on; `LastEpoch` writes it anew.
+    warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_news)
     return SMACLI([shipped(argument) for argument in arguments], run=command)
 

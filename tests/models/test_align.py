@@ -69,6 +69,13 @@ def report(folder):
         return {row["source"]: row for row in csv.DictReader(file)}
 
 
+def test_a_photograph_is_named_without_a_frame(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    cv2.imwrite(str(tmp_path / "in/0007.png"), np.full((64, 64, 3), 120, np.uint8))
+    main(["align", str(tmp_path / "in"), str(tmp_path / "out"), "--unrelated"])
+    assert "0007.png: no face found" in capsys.readouterr().out
+
+
 def test_align_command(folder, capsys):
     main(["align", str(folder / "in"), str(folder / "out"), "--workers", "2"])
     printed = capsys.readouterr().out
