@@ -198,9 +198,14 @@ PARTS = [
     data("splits", "POSITIVES_WANTED = 50", "POSITIVES_WANTED = 20", SPLITS),
     data("splits", "np.add.at(positives, rows, labels == 1)", "np.add.at(positives, rows, labels != 0)", SPLITS),
     # Validation that takes the positives from training.
-    data("splits", "modest = (5 * positives <= total).all(1)", "modest = (positives < total).all(1)", SPLITS),
+    data("splits", "modest = (5 * positives <= total)", "modest = (positives < total)", SPLITS),
     data("splits", " and not (shown & full).any()", "", SPLITS),
-    data("splits", " and validating.sum() < len(fifth)", "", SPLITS),
+    # Validation on which nothing can be measured, or that takes the only one who shows a class.
+    data("splits", "<= total).all(1) & known", "<= total).all(1)", SPLITS),
+    data("splits", "        admit(others, 1)", "        pass", SPLITS),
+    data("splits", "order[known[order]] if known.sum() > 1", "order[known[order]] if known.any()", SPLITS),
+    data("splits", " and (training[shown[subject]] > 1).all()", "", SPLITS),
+    data("splits", "useful and validating.sum() < len(fifth)", "useful", SPLITS),
     data("splits", "np.maximum(total, 1)).max(1).argmin()", "np.maximum(total, 1)).max(1).argmax()", SPLITS),
     # One person in two parts.
     data("database", "if (counts > 1).any():", "if False:", UNITS, "-k", "two_parts"),
