@@ -166,6 +166,11 @@ FILES = [
     # Tables whose columns are taken for others, or dropped.
     models("text_files", "if cell and _spelt(cell) in columns:", "if False:", CHECKS),
     models("text_files", "if meant is not None and meant != _spelt(cell):", "if False:", CHECKS),
+    models("text_files", ' or _meant(cell.removesuffix("s"), set(known) - set(header))', "", CHECKS),
+    models("text_files", 'unicodedata.normalize("NFKC", name)', "name", CHECKS),
+    models("text_files", ' if unicodedata.category(letter) != "Cf"', "", CHECKS),
+    models("text_files", "AU0*([0-9]+)", r"AU0*(\d+)", CHECKS),
+    data("csv_faces", "if table.unused:", "if False:", CHECKS),
     models("text_files", "[cell.strip() for cell in row]", "row", CHECKS),
     models("text_files", 'return f"AU{int(unit[1])}" if unit else name', "return name", CHECKS),
     # Text that is not what was written.
@@ -219,7 +224,16 @@ PARTS = [
     data("csv_faces", 'if table.has_subjects or table.kind == "au":', "if table.has_subjects:", OWN),
     data("csv_faces", "        return [SPLIT]", '        return list("01234")', OWN),
     data("csv_faces", "if self.fold != SPLIT:", "if False:", OWN),
-    data("csv_table", 'if "found" in self.columns else found_faces', "if False else found_faces", CROPS, "-k", "believed"),
+    # One picture, or one person, in two parts.
+    data("csv_faces", "if other != name:", "if False:", OWN),
+    data("csv_faces", 'twice += name == "test" and first != row', "pass", OWN),
+    data("csv_faces", "normpath(table.images[row])", "table.images[row]", OWN),
+    data("csv_faces", "table.boxes[row] if table.boxes is not None else None", "None", OWN),
+    data("csv_faces", "if not (train | val).any():", "if False:", OWN),
+    data("csv_table", 'refuse_lookalikes(str(self.path), "subjects"', 'print("subjects"', CHECKS),
+    data(
+        "csv_table", 'if "found" in self.columns else found_faces', "if False else found_faces", CROPS, "-k", "believed"
+    ),
     models("cli/crossval", "if len(set(words)) < len(words):", "if False:", CROSSVAL, "-k", "twice"),
     models("cli/crossval", "quote(fold, safe=' ')", "fold", CROSSVAL, "-k", "any_name"),
     # Samples: an augmentation that touches labels or evaluation, samples that are repeated or lost.
