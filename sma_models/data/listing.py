@@ -181,7 +181,7 @@ def pictures_by_number(path: Path, extra: list[str]) -> dict[int, Path]:
     pictures: dict[int, list[Path]] = {}
     for file in visible(path):
         index = frame_number(file.stem)
-        if index is not None and file.suffix.lower() in IMAGE_SUFFIXES:
+        if index is not None and file.suffix.lower() in IMAGE_SUFFIXES and not file.is_dir():
             pictures.setdefault(index, []).append(file)
         elif file.is_file():
             extra.append(str(file))

@@ -136,3 +136,11 @@ def test_figures_tell_that_no_face_was_found(folder):
     pictures = [folder / "crops/person/0.jpg", folder / "crops" / FACELESS]
     told = [named.about for named in network_figures(reader, pictures)]
     assert told[:2] == ["Attention on 0.jpg", "Attention on 3.jpg, in which no face was found"]
+
+
+def test_links_to_crops_are_what_they_lead_to(folder, tmp_path):
+    (tmp_path / "one.jpg").symlink_to(folder / "crops" / FACELESS)
+    (tmp_path / "people").symlink_to(folder / "crops/person")
+    (tmp_path / "copy.jpg").write_bytes((folder / "crops" / FACELESS).read_bytes())
+    pictures = [tmp_path / "one.jpg", tmp_path / "people/3.jpg", tmp_path / "people/0.jpg", tmp_path / "copy.jpg"]
+    assert [crop and crop.found for crop in Crops().all_of(pictures)] == [False, False, True, None]

@@ -33,6 +33,7 @@ LABELS = [
     data(
         "occurrence", "all(map(_NUMBER.fullmatch, header))", "all(map(str.isdigit, header))", UNITS, "-k", "odd_codes"
     ),
+    data("listing", " and not file.is_dir():", ":", UNITS, "-k", "named_like"),
     data("occurrence", "_NUMBER.fullmatch(cells[0])", "cells[0].isdigit()", UNITS, "-k", "odd_codes"),
     # 9 taken for absent, or for known.
     data("csv_table", '{"9": UNKNOWN, "": UNKNOWN}', '{"9": 0, "": UNKNOWN}', UNITS, "-k", "nines"),
