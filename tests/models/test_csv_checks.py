@@ -60,10 +60,11 @@ def test_columns_that_are_twice_or_nearly_there_are_refused(tmp_path, header, wo
 
 
 def test_other_columns_mean_nothing(tmp_path):
-    path = table(tmp_path, "image,age,AU01_r,AU1,,AU²,frame,frames\na.png,40,0.3,1,,,1,9\na.png,31,0.1,0,,x,2,9\n")
+    header = "image,age,AU01_r,AU1,,AU\u00b2,AU\u0662,frame,frames"
+    path = table(tmp_path, f"{header}\na.png,40,0.3,1,,,,1,9\na.png,31,0.1,0,,x,x,2,9\n")
     faces = loaded(path, fold="all").faces
     assert faces.labels.tolist() == [[1], [0]]
-    assert faces.unused == ["age", "AU01_r", "AU²", "frames"]
+    assert faces.unused == ["age", "AU01_r", "AU\u00b2", "AU\u0662", "frames"]
 
 
 def test_columns_that_mean_nothing_are_named(tmp_path, caplog):
