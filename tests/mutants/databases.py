@@ -353,7 +353,14 @@ MEASURES = [
         "another_database",
     ),
     models("cross_test", "    if seen:\n", "    if False:\n", CROSSVAL, "-k", "people"),
-    models("cross_test", 'people != origin["people"]', "True", CROSSVAL, "-k", "people"),
+    models("cross_test", "ours != theirs", "True", CROSSVAL, "-k", "people"),
+    models("cross_test", "if name.casefold() in trained", "if name in trained", CROSSVAL, "-k", "people"),
+    models("cross_test", "[\\s_-]", "[ ]", CROSSVAL, "-k", "people"),
+    models("cross_test", '"disfa" if name == "disfaplus" else name', "name", CROSSVAL, "-k", "people"),
+    data("database", "if here != then:", "if False:", CROPS, "-k", "manifest"),
+    models("cli/crossval", "# faces {digest(_columns(faces))}", "", CROSSVAL, "-k", "begun_with"),
+    models("cli/crossval", "for parts in (faces.folds, faces.splits)", "for parts in ()", CROSSVAL, "-k", "begun_with"),
+    models("cli/crossval", "for image in faces.images", "for image in ()", CROSSVAL, "-k", "begun_with"),
 ]
 
 MUTANTS = [*LABELS, *PARTS, *MEASURES, *FILES]
