@@ -134,6 +134,8 @@ class Listing:
 
 def write_manifest(listing: Listing, path: Path) -> None:
     """Write the samples as CSV, and beside it a JSON file of the same name that says what they are."""
+    if path.suffix == ".json":
+        raise ValueError(f"manifest must not end in .json, as the file of what it holds does; got {path}")
     if not listing.samples:
         raise ValueError(f"{listing.dataset}: nothing to list below {listing.images}: {'; '.join(listing.warnings())}")
     alignment = common_alignment(listing.crops.all_of(sample.image for sample in listing.samples), listing.images)

@@ -33,6 +33,8 @@ LABELS = [
     data(
         "occurrence", "all(map(_NUMBER.fullmatch, header))", "all(map(str.isdigit, header))", UNITS, "-k", "odd_codes"
     ),
+    data("listing", 'if path.suffix == ".json":', "if False:", CLASSES, "-k", "beside_it"),
+    data("mmi", "{str(code): name for", "{code: name for", CLASSES, "-k", "codes_of_yaml"),
     data("listing", " and not file.is_dir():", ":", UNITS, "-k", "named_like"),
     data("occurrence", "_NUMBER.fullmatch(cells[0])", "cells[0].isdigit()", UNITS, "-k", "odd_codes"),
     # 9 taken for absent, or for known.
