@@ -1,5 +1,6 @@
 """Testing a checkpoint on other data than it was trained on: the action units that both have, and nobody it has seen."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +61,21 @@ def prepare_test(task: Any, data: FaceData, checkpoint: str | Path) -> None:
 def refuse_seen(origin: dict[str, Any], people: str | None, tested: set[str]) -> None:
     """ValueError if subjects to be tested are among those that a checkpoint was trained on.
 
-    Names of different people may coincide; where either side does not say whose they are, they count as the same.
+    Names of different people may coincide; where either side does not say whose they are, they count as the same. Case
+    and dashes do not tell people apart: DISFA is disfa, BP4D+ is bp4dplus, and DISFA+ has people of disfa.
     """
-    if people is not None and origin.get("people") is not None and people != origin["people"]:
+    ours, theirs = _plain(people or ""), _plain(origin.get("people") or "")
+    if ours and theirs and ours != theirs:
         return
-    seen = sorted(tested & set(origin.get("subjects", ())))
+    trained = {name.casefold() for name in origin.get("subjects", ())}
+    seen = sorted(name for name in tested if name.casefold() in trained)
     if seen:
         raise ValueError(
             f"the checkpoint was trained on {len(seen)} of the subjects that would be tested: {', '.join(seen[:12])}; "
             "expected a fold without them (or, for other people of the same names, `people` in the settings of the data)"
         )
+
+
+def _plain(people: str) -> str:
+    name = re.sub(r"[\s_-]", "", people).casefold().replace("+", "plus")
+    return "disfa" if name == "disfaplus" else name

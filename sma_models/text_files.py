@@ -4,13 +4,14 @@ import csv
 import io
 import json
 import re
+import unicodedata
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
-_UNIT = re.compile(r"AU0*(\d+)")
+_UNIT = re.compile(r"AU0*([0-9]+)")
 
 
 class Table(NamedTuple):
@@ -79,10 +80,13 @@ def read_table(path: Path, known: Collection[str]) -> Table:
 
 
 def checked_header(path: Path, header: list[str], known: Collection[str]) -> list[str]:
-    """The names of the columns. ValueError if one is there twice, or is nearly that of a column that means something."""
+    """The names of the columns. ValueError if one is there twice, or is nearly that of a column that means something.
+
+    A plural, such as folds, is nearly its singular where that is not there itself.
+    """
     columns = []
     for cell in header:
-        meant = _meant(cell, known)
+        meant = _meant(cell, known) or _meant(cell.removesuffix("s"), set(known) - set(header))
         if meant is not None and meant != _spelt(cell):
             raise ValueError(f"{path}: column {cell!r} is nearly {meant!r}; rename it to that or to something else")
         # Spreadsheets leave columns without a name; nothing looks for one.
@@ -109,14 +113,22 @@ def _plain(name: str) -> str:
 
 
 def refuse_lookalikes(source: str, what: str, names: Collection[str]) -> None:
-    """ValueError if two names differ in case or spaces alone, so that they may well be meant to be one."""
+    """ValueError if two names differ in case, spaces, or how a letter is encoded, so that they may well be meant to be one."""
     seen: dict[str, str] = {}
     for name in names:
-        other = seen.setdefault(" ".join(name.split()).casefold(), name)
+        other = seen.setdefault(_look(name), name)
         if other != name:
+            # Two accents may differ in their bytes alone.
+            shown = repr if other.isascii() and name.isascii() else ascii
             raise ValueError(
-                f"{source}: {what} {other!r} and {name!r} differ in case or spaces alone; expected one of them"
+                f"{source}: {what} {shown(other)} and {shown(name)} differ in case or spaces alone; expected one of them"
             )
+
+
+def _look(name: str) -> str:
+    """A name without case, with single spaces, letters composed and what has no width left out."""
+    visible = "".join(letter for letter in unicodedata.normalize("NFKC", name) if unicodedata.category(letter) != "Cf")
+    return " ".join(visible.split()).casefold()
 
 
 def read_json(path: Path) -> Any:

@@ -2,17 +2,22 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from sma_models.answers import ANSWERS, Answers, read_answers
 from sma_models.cli.crossval_report import draw, markdown
 from sma_models.cli.folder import claim
 from sma_models.cli.lightning import SMACLI, run
+from sma_models.data.base import Faces
+from sma_models.data.csv_table import CSVTable
+from sma_models.data.position import digest
 from sma_models.figures.style import save
 from sma_models.plain import plain
 from sma_models.pooling import Runs, summarise
@@ -36,13 +41,24 @@ def main(arguments: Sequence[str]) -> None:
     folds = given.folds or known
     if set(folds) - set(known):
         parser.error(f"--folds must be among {','.join(known)}; got {','.join(folds)}")
-    claim(given.out, cli.parser.dump(cli.config, skip_none=False))
+    cli.datamodule.fold = folds[0]
+    faces, _ = cli.datamodule.load()
+    # Runs on other labels, or on a file that was divided anew, would be pooled with those that are there.
+    claim(given.out, f"{cli.parser.dump(cli.config, skip_none=False)}# faces {digest(_columns(faces))}\n")
     runs: Runs = []
     for seed in given.seeds:
         runs.append([_one(given.out, rest, fold, seed) for fold in folds])
     if torch.distributed.is_initialized() and torch.distributed.get_rank() > 0:
         return
     write_results(given.out, describe(cli, given.out, folds, given.seeds), runs)
+
+
+def _columns(faces: Faces) -> Iterator[NDArray[Any]]:
+    """What tells faces from others: labels, names and parts, but not the folder that they lie in."""
+    yield from (faces.labels, faces.subjects, faces.sequences, faces.frames, faces.found)
+    if isinstance(faces, CSVTable):
+        yield np.array([image.removeprefix(f"{faces.root}/") for image in faces.images])
+        yield from (parts for parts in (faces.folds, faces.splits) if parts is not None)
 
 
 def _different(text: str) -> list[str]:

@@ -9,6 +9,8 @@ def claim(out: Path, settings: str) -> None:
     """Keep the settings in the folder; ValueError if it was begun with others."""
     path = out / SETTINGS
     if path.is_file() and path.read_text(encoding="utf-8") != settings:
-        raise ValueError(f"{out} was begun with other settings, see {path}: expected the same ones, or another --out")
+        raise ValueError(
+            f"{out} was begun with other settings or faces, see {path}: expected the same ones, or another --out"
+        )
     out.mkdir(parents=True, exist_ok=True)
     path.write_text(settings, encoding="utf-8")

@@ -93,7 +93,7 @@ def list_bp4dplus(
     if unknown := sorted(set(task_names or ()) - set(TASK_NAMES)):
         raise ValueError(f"task_names: expected names for some of {', '.join(TASK_NAMES)}; got {', '.join(unknown)}")
     names = TASK_NAMES | (task_names or {})
-    used = list(tasks or FER_TASKS)
+    used = list(dict.fromkeys(tasks or FER_TASKS))
     if unknown := [task for task in used if task not in names]:
         raise ValueError(f"tasks: expected some of {', '.join(names)}; got {', '.join(unknown)}")
     listing.settings |= {"tasks": {task: names[task] for task in used}, "middle": middle, "every": every}

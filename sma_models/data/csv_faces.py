@@ -1,6 +1,7 @@
 """Any faces that a CSV file lists, divided into parts by its own columns or by subject."""
 
 import warnings
+from os.path import normpath
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +82,13 @@ class CSVFaces(FaceData):
         own = self.fold == SPLIT and table.splits is not None
         self.protocol = f"{Path(self.csv).name}, {'its own split' if own else f'fold {self.fold}'} tested"
         rank_zero_info(f"{len(table)} faces; {len(table.regions)} regions: {', '.join(table.regions)}")
+        if table.unused:
+            rank_zero_info(f"columns that mean nothing here: {', '.join(table.unused)}")
         for parts in (table.splits, table.folds):
             if parts is not None and table.has_subjects:
                 refuse_shared_subjects(table.subjects, parts, str(self.csv))
         divided = self._divided(table)
+        _each_picture_once(table, divided)
         if len(divided.test) and (few := few_people(table, divided.test)):
             warnings.warn(f"{self.protocol}: in the test part {'; '.join(few)}", stacklevel=2)
         return table, divided
@@ -107,6 +111,8 @@ class CSVFaces(FaceData):
     def _by_split(self, table: CSVTable) -> Parts:
         assert table.splits is not None
         train, val, test = (table.splits == name for name in ("train", "val", "test"))
+        if not (train | val).any():
+            raise _nothing_to_train_on(self.csv)
         if self.selection == "last":
             train, val = train | val, np.zeros_like(val)
         elif not val.any():
@@ -148,5 +154,28 @@ class CSVFaces(FaceData):
 
 def _parts(train: np.ndarray, val: np.ndarray, test: np.ndarray, source: str | Path) -> Parts:
     if not train.any():
-        raise ValueError(f"{source}: no row is left to train on")
+        raise _nothing_to_train_on(source)
     return Parts(*(np.flatnonzero(part) for part in (train, val, test)))
+
+
+def _nothing_to_train_on(source: str | Path) -> ValueError:
+    return ValueError(f"{source}: no row is left to train on")
+
+
+def _each_picture_once(table: CSVTable, parts: Parts) -> None:
+    """ValueError if a picture, with the same face box if there are any, is in two parts; a warning if it is tested twice."""
+    seen: dict[tuple[str, tuple[float, ...] | None], tuple[str, int]] = {}
+    twice = 0
+    for name, rows in parts._asdict().items():
+        for row in rows.tolist():
+            picture = normpath(table.images[row]), table.boxes[row] if table.boxes is not None else None
+            other, first = seen.setdefault(picture, (name, row))
+            if other != name:
+                raise ValueError(
+                    f"{table.path}, line {table.lines[row]}: {table.images[row]} is in the {name} part, and by line "
+                    f"{table.lines[first]} in the {other} part; expected each picture in one of them"
+                )
+            twice += name == "test" and first != row
+    if twice:
+        told = f"{table.path}: {twice} rows of the test part repeat a picture of it, which counts again"
+        warnings.warn(told, stacklevel=3)

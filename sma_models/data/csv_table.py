@@ -30,7 +30,7 @@ class CSVTable(Faces):
     au_threshold: None reads 0 and 1; a number of 1 to 5 reads intensities 0-5, positive from it on
     look_for_all: whether every picture must be there now; otherwise the first alone tells whether `root` is right
 
-    columns: names in the header, AU01 as AU1
+    columns: names in the header, AU01 as AU1; unused: those that mean nothing here
     folds, splits: str [n], or None where the file has no such column; has_subjects: whether it names subjects.
     Raises ValueError or FileNotFoundError that name the file, the line and what was expected.
     """
@@ -51,6 +51,7 @@ class CSVTable(Faces):
         if not rows:
             raise ValueError(f"{self.path}: expected at least one row below the header")
         self._read_labels(rows, classes, au_threshold)
+        self.unused = [name for name in self.columns if name and name not in (*COLUMNS, *self.regions)]
         self.images = [f"{self.root}/{name}" for name in self._texts(rows, "image")]
         for row in range(len(rows) if look_for_all else 1):
             if not Path(self.images[row]).is_file():
@@ -118,12 +119,12 @@ class CSVTable(Faces):
             if ALL in self.folds:
                 self._fail(int(np.argmax(self.folds == ALL)), f"fold is {ALL!r}, which stands for every row")
             refuse_lookalikes(str(self.path), "folds", np.unique(self.folds).tolist())
+        # One person under two names would be trained on and tested.
+        refuse_lookalikes(str(self.path), "subjects", np.unique(self.subjects).tolist())
 
     def _read_labels(self, rows: list[dict[str, str]], classes: Sequence[str] | None, au_threshold: int | None) -> None:
         """Set kind, regions and labels."""
-        units = sorted(
-            (name for name in self.columns if name.startswith("AU") and name[2:].isdigit()), key=_unit_number
-        )
+        units = sorted((name for name in self.columns if re.fullmatch("AU[0-9]+", name)), key=_unit_number)
         if bool(units) == ("expression" in self.columns):
             raise ValueError(
                 f"{self.path}: expected either a column 'expression' or columns 'AU1', 'AU2', ...; got {self.columns}"

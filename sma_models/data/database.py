@@ -11,6 +11,7 @@ from sma_models.data.base import FaceData, Faces, Parts
 from sma_models.data.csv_table import ALL, CSVTable
 from sma_models.data.listing import facts_path
 from sma_models.data.splits import validation_rows
+from sma_models.faces.crops import Crops
 from sma_models.text_files import read_json
 
 
@@ -48,6 +49,7 @@ class Database(FaceData):
         facts = self._facts()
         table = self._table(facts)
         self.alignment = facts["alignment"]
+        self._same_alignment(table)
         self.protocol = f"{self.dataset} {facts['settings']}, fold {self.fold} tested"
         rank_zero_info(
             f"{self.protocol}: {len(table)} pictures, {len(table.regions)} regions: {', '.join(table.regions)}"
@@ -76,6 +78,19 @@ class Database(FaceData):
         # The check has read every picture: looking for 146,847 of them again takes minutes on some file systems.
         root = self.root or facts["images"]
         return CSVTable(self.manifest, root, au_threshold=self.au_threshold, look_for_all=False)
+
+    def _same_alignment(self, table: CSVTable) -> None:
+        """ValueError if a `root` is given whose pictures are not aligned as those of the check were, by the first of them."""
+        if self.root is None:
+            return
+        crop = Crops().of(table.images[0])
+        here, then = ((facts["template"], facts["size"]) if facts else ("none",)
+                      for facts in (crop.alignment.as_dict() if crop else None, self.alignment))  # fmt: skip
+        if here != then:
+            raise ValueError(
+                f"{self.manifest} lists pictures that are aligned by {then}; those below the root {self.root} are aligned "
+                f"by {here}: list them with `sma-net data check --images {self.root}`"
+            )
 
     def _parts(self, table: CSVTable) -> Parts:
         if table.folds is None:

@@ -134,6 +134,8 @@ class Listing:
 
 def write_manifest(listing: Listing, path: Path) -> None:
     """Write the samples as CSV, and beside it a JSON file of the same name that says what they are."""
+    if path.suffix == ".json":
+        raise ValueError(f"manifest must not end in .json, as the file of what it holds does; got {path}")
     if not listing.samples:
         raise ValueError(f"{listing.dataset}: nothing to list below {listing.images}: {'; '.join(listing.warnings())}")
     alignment = common_alignment(listing.crops.all_of(sample.image for sample in listing.samples), listing.images)
@@ -181,7 +183,7 @@ def pictures_by_number(path: Path, extra: list[str]) -> dict[int, Path]:
     pictures: dict[int, list[Path]] = {}
     for file in visible(path):
         index = frame_number(file.stem)
-        if index is not None and file.suffix.lower() in IMAGE_SUFFIXES:
+        if index is not None and file.suffix.lower() in IMAGE_SUFFIXES and not file.is_dir():
             pictures.setdefault(index, []).append(file)
         elif file.is_file():
             extra.append(str(file))

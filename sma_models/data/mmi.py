@@ -33,10 +33,11 @@ def list_mmi(
         subjects: CSV of session,subject instead of the S001 before the dash in the name of the media file
         folds:    CSV of subject,fold instead of our ten folds
     """
-    used = sorted(views) if views is not None else [0]
+    used = sorted(set(views)) if views is not None else [0]
     if not used or set(used) - set(VIEWS):
         raise ValueError(f"views: expected some of 0, 1 and 2; got {views}")
-    meaning = codes or CODES
+    # A number is one in YAML.
+    meaning = {str(code): name for code, name in (codes or CODES).items()}
     listing = Listing("mmi", Path(images or root), {"views": used, "codes": meaning})
     names = read_pairs(subjects, ("session", "subject")) if subjects else None
     left_out: Counter[str] = Counter()

@@ -72,16 +72,34 @@ def validation_rows(subjects: NDArray[Any], labels: NDArray[np.int64], seed: int
     # With fewer than five subjects the start may lie beyond the last one: somebody must validate.
     fifth = np.arange(seed % min(5, len(names)), len(names), 5)
     if labels.ndim == 1:
-        return np.isin(rows, fifth)
+        shown = np.zeros((len(names), labels.max() + 1), bool)
+        shown[rows, labels] = True
+        return np.isin(rows, _leaving_every_class(shown, fifth))
     positives = np.zeros((len(names), labels.shape[1]), np.int64)
     np.add.at(positives, rows, labels == 1)
-    return np.isin(rows, _sharing_fairly(positives, fifth))
+    known = np.zeros(len(names), bool)
+    known[rows[(labels >= 0).any(1)]] = True
+    return np.isin(rows, _sharing_fairly(positives, known, fifth))
 
 
-def _sharing_fairly(positives: NDArray[np.int64], fifth: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The subjects who validate, as many as `fifth` names or fewer, by the positives [S,R] that each has."""
+def _leaving_every_class(shown: NDArray[np.bool_], fifth: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The subjects who validate, as many as `fifth` names or fewer, by the classes [S,C] that each shows."""
+    validating: list[int] = []
+    training = shown.sum(0)
+    for subject in (*fifth, *np.setdiff1d(np.arange(len(shown)), fifth)):
+        if len(validating) < len(fifth) and (training[shown[subject]] > 1).all():
+            validating.append(subject)
+            training -= shown[subject]
+    return np.array(validating or fifth)
+
+
+def _sharing_fairly(
+    positives: NDArray[np.int64], known: NDArray[np.bool_], fifth: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The subjects who validate, as many as `fifth` names or fewer, by the positives [S,R] that each has, and by whether
+    each has a known label [S]."""
     total = positives.sum(0)
-    modest = (5 * positives <= total).all(1)
+    modest = (5 * positives <= total).all(1) & known
     # What one whole subject more may mean for an action unit.
     largest = positives[modest].max(0, initial=0)
     validating = np.zeros(len(positives), bool)
@@ -100,10 +118,18 @@ def _sharing_fairly(positives: NDArray[np.int64], fifth: NDArray[np.int64]) -> N
     others = np.setdiff1d(np.arange(len(positives)), fifth)
     admit(fifth, None)
     admit(others, POSITIVES_WANTED)
+    for idle in fifth[validating[fifth] & ~positives[fifth].any(1)]:
+        validating[idle] = False
+        admit(others, 1)
+        if validating.sum() < len(fifth):  # nobody is lacking, or fits
+            validating[idle] = True
+            break
     admit(others, None)
     if not validating.any():
         # Of equals, one of the fifth.
         order = np.concatenate([fifth, others])
+        # The only one whose labels are known trains.
+        order = order[known[order]] if known.sum() > 1 else order
         validating[order[(positives[order] / np.maximum(total, 1)).max(1).argmin()]] = True
     return np.flatnonzero(validating)
 

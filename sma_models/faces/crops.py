@@ -22,15 +22,28 @@ class Crop(NamedTuple):
 
 
 class Crops:
-    """Looks pictures up in the alignment.csv of the folder that they lie in or below; each file is read once."""
+    """Looks pictures up in the alignment.csv of the folder that they, or what they are links to, lie in or below.
+
+    Each file is read once.
+    """
 
     def __init__(self) -> None:
         self._tops: dict[Path, Path | None] = {}
         self._noted: dict[Path, dict[str, Crop] | Crop] = {}
+        self._real: dict[Path, Path] = {}
 
     def of(self, picture: str | Path) -> Crop | None:
         """The crop that a picture is; None if `sma-net align` did not write it."""
         path = Path(picture).absolute()
+        crop = self._at(path)
+        if crop is None:
+            if path.parent not in self._real:
+                self._real[path.parent] = path.parent.resolve()
+            real = path.resolve() if path.is_symlink() else self._real[path.parent] / path.name
+            crop = self._at(real) if real != path else None
+        return crop
+
+    def _at(self, path: Path) -> Crop | None:
         top = self._top(path.parent)
         if top is None:
             return None

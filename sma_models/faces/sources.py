@@ -1,11 +1,12 @@
 """Pictures and frames of videos, wherever they come from, as RGB arrays."""
 
+import os
 import re
 import time
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import cv2
 import numpy as np
@@ -35,14 +36,13 @@ class Files(NamedTuple):
 
 
 def files_below(path: Path) -> Files:
-    """What lies below a folder, but for hidden files, or what kind of file `path` is. FileNotFoundError if there is nothing."""
+    """What lies below a folder, but for hidden files, or what kind of file `path` is. FileNotFoundError if there is nothing.
+
+    Links to folders are followed, and links to nothing are files, which cannot be read.
+    """
     if not path.exists():
         raise FileNotFoundError(f"there is no file or folder {path}")
-    paths = (
-        [path]
-        if path.is_file()
-        else sorted((p for p in path.rglob("*") if p.is_file() and not _hidden(p, path)), key=natural)
-    )
+    paths = [path] if path.is_file() else sorted(_visible_below(path), key=natural)
     kinds: dict[str, list[Path]] = {"pictures": [], "videos": [], "others": []}
     for file in paths:
         suffix = file.suffix.lower()
@@ -51,9 +51,26 @@ def files_below(path: Path) -> Files:
     return Files(**kinds)
 
 
-def _hidden(path: Path, top: Path) -> bool:
-    # macOS writes a ._face.jpg beside each face.jpg on disks of other systems: it is no picture.
-    return any(part.startswith(".") for part in path.relative_to(top).parts)
+def _visible_below(top: Path) -> Iterator[Path]:
+    """The files below a folder whose path below it is not hidden. OSError for a folder that cannot be read."""
+    inside, entered = os.path.realpath(top), {os.path.realpath(top)}
+
+    def fail(error: OSError) -> NoReturn:
+        raise error
+
+    for folder, folders, names in os.walk(top, onerror=fail, followlinks=True):
+        kept = []
+        for place in (Path(folder, name) for name in folders if not name.startswith(".")):
+            real = os.path.realpath(place)
+            # A link into the folder shows what is there anyway, and may lead in a circle, as one may outside of it.
+            if real not in entered and not (place.is_symlink() and Path(real).is_relative_to(inside)):
+                kept.append(place.name)
+                entered.add(real)
+        folders[:] = kept
+        # macOS writes a ._face.jpg beside each face.jpg on disks of other systems: it is no picture.
+        for path in (Path(folder, name) for name in names if not name.startswith(".")):
+            if path.is_file() or path.is_symlink():
+                yield path
 
 
 def natural(path: Path) -> tuple[tuple[int, int, str], ...]:

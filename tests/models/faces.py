@@ -66,11 +66,12 @@ def loaded(path, **settings):
 
 
 def rows_with(folder, **columns):
-    """A CSV of as many rows as each column has values; all rows share one picture."""
-    write_picture(folder / "a.png", (10, 200, 90))
+    """A CSV of as many rows, and pictures that look the same, as each column has values."""
     count = len(next(iter(columns.values())))
+    for number in range(count):
+        write_picture(folder / f"{number}.png", (10, 200, 90), size=(9, 9))
     return write_csv(
-        folder / "faces.csv", [{"image": "a.png"} | {k: v[i] for k, v in columns.items()} for i in range(count)]
+        folder / "faces.csv", [{"image": f"{i}.png"} | {k: v[i] for k, v in columns.items()} for i in range(count)]
     )
 
 

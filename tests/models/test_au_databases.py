@@ -436,3 +436,10 @@ def test_folds_of_ones_own(tmp_path):
         folds.write_text(text)
         with pytest.raises(ValueError, match=told):
             list_bp4dplus(tmp_path, folds=folds)
+
+
+def test_a_folder_that_is_named_like_a_picture_is_none(tmp_path):
+    write_bp4d(tmp_path)
+    (tmp_path / "F001" / "T1" / "0009.jpg").mkdir()
+    listing = list_bp4d(tmp_path)
+    assert listing.unlabelled_frames == 0 and not listing.extra

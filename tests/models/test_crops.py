@@ -9,11 +9,13 @@ import pytest
 from sma_models.cli import main
 from sma_models.cli.lightning import run
 from sma_models.data import CSVFaces
+from sma_models.data.bp4d import BP4D, list_bp4d
 from sma_models.faces.crops import Crops, found_faces
 from sma_models.faces.reader import FaceReader
 from sma_models.figures.network import network_figures, pictures_of
 from sma_models.report.runs import read_run
 from tests.models.checkpoints import write_checkpoint
+from tests.models.databases import loaded, write_bp4d
 from tests.models.faces import TINY, write_csv
 from tests.models.pictures import drawn, save
 from tests.models.test_predict import run as predict
@@ -136,3 +138,26 @@ def test_figures_tell_that_no_face_was_found(folder):
     pictures = [folder / "crops/person/0.jpg", folder / "crops" / FACELESS]
     told = [named.about for named in network_figures(reader, pictures)]
     assert told[:2] == ["Attention on 0.jpg", "Attention on 3.jpg, in which no face was found"]
+
+
+def test_links_to_crops_are_what_they_lead_to(folder, tmp_path):
+    (tmp_path / "one.jpg").symlink_to(folder / "crops" / FACELESS)
+    (tmp_path / "people").symlink_to(folder / "crops/person")
+    (tmp_path / "copy.jpg").write_bytes((folder / "crops" / FACELESS).read_bytes())
+    pictures = [tmp_path / "one.jpg", tmp_path / "people/3.jpg", tmp_path / "people/0.jpg", tmp_path / "copy.jpg"]
+    assert [crop and crop.found for crop in Crops().all_of(pictures)] == [False, False, True, None]
+
+
+def test_a_manifest_of_pictures_is_not_used_for_crops_of_them(folder, tmp_path):
+    """Networks that were trained on crops would be taken for such as read whole pictures."""
+    write_bp4d(tmp_path, frames=2)
+    shutil.copyfile(folder / "crops/alignment.json", tmp_path / "alignment.json")
+    module = loaded(BP4D, list_bp4d(tmp_path), tmp_path / "crops.csv", root=tmp_path)
+    assert module.alignment == {"template": "eyes", "detector": "cascade", "size": 256}
+    shutil.move(tmp_path / "alignment.json", tmp_path / "aside.json")
+    with pytest.raises(ValueError, match=r"crops.csv .*aligned by \('eyes', 256\); those below .* by \('none',\)"):
+        BP4D(tmp_path / "crops.csv", root=tmp_path).load()
+    loaded(BP4D, list_bp4d(tmp_path), tmp_path / "none.csv", root=tmp_path)
+    shutil.move(tmp_path / "aside.json", tmp_path / "alignment.json")
+    with pytest.raises(ValueError, match=r"none.csv .*aligned by \('none',\); those below .* by \('eyes', 256\)"):
+        BP4D(tmp_path / "none.csv", root=tmp_path).load()

@@ -159,6 +159,18 @@ def test_folds_of_any_name_have_folders_of_their_own(tmp_path):
     assert json.loads((out / "results.json").read_text())["frames"] == 18
 
 
+@pytest.mark.parametrize("old, new", [("s00,anger", "s00,neutral"), ("frame,fold", "frame,folder"), ("s5_", "./s5_")])
+def test_a_folder_of_results_belongs_to_the_faces_that_it_was_begun_with(tmp_path, old, new):
+    """Folds of the file as it was and as it is now would be pooled: some faces twice, and some never."""
+    settings = own_faces(tmp_path, fold=list("ababab"))
+    arguments = ["crossval", *settings, "--out", str(tmp_path / "out"), "--seeds", "0"]
+    main([*arguments, "--folds", "a"])
+    path = tmp_path / "faces.csv"
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(ValueError, match="begun with other settings or faces"):
+        main([*arguments, *(["--folds", "0"] if "folder" in new else [])])
+
+
 @pytest.mark.parametrize(
     "words", [("--seeds", "0,0"), ("--seeds", "0,00"), ("--seeds", "-1"), ("--seeds", ""), ("--folds", "1,1")]
 )
@@ -336,8 +348,15 @@ def test_a_checkpoint_on_another_database(tmp_path, caplog):
 def test_people_that_were_trained_on_are_not_tested(tmp_path):
     """DISFA+ has nine of DISFA's people, under the same names."""
     checked(tmp_path, "disfa")
-    for people, refused in (("disfa", True), (None, True), ("bp4d", False)):
-        write_checkpoint(tmp_path / "model.ckpt", ("AU1",), alignment=None, people=people, subjects=("SN001", "SN030"))
+    for people, name, refused in (
+        ("disfa", "SN001", True),
+        ("DI-SFA", "sn001", True),
+        (None, "SN001", True),
+        ("", "SN001", True),
+        ("bp4d", "SN001", False),
+        ("DISFA+", "SN001", True),
+    ):
+        write_checkpoint(tmp_path / "model.ckpt", ("AU1",), alignment=None, people=people, subjects=(name, "SN030"))
         (tmp_path / "plus.csv").write_text(
             "image,subject,split,AU1\ndisfa/SN001/0.png,SN001,test,1\ndisfa/SN002/1.png,SN002,test,0\n"
             "disfa/SN003/0.png,SN003,train,1\ndisfa/SN004/0.png,SN004,train,1\n"

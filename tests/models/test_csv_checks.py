@@ -1,5 +1,6 @@
 """What a CSV file and its settings may not say: each mistake is named, with its line where it has one."""
 
+import logging
 import re
 
 import pytest
@@ -44,6 +45,9 @@ def test_header_cells_are_stripped(tmp_path):
         ("image,AU1,AU 2", "'AU 2' is nearly 'AU2'"),
         ("image,AU1,AU_2", "'AU_2' is nearly 'AU2'"),
         ("image,AU1,Width", "'Width' is nearly 'width'"),
+        ("image,AU1,folds", "'folds' is nearly 'fold'"),
+        ("image,AU1,Splits", "'Splits' is nearly 'split'"),
+        ("images,AU1", "'images' is nearly 'image'"),
         ("image,AU1,AU1", "'AU1' is there twice"),
         ("image,AU1,AU01", "'AU1' is there twice"),
         ("image,AU1,image", "'image' is there twice"),
@@ -56,8 +60,27 @@ def test_columns_that_are_twice_or_nearly_there_are_refused(tmp_path, header, wo
 
 
 def test_other_columns_mean_nothing(tmp_path):
-    path = table(tmp_path, "image,age,AU01_r,AU1,,\na.png,40,0.3,1,,\na.png,31,0.1,0,,\n")
-    assert loaded(path, fold="all").faces.labels.tolist() == [[1], [0]]
+    header = "image,age,AU01_r,AU1,,AU\u00b2,AU\u0662,frame,frames"
+    path = table(tmp_path, f"{header}\na.png,40,0.3,1,,,,1,9\na.png,31,0.1,0,,x,x,2,9\n")
+    faces = loaded(path, fold="all").faces
+    assert faces.labels.tolist() == [[1], [0]]
+    assert faces.unused == ["age", "AU01_r", "AU\u00b2", "AU\u0662", "frames"]
+
+
+def test_columns_that_mean_nothing_are_named(tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        loaded(table(tmp_path, "image,person,AU1\na.png,p,1\n"), fold="all")
+    assert "columns that mean nothing here: person" in caplog.text
+
+
+def test_letters_that_look_alike_are_one_class(tmp_path):
+    path = table(tmp_path, "image,expression\na.png,gen\u00e9\na.png,gene\u0301\n")
+    refused(path, r"'gene\\u0301' and 'gen\\xe9' differ")
+    refused(table(tmp_path, "image,expression\na.png,fear\na.png,fear\u200b\n"), r"'fear' and 'fear\\u200b' differ")
+
+
+def test_subjects_that_differ_in_case_alone_are_refused(tmp_path):
+    refused(table(tmp_path, "image,subject,AU1\na.png,p1,1\na.png,P1,0\n"), "subjects 'P1' and 'p1' differ in case")
 
 
 @pytest.mark.parametrize(

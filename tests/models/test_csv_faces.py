@@ -148,9 +148,9 @@ def test_a_missing_picture_is_named_when_the_file_is_read(tmp_path):
 
 def test_a_picture_that_cannot_be_read_is_named(tmp_path):
     path = rows_with(tmp_path, AU1=["0", "1"], subject=["a", "b"])
-    (tmp_path / "a.png").write_text("no picture")
+    (tmp_path / "0.png").write_text("no picture")
     data = loaded(path, selection="last")
-    with pytest.raises(ValueError, match=r"faces.csv, line 2: cannot read .*a.png"):
+    with pytest.raises(ValueError, match=r"faces.csv, line 2: cannot read .*0.png"):
         data.faces.picture(0, 8)
 
 

@@ -56,6 +56,33 @@ def test_without_validation_rows_some_training_subjects_validate(tmp_path):
     assert people(data, "test") == {"f"}
 
 
+@pytest.mark.parametrize("split", [["train", "train", "test"], ["train", "val", "test"]])
+def test_a_picture_is_in_one_part_only(tmp_path, split):
+    path = rows_with(tmp_path, expression=list("pqp"), split=split)
+    path.write_text(path.read_text().replace("2.png", "./0.png"))
+    with pytest.raises(ValueError, match=r"line 4: .*0\.png is in the test part, and by line 2 in the train part"):
+        loaded(path, selection="last")
+
+
+def test_faces_of_one_picture_may_be_in_different_parts(tmp_path):
+    box = {"x": [0, 0, 4], "y": [0] * 3, "width": [5] * 3, "height": [5] * 3}
+    path = rows_with(tmp_path, expression=list("pqp"), split=["train", "train", "test"], **box)
+    path.write_text(path.read_text().replace("2.png", "0.png"))
+    assert [len(part) for part in loaded(path, selection="last").parts] == [2, 0, 1]
+
+
+def test_a_picture_that_is_tested_twice_is_told(tmp_path):
+    path = rows_with(tmp_path, expression=list("pqpq"), split=["train", "train", "test", "test"])
+    path.write_text(path.read_text().replace("3.png", "2.png").replace("1.png", "0.png"))
+    with pytest.warns(UserWarning, match=r"faces\.csv: 1 rows of the test part repeat a picture"):
+        loaded(path, selection="last")
+
+
+def test_a_split_without_training_rows_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"faces\.csv: no row is left to train on"):
+        loaded(rows_with(tmp_path, expression=list("pq"), subject=list("ab"), split=["test", "test"]))
+
+
 def test_folds_come_from_the_column_by_name(tmp_path):
     path = rows_with(tmp_path, expression=list("pqpqpq"), subject=list("abcdef"), fold=["p1", "p1", "p2"] * 2)
     data = loaded(path, fold="p2")

@@ -273,3 +273,15 @@ def test_nothing_to_list_is_an_error(tmp_path):
     write_ckplus(tmp_path, {(5, 1): None})
     with pytest.raises(ValueError, match="nothing to list"):
         write_manifest(list_ckplus(tmp_path), tmp_path / "m.csv")
+
+
+def test_codes_of_yaml_may_be_numbers_and_views_are_used_once(tmp_path):
+    write_mmi(tmp_path, {"1": ("S001-1.avi", 0, 1), "2": ("S002-1.avi", 0, 2)})
+    listing = list_mmi(tmp_path, codes={1: "joy", 2: "rage"}, views=[0, 0])
+    assert {sample.labels for sample in listing.samples} == {"joy", "rage"} and listing.settings["views"] == [0]
+
+
+def test_a_manifest_is_not_the_file_beside_it(tmp_path):
+    write_mmi(tmp_path, {"1": ("S001-1.avi", 0, 1)})
+    with pytest.raises(ValueError, match=r"manifest must not end in \.json"):
+        write_manifest(list_mmi(tmp_path), tmp_path / "mmi.json")

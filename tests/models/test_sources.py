@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sma_models.data.pictures import read_picture
+from sma_models.faces.sources import files_below
 from tests.models.checkpoints import write_checkpoint
 from tests.models.pictures import drawn, save, write_uneven_video, write_video
 from tests.models.rows import run
@@ -171,3 +172,33 @@ def test_a_picture_that_claims_to_be_huge_is_named(checkpoint, tmp_path, capsys)
 def test_a_camera_that_is_not_there_is_named(checkpoint, capfd):
     assert run(checkpoint, "97", empty=["camera 97"]) == []
     assert "camera 97: cannot be opened as a camera" in capfd.readouterr().err
+
+
+def test_links_to_folders_are_followed_once(tmp_path):
+    for name in ("photos/1.jpg", "photos/sub/2.jpg", "disk/3.jpg", "disk/deep/4.jpg", "disk/.hidden/5.jpg"):
+        save(tmp_path / name, np.full((9, 9, 3), 90, np.uint8))
+    (tmp_path / "photos/disk").symlink_to(tmp_path / "disk")
+    (tmp_path / "photos/sub/circle").symlink_to(tmp_path / "photos")
+    (tmp_path / "disk/deep/circle").symlink_to(tmp_path / "disk")
+    (tmp_path / "photos/folder.jpg").mkdir()
+    found = files_below(tmp_path / "photos").pictures
+    names = [path.relative_to(tmp_path / "photos").as_posix() for path in found]
+    assert names == ["1.jpg", "disk/3.jpg", "disk/deep/4.jpg", "sub/2.jpg"]
+
+
+def test_a_link_to_nothing_is_a_picture_that_cannot_be_read(checkpoint, tmp_path, capsys):
+    save(tmp_path / "photos/1.jpg", np.full((9, 9, 3), 90, np.uint8))
+    (tmp_path / "photos/2.jpg").symlink_to(tmp_path / "gone.jpg")
+    run(checkpoint, tmp_path / "photos")
+    assert re.search(r"2\.jpg: cannot be read: No such file", capsys.readouterr().err)
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, monkeypatch):
+    save(tmp_path / "photos/1.jpg", np.full((9, 9, 3), 90, np.uint8))
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("os.scandir", refuse)
+    with pytest.raises(PermissionError, match="photos"):
+        files_below(tmp_path / "photos")

@@ -83,8 +83,43 @@ def test_a_place_goes_first_to_who_shows_a_unit_with_fewer_than_fifty_positives(
 
 def test_unknown_labels_are_no_positives():
     labels = with_positives(dict.fromkeys(range(12), 4))
-    labels[100:120] = -1  # F005
+    labels[100:119] = -1  # F005, who has one known row
     assert validating(SUBJECTS, labels, 0) == ["F000", "F005", "F010"]
+
+
+def test_who_has_no_known_label_leaves_the_place_to_others():
+    labels = with_positives(dict.fromkeys(range(12), 4))
+    labels[:20] = labels[100:120] = labels[200:220] = -1  # F000, F005 and F010: nothing could be measured on them
+    assert validating(SUBJECTS, labels, 0) == ["F001", "F002"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_of_few_subjects_the_only_one_with_known_labels_trains(seed):
+    labels = np.full((60, 1), -1, np.int8)
+    labels[:20] = 1
+    assert "F000" not in validating(SUBJECTS[:60], labels, seed)
+    labels[20:40] = 1
+    assert validating(SUBJECTS[:60], labels, seed) == [f"F00{seed % 2}"]
+
+
+def test_who_shows_nothing_leaves_the_place_where_a_unit_would_lack_positives():
+    """F000, F005 and F010 show nothing, as neutral sessions do: no epoch could be chosen on them alone."""
+    labels = with_positives(dict.fromkeys((1, 2, 3, 4, 6, 7, 8, 9, 11), 4))
+    assert validating(SUBJECTS, labels, 0) == ["F001", "F005", "F010"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_only_one_who_shows_a_class_trains(seed):
+    """Training would lack that class; the place goes to the next."""
+    labels = np.tile([0, 1], 120)
+    labels[20 * seed] = 2
+    rest = [5 + seed, 10 + seed] if seed < 2 else [5 + seed]
+    expected = sorted([1 if seed == 0 else 0, *rest])
+    assert validating(SUBJECTS, labels, seed) == [f"F{number:03d}" for number in expected]
+
+
+def test_where_everybody_alone_shows_a_class_every_fifth_validates():
+    assert validating(SUBJECTS, np.repeat(np.arange(12), 20), 1) == ["F001", "F006", "F011"]
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])

@@ -33,6 +33,9 @@ LABELS = [
     data(
         "occurrence", "all(map(_NUMBER.fullmatch, header))", "all(map(str.isdigit, header))", UNITS, "-k", "odd_codes"
     ),
+    data("listing", 'if path.suffix == ".json":', "if False:", CLASSES, "-k", "beside_it"),
+    data("mmi", "{str(code): name for", "{code: name for", CLASSES, "-k", "codes_of_yaml"),
+    data("listing", " and not file.is_dir():", ":", UNITS, "-k", "named_like"),
     data("occurrence", "_NUMBER.fullmatch(cells[0])", "cells[0].isdigit()", UNITS, "-k", "odd_codes"),
     # 9 taken for absent, or for known.
     data("csv_table", '{"9": UNKNOWN, "": UNKNOWN}', '{"9": 0, "": UNKNOWN}', UNITS, "-k", "nines"),
@@ -166,6 +169,11 @@ FILES = [
     # Tables whose columns are taken for others, or dropped.
     models("text_files", "if cell and _spelt(cell) in columns:", "if False:", CHECKS),
     models("text_files", "if meant is not None and meant != _spelt(cell):", "if False:", CHECKS),
+    models("text_files", ' or _meant(cell.removesuffix("s"), set(known) - set(header))', "", CHECKS),
+    models("text_files", 'unicodedata.normalize("NFKC", name)', "name", CHECKS),
+    models("text_files", ' if unicodedata.category(letter) != "Cf"', "", CHECKS),
+    models("text_files", "AU0*([0-9]+)", r"AU0*(\d+)", CHECKS),
+    data("csv_faces", "if table.unused:", "if False:", CHECKS),
     models("text_files", "[cell.strip() for cell in row]", "row", CHECKS),
     models("text_files", 'return f"AU{int(unit[1])}" if unit else name', "return name", CHECKS),
     # Text that is not what was written.
@@ -198,9 +206,14 @@ PARTS = [
     data("splits", "POSITIVES_WANTED = 50", "POSITIVES_WANTED = 20", SPLITS),
     data("splits", "np.add.at(positives, rows, labels == 1)", "np.add.at(positives, rows, labels != 0)", SPLITS),
     # Validation that takes the positives from training.
-    data("splits", "modest = (5 * positives <= total).all(1)", "modest = (positives < total).all(1)", SPLITS),
+    data("splits", "modest = (5 * positives <= total)", "modest = (positives < total)", SPLITS),
     data("splits", " and not (shown & full).any()", "", SPLITS),
-    data("splits", " and validating.sum() < len(fifth)", "", SPLITS),
+    # Validation on which nothing can be measured, or that takes the only one who shows a class.
+    data("splits", "<= total).all(1) & known", "<= total).all(1)", SPLITS),
+    data("splits", "        admit(others, 1)", "        pass", SPLITS),
+    data("splits", "order[known[order]] if known.sum() > 1", "order[known[order]] if known.any()", SPLITS),
+    data("splits", " and (training[shown[subject]] > 1).all()", "", SPLITS),
+    data("splits", "useful and validating.sum() < len(fifth)", "useful", SPLITS),
     data("splits", "np.maximum(total, 1)).max(1).argmin()", "np.maximum(total, 1)).max(1).argmax()", SPLITS),
     # One person in two parts.
     data("database", "if (counts > 1).any():", "if False:", UNITS, "-k", "two_parts"),
@@ -214,7 +227,16 @@ PARTS = [
     data("csv_faces", 'if table.has_subjects or table.kind == "au":', "if table.has_subjects:", OWN),
     data("csv_faces", "        return [SPLIT]", '        return list("01234")', OWN),
     data("csv_faces", "if self.fold != SPLIT:", "if False:", OWN),
-    data("csv_table", 'if "found" in self.columns else found_faces', "if False else found_faces", CROPS, "-k", "believed"),
+    # One picture, or one person, in two parts.
+    data("csv_faces", "if other != name:", "if False:", OWN),
+    data("csv_faces", 'twice += name == "test" and first != row', "pass", OWN),
+    data("csv_faces", "normpath(table.images[row])", "table.images[row]", OWN),
+    data("csv_faces", "table.boxes[row] if table.boxes is not None else None", "None", OWN),
+    data("csv_faces", "if not (train | val).any():", "if False:", OWN),
+    data("csv_table", 'refuse_lookalikes(str(self.path), "subjects"', 'print("subjects"', CHECKS),
+    data(
+        "csv_table", 'if "found" in self.columns else found_faces', "if False else found_faces", CROPS, "-k", "believed"
+    ),
     models("cli/crossval", "if len(set(words)) < len(words):", "if False:", CROSSVAL, "-k", "twice"),
     models("cli/crossval", "quote(fold, safe=' ')", "fold", CROSSVAL, "-k", "any_name"),
     # Samples: an augmentation that touches labels or evaluation, samples that are repeated or lost.
@@ -333,7 +355,14 @@ MEASURES = [
         "another_database",
     ),
     models("cross_test", "    if seen:\n", "    if False:\n", CROSSVAL, "-k", "people"),
-    models("cross_test", 'people != origin["people"]', "True", CROSSVAL, "-k", "people"),
+    models("cross_test", "ours != theirs", "True", CROSSVAL, "-k", "people"),
+    models("cross_test", "if name.casefold() in trained", "if name in trained", CROSSVAL, "-k", "people"),
+    models("cross_test", "[\\s_-]", "[ ]", CROSSVAL, "-k", "people"),
+    models("cross_test", '"disfa" if name == "disfaplus" else name', "name", CROSSVAL, "-k", "people"),
+    data("database", "if here != then:", "if False:", CROPS, "-k", "manifest"),
+    models("cli/crossval", "# faces {digest(_columns(faces))}", "", CROSSVAL, "-k", "begun_with"),
+    models("cli/crossval", "for parts in (faces.folds, faces.splits)", "for parts in ()", CROSSVAL, "-k", "begun_with"),
+    models("cli/crossval", "for image in faces.images", "for image in ()", CROSSVAL, "-k", "begun_with"),
 ]
 
 MUTANTS = [*LABELS, *PARTS, *MEASURES, *FILES]
