@@ -50,6 +50,15 @@ class NetworkConfig:
     learn_correlation: bool = True
     backend: str = "auto"
 
+    def __post_init__(self) -> None:
+        """ValueError for a size that is no size, and for a mean or a spread that no picture has."""
+        if self.image_size is not None and self.image_size < 1:
+            raise ValueError(f"image_size must be at least 1; got {self.image_size}")
+        if self.mean is not None and not all(map(math.isfinite, self.mean)):
+            raise ValueError(f"mean must be finite; got {tuple(self.mean)}")
+        if self.std is not None and not all(0 < value < math.inf for value in self.std):
+            raise ValueError(f"std must be above 0 and finite; got {tuple(self.std)}")
+
 
 class NetworkOutput(NamedTuple):
     """logits [B,R], and the attention head's SMAOutput."""

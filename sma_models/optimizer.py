@@ -30,6 +30,13 @@ class OptimizerConfig:
     freeze_backbone_epochs: int = 0
     freeze_bn: bool = False
 
+    def __post_init__(self) -> None:
+        """ValueError, which names it, for a setting that is negative or not finite: a step would go uphill, or nowhere."""
+        for name in ("lr", "weight_decay", "warmup_epochs", "backbone_lr_scale", "freeze_backbone_epochs"):
+            value = getattr(self, name)
+            if not 0 <= value < math.inf:
+                raise ValueError(f"optimizer.{name} must be at least 0 and finite; got {value}")
+
 
 class Decaying(Protocol):
     """A module that names the parameters that must not decay."""
@@ -58,9 +65,9 @@ def make_optimizer(network: Decaying, config: OptimizerConfig) -> AdamW:
     )
 
 
-def make_schedule(optimizer: AdamW, config: OptimizerConfig, steps: int, epochs: int) -> LambdaLR:
-    """Linear warm-up, then a cosine to 0, over `steps` optimiser steps in `epochs` epochs."""
-    warmup = config.warmup_epochs * steps / max(epochs, 1)
+def make_schedule(optimizer: AdamW, config: OptimizerConfig, steps: float, steps_per_epoch: float) -> LambdaLR:
+    """Linear warm-up, then a cosine to 0 over the rest of `steps` optimiser steps; it does not fall if these are infinite."""
+    warmup = config.warmup_epochs * steps_per_epoch
 
     def factor(step: int) -> float:
         if step < warmup:

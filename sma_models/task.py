@@ -1,5 +1,6 @@
 """Training and measuring SMA-Net: one Lightning module for action units, one for expressions."""
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import asdict
 from pathlib import Path
@@ -72,6 +73,8 @@ class FaceTask(lightning.LightningModule, ABC):
     ):
         super().__init__()
         check_variant(diversity)
+        if not 0 <= diversity_weight < math.inf:
+            raise ValueError(f"diversity_weight must be at least 0 and finite; got {diversity_weight}")
         self.network_config = network or NetworkConfig()
         self.optimizer_config = optimizer or OptimizerConfig()
         self.diversity, self.diversity_weight = diversity, diversity_weight
@@ -222,8 +225,11 @@ class FaceTask(lightning.LightningModule, ABC):
     def configure_optimizers(self) -> Any:
         assert self.network is not None
         optimizer = make_optimizer(self.network, self.optimizer_config)
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = make_schedule(optimizer, self.optimizer_config, steps, self.trainer.max_epochs or 1)
+        steps = self.trainer.estimated_stepping_batches
+        # An epoch's length is not steps / max_epochs: max_steps may end the training in an earlier one.
+        batches = self.trainer.num_training_batches  # infinite where there are none
+        steps_per_epoch = math.ceil(batches / self.trainer.accumulate_grad_batches) if math.isfinite(batches) else 1
+        schedule = make_schedule(optimizer, self.optimizer_config, steps, steps_per_epoch)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -70,7 +70,7 @@ def train(head: Head, arm: Arm, part: FeaturePart, loss: Loss, training: Trainin
     order = np.random.default_rng(order_seed)
     steps = max(1, len(part) // training.batch_size)
     optimizer = make_optimizer(head, training.optimizer)
-    schedule = make_schedule(optimizer, training.optimizer, steps * training.epochs, training.epochs)
+    schedule = make_schedule(optimizer, training.optimizer, steps * training.epochs, steps)
     labels = torch.from_numpy(part.labels)
     losses: list[float] = []
     times: list[float] = []

@@ -49,6 +49,8 @@ def main(arguments: Sequence[str]) -> None:
     if more:
         console.print(f"... and {more} more, in {given.out / 'alignment.csv'}")
     console.print(", ".join(f"{count} {outcome}" for outcome, count in sorted(report.counts.items()) if count))
+    if not report.counts["aligned"] + report.counts["no face"]:
+        raise ValueError(f"nothing could be read from {given.source}")
 
 
 def _progress(items: Iterable[Any], what: str, total: int | None) -> Iterable[Any]:

@@ -9,6 +9,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 _KEY = re.compile(r'Parser key "(?:fit\.|validate\.|test\.)?([^"]+)"')
 _CLASS = re.compile(r"Problem with given class_path '([^']+)'")
 _TYPE = re.compile(r"^Expected an? <class '(?:\w+\.)*(\w+)'>$")
+_WRONG = re.compile(r"Expected an? (?:<class '(?:\w+\.)*(\w+)'>\. Got value: (.*)|(tuple with \d+ elements))")
 _ABOUT = ("Does not validate", "Subtypes:", "Errors:", "Given value", "Parser key", "Problem with given class_path")
 
 
@@ -43,6 +44,12 @@ def one_line(message: str, options: Any = ()) -> str:
             return (
                 f"there is no option {option}.{word}; {option}.help {classes[0] if classes else ''} lists what there is"
             )
+    if wrong := _WRONG.search(message):
+        nested = re.findall(r"NestedArg\(key='([^']+)'", message)
+        # Errors lie in one another: the outermost nested argument, which comes last, has the whole name.
+        where = [keys[0], nested[-1]] if nested else keys
+        got = wrong[2] if wrong[1] else (re.findall("Given value: (.*)", message) or ["another value"])[0]
+        return f"--{'.'.join(where)} must be {wrong[1] or wrong[3]}; got {got}"
     if causes:
         told = re.sub(_KEY.pattern + ": ", "", causes[0])
         return ": ".join(part for part in (option or name, told) if part)

@@ -28,7 +28,10 @@ class FaceReader:
         facts = read_checkpoint(checkpoint)[ENTRY]
         self.kind, self.regions = facts["kind"], tuple(facts["regions"])
         self.alignment: dict[str, Any] | None = facts.get("data", {}).get("alignment")
-        self.device = torch.device(device)
+        try:
+            self.device = torch.empty(0, device=device).device
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            raise ValueError(f"device {device!r} is not there: {str(error).splitlines()[0]}") from error
         network, calibration = load_network(checkpoint)
         self.network, self.calibration = network.to(self.device), calibration.to(self.device)
         assert network.config.image_size is not None

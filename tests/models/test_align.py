@@ -235,3 +235,11 @@ def test_a_video_goes_on_where_it_stopped(tmp_path, monkeypatch):
     (tmp_path / "out/a/00002.jpg").unlink()
     main(arguments)
     assert (tmp_path / "out/a/00002.jpg").read_bytes() == kept and len(calls) - 10 == 7 - len(done)
+
+
+def test_a_source_without_a_frame_fails(tmp_path):
+    """Its status is that of `sma-net predict`."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "broken.jpg").write_text("none")
+    with pytest.raises(ValueError, match=r"^nothing could be read from .*photos$"):
+        main(["align", str(tmp_path / "photos"), str(tmp_path / "crops")])

@@ -39,7 +39,7 @@ def test_every_parameter_moves_once_with_its_own_speed_and_decay(network):
 def test_the_schedule_rises_then_falls_to_nothing(network):
     config = OptimizerConfig(lr=1.0, warmup_epochs=1)
     optimizer = make_optimizer(network, config)
-    schedule = make_schedule(optimizer, config, steps=50, epochs=5)
+    schedule = make_schedule(optimizer, config, steps=50, steps_per_epoch=10)
     rates = []
     for _ in range(51):
         rates.append(optimizer.param_groups[0]["lr"])

@@ -36,6 +36,13 @@ WRONG = {
     (*CSV_FER, "--data.csv=f.csv", "--model.network.chanels=2"): "there is no option --model.network.chanels; ",
     (*CSV_FER, "--modle.network.channels=2"): "did you mean --model.network.channels?",
     (*CSV_FER, "--data.csv=f.csv", "--trainer.max_epochs=many"): "--trainer.max_epochs must be int; got many",
+    (*CSV_FER, "--data.csv=f.csv", "--model.optimizer.lr=nan"): "--model.optimizer.lr must be float; got nan",
+    (*CSV_FER, "--data.csv=f.csv", "--data.batch_size=few"): "--data.batch_size must be int; got few",
+    (
+        *CSV_FER,
+        "--data.csv=f.csv",
+        "--model.network.mean=[1,2]",
+    ): "--model.network.mean must be tuple with 3 elements; got [1, 2]",
     (*CSV_FER, "--data.csv=f.csv", "extra"): "there is no argument extra",
     (*CSV_FER, "--data=BP5D"): "--data: there is no class 'BP5D'",
     ("fit", "--config", "gone.yaml"): "--config: File does not exist: ",
@@ -60,6 +67,11 @@ def test_what_is_missing_beside_an_option_is_told_in_one_line(config, monkeypatc
         ),
         ("--trainer.enable_checkpointing=false", "^Trainer was configured with `enable_checkpointing=False` but"),
         ("--model.diversity=much", "^diversity must be one of"),
+        ("--model.diversity_weight=-1", "^diversity_weight must be at least 0 and finite; got -1.0$"),
+        ("--model.optimizer.lr=-1", "optimizer.lr must be at least 0 and finite; got -1.0$"),
+        ("--model.optimizer.weight_decay=.inf", "optimizer.weight_decay must be at least 0 and finite; got inf$"),
+        ("--model.network.image_size=0", "image_size must be at least 1; got 0$"),
+        ("--model.network.std=[0,1,1]", r"std must be above 0 and finite; got \(0.0, 1.0, 1.0\)$"),
     ):
         with pytest.raises(ValueError, match=words) as error:
             main(["fit", "--config", config, option])
@@ -82,6 +94,16 @@ def test_data_check_explains_itself(capsys):
 def test_a_training_of_nothing_is_told(option, config, tmp_path):
     with pytest.raises(ValueError, match=rf"nothing was trained, .*{option} 0"):
         command("fit", config, tmp_path, f"--trainer.{option}=0")
+
+
+@pytest.mark.parametrize("limit, fallen", [("max_steps=5", True), ("max_time=00:00:00:02", False)])
+def test_an_endless_training_warms_up_for_its_epochs(limit, fallen, config, tmp_path):
+    """Steps divided by max_epochs say nothing of an epoch's length where another limit ends the training."""
+    command(
+        "fit", config, tmp_path, "--trainer.max_epochs=-1", f"--trainer.{limit}", "--model.optimizer.warmup_epochs=1"
+    )
+    stored = torch.load(folder_of(tmp_path) / "checkpoints" / "last.ckpt", weights_only=True)
+    assert (stored["lr_schedulers"][0]["_last_lr"][0] == 0) == fallen
 
 
 def test_overfitting_some_batches_is_refused(config, tmp_path):

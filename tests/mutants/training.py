@@ -9,6 +9,16 @@ FINITE = "tests/models/test_finite.py"
 FILES = ("tests/models/test_checkpoint_files.py",)
 
 MUTANTS = [
+    Mutant(
+        "sma_models/task.py",
+        "schedule = make_schedule(optimizer, self.optimizer_config, steps, steps_per_epoch)",
+        "schedule = make_schedule(optimizer, self.optimizer_config, steps, steps)",
+        (SETTINGS, "-k", "endless and max_steps"),
+    ),
+    Mutant(
+        "sma_models/optimizer.py", "if not 0 <= value < math.inf:", "if False:", (SETTINGS, "-k", "beside_an_option")
+    ),
+    Mutant("sma_models/cli/refusals.py", "_WRONG.search(message):", "None:", (SETTINGS, "-k", "one_line")),
     Mutant("sma_models/data/base.py", "samples if epoch == self.epoch else 0", "0", KILLED),
     Mutant("sma_models/data/base.py", "samples if epoch == self.epoch else 0", "samples", KILLED),
     Mutant("sma_models/data/base.py", "            sampler.set_epoch(self._resumed.epoch)\n", "", KILLED),
