@@ -189,7 +189,7 @@ def test_true_regions_belong_to_the_face(tmp_path):
         ({"seed": -1}, "seed.*-1"),
         ({"batch_size": 0}, "batch_size must be at least 1; got 0"),
         ({"num_workers": -1}, "num_workers must be at least 0; got -1"),
-        ({"image_size": 0}, "image_size must be at least 1 pixel; got 0"),
+        ({"image_size": 0}, "image_size must be 8 to 4096 pixels; got 0"),
         ({"selection": "test"}, "selection must be val or last; got 'test'"),
     ],
 )

@@ -60,8 +60,8 @@ MUTANTS = [
     Mutant("docs/pictures.md", "sma-net report runs/demo", "sma-net reports runs/demo", (DOCS,)),
     Mutant(
         "docs/train.md",
-        "fit --config csv_fer.yaml --data.csv faces.csv --data.root crops",
-        "fit --config csv_fer.yaml --data.csv faces.csv",
+        "fit --config csv_fer.yaml --data.csv faces.csv --data.root crops\n",
+        "fit --config csv_fer.yaml --data.csv faces.csv\n",
         (DOCUMENTS, "-k", "train"),
     ),
     Mutant("README.md", "mean F1 was 0.755", "mean F1 was 0.765", (DOCUMENTS, "-k", "figure")),

@@ -195,6 +195,11 @@ MUTANTS = [
         "raise ValueError(str(error))",
         (SETTINGS, "-k", "beside_an_option"),
     ),
-    Mutant("sma_models/cli/refusals.py", "if nested else", "if False else", (SETTINGS, "-k", "wrong_option")),
+    Mutant(
+        "sma_models/cli/refusals.py",
+        "nested[-1] if nested else",
+        "nested[-1] if False else",
+        (SETTINGS, "-k", "wrong_option"),
+    ),
     Mutant("sma_models/cli/data_check.py", "wanted = wanted or [", "wanted = [] and [", (SETTINGS, "-k", "explains")),
 ]
