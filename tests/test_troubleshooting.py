@@ -36,8 +36,9 @@ def command(*words):
 
 def table(folder, **cells):
     """A CSV file of four rows by two people that all show `cells`."""
-    write_picture(folder / "face.png", (90, 90, 90))
-    rows = [{"image": "face.png", "subject": f"s{n % 2}"} | cells for n in range(4)]
+    for n in range(4):
+        write_picture(folder / f"face{n}.png", (90, 90, 90))
+    rows = [{"image": f"face{n}.png", "subject": f"s{n % 2}"} | cells for n in range(4)]
     return write_csv(folder / "faces.csv", rows)
 
 
@@ -73,7 +74,9 @@ def second_derivative(folder):
 def one_person(folder):
     """Of two people one is tested, and one is left to train and to validate on."""
     write_picture(folder / "face.png", (90, 90, 90))
-    rows = [{"image": "face.png", "subject": f"s{n}", "fold": n, "expression": "fear"} for n in range(2)]
+    write_picture(folder / "other.png", (90, 90, 90))
+    names = ("face.png", "other.png")
+    rows = [{"image": name, "subject": f"s{n}", "fold": n, "expression": "fear"} for n, name in enumerate(names)]
     load(write_csv(folder / "faces.csv", rows))
 
 
@@ -113,7 +116,7 @@ def not_aligned(folder):
 def other_settings(folder):
     (folder / "out").mkdir()
     (folder / "out" / "settings.yaml").write_text("batch_size: 3\n")
-    csv = unit_csv(folder, subjects=2)
+    csv = unit_csv(folder, subjects=5)
     words = ["--config", "csv_fer.yaml", "--model", "sma_models.task.ActionUnitTask", "--data.csv", csv]
     command("crossval", *words, "--out", folder / "out")
 
@@ -129,8 +132,10 @@ def not_finite(folder):
 
 
 def no_score(folder):
-    write_picture(folder / "face.png", (90, 90, 90))
-    rows = [{"image": "face.png", "subject": split, "AU1": 1, "split": split} for split in ("train", "val")]
+    splits = ("train", "val")
+    for split in splits:
+        write_picture(folder / f"{split}.png", (90, 90, 90))
+    rows = [{"image": f"{split}.png", "subject": split, "AU1": 1, "split": split} for split in splits]
     data = CSVFaces(str(write_csv(folder / "faces.csv", rows)))
     data.setup("fit")
     check_a_score_is_possible(data)
