@@ -12,10 +12,11 @@ from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from sma_models.checkpoint_files import previous_of
-from sma_models.cli.callbacks import LastEpoch, ScoreReport, SelectedEpoch
+from sma_models.cli.callbacks import LastEpoch, ScoreReport, SelectedEpoch, csv_loggers
 from sma_models.cli.refusals import Parser, one_line
 from sma_models.cross_test import prepare_test
 from sma_models.data.base import FaceData
+from sma_models.figures.curves import LOG
 from sma_models.task import FaceTask
 
 LIMITS = ("max_epochs", "max_steps", "limit_train_batches")
@@ -56,6 +57,19 @@ class SMACLI(LightningCLI):
     def subcommands() -> dict[str, set[str]]:
         # Lightning's own table of results, of many digits, comes below ours where it is verbose.
         return {name: LightningCLI.subcommands()[name] | {"verbose"} for name in ("fit", "validate", "test")}
+
+    def fit(self, **arguments: Any) -> None:
+        """With the log as it was where a run is refused to go on: Lightning's logger clears it before the data are read."""
+        trainer: Any = self.trainer
+        logs = [Path(logger.log_dir) / LOG for logger in csv_loggers(trainer)]
+        rows = {log: log.read_bytes() for log in logs if log.is_file()}
+        try:
+            trainer.fit(**arguments)
+        except Exception:
+            for log, content in rows.items():
+                if not log.exists():
+                    log.write_bytes(content)
+            raise
 
     def validate(self, **arguments: Any) -> None:
         self.trainer.validate(**arguments, verbose=False)

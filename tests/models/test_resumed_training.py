@@ -225,6 +225,15 @@ def test_other_samples_are_refused_within_an_epoch(option, words, config, within
         fit(config, tmp_path, f"--ckpt_path={within}", option)
 
 
+def test_a_run_that_is_refused_keeps_its_log(config, tmp_path):
+    fit(config, tmp_path, *stop("StopAt", 6))
+    last, log = (folder_of(tmp_path) / name for name in ("checkpoints/last.ckpt", "metrics.csv"))
+    rows = log.read_text()
+    with pytest.raises(ValueError, match="the checkpoint has seed"):
+        fit(config, tmp_path, f"--ckpt_path={last}", "--seed_everything=5")
+    assert rows and log.read_text() == rows
+
+
 def test_another_number_of_processes_is_refused_within_an_epoch(table, within, monkeypatch):
     data = loaded(table, batch_size=16)
     monkeypatch.setattr(data, "_share", lambda: (2, 0))

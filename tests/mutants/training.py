@@ -18,6 +18,7 @@ MUTANTS = [
     Mutant(
         "sma_models/optimizer.py", "if not 0 <= value < math.inf:", "if False:", (SETTINGS, "-k", "beside_an_option")
     ),
+    Mutant("sma_models/cli/lightning.py", "log.write_bytes(content)", "pass", (RESUMED, "-k", "keeps_its_log")),
     Mutant("sma_models/cli/refusals.py", "_WRONG.search(message):", "None:", (SETTINGS, "-k", "one_line")),
     Mutant("sma_models/data/base.py", "samples if epoch == self.epoch else 0", "0", KILLED),
     Mutant("sma_models/data/base.py", "samples if epoch == self.epoch else 0", "samples", KILLED),
