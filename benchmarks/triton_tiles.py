@@ -138,8 +138,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="file of JSON lines")
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
     arguments = parser.parse_args()
+    if not torch.cuda.is_available():
+        raise SystemExit("torch finds no CUDA GPU here")
     device = torch.device("cuda")
-    with arguments.out.open("w") as out:
+    with arguments.out.open("w", buffering=1) as out:  # line by line: what is timed is not lost with what hangs
         for shape in arguments.shapes:
             copies = copies_of(SHAPES[shape], torch.bfloat16, torch.contiguous_format, device, MAX_COPIES)
             rows = [("plan", {}), *variants(shape)]
