@@ -122,6 +122,7 @@ def staged_gram_backward_kernel(
             dot_i += tl.sum(q_ij * gram_ij, 1)
             on_diagonal = i[:, None] == j[None, :]
             diagonal_i += tl.sum(tl.where(on_diagonal, q_ij, 0.0), 1)
+            # The diagonal is stored once, below: of two stores by different threads either might come last.
             tl.store(q + square + at, q_ij, mask=inside & ~on_diagonal)
         along_i = tl.where(above_floor, inverse_i * inverse_i * along_i, 0.0)
         # Nearly equal: subtracted here, in float32, since a product of TF32 operands would keep the rounding of each.
