@@ -104,12 +104,12 @@ class CSVTable(Faces):
         return frames
 
     def _found_column(self, rows: list[dict[str, str]]) -> NDArray[np.bool_]:
-        found = np.empty(len(rows), bool)
+        detected = np.empty(len(rows), bool)
         for number, row in enumerate(rows):
             if row["found"].lower() not in _FOUND:
                 self._fail(number, f"found is {row['found']!r}; expected 0, 1, false or true")
-            found[number] = _FOUND[row["found"].lower()]
-        return found
+            detected[number] = _FOUND[row["found"].lower()]
+        return detected
 
     def _check_parts(self) -> None:
         for row, split in enumerate(self.splits if self.splits is not None else ()):
@@ -142,11 +142,11 @@ class CSVTable(Faces):
         self.kind = "expression"
         names = self._texts(rows, "expression")
         self.regions = tuple(sorted(set(names)) if classes is None else classes)
-        self._check_classes(given=classes is not None)
+        self._check_classes(from_settings=classes is not None)
         self.labels = self._class_labels(names)
 
-    def _check_classes(self, given: bool) -> None:
-        source = f"{self.path}, classes" if given else str(self.path)
+    def _check_classes(self, from_settings: bool) -> None:
+        source = f"{self.path}, classes" if from_settings else str(self.path)
         if not self.regions or len(set(self.regions)) < len(self.regions) or "" in self.regions:
             raise ValueError(f"{source}: expected different names; got {list(self.regions)}")
         refuse_lookalikes(source, "expressions", self.regions)
@@ -176,11 +176,11 @@ class CSVTable(Faces):
         return np.array([place[name] for name in names], np.int64)
 
     def _box_column(self, rows: list[dict[str, str]]) -> list[tuple[float, ...]] | None:
-        given = [name for name in BOX if name in self.columns]
-        if not given:
+        box_columns = [name for name in BOX if name in self.columns]
+        if not box_columns:
             return None
-        if len(given) < 4:
-            raise ValueError(f"{self.path}: a face box needs the columns {', '.join(BOX)}; got {', '.join(given)}")
+        if len(box_columns) < len(BOX):
+            raise ValueError(f"{self.path}: a face box needs the columns {', '.join(BOX)}; got {', '.join(box_columns)}")
         boxes = []
         for number, row in enumerate(rows):
             box = tuple(self._number(row, number, name) for name in BOX)

@@ -147,8 +147,8 @@ def write_manifest(listing: Listing, path: Path) -> None:
             cells = [sample.labels] if isinstance(sample.labels, str) else sample.labels
             image = sample.image.relative_to(listing.images).as_posix()
             fold = listing.folds[sample.subject]
-            found = int(listing.found(sample))
-            writer.writerow([image, sample.subject, sample.sequence, sample.frame, fold, found, *cells])
+            detected = int(listing.found(sample))
+            writer.writerow([image, sample.subject, sample.sequence, sample.frame, fold, detected, *cells])
     facts = {
         "dataset": listing.dataset,
         "settings": listing.settings,

@@ -59,14 +59,14 @@ def _visible_below(top: Path) -> Iterator[Path]:
         raise error
 
     for folder, folders, names in os.walk(top, onerror=fail, followlinks=True):
-        kept = []
+        not_entered_yet = []
         for place in (Path(folder, name) for name in folders if not name.startswith(".")):
             real = os.path.realpath(place)
             # A link into the folder shows what is there anyway, and may lead in a circle, as one may outside of it.
             if real not in entered and not (place.is_symlink() and Path(real).is_relative_to(inside)):
-                kept.append(place.name)
+                not_entered_yet.append(place.name)
                 entered.add(real)
-        folders[:] = kept
+        folders[:] = not_entered_yet
         # macOS writes a ._face.jpg beside each face.jpg on disks of other systems: it is no picture.
         for path in (Path(folder, name) for name in names if not name.startswith(".")):
             if path.is_file() or path.is_symlink():
