@@ -41,6 +41,8 @@ codegen-full: $(VENV)/.ready
 
 lint: $(VENV)/.ready
 	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check --quiet .
+	git ls-files '*.h' '*.cpp' '*.cuh' '*.cu' | xargs $(VENV)/bin/clang-format --dry-run -Werror
 	$(RUN) -m mypy
 
 # Every table and picture of benchmarks/results; about an hour on two quiet cores.

@@ -1,6 +1,6 @@
-// Runs the CPU kernels over one sample, without torch: once, so that callgrind can count what they execute, or in rounds
-// of ten calls, so that the middle round tells their time while the sample lies in the caches.
-// Arguments: forward or backward; nchw or nhwc; R K D C L; rounds (0: once). Prints nanoseconds where there are rounds.
+// Runs the CPU kernels over one sample, without torch: once, so that callgrind can count what they execute, or in
+// rounds of ten calls, so that the middle round tells their time while the sample lies in the caches. Arguments:
+// forward or backward; nchw or nhwc; R K D C L; rounds (0: once). Prints nanoseconds where there are rounds.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

@@ -96,7 +96,11 @@ def test_a_machine_without_a_card_has_cuda_built_and_lacks_a_driver():
 
 @pytest.mark.parametrize(
     ("cards", "reason"),
-    [([(8, 9)], "not built for compute capability 8.9"), ([(7, 0)], "needs compute capability 8.0"), ([(9, 0), (8, 9)], None)],
+    [
+        ([(8, 9)], "not built for compute capability 8.9"),
+        ([(7, 0)], "needs compute capability 8.0"),
+        ([(9, 0), (8, 9)], None),
+    ],
 )
 def test_an_extension_for_other_cards_is_unavailable(cards, reason, monkeypatch):
     cuda = sma_kernels.backends.cuda

@@ -90,8 +90,7 @@ struct Backward {
   int64_t width() const { return padded<W>(shape.positions); }
   bool refined_gradient() const { return given.pooled || given.attention; }
   bool beyond_values() const {
-    return out.features.data || out.maps || out.weight || out.bias || out.temperature || out.gate ||
-           out.relation_bias;
+    return out.features.data || out.maps || out.weight || out.bias || out.temperature || out.gate || out.relation_bias;
   }
 
   void run() const {
@@ -114,8 +113,8 @@ struct Backward {
       const W* sum = static_cast<const W*>(saved.attention_sum) + sample * count;
       scale_dpooled(shape, static_cast<const T*>(given.pooled) + sample * count * shape.values, sum, count,
                     scratch.dpooled);
-      attention_pool_backward(shape, SampleMap<T>(in.values, sample), SampleMap<T>(out.values, sample),
-                              scratch.dpooled, scratch.attention, width(), count, dattention, scratch.tile);
+      attention_pool_backward(shape, SampleMap<T>(in.values, sample), SampleMap<T>(out.values, sample), scratch.dpooled,
+                              scratch.attention, width(), count, dattention, scratch.tile);
       if (dattention) normalisation_backward(count, positions, scratch.attention, sum, width(), dattention);
     } else if (dattention) {
       for (int64_t i = 0; i < count * width(); ++i) dattention[i] = 0;
@@ -155,8 +154,7 @@ struct Backward {
   void through_merge() const {
     const int64_t region_size = shape.channels * width();
     for (int64_t r = 0; r < shape.regions; ++r) {
-      const uint8_t* winner =
-          saved.winner ? saved.winner + (sample * shape.regions + r) * shape.positions : nullptr;
+      const uint8_t* winner = saved.winner ? saved.winner + (sample * shape.regions + r) * shape.positions : nullptr;
       merge_region_backward(in.merge, shape.channels, shape.positions, scratch.dattention + r * width(), winner,
                             scratch.drefined + r * region_size, width());
     }
@@ -199,8 +197,8 @@ struct Backward {
   void read_maps() const {
     const int64_t count = shape.maps(), positions = shape.positions;
     if (saved.maps && sizeof(T) == sizeof(W)) {
-      copy_in(count, positions, static_cast<const T*>(saved.maps) + sample * count * positions, positions,
-              scratch.maps, width(), width());
+      copy_in(count, positions, static_cast<const T*>(saved.maps) + sample * count * positions, positions, scratch.maps,
+              width(), width());
     } else {
       maps_of_sample<T>(shape, in, sample, scratch.maps, width(), scratch.tile);
     }
@@ -208,8 +206,8 @@ struct Backward {
 
   void read_correlation() const {
     const int64_t count = shape.maps(), columns = scratch.cosines.width;
-    copy_in(count, count, static_cast<const W*>(saved.correlation) + sample * count * count, count, scratch.s,
-            columns, columns);
+    copy_in(count, count, static_cast<const W*>(saved.correlation) + sample * count * count, count, scratch.s, columns,
+            columns);
   }
 
   void through_correlation(const W* arrived, Ahead& next) const {
@@ -222,8 +220,8 @@ struct Backward {
     correlation_backward<W>(in, scratch.cosines, scratch.s, arrived ? scratch.mix : nullptr, dcorrelation, scratch.dcos,
                             partial.relation_bias, partial.temperature);
     if (arrived && out.gate)
-      *partial.gate += gate_gradient(shape, scratch.s, columns, scratch.maps, arrived, width(), scratch.mix,
-                                     scratch.region, next);
+      *partial.gate +=
+          gate_gradient(shape, scratch.s, columns, scratch.maps, arrived, width(), scratch.mix, scratch.region, next);
   }
 
   void finish_maps() const {
@@ -231,8 +229,7 @@ struct Backward {
     if (given.maps) {
       const T* direct = static_cast<const T*>(given.maps) + sample * count * positions;
       for (int64_t n = 0; n < count; ++n)
-        for (int64_t l = 0; l < positions; ++l)
-          scratch.dmaps[n * width() + l] += to_wide(direct[n * positions + l]);
+        for (int64_t l = 0; l < positions; ++l) scratch.dmaps[n * width() + l] += to_wide(direct[n * positions + l]);
     }
     if (out.maps)
       copy_out(count, positions, scratch.dmaps, width(), static_cast<T*>(out.maps) + sample * count * positions,

@@ -83,7 +83,8 @@ inline W gate_gradient(const Shape& shape, const W* s, int64_t mix_width, const 
   for (int64_t n = 0; n < count; n += step) {
     multiply<W, false>(step, width, count, mix + n * mix_width, mix_width, 1, maps, width, region, width, next);
     const W* arrived = drefined + n * width;
-    total += sum_lanes<W>(sum_vectors<W>(step * width, [&](int64_t i) { return load(region + i) * load(arrived + i); }));
+    total +=
+        sum_lanes<W>(sum_vectors<W>(step * width, [&](int64_t i) { return load(region + i) * load(arrived + i); }));
   }
   return static_cast<W>(total);
 }

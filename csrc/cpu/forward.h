@@ -19,8 +19,8 @@ struct ForwardScratch {
   W* t;           // [N, padded N]
   W* region;      // [K, padded L], refined maps of one region
   Cosines<W> cosines;
-  W* sums;        // [rows, kPoolChunk]
-  W* later;       // [rows, kPoolChunk]
+  W* sums;   // [rows, kPoolChunk]
+  W* later;  // [rows, kPoolChunk]
 
   ForwardScratch(Arena& arena, const Shape& shape, const Inputs& in)
       : maps(arena.take<W>(shape.maps() * padded<W>(shape.positions))),

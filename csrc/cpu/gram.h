@@ -37,8 +37,7 @@ inline void cosine_gram(const Shape& shape, const W* maps, int64_t maps_width, c
   }
   for (int64_t i = count; i < width; ++i) cosines.inverse_norm[i] = 0;
   for (int64_t i = 0; i < count; ++i)
-    for (int64_t j = 0; j < count; ++j)
-      cosines.cos[i * width + j] *= cosines.inverse_norm[i] * cosines.inverse_norm[j];
+    for (int64_t j = 0; j < count; ++j) cosines.cos[i * width + j] *= cosines.inverse_norm[i] * cosines.inverse_norm[j];
 }
 
 // Calls body(i, j) for every ordered pair of different maps of one region.

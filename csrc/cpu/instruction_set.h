@@ -85,8 +85,8 @@ void reduce_partials(const Shape& shape, const Gradients& out, const void* parti
 
 template <typename T, typename W>
 constexpr Kernels table(const char* instructions) {
-  return {instructions,    forward_scratch<T, W>, backward_scratch<T, W>, forward_maps<T, W>, forward_pool<T, W>,
-          partial_size<W>, backward<T, W>,        reduce_partials<W>};
+  return {instructions,       forward_scratch<T, W>, backward_scratch<T, W>, forward_maps<T, W>,
+          forward_pool<T, W>, partial_size<W>,       backward<T, W>,         reduce_partials<W>};
 }
 
 }  // namespace
@@ -98,10 +98,14 @@ const Kernels& kernels(Dtype dtype) {
   static const Kernels f32 = table<float, float>(SMA_NAME(SMA_ISA)), f64 = table<double, double>(SMA_NAME(SMA_ISA)),
                        b16 = table<bf16, float>(SMA_NAME(SMA_ISA)), h16 = table<f16, float>(SMA_NAME(SMA_ISA));
   switch (dtype) {
-    case Dtype::f64: return f64;
-    case Dtype::bf16: return b16;
-    case Dtype::f16: return h16;
-    default: return f32;
+    case Dtype::f64:
+      return f64;
+    case Dtype::bf16:
+      return b16;
+    case Dtype::f16:
+      return h16;
+    default:
+      return f32;
   }
 }
 

@@ -11,8 +11,8 @@ namespace {
 // worth that, and its matrix is transposed.
 constexpr int64_t kLongSum = 64;
 
-// So few positions or channels past the last whole vector are worth a way of their own: a vector of them would be mostly
-// padding.
+// So few positions or channels past the last whole vector are worth a way of their own: a vector of them would be
+// mostly padding.
 constexpr int64_t kFew = kDotColumns;
 
 // out [rows, positions] (+)= left [rows, channels] right^T, rows of `right` along the channels. Fills whole vectors.

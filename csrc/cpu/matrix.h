@@ -83,8 +83,7 @@ inline void transpose(int64_t rows, int64_t columns, const T* from, int64_t from
       for (int v = 0; v < n; ++v) to[j * to_row + i + v] = to_wide(from[(i + v) * from_row + j]);
   }
   for (; i < width; ++i)
-    for (int64_t j = 0; j < columns; ++j)
-      to[j * to_row + i] = i < rows ? to_wide(from[i * from_row + j]) : W(0);
+    for (int64_t j = 0; j < columns; ++j) to[j * to_row + i] = i < rows ? to_wide(from[i * from_row + j]) : W(0);
 }
 
 // One sample of a feature map, in either layout.

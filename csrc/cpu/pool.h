@@ -30,9 +30,9 @@ inline void add_sums(int64_t rows, int64_t channels, const W* from, W* to) {
       store(load(to + i) + load(from + i), to + i);
 }
 
-// pooled [rows, C], channels first..last, from attention [rows, L] and attention_sum [rows], kPoolChunk channels at a time.
-// Each kPoolPositions positions are summed on their own, as in a product. `sums` and `later` [rows, kPoolChunk], of the first
-// ones and of those that are added to them, and `tile` are scratch.
+// pooled [rows, C], channels first..last, from attention [rows, L] and attention_sum [rows], kPoolChunk channels at a
+// time. Each kPoolPositions positions are summed on their own, as in a product. `sums` and `later` [rows, kPoolChunk],
+// of the first ones and of those that are added to them, and `tile` are scratch.
 template <typename T, typename W>
 inline void attention_pool(const Shape& shape, const SampleMap<T>& values, const W* attention, const W* attention_sum,
                            int64_t rows, int64_t first, int64_t last, T* pooled, W* sums, W* later, W* tile) {
@@ -125,8 +125,7 @@ inline void attention_pool_backward(const Shape& shape, const SampleMap<T>& valu
   const int64_t channel_step = inner ? kBackwardChannels : kBackwardChannelsLast;
   const int64_t position_step = inner ? shape.positions : kBackwardPositionsLast;
   const int64_t row = dpooled_width<W>(shape);
-  const int64_t steps =
-      steps_of<W>(rows, least(channel_step, shape.values), least(position_step, shape.positions));
+  const int64_t steps = steps_of<W>(rows, least(channel_step, shape.values), least(position_step, shape.positions));
   Ahead next_values, next_dvalues;
   in_memory_order(
       inner, {0, shape.values, 0, shape.positions}, channel_step, position_step,
@@ -140,8 +139,7 @@ inline void attention_pool_backward(const Shape& shape, const SampleMap<T>& valu
           sum_channels<false>(values, piece, left, row, rows, dattention, width, tile, next_values);
         else if (dattention)
           sum_channels<true>(values, piece, left, row, rows, dattention, width, tile, next_values);
-        if (dvalues.data)
-          write_product(dvalues, piece, left, row, rows, attention, width, tile, next_dvalues);
+        if (dvalues.data) write_product(dvalues, piece, left, row, rows, attention, width, tile, next_dvalues);
       });
 }
 

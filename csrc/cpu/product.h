@@ -6,8 +6,8 @@
 namespace sma::cpu::SMA_ISA {
 namespace {
 
-// Each piece of a product's depth is summed on its own and then added to C: the error of a long sum grows with its pieces,
-// not with its length.
+// Each piece of a product's depth is summed on its own and then added to C: the error of a long sum grows with its
+// pieces, not with its length.
 
 // --- C (+)= A B: A[i,p] at any strides, B and C with contiguous rows of whole vectors ---
 

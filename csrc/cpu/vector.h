@@ -197,8 +197,8 @@ SMA_INLINE W sum_lanes(Vector<W> v) {
   return fold_lanes<W>(v, [](Vector<W> a, Vector<W> b) { return a + b; });
 }
 
-// Numbers that are summed one after the other in a lane. Longer sums are made of such blocks: their error grows with the
-// blocks, not with their length.
+// Numbers that are summed one after the other in a lane. Longer sums are made of such blocks: their error grows with
+// the blocks, not with their length.
 template <typename W>
 constexpr int64_t kSumBlock = 64 * lanes<W>;
 

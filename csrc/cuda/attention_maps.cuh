@@ -63,7 +63,8 @@ __device__ __forceinline__ void derive_logits(const Sizes& n, const Map<const T>
                    contract<Mode>(
                        maps.count, positions, channels,
                        [&](int i, int d) { return weight[static_cast<int64_t>(maps(i)) * n.embed + channel + d]; },
-                       tile, [&](int i, int l, float sum) {
+                       tile,
+                       [&](int i, int l, float sum) {
                          float& logit = m(maps(i), position + l);
                          const float before = channel > 0 ? logit : bias ? bias[maps(i)] : 0.0f;
                          logit = before + sum;

@@ -4,8 +4,8 @@
 namespace sma::cuda {
 
 template int64_t backward_workspace_as<__nv_bfloat16>(const Shape&, const Inputs&, const Cotangents&, const Gradients&,
-                                          const Device&);
-template const char* backward_as<__nv_bfloat16>(const Shape&, const Inputs&, const Saved&, const Cotangents&, const Gradients&,
-                                    const Device&, void*);
+                                                      const Device&);
+template const char* backward_as<__nv_bfloat16>(const Shape&, const Inputs&, const Saved&, const Cotangents&,
+                                                const Gradients&, const Device&, void*);
 
 }  // namespace sma::cuda

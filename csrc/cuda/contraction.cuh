@@ -88,8 +88,7 @@ struct Tf32 {
     Right found;
     for (int half = 0; half < 2; ++half) {
       for (int e = 0; e < 2; ++e) {
-        split(operand(k + lane() % 4 + 4 * e, column + 8 * half + lane() / 4), found.high[half][e],
-              found.low[half][e]);
+        split(operand(k + lane() % 4 + 4 * e, column + 8 * half + lane() / 4), found.high[half][e], found.low[half][e]);
       }
     }
     return found;

@@ -41,8 +41,7 @@ template <class Mode, class Correlation>
 __device__ __forceinline__ void refine(const Sizes& n, const Matrix& m, const Correlation& correlation, float gate,
                                        int first, int columns, const Matrix& strip) {
   contract<Mode>(
-      n.maps, columns, n.maps, correlation,
-      [&](int j, int l) { return m(j, first + l); },
+      n.maps, columns, n.maps, correlation, [&](int j, int l) { return m(j, first + l); },
       [&](int i, int l, float sum) {
         const float own = m(i, first + l);
         strip(i, l) = own + gate * (sum - own);

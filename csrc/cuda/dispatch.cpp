@@ -39,8 +39,8 @@ auto with_dtype(Dtype dtype, const Run& run) {
 
 int64_t forward_workspace(Dtype dtype, const Shape& shape, const Inputs& inputs, const Outputs& outputs,
                           const Device& device) {
-  return with_dtype(
-      dtype, [&](auto zero) { return forward_workspace_as<decltype(zero)>(shape, inputs, outputs, device); });
+  return with_dtype(dtype,
+                    [&](auto zero) { return forward_workspace_as<decltype(zero)>(shape, inputs, outputs, device); });
 }
 
 int64_t backward_workspace(Dtype dtype, const Shape& shape, const Inputs& inputs, const Cotangents& cotangents,
@@ -50,15 +50,14 @@ int64_t backward_workspace(Dtype dtype, const Shape& shape, const Inputs& inputs
   });
 }
 
-const char* forward(Dtype dtype, const Shape& shape, const Inputs& inputs, const Outputs& outputs,
-                    const Device& device, void* workspace) {
-  return with_dtype(
-      dtype, [&](auto zero) { return forward_as<decltype(zero)>(shape, inputs, outputs, device, workspace); });
+const char* forward(Dtype dtype, const Shape& shape, const Inputs& inputs, const Outputs& outputs, const Device& device,
+                    void* workspace) {
+  return with_dtype(dtype,
+                    [&](auto zero) { return forward_as<decltype(zero)>(shape, inputs, outputs, device, workspace); });
 }
 
 const char* backward(Dtype dtype, const Shape& shape, const Inputs& inputs, const Saved& saved,
-                     const Cotangents& cotangents, const Gradients& gradients, const Device& device,
-                     void* workspace) {
+                     const Cotangents& cotangents, const Gradients& gradients, const Device& device, void* workspace) {
   return with_dtype(dtype, [&](auto zero) {
     return backward_as<decltype(zero)>(shape, inputs, saved, cotangents, gradients, device, workspace);
   });

@@ -20,19 +20,16 @@ ValuesBackward<T> values_backward_of(const Shape& shape, const Inputs& in, const
   p.values = map_of<const T>(in.values, shape.batch, shape.positions, kTile);
   const T* attention = static_cast<const T*>(saved.attention ? saved.attention : in.maps);
   p.attention = rows_of(attention, shape.batch, p.n.rows * shape.positions, shape.positions);
-  p.grad_pooled =
-      rows_of(static_cast<const T*>(c.pooled), shape.batch, p.n.rows * shape.values, shape.values);
+  p.grad_pooled = rows_of(static_cast<const T*>(c.pooled), shape.batch, p.n.rows * shape.values, shape.values);
   p.attention_sum = static_cast<const float*>(saved.attention_sum);
   p.grad_values = map_of<T>(g.values, shape.batch, shape.positions, kTile);
   const int row_tiles = row_tiles_of<T>(p.n.rows);
   p.row_blocks = (p.n.rows + 16 * row_tiles - 1) / (16 * row_tiles);
   p.roles = p.row_blocks == 1 ? 1 : p.row_blocks + (g.values.data ? 1 : 0);
   const int64_t tiles = tiles_of(shape.values);
-  p.slice_tiles =
-      slice_tiles_of(shape.batch * tiles_of(shape.positions) * p.roles, tiles, 8, device.processors);
+  p.slice_tiles = slice_tiles_of(shape.batch * tiles_of(shape.positions) * p.roles, tiles, 8, device.processors);
   p.slices = static_cast<int>((tiles + p.slice_tiles - 1) / p.slice_tiles);
-  p.placement.shared =
-      static_cast<int>(stream_bytes<T>(p.values.flat) + 3 * row_tile_bytes<T>(row_tiles));
+  p.placement.shared = static_cast<int>(stream_bytes<T>(p.values.flat) + 3 * row_tile_bytes<T>(row_tiles));
   return p;
 }
 

@@ -59,8 +59,7 @@ const char* launch_pool(const Shape& shape, const Inputs& in, const Outputs& out
   const int64_t tiles = tiles_of(shape.values);
   p.slice_tiles = slice_tiles_of(shape.batch * p.row_blocks, tiles, 4, device.processors);
   p.slices = static_cast<int>((tiles + p.slice_tiles - 1) / p.slice_tiles);
-  p.placement.shared =
-      static_cast<int>(stream_bytes<T>(p.values.flat) + 2 * row_tile_bytes<T>(row_tiles));
+  p.placement.shared = static_cast<int>(stream_bytes<T>(p.values.flat) + 2 * row_tile_bytes<T>(row_tiles));
   const int64_t blocks = shape.batch * p.row_blocks * p.slices;
   const int shared = p.placement.shared;
   if (row_tiles == 1) return launch<pool<T, Mode, 1>>(blocks, kStreamThreads, shared, device.stream, p);

@@ -47,8 +47,8 @@ __device__ __forceinline__ void add_dots(const Sizes& n, Merge merge, const Matr
   }
 }
 
-// d [N,L] = gradient of m', from df X in its place and dots (null without a gradient of pooled) and from the gradient of
-// A (may be null). The division by the sum of A takes <df, f> = dots / sum A from every position. A warp a row.
+// d [N,L] = gradient of m', from df X in its place and dots (null without a gradient of pooled) and from the gradient
+// of A (may be null). The division by the sum of A takes <df, f> = dots / sum A from every position. A warp a row.
 template <class T>
 __device__ __forceinline__ void merge_backward(const Sizes& n, Merge merge, const float* dots,
                                                const float* attention_sum, const T* grad_attention,

@@ -59,8 +59,9 @@ GradientTuple backward_cuda(const OptionalTensor& grad_pooled, const OptionalTen
                             const OptionalTensor& relation_bias, std::string_view activation, std::string_view merge,
                             double margin, bool diversify, bool correlate, c10::List<bool> needs) {
   const c10::cuda::CUDAGuard guard((features ? *features : maps.value()).device());
-  const HeadArguments arguments{values, features, maps, weight, bias, temperature, temperature_tensor, gate,
-                                gate_tensor, relation_bias, activation, merge, margin, diversify, correlate};
+  const HeadArguments arguments{
+      values,      features,      maps,       weight, bias,   temperature, temperature_tensor, gate,
+      gate_tensor, relation_bias, activation, merge,  margin, diversify,   correlate};
   const Call call(arguments);
   check(call);
   const FiveTensors cotangents{grad_pooled, grad_attention, grad_maps, grad_diversity, grad_correlation};
@@ -76,8 +77,7 @@ GradientTuple backward_cuda(const OptionalTensor& grad_pooled, const OptionalTen
   const Dtype dtype = dtype_of(call.type);
   const at::Tensor memory =
       workspace(call, cuda::backward_workspace(dtype, call.shape, call.inputs, given, out.pointers, device));
-  check_launch(
-      cuda::backward(dtype, call.shape, call.inputs, saved, given, out.pointers, device, memory.data_ptr()));
+  check_launch(cuda::backward(dtype, call.shape, call.inputs, saved, given, out.pointers, device, memory.data_ptr()));
   return out.result();
 }
 

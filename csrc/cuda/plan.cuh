@@ -12,14 +12,10 @@ namespace sma::cuda {
 
 inline Sizes sizes_of(const Shape& shape, Merge merge) {
   const auto narrow_to_int = [](int64_t size) { return static_cast<int>(size); };
-  return {narrow_to_int(shape.regions),
-          narrow_to_int(shape.channels),
-          narrow_to_int(shape.maps()),
-          narrow_to_int(merge == Merge::none ? shape.maps() : shape.regions),
-          narrow_to_int(shape.groups),
-          narrow_to_int(shape.embed),
-          narrow_to_int(shape.values),
-          narrow_to_int(shape.positions)};
+  return {narrow_to_int(shape.regions), narrow_to_int(shape.channels),
+          narrow_to_int(shape.maps()),  narrow_to_int(merge == Merge::none ? shape.maps() : shape.regions),
+          narrow_to_int(shape.groups),  narrow_to_int(shape.embed),
+          narrow_to_int(shape.values),  narrow_to_int(shape.positions)};
 }
 
 inline int64_t tiles_of(int64_t size) { return (size + kTile - 1) / kTile; }

@@ -52,8 +52,8 @@ __global__ void __launch_bounds__(kStreamThreads, kRowTiles == 4 ? 3 : 4) pool(c
     if (i < count) {
       const int channel = i / steps * kTile, position = i % steps * kTile;
       const int positions = min(kTile, n.positions - position);
-      load_map(stream.buffers[i], p.values, sample, first_channel + channel, min(kTile, channels - channel),
-               position, positions);
+      load_map(stream.buffers[i], p.values, sample, first_channel + channel, min(kTile, channels - channel), position,
+               positions);
       if (steps > 1 || i == 0) {
         const T* from = p.attention.data + sample * p.attention.batch_stride + first_row * p.attention.row_stride;
         load_tile(attention[attention_stage(i)], 16 * kRowTiles, from + position, p.attention.row_stride,

@@ -1,7 +1,6 @@
-#include "reduce_parameters.cuh"
-
 #include "launch.cuh"
 #include "numbers.cuh"
+#include "reduce_parameters.cuh"
 
 namespace sma::cuda {
 namespace {

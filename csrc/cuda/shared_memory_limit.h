@@ -8,8 +8,8 @@
 
 namespace sma::cuda {
 
-// The limits of one kernel. They only grow: with a call before every launch, two threads that launch the same kernel with
-// different sizes would lower each other's limit between call and launch.
+// The limits of one kernel. They only grow: with a call before every launch, two threads that launch the same kernel
+// with different sizes would lower each other's limit between call and launch.
 class SharedMemoryLimit {
  public:
   static constexpr int kDefault = 48 * 1024;  // of every kernel on every device

@@ -23,8 +23,8 @@ int64_t backward_workspace(Dtype dtype, const Shape& shape, const Inputs& inputs
 
 // Launches on the stream, without waiting; null, or what the launch reported. batch > 0; gradients of values are wanted
 // only where a gradient of the pooled values has arrived.
-const char* forward(Dtype dtype, const Shape& shape, const Inputs& inputs, const Outputs& outputs,
-                    const Device& device, void* workspace);
+const char* forward(Dtype dtype, const Shape& shape, const Inputs& inputs, const Outputs& outputs, const Device& device,
+                    void* workspace);
 const char* backward(Dtype dtype, const Shape& shape, const Inputs& inputs, const Saved& saved,
                      const Cotangents& cotangents, const Gradients& gradients, const Device& device, void* workspace);
 

@@ -1,8 +1,8 @@
 // Backward, first launch: what reads the values. With f = pooled and s = max(sum of A, floor),
 //   dX[c,l] = sum over rows a of df[a,c] A[a,l] / s[a]
 //   partial[a,l] = sum over the channels of a slice of df[a,c] X[c,l]
-// A block owns 64 positions of one sample and a slice of channels, and reads each value once. Where A has more rows than
-// a block holds, each block of rows makes its own partial sums and one more block makes dX from all rows.
+// A block owns 64 positions of one sample and a slice of channels, and reads each value once. Where A has more rows
+// than a block holds, each block of rows makes its own partial sums and one more block makes dX from all rows.
 #pragma once
 
 #include "../sma_attention.h"
@@ -90,8 +90,8 @@ __global__ void __launch_bounds__(kStreamThreads, 2) values_backward(const __gri
     if (i < count) {
       const int channel = i * kTile;
       if (makes_partial) {
-        load_map(stream.buffers[i], p.values, sample, first_channel + channel, min(kTile, channels - channel),
-                 position, positions);
+        load_map(stream.buffers[i], p.values, sample, first_channel + channel, min(kTile, channels - channel), position,
+                 positions);
       }
       load_grads(grads[i], first_row, rows, channel);
     }

@@ -18,9 +18,7 @@ struct Matrix {
   float* data;
   int pitch;
 
-  __device__ __forceinline__ float& operator()(int i, int j) const {
-    return data[static_cast<int64_t>(i) * pitch + j];
-  }
+  __device__ __forceinline__ float& operator()(int i, int j) const { return data[static_cast<int64_t>(i) * pitch + j]; }
 };
 
 // A pitch that is 4 modulo 8 spreads eight rows over all banks.

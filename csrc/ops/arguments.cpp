@@ -4,11 +4,16 @@ namespace sma {
 
 Dtype dtype_of(at::ScalarType type) {
   switch (type) {
-    case at::kFloat: return Dtype::f32;
-    case at::kDouble: return Dtype::f64;
-    case at::kBFloat16: return Dtype::bf16;
-    case at::kHalf: return Dtype::f16;
-    default: TORCH_CHECK_TYPE(false, "dtype ", type, " is not float32, float64, bfloat16 or float16");
+    case at::kFloat:
+      return Dtype::f32;
+    case at::kDouble:
+      return Dtype::f64;
+    case at::kBFloat16:
+      return Dtype::bf16;
+    case at::kHalf:
+      return Dtype::f16;
+    default:
+      TORCH_CHECK_TYPE(false, "dtype ", type, " is not float32, float64, bfloat16 or float16");
   }
 }
 
@@ -50,8 +55,8 @@ bool floating(at::ScalarType type) {
   return type == at::kFloat || type == at::kDouble || type == at::kBFloat16 || type == at::kHalf;
 }
 
-// A storage may be freed or cut short under its tensors: FSDP frees parameters so. Their pointers tell nothing, and a null one
-// would pass for an argument that is not there.
+// A storage may be freed or cut short under its tensors: FSDP frees parameters so. Their pointers tell nothing, and a
+// null one would pass for an argument that is not there.
 void expect_memory(const char* name, const at::Tensor& tensor) {
   if (tensor.numel() == 0) return;
   int64_t last = tensor.storage_offset();
@@ -65,7 +70,8 @@ void expect_memory(const char* name, const at::Tensor& tensor) {
 void expect_axes(const char* name, const at::Tensor& tensor, const char* axes, int64_t dimensions, bool batch) {
   TORCH_CHECK_VALUE(tensor.dim() == dimensions, name, " must have the dimensions ", axes, "; got ", tensor.sizes());
   for (int64_t axis = batch; axis < dimensions; ++axis)
-    TORCH_CHECK_VALUE(tensor.size(axis) > 0, name, " must not be empty along an axis of ", axes, "; got ", tensor.sizes());
+    TORCH_CHECK_VALUE(tensor.size(axis) > 0, name, " must not be empty along an axis of ", axes, "; got ",
+                      tensor.sizes());
   TORCH_CHECK_TYPE(floating(tensor.scalar_type()), name, " must be float32, bfloat16, float16 or float64; got ",
                    tensor.scalar_type());
   expect_memory(name, tensor);
@@ -75,8 +81,8 @@ void expect_parameter(const char* name, const OptionalTensor& tensor, at::IntArr
   if (!tensor) return;
   const at::Device device = call.options().device();
   TORCH_CHECK_VALUE(tensor->sizes() == sizes, name, " must have shape ", sizes, "; got ", tensor->sizes());
-  TORCH_CHECK_TYPE(tensor->scalar_type() == call.wide || tensor->scalar_type() == call.type, name, " must be ", call.wide,
-                   " or ", call.type, "; got ", tensor->scalar_type());
+  TORCH_CHECK_TYPE(tensor->scalar_type() == call.wide || tensor->scalar_type() == call.type, name, " must be ",
+                   call.wide, " or ", call.type, "; got ", tensor->scalar_type());
   TORCH_CHECK_VALUE(tensor->device() == device, name, " must be on ", device, "; it is on ", tensor->device());
   expect_memory(name, *tensor);
 }
@@ -213,8 +219,13 @@ AllocatedOutputs::AllocatedOutputs(const Call& call) : pointers{} {
   tensors = {allocate(0), allocate(1), allocate(2), allocate(3), allocate(4), allocate(5), allocate(6)};
   auto& [pooled, attention, maps, diversity, correlation, sum, winner] = tensors;
   auto pointer = [](const at::Tensor& tensor) { return tensor.defined() ? tensor.data_ptr() : nullptr; };
-  pointers = {pointer(pooled),      pointer(attention), pointer(maps), pointer(diversity),
-              pointer(correlation), pointer(sum),       static_cast<uint8_t*>(pointer(winner))};
+  pointers = {pointer(pooled),
+              pointer(attention),
+              pointer(maps),
+              pointer(diversity),
+              pointer(correlation),
+              pointer(sum),
+              static_cast<uint8_t*>(pointer(winner))};
 }
 
 GradientTensors::GradientTensors(const HeadArguments& a, const Call& call, at::ArrayRef<bool> needs) {
@@ -236,8 +247,7 @@ GradientTensors::GradientTensors(const HeadArguments& a, const Call& call, at::A
 FeatureMap GradientTensors::feature_gradient(int index, const OptionalTensor& input, bool needed) {
   if (!needed || !input) return {};
   returned_[index] = at::empty_like(*input);
-  written_[index] =
-      readable(returned_[index]) ? returned_[index] : at::empty(input->sizes(), input->options());
+  written_[index] = readable(returned_[index]) ? returned_[index] : at::empty(input->sizes(), input->options());
   return view_of(written_[index]);
 }
 

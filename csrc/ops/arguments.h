@@ -67,8 +67,8 @@ using OutputTensors = std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor,
 using GradientTuple =
     std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor>;
 
-// What a backward gets, in the order of its schema: the gradients of pooled, attention, maps, diversity and correlation; and
-// the saved attention, maps, correlation, attention_sum and winner.
+// What a backward gets, in the order of its schema: the gradients of pooled, attention, maps, diversity and
+// correlation; and the saved attention, maps, correlation, attention_sum and winner.
 using FiveTensors = std::array<OptionalTensor, 5>;
 
 // Uninitialised outputs; `tensors` holds what `pointers` points into.

@@ -1,17 +1,19 @@
 // The `cpu` backend on tensors, and its private operators.
+#include "cpu.h"
+
 #include <ATen/Parallel.h>
 #include <torch/library.h>
 
 #include <atomic>
 
 #include "../cpu/kernels.h"
-#include "cpu.h"
 
 namespace sma {
 namespace {
 
-// Parameter gradients are summed over runs of samples, each in order, then over the runs in order: the bits do not depend
-// on the number of threads. Every run has sums of its own, so that more of them cost memory, fewer leave cores idle.
+// Parameter gradients are summed over runs of samples, each in order, then over the runs in order: the bits do not
+// depend on the number of threads. Every run has sums of its own, so that more of them cost memory, fewer leave cores
+// idle.
 constexpr int64_t kMostRuns = 64, kSamplesOfRun = 2;
 
 // With so many samples a thread, each is forwarded as a whole; with fewer, more threads than samples may pool.
@@ -21,8 +23,7 @@ constexpr int64_t kSamplesOfThread = 4;
 template <typename Body>
 void parallel(int64_t jobs, size_t scratch_bytes, const Call& call, Body body) {
   const int64_t threads = at::get_num_threads();
-  const at::Tensor scratch =
-      at::empty({threads, static_cast<int64_t>(scratch_bytes)}, call.options().dtype(at::kByte));
+  const at::Tensor scratch = at::empty({threads, static_cast<int64_t>(scratch_bytes)}, call.options().dtype(at::kByte));
   char* memory = static_cast<char*>(scratch.data_ptr());
   std::atomic<int64_t> next = 0;
   at::parallel_for(0, std::min(jobs, threads), 1, [&](int64_t, int64_t) {
@@ -102,20 +103,19 @@ OutputTensors forward_cpu(const OptionalTensor& values, const OptionalTensor& fe
                           const OptionalTensor& relation_bias, std::string_view activation, std::string_view merge,
                           double margin, bool diversify, bool correlate) {
   return forward_on_cpu({values, features, maps, weight, bias, temperature, temperature_tensor, gate, gate_tensor,
-                  relation_bias, activation, merge, margin, diversify, correlate});
+                         relation_bias, activation, merge, margin, diversify, correlate});
 }
 
 GradientTuple backward_cpu(const OptionalTensor& grad_pooled, const OptionalTensor& grad_attention,
                            const OptionalTensor& grad_maps, const OptionalTensor& grad_diversity,
-                           const OptionalTensor& grad_correlation,
-                           const OptionalTensor& attention, const OptionalTensor& saved_maps,
-                           const OptionalTensor& correlation, const OptionalTensor& attention_sum,
-                           const OptionalTensor& winner, const OptionalTensor& values, const OptionalTensor& features,
-                           const OptionalTensor& maps, const OptionalTensor& weight, const OptionalTensor& bias,
-                           double temperature, const OptionalTensor& temperature_tensor, double gate,
-                           const OptionalTensor& gate_tensor, const OptionalTensor& relation_bias,
-                           std::string_view activation, std::string_view merge, double margin, bool diversify,
-                           bool correlate, c10::List<bool> needs) {
+                           const OptionalTensor& grad_correlation, const OptionalTensor& attention,
+                           const OptionalTensor& saved_maps, const OptionalTensor& correlation,
+                           const OptionalTensor& attention_sum, const OptionalTensor& winner,
+                           const OptionalTensor& values, const OptionalTensor& features, const OptionalTensor& maps,
+                           const OptionalTensor& weight, const OptionalTensor& bias, double temperature,
+                           const OptionalTensor& temperature_tensor, double gate, const OptionalTensor& gate_tensor,
+                           const OptionalTensor& relation_bias, std::string_view activation, std::string_view merge,
+                           double margin, bool diversify, bool correlate, c10::List<bool> needs) {
   c10::SmallVector<bool, 8> flags;
   for (const bool need : needs) flags.push_back(need);
   return backward_on_cpu({grad_pooled, grad_attention, grad_maps, grad_diversity, grad_correlation},

@@ -1,5 +1,6 @@
-// `sma_attention` on the CPU with its gradient, for calls that nothing watches (sma_kernels/direct.py). In C++: what Python
-// executes between two kernels has left the caches by then, and costs several times what it does in a loop of small calls.
+// `sma_attention` on the CPU with its gradient, for calls that nothing watches (sma_kernels/direct.py). In C++: what
+// Python executes between two kernels has left the caches by then, and costs several times what it does in a loop of
+// small calls.
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <c10/core/impl/TorchDispatchModeTLS.h>
 #include <torch/library.h>
@@ -20,7 +21,8 @@ using torch::autograd::variable_list;
 
 OptionalTensor optional(const at::Tensor& tensor) { return tensor.defined() ? OptionalTensor(tensor) : std::nullopt; }
 
-// A tensor that no transform or subclass of torch has a say in, whose sign is that of its memory, and without a tangent.
+// A tensor that no transform or subclass of torch has a say in, whose sign is that of its memory, and without a
+// tangent.
 bool plain(const at::Tensor& tensor) {
   using Key = c10::DispatchKey;
   static const c10::DispatchKeySet usual({Key::CPU, Key::AutogradCPU, Key::ADInplaceOrView, Key::AutocastCPU});
@@ -34,13 +36,13 @@ constexpr size_t kSaved = 5, kInputs = 7;  // tensors kept for the backward: res
 struct SmaAttention : torch::autograd::Function<SmaAttention> {
   static variable_list forward(AutogradContext* ctx, const at::Tensor& values, const at::Tensor& features,
                                const at::Tensor& weight, const OptionalTensor& bias, double temperature,
-                               const OptionalTensor& temperature_tensor, double gate,
-                               const OptionalTensor& gate_tensor, const OptionalTensor& relation_bias,
-                               std::string_view activation, std::string_view merge, double margin) {
+                               const OptionalTensor& temperature_tensor, double gate, const OptionalTensor& gate_tensor,
+                               const OptionalTensor& relation_bias, std::string_view activation, std::string_view merge,
+                               double margin) {
     const at::AutoDispatchBelowADInplaceOrView below;
     const auto [pooled, attention, maps, diversity, correlation, attention_sum, winner] =
-        forward_on_cpu({values, features, std::nullopt, weight, bias, temperature, temperature_tensor, gate, gate_tensor,
-                        relation_bias, activation, merge, margin, true, true});
+        forward_on_cpu({values, features, std::nullopt, weight, bias, temperature, temperature_tensor, gate,
+                        gate_tensor, relation_bias, activation, merge, margin, true, true});
     const auto given = [](const OptionalTensor& tensor) { return tensor.value_or(at::Tensor()); };
     // As many saved tensors as the registered operator has: activation checkpointing may meet one of each.
     const at::Tensor kept_winner = winner.defined() ? winner : at::empty({0}, values.options());
@@ -80,8 +82,8 @@ struct SmaAttention : torch::autograd::Function<SmaAttention> {
     const auto all_plain = [](const variable_list& tensors) {
       return std::all_of(tensors.begin(), tensors.end(), [](const at::Tensor& tensor) { return plain(tensor); });
     };
-    return at::GradMode::is_enabled() || c10::impl::TorchDispatchModeTLS::any_modes_set() ||
-           !all_plain(cotangents) || !all_plain(kept);
+    return at::GradMode::is_enabled() || c10::impl::TorchDispatchModeTLS::any_modes_set() || !all_plain(cotangents) ||
+           !all_plain(kept);
   }
 
   static Found direct_backward(const variable_list& cotangents, const variable_list& kept,

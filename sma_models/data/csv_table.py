@@ -180,7 +180,9 @@ class CSVTable(Faces):
         if not box_columns:
             return None
         if len(box_columns) < len(BOX):
-            raise ValueError(f"{self.path}: a face box needs the columns {', '.join(BOX)}; got {', '.join(box_columns)}")
+            raise ValueError(
+                f"{self.path}: a face box needs the columns {', '.join(BOX)}; got {', '.join(box_columns)}"
+            )
         boxes = []
         for number, row in enumerate(rows):
             box = tuple(self._number(row, number, name) for name in BOX)

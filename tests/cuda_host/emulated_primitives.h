@@ -117,7 +117,7 @@ inline void load_matrices_transposed(uint32_t (&registers)[4], const void* row) 
   const int lane = static_cast<int>(emulator::self().lane);
   for (int q = 0; q < 4; ++q) {
     registers[q] = emulated::pair(emulated::matrix_row(rows, q, 2 * (lane % 4))[lane / 4],
-                                  emulated::matrix_row(rows, q, 2 * (lane % 4) + 1)[lane / 4]);
+                                  emulated::matrix_row(rows, q, 2 *(lane % 4) + 1)[lane / 4]);
   }
 }
 
@@ -141,8 +141,8 @@ inline void multiply_add_tf32(float (&c)[4], const float (&a)[4], float b0, floa
   struct Operands {
     float a[4], b[2];
   };
-  const Operands* lanes =
-      emulator::exchange("multiply_add tf32", Operands{{cut(a[0]), cut(a[1]), cut(a[2]), cut(a[3])}, {cut(b0), cut(b1)}});
+  const Operands* lanes = emulator::exchange(
+      "multiply_add tf32", Operands{{cut(a[0]), cut(a[1]), cut(a[2]), cut(a[3])}, {cut(b0), cut(b1)}});
   emulated::accumulate(
       c, 8, [&](int row, int k) { return lanes[4 * (row % 8) + k % 4].a[2 * (k / 4) + row / 8]; },
       [&](int k, int column) { return lanes[4 * column + k % 4].b[k / 4]; });

@@ -65,8 +65,8 @@ ucontext_t scheduler;
 const void* scheduler_stack;
 size_t scheduler_stack_size;
 const std::function<void()>* kernel;
-// The C library's own: AddressSanitizer's stands before it and clears the shadow of a whole stack at every switch, which
-// takes a third of the time. Switches are announced to it instead, and stacks cleared once a block.
+// The C library's own: AddressSanitizer's stands before it and clears the shadow of a whole stack at every switch,
+// which takes a third of the time. Switches are announced to it instead, and stacks cleared once a block.
 const auto swap_context =
     reinterpret_cast<int (*)(ucontext_t*, const ucontext_t*)>(dlsym(dlopen("libc.so.6", RTLD_LAZY), "swapcontext"));
 bool counting_only = false;

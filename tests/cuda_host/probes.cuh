@@ -1,5 +1,5 @@
-// One warp runs one primitive on what each lane brings, and writes down what each lane receives: the same code on a card
-// and in the emulation, so that one can be held against the other, lane by lane.
+// One warp runs one primitive on what each lane brings, and writes down what each lane receives: the same code on a
+// card and in the emulation, so that one can be held against the other, lane by lane.
 #pragma once
 
 #include "../../csrc/cuda/contraction.cuh"

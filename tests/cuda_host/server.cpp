@@ -119,8 +119,8 @@ sma::cuda::Device read_device() {
 
 sma::Shape read_shape() {
   sma::Shape shape{};
-  for (int64_t* size : {&shape.batch, &shape.regions, &shape.channels, &shape.groups, &shape.embed, &shape.values,
-                        &shape.positions}) {
+  for (int64_t* size :
+       {&shape.batch, &shape.regions, &shape.channels, &shape.groups, &shape.embed, &shape.values, &shape.positions}) {
     *size = number();
   }
   return shape;
@@ -168,8 +168,8 @@ void run_probe() {
   answer();
 }
 
-// Launches and bytes of workspace of a training step in NCHW, forward and backward, and the kernels' names as text that is
-// filled up with zeros; its arrays are not there.
+// Launches and bytes of workspace of a training step in NCHW, forward and backward, and the kernels' names as text that
+// is filled up with zeros; its arrays are not there.
 void count_call() {
   const auto dtype = static_cast<sma::Dtype>(number());
   const sma::cuda::Device device = read_device();
@@ -185,7 +185,7 @@ void count_call() {
   in.values = map_of(shape.values);
   in.features = map_of(shape.groups * shape.embed);
   in.weight = in.bias = in.relation_bias = in.temperature.data = in.gate.data = some;
-  sma::Outputs out{some, some, some, static_cast<float*>(some), static_cast<float*>(some), static_cast<float*>(some),
+  sma::Outputs out{some,    some, some, static_cast<float*>(some), static_cast<float*>(some), static_cast<float*>(some),
                    anything};
   sma::Saved saved{};
   saved.attention = saved.correlation = saved.attention_sum = some;

@@ -31,7 +31,12 @@ MUTANTS = [
     kernel("gram.py", "both = dcos + tl.trans(dcos)", "both = 2.0 * dcos", *TILES),
     kernel("gram.py", "- tl.where(i[:, None] == i[None, :], along[:, None], 0.0)", "", *TILES),
     kernel("staged_correlation_backward.py", "diagonal_i - along_i", "diagonal_i", *STAGED),
-    kernel("staged_correlation_backward.py", "tl.where(on_diagonal, q_ij, 0.0)", "tl.where(on_diagonal, 0.0, q_ij)", *STAGED),
+    kernel(
+        "staged_correlation_backward.py",
+        "tl.where(on_diagonal, q_ij, 0.0)",
+        "tl.where(on_diagonal, 0.0, q_ij)",
+        *STAGED,
+    ),
     kernel("correlation.py", "return s * (ds - tl.sum(ds * s, 1)[:, None])", "return s * ds", *TILES),
     kernel("backward.py", "/ (temperature * temperature)", "/ temperature", *TILES),
     kernel("backward.py", "gate * tl.trans(s)", "gate * s", *TILES),
