@@ -10,19 +10,19 @@ import torch
 from lightning import Trainer
 
 from sma_kernels import SMAAttention, sma_attention
-from sma_models.checkpoint import load_network, read_checkpoint
 from sma_models.cli import main
 from sma_models.data import BP4D, CSVFaces
 from sma_models.data.position import Position
-from sma_models.losses import unit_weights
-from sma_models.network import SMANet
-from sma_models.training_checks import check_a_score_is_possible, check_precision
-from sma_models.weights import build_network
-from tests.models.checkpoints import write_checkpoint
-from tests.models.faces import TINY_CONFIG, expression_csv, unit_csv, write_csv, write_picture
-from tests.models.pictures import drawn, save
-from tests.models.test_finite import WILD, spoil
-from tests.models.test_training import write_config
+from sma_models.losses.classification import unit_weights
+from sma_models.models.checkpoint import load_network, read_checkpoint
+from sma_models.models.pretrained import build_network
+from sma_models.models.sma_net import SMANet
+from sma_models.training.preconditions import check_a_score_is_possible, check_precision
+from tests.helpers.checkpoints import write_checkpoint
+from tests.helpers.face_images import drawn, save
+from tests.helpers.face_sets import TINY_CONFIG, expression_csv, unit_csv, write_csv, write_picture
+from tests.training.test_finite import WILD, spoil
+from tests.training.test_training import write_config
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text()
@@ -117,7 +117,7 @@ def other_settings(folder):
     (folder / "out").mkdir()
     (folder / "out" / "settings.yaml").write_text("batch_size: 3\n")
     csv = unit_csv(folder, subjects=5)
-    words = ["--config", "csv_fer.yaml", "--model", "sma_models.task.ActionUnitTask", "--data.csv", csv]
+    words = ["--config", "csv_fer.yaml", "--model", "sma_models.training.task.ActionUnitTask", "--data.csv", csv]
     command("crossval", *words, "--out", folder / "out")
 
 

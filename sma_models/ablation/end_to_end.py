@@ -11,17 +11,17 @@ import torch
 from numpy.typing import NDArray
 
 from sma_models.ablation.arms import Arm
-from sma_models.ablation.faces import arm_data, attention_faces
-from sma_models.ablation.fitting import fit
-from sma_models.ablation.scores import Looked, RunScores, answer_scores, attention_scores, join
-from sma_models.ablation.settings import Ablation
-from sma_models.answers import Answers
-from sma_models.checkpoint import load_network
-from sma_models.data.augment import Augment, canvas_size
+from sma_models.ablation.config import Ablation
+from sma_models.ablation.datasets import arm_data, attention_faces
+from sma_models.ablation.evaluation import Looked, RunScores, answer_scores, attention_scores, join
+from sma_models.ablation.fit_network import fit
 from sma_models.data.base import Parts
 from sma_models.data.synthetic import SyntheticTable
-from sma_models.network import NetworkOutput, SMANet
-from sma_models.task import ActionUnitTask
+from sma_models.data.transforms import Augment, canvas_size
+from sma_models.metrics.predictions import Answers
+from sma_models.models.checkpoint import load_network
+from sma_models.models.sma_net import NetworkOutput, SMANet
+from sma_models.training.task import ActionUnitTask
 
 _BATCH = 100
 

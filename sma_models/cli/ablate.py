@@ -13,17 +13,17 @@ from jsonargparse import ArgumentParser
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from sma_models.ablation.arms import Arm, make_arms, make_sweeps
+from sma_models.ablation.config import Ablation
 from sma_models.ablation.experiment import Experiment, prepare
-from sma_models.ablation.pictures import draw_arms, draw_contrasts
-from sma_models.ablation.report import compare, summarise_arm
-from sma_models.ablation.runs import Run, in_processes
-from sma_models.ablation.settings import Ablation
-from sma_models.ablation.tables import markdown
-from sma_models.cli.folder import claim
+from sma_models.ablation.plots import draw_arms, draw_contrasts
+from sma_models.ablation.result_tables import markdown
+from sma_models.ablation.run_files import Run, in_processes
+from sma_models.ablation.summary import compare, summarise_arm
 from sma_models.cli.lightning import shipped
-from sma_models.machine import usable_cores
-from sma_models.plain import plain
 from sma_models.synthetic.machine import machine
+from sma_models.utils.cpu import usable_cores
+from sma_models.utils.jsonable import plain
+from sma_models.utils.run_dir import claim
 
 # More of them may be asked for in the same folder: nothing that is there changes.
 _GROWING = ("seeds", "sweep_seeds", "sweeps")

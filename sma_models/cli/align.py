@@ -9,11 +9,11 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.progress import track
 
+from sma_models.data.alignment import TEMPLATES
 from sma_models.faces.align import Aligner
-from sma_models.faces.alignment import TEMPLATES
 from sma_models.faces.detect import Points
-from sma_models.faces.work import SharedDetector
-from sma_models.machine import usable_cores
+from sma_models.faces.parallel import SharedDetector
+from sma_models.utils.cpu import usable_cores
 
 
 def main(arguments: Sequence[str]) -> None:

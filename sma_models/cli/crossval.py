@@ -11,17 +11,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sma_models.answers import ANSWERS, Answers, read_answers
-from sma_models.cli.crossval_report import draw, markdown
-from sma_models.cli.folder import claim
 from sma_models.cli.lightning import SMACLI, run
 from sma_models.data.base import Faces
 from sma_models.data.csv_table import CSVTable
 from sma_models.data.position import digest
 from sma_models.figures.style import save
-from sma_models.plain import plain
-from sma_models.pooling import Runs, summarise
-from sma_models.text_files import read_json
+from sma_models.metrics.aggregate import Runs, summarise
+from sma_models.metrics.predictions import ANSWERS, Answers, read_answers
+from sma_models.report.crossval_summary import draw, markdown
+from sma_models.utils.jsonable import plain
+from sma_models.utils.run_dir import claim
+from sma_models.utils.text_files import read_json
 
 
 def main(arguments: Sequence[str]) -> None:

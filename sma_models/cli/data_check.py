@@ -11,19 +11,19 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from sma_models.data.bp4d import list_bp4d
-from sma_models.data.bp4dplus import list_bp4dplus
-from sma_models.data.bu3dfe import list_bu3dfe
-from sma_models.data.ckplus import list_ckplus
-from sma_models.data.disfa import list_disfa
-from sma_models.data.listing import Listing, Sample, write_manifest
-from sma_models.data.mmi import list_mmi
-from sma_models.data.pictures import read_picture
-from sma_models.faces.alignment import TEMPLATES, similarity, warp
+from sma_models.data.alignment import TEMPLATES, similarity, warp
+from sma_models.data.databases.bp4d import list_bp4d
+from sma_models.data.databases.bp4dplus import list_bp4dplus
+from sma_models.data.databases.bu3dfe import list_bu3dfe
+from sma_models.data.databases.ckplus import list_ckplus
+from sma_models.data.databases.disfa import list_disfa
+from sma_models.data.databases.mmi import list_mmi
+from sma_models.data.images import read_picture
+from sma_models.data.manifest import Listing, Sample, write_manifest
 from sma_models.faces.detect import Cascade, largest
-from sma_models.faces.drawing import beside, draw_box, draw_points, put_lines
+from sma_models.faces.overlay import beside, draw_box, draw_points, put_lines
 from sma_models.faces.sources import write_picture
-from sma_models.machine import usable_cores
+from sma_models.utils.cpu import usable_cores
 
 LISTINGS: dict[str, Callable[..., Listing]] = {
     "bp4d": list_bp4d,

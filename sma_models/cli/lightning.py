@@ -11,13 +11,14 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from sma_models.checkpoint_files import previous_of
-from sma_models.cli.callbacks import LastEpoch, ScoreReport, SelectedEpoch, csv_loggers
-from sma_models.cli.refusals import Parser, one_line
-from sma_models.cross_test import prepare_test
+from sma_models.cli.score_report import ScoreReport
+from sma_models.cli.settings_errors import Parser, one_line
 from sma_models.data.base import FaceData
-from sma_models.figures.curves import LOG
-from sma_models.task import FaceTask
+from sma_models.models.checkpoint_io import previous_of
+from sma_models.training.callbacks import LastEpoch, SelectedEpoch, csv_loggers
+from sma_models.training.cross_dataset import prepare_test
+from sma_models.training.task import FaceTask
+from sma_models.utils.run_dir import LOG
 
 LIMITS = ("max_epochs", "max_steps", "limit_train_batches")
 
@@ -43,7 +44,7 @@ class SMACLI(LightningCLI):
                     "class_path": "lightning.pytorch.loggers.CSVLogger",
                     "init_args": {"save_dir": "runs", "name": "sma_net"},
                 },
-                "plugins": [{"class_path": "sma_models.checkpoint_files.SafeCheckpoints"}],
+                "plugins": [{"class_path": "sma_models.models.checkpoint_io.SafeCheckpoints"}],
                 # The data shard themselves, so that order depends on seed and epoch alone.
                 "use_distributed_sampler": False,
             },

@@ -14,13 +14,13 @@ import cv2
 import torch
 from jsonargparse import ArgumentParser
 
-from sma_models.faces.alignment import enough_points
+from sma_models.data.alignment import enough_points
 from sma_models.faces.annotate import Annotator
-from sma_models.faces.predict import Predictor, Totals
-from sma_models.faces.reader import FaceReader
+from sma_models.faces.parallel import SharedDetector
+from sma_models.faces.pipeline import Predictor, Totals
+from sma_models.faces.predictor import FaceReader
 from sma_models.faces.sources import files_below
-from sma_models.faces.work import SharedDetector
-from sma_models.machine import usable_cores
+from sma_models.utils.cpu import usable_cores
 
 _CAMERA = re.compile("[0-9]{1,4}")
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
-from sma_models.faces.reader import FaceReader
-from sma_models.figures.curves import draw_curves, log_of
-from sma_models.figures.network import SHOWN, network_figures, pictures_of
+from sma_models.faces.predictor import FaceReader
+from sma_models.figures.network_figures import SHOWN, network_figures, pictures_of
 from sma_models.figures.style import save
+from sma_models.figures.training_curves import draw_curves, log_of
 
 
 def main(arguments: Sequence[str]) -> None:

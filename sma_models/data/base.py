@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.distributed import DistributedSampler
 
-from sma_models.data.augment import Augment, canvas_size
-from sma_models.data.contents import contents, region_counts
 from sma_models.data.position import Position, digest
+from sma_models.data.split_summary import contents, region_counts
+from sma_models.data.transforms import Augment, canvas_size
 
 UNKNOWN = -1  # the label of an action unit that nobody could code
 

@@ -9,9 +9,11 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 
 from sma_models.data.base import FaceData, Faces, Parts
-from sma_models.data.contents import few_people
+from sma_models.data.crops import Crops, common_alignment
 from sma_models.data.csv_table import ALL, CSVTable
-from sma_models.data.database import everything_tested, refuse_shared_subjects
+from sma_models.data.databases.base import everything_tested, refuse_shared_subjects
+from sma_models.data.prediction_columns import BOX
+from sma_models.data.split_summary import few_people
 from sma_models.data.splits import (
     strata_of,
     stratified_folds,
@@ -19,8 +21,6 @@ from sma_models.data.splits import (
     validation_rows,
     warn_without_subjects,
 )
-from sma_models.faces.columns import BOX
-from sma_models.faces.crops import Crops, common_alignment
 
 FOLDS = 5
 SPLIT = "split"  # the one fold of a file that has this column

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sma_models.data.base import UNKNOWN, Faces
-from sma_models.data.pictures import header_sizes, read_picture, share_inside, square, whole_square
-from sma_models.faces.columns import BOX, prediction_columns
-from sma_models.faces.crops import found_faces
-from sma_models.text_files import read_table, refuse_lookalikes
+from sma_models.data.crops import found_faces
+from sma_models.data.images import header_sizes, read_picture, share_inside, square, whole_square
+from sma_models.data.prediction_columns import BOX, prediction_columns
+from sma_models.utils.text_files import read_table, refuse_lookalikes
 
 COLUMNS = ("image", "subject", "sequence", "frame", "fold", "split", "found", "expression", *BOX)
 ALL = "all"  # the fold that stands for every row

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sma_models.data.pictures import Picture, frame_number, read_picture
-from sma_models.faces.alignment import FACTS, ROWS, Alignment, enough_points, warp
+from sma_models.data.alignment import FACTS, ROWS, Alignment, enough_points, warp
+from sma_models.data.alignment_table import COLUMNS, Row, Transforms, read_rows
+from sma_models.data.images import Picture, frame_number, read_picture
 from sma_models.faces.detect import Face, Points, largest, on_their_side
+from sma_models.faces.parallel import SharedDetector, in_order
 from sma_models.faces.sources import Video, files_below, write_picture
-from sma_models.faces.transforms import COLUMNS, Row, Transforms, read_rows
-from sma_models.faces.work import SharedDetector, in_order
 
 SHOWN = 20  # problems that a report names
 

@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sma_models.data.pictures import Picture
-from sma_models.faces.alignment import SIZE
-from sma_models.faces.drawing import draw_box, lay_over
-from sma_models.faces.predict import Read, Shot
-from sma_models.faces.reader import FaceReader
+from sma_models.data.alignment import SIZE
+from sma_models.data.images import Picture
+from sma_models.faces.overlay import draw_box, lay_over
+from sma_models.faces.pipeline import Read, Shot
+from sma_models.faces.predictor import FaceReader
 from sma_models.faces.sources import FreeNames, write_picture
 
 _STRENGTH = 0.45

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sma_models.data.pictures import IMAGE_SUFFIXES, Picture
+from sma_models.data.images import IMAGE_SUFFIXES, Picture
 
 # Of containers that store how many frames they have. The others store how long they are, with the sound.
 _COUNTED = (".avi", ".mp4", ".mov", ".m4v")

@@ -10,9 +10,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from sma_models.data.pictures import Picture
-from sma_models.faces.drawing import lay_over
-from sma_models.figures.attended import VIEW, RegionView
+from sma_models.data.images import Picture
+from sma_models.faces.overlay import lay_over
+from sma_models.figures.collect import VIEW, RegionView
 
 _STRENGTH = 0.8
 _GAP, _GROUP = 10, 34  # pixels between pictures, and between groups of them

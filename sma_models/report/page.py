@@ -11,13 +11,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from sma_models.checkpoint import ENTRY, read_checkpoint
-from sma_models.faces.reader import FaceReader
-from sma_models.figures.curves import draw_curves
-from sma_models.figures.network import SHOWN, network_figures, pictures_of
+from sma_models.faces.predictor import FaceReader
+from sma_models.figures.network_figures import SHOWN, network_figures, pictures_of
 from sma_models.figures.style import DPI
-from sma_models.provenance import provenance
-from sma_models.report.runs import Run
+from sma_models.figures.training_curves import draw_curves
+from sma_models.models.checkpoint import ENTRY, read_checkpoint
+from sma_models.report.run_results import Run
+from sma_models.utils.provenance import provenance
 
 TEMPLATE = "page.html.j2"
 
