@@ -6,7 +6,7 @@ import numpy as np
 
 from sma_models.ablation.config import Ablation
 from sma_models.data import CSVFaces
-from sma_models.data.base import Faces, Parts
+from sma_models.data.base import FaceTable, Splits
 from sma_models.data.synthetic import SyntheticFaceData, SyntheticTable
 
 # SyntheticFaceData has three parts, each with its own people.
@@ -67,7 +67,7 @@ class FrequentClasses(CSVFaces):
 
     left_out: tuple[str, ...] = ()
 
-    def load(self) -> tuple[Faces, Parts]:
+    def load(self) -> tuple[FaceTable, Splits]:
         table, parts = super().load()
         if table.kind == "au":
             return table, parts
@@ -82,7 +82,7 @@ class FrequentClasses(CSVFaces):
         # Rows that are left out are in no part, so that their labels are never read.
         table.labels = np.searchsorted(kept, table.labels)
         table.regions = tuple(table.regions[place] for place in kept)
-        return table, Parts(*(part[rows[part]] for part in parts))
+        return table, Splits(*(part[rows[part]] for part in parts))
 
 
 def own_data(settings: Ablation, workers: int = 0, fold: str = "") -> FrequentClasses:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from sma_kernels import SMAAttention, SMAOutput
 from sma_models.ablation.attention_metrics import REGION_MEASURES, RegionAttention, merged_attention
-from sma_models.metrics.aggregate import class_pool, unit_pool
-from sma_models.metrics.predictions import Answers
+from sma_models.metrics.aggregate import aggregate_aus, aggregate_expressions
+from sma_models.metrics.predictions import Predictions
 from sma_models.metrics.scores import AttentionSpread
 
 # Attention maps of the first so many faces are kept, to be compared between initialisations.
@@ -41,13 +41,13 @@ class RunScores:
     maps: NDArray[np.float16] | None
 
 
-def answer_scores(folds: list[Answers]) -> RunScores:
+def answer_scores(folds: list[Predictions]) -> RunScores:
     """F1 and AUC of action units, or macro-F1 and accuracy of classes, of the pooled answers."""
     if folds[0].labels.ndim == 2:
-        found = unit_pool(folds)
+        found = aggregate_aus(folds)
         whole = {"f1": "mean_f1", "auc": "mean_auc", "constant": "mean_constant"}
     else:
-        found = class_pool(folds)
+        found = aggregate_expressions(folds)
         whole = {"f1": "macro_f1", "accuracy": "accuracy", "constant": "majority_macro_f1"}
     return RunScores(
         {name: _number(found[key]) for name, key in whole.items()},

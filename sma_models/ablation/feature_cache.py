@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from sma_models.ablation.backbone import trained_backbone
 from sma_models.ablation.config import Ablation
 from sma_models.ablation.datasets import arm_data, attention_faces, backbone_data, own_data
-from sma_models.data.base import EvaluationSampler, FaceData, FaceDataset, Faces
+from sma_models.data.base import EvaluationSampler, FaceDataModule, FaceDataset, FaceTable
 from sma_models.data.synthetic import SyntheticTable
 from sma_models.data.transforms import Augment, canvas_size
 from sma_models.models.sma_net import SMANet
@@ -98,15 +98,15 @@ def _complete(folder: Path, parts: Sequence[str]) -> bool:
     return all((folder / f"{name}.npz").is_file() for name in parts)
 
 
-def write_parts(folder: Path, network: SMANet, data: FaceData, workers: int) -> None:
+def write_parts(folder: Path, network: SMANet, data: FaceDataModule, workers: int) -> None:
     """The training, validation and test part of some data."""
     folder.mkdir(parents=True, exist_ok=True)
     data.setup("fit")
     for name in PARTS:
-        write_part(folder / name, network, data.faces, getattr(data.parts, name), workers)
+        write_part(folder / name, network, data.faces, getattr(data.splits, name), workers)
 
 
-def write_part(path: Path, network: SMANet, faces: Faces, rows: NDArray[np.int64], workers: int) -> None:
+def write_part(path: Path, network: SMANet, faces: FaceTable, rows: NDArray[np.int64], workers: int) -> None:
     """Compute path.npy and path.npz unless they are there; the second, written last, says that both are whole."""
     if path.with_suffix(".npz").is_file():
         return

@@ -8,8 +8,8 @@ import lightning
 import numpy as np
 from lightning.pytorch.callbacks import TQDMProgressBar
 
-from sma_models.data.base import FaceData
-from sma_models.models.checkpoint_io import SafeCheckpoints
+from sma_models.data.base import FaceDataModule
+from sma_models.models.checkpoint_io import AtomicCheckpointIO
 from sma_models.training.callbacks import LastEpoch, SelectedEpoch
 from sma_models.training.task import FaceTask
 
@@ -27,7 +27,7 @@ class StepTimes(lightning.Callback):
         self.seconds.append(time.perf_counter() - self._started)
 
 
-def fit(task: FaceTask, data: FaceData, epochs: int, folder: Path, progress: bool) -> tuple[Path, float]:
+def fit(task: FaceTask, data: FaceDataModule, epochs: int, folder: Path, progress: bool) -> tuple[Path, float]:
     """The checkpoint of the best validation epoch, and the median time of a step in seconds (NaN if none was left
     to do)."""
     last, times = folder / "last.ckpt", StepTimes()
@@ -41,7 +41,7 @@ def fit(task: FaceTask, data: FaceData, epochs: int, folder: Path, progress: boo
             times,
             *([TQDMProgressBar()] if progress else []),
         ],
-        plugins=[SafeCheckpoints()],
+        plugins=[AtomicCheckpointIO()],
         num_sanity_val_steps=0,
         enable_model_summary=False,
         enable_progress_bar=progress,

@@ -15,7 +15,7 @@ from sma_models.ablation.feature_cache import FeaturePart, read_part
 from sma_models.ablation.frozen_heads import Course, Head, make_loss, train
 from sma_models.data.base import UNKNOWN
 from sma_models.metrics.calibration import best_f1_threshold
-from sma_models.metrics.predictions import Answers
+from sma_models.metrics.predictions import Predictions
 
 _BATCH = 200
 # A worker keeps the parts of its last experiment open.
@@ -57,7 +57,7 @@ def _logits(head: Head, part: FeaturePart) -> Tensor:
     return torch.cat([head(x).logits for _, x in _batches(part)])
 
 
-def _answers(head: Head, folder: Path) -> Answers:
+def _answers(head: Head, folder: Path) -> Predictions:
     """Answers to the test part; action units are called at thresholds chosen on the validation part."""
     test = _open(folder, "test")
     logits = _logits(head, test)
@@ -69,7 +69,7 @@ def _answers(head: Head, folder: Path) -> Answers:
             known = labels[:, unit] != UNKNOWN
             threshold[unit] = best_f1_threshold(chosen_on[known, unit], labels[known, unit] == 1)
     found = np.ones(len(test), bool)
-    return Answers(logits.numpy(), test.labels, threshold, test.subjects, test.subjects, found)
+    return Predictions(logits.numpy(), test.labels, threshold, test.subjects, test.subjects, found)
 
 
 @torch.no_grad()

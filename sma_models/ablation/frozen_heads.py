@@ -14,9 +14,9 @@ from sma_models.ablation.arms import Arm
 from sma_models.ablation.config import Training
 from sma_models.ablation.feature_cache import FeaturePart
 from sma_models.data.base import UNKNOWN
-from sma_models.losses.classification import class_weights, unit_weights, weighted_asymmetric
+from sma_models.losses.classification import au_weights, class_weights, weighted_asymmetric
 from sma_models.losses.diversity import diversity_term
-from sma_models.models.sma_net import RegionUnits, make_attention, make_units
+from sma_models.models.sma_net import RegionClassifier, make_attention, make_classifiers
 from sma_models.training.optimizer import make_optimizer, make_schedule
 from sma_models.utils.finite import require_finite
 
@@ -43,7 +43,9 @@ class Head(nn.Module):
             torch.manual_seed(seed)
             self.attention = make_attention(width, regions, arm.network) if arm.attends else None
             torch.manual_seed(seed)
-            self.units = make_units(width, regions, arm.network) if arm.attends else RegionUnits(regions, (), width)
+            self.units = (
+                make_classifiers(width, regions, arm.network) if arm.attends else RegionClassifier(regions, (), width)
+            )
 
     def forward(self, x: Tensor) -> HeadOutput:
         if self.attention is None:
@@ -104,5 +106,5 @@ def make_loss(labels: Tensor, regions: tuple[str, ...]) -> Loss:
     if labels.ndim == 1:
         weights = class_weights(labels, len(regions), "sqrt")
         return lambda logits, truth: cross_entropy(logits, truth, weights)
-    unit = unit_weights(labels == 1, labels != UNKNOWN, regions)
+    unit = au_weights(labels == 1, labels != UNKNOWN, regions)
     return lambda logits, truth: weighted_asymmetric(logits, (truth == 1).float(), truth != UNKNOWN, unit)

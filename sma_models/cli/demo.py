@@ -20,7 +20,7 @@ from sma_models.figures.style import save
 from sma_models.figures.training_curves import draw_curves
 from sma_models.models.checkpoint import load_network
 from sma_models.models.sma_net import NetworkConfig
-from sma_models.report.score_tables import scores_as_dict, unit_table
+from sma_models.report.score_tables import au_table, scores_as_dict
 from sma_models.training.callbacks import SelectedEpoch
 from sma_models.training.optimizer import OptimizerConfig
 from sma_models.training.task import ActionUnitTask
@@ -62,7 +62,7 @@ def run_demo(out: Path, settings: DemoSettings, *, force: bool = False) -> dict[
     else:
         console.print(f"{out} holds a finished demonstration; --force trains again, --out chooses another folder.")
     title = f"{finished['faces']} faces of {settings.subjects} people the network has not seen"
-    console.print(unit_table(title, finished["regions"], finished["scores"]))
+    console.print(au_table(title, finished["regions"], finished["scores"]))
     console.print("F1 at thresholds chosen on validation people; the best constant guess is 'always present'.")
     console.print(f"trained in {finished['seconds']:.0f} s on {finished['threads']} threads")
     for name, what in ((CHECKPOINT, "checkpoint"), (CURVES, "curves"), (PICTURES, "pictures"), (RESULT, "figures")):

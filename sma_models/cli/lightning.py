@@ -13,7 +13,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from sma_models.cli.score_report import ScoreReport
 from sma_models.cli.settings_errors import Parser, one_line
-from sma_models.data.base import FaceData
+from sma_models.data.base import FaceDataModule
 from sma_models.models.checkpoint_io import previous_of
 from sma_models.training.callbacks import LastEpoch, SelectedEpoch, csv_loggers
 from sma_models.training.cross_dataset import prepare_test
@@ -29,7 +29,7 @@ class SMACLI(LightningCLI):
     def __init__(self, args: ArgsType, run: bool = True) -> None:
         super().__init__(
             FaceTask,
-            FaceData,
+            FaceDataModule,
             subclass_mode_model=True,
             subclass_mode_data=True,
             seed_everything_default=0,
@@ -85,7 +85,7 @@ class SMACLI(LightningCLI):
         parser.link_arguments("seed_everything", "data.init_args.seed")
 
     def _parse_ckpt_path(self) -> None:
-        """Nothing: settings are not taken from checkpoints, and a damaged one is to be read by `SafeCheckpoints`."""
+        """Nothing: settings are not taken from checkpoints, and a damaged one is to be read by `AtomicCheckpointIO`."""
 
     def instantiate_classes(self) -> None:
         """As Lightning does, with the log in the folder of the command. config.yaml says how to begin such a run."""
@@ -133,7 +133,7 @@ class SMACLI(LightningCLI):
             limits = ", ".join(f"{name} {getattr(trainer, name)}" for name in LIMITS)
             raise ValueError(f"nothing was trained, since a limit was reached before the first step: {limits}")
         rank_zero_info(f"the chosen epoch is {chosen}" if chosen else "fast_dev_run keeps nothing")
-        if len(self.datamodule.parts.test):
+        if len(self.datamodule.splits.test):
             trainer.test(self.model, datamodule=self.datamodule, ckpt_path=chosen or None, verbose=False)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from sma_models.metrics.predictions import ANSWERS, answers_of, write_answers
+from sma_models.metrics.predictions import PREDICTIONS, predictions_of, write_predictions
 from sma_models.report.score_tables import print_scores, scores_as_dict
 
 
@@ -17,7 +17,7 @@ class ScoreReport(Callback):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         folder = self._report(trainer, pl_module, "test")
         if folder is not None:
-            write_answers(answers_of(pl_module), folder / ANSWERS)
+            write_predictions(predictions_of(pl_module), folder / PREDICTIONS)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.training and not trainer.sanity_checking and trainer.state.fn == "validate":

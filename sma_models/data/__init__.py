@@ -1,6 +1,6 @@
 """Faces with labels, as Lightning data modules: one file a database."""
 
-from sma_models.data.base import UNKNOWN, FaceData, FaceDataset, Faces
+from sma_models.data.base import UNKNOWN, FaceDataModule, FaceDataset, FaceTable
 from sma_models.data.csv_faces import CSVFaces
 from sma_models.data.databases.bp4d import BP4D
 from sma_models.data.databases.bp4dplus import BP4DPlus
@@ -19,8 +19,8 @@ __all__ = [
     "BP4DPlus",
     "CKPlus",
     "CSVFaces",
-    "FaceData",
+    "FaceDataModule",
     "FaceDataset",
-    "Faces",
+    "FaceTable",
     "SyntheticFaceData",
 ]

@@ -77,7 +77,7 @@ def _read(top: Path) -> dict[str, Crop] | Crop:
     }
 
 
-def found_faces(pictures: Iterable[str | Path]) -> NDArray[np.bool_]:
+def detected_faces(pictures: Iterable[str | Path]) -> NDArray[np.bool_]:
     """bool [n]: False for crops of frames in which no face was found."""
     return np.array([crop is None or crop.found for crop in Crops().all_of(pictures)], bool)
 

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-Picture = NDArray[np.uint8]
+RGBImage = NDArray[np.uint8]
 # Of a segment of a JPEG or of its end, after what data or fill bytes there are; in data 0 or a restart follow 0xFF.
 _MARKER = re.compile(rb"\xff([\xc0-\xcf\xd9-\xfe])")
 
 
-def read_picture(path: Path, mode: int = cv2.IMREAD_COLOR_RGB) -> Picture:
+def read_image(path: Path, mode: int = cv2.IMREAD_COLOR_RGB) -> RGBImage:
     """uint8 RGB [H,W,3] of a picture of any depth and number of channels, turned as its EXIF data say.
 
     mode: OpenCV's, where another kind of picture is wanted. ValueError that says why if it cannot be read.
@@ -55,7 +55,7 @@ def frame_number(stem: str) -> int | None:
     return int(number[1]) if number and len(number[1].lstrip("0")) <= 18 else None
 
 
-def square(image: Picture, box: tuple[float, ...], size: int) -> Picture:
+def square(image: RGBImage, box: tuple[float, ...], size: int) -> RGBImage:
     """The smallest square round a box (x, y, width, height), resized; grey 128 beyond the picture.
 
     However large the box, no more than four times the picture's memory is taken, or that of four times `size`.
@@ -102,7 +102,7 @@ def header_sizes(path: Path) -> list[tuple[int, int]]:
         return []
 
 
-def whole_square(image: Picture, size: int) -> Picture:
+def whole_square(image: RGBImage, size: int) -> RGBImage:
     """The whole picture in a square: what has other proportions is filled up with grey."""
     height, width = image.shape[:2]
     return square(image, (0.0, 0.0, float(width), float(height)), size)

@@ -30,7 +30,7 @@ class Sample(NamedTuple):
 
 
 @dataclass
-class Listing:
+class DatabaseIndex:
     """A database as it lies on disk.
 
     dataset:   its name, which the manifest carries
@@ -132,7 +132,7 @@ class Listing:
         return told
 
 
-def write_manifest(listing: Listing, path: Path) -> None:
+def write_manifest(listing: DatabaseIndex, path: Path) -> None:
     """Write the samples as CSV, and beside it a JSON file of the same name that says what they are."""
     if path.suffix == ".json":
         raise ValueError(f"manifest must not end in .json, as the file of what it holds does; got {path}")
@@ -218,7 +218,7 @@ def read_pairs(path: Path, columns: tuple[str, str]) -> dict[str, str]:
     return pairs
 
 
-def folds_of(listing: Listing, count: int, override: Path | None) -> None:
+def folds_of(listing: DatabaseIndex, count: int, override: Path | None) -> None:
     """Give the listing its folds: by rank of subject, or as a CSV `subject,fold` says, which must name every subject."""
     if override is not None:
         read_folds(listing, override)
@@ -226,7 +226,7 @@ def folds_of(listing: Listing, count: int, override: Path | None) -> None:
         listing.folds = folds_by_rank({sample.subject for sample in listing.samples}, count)
 
 
-def read_folds(listing: Listing, path: Path) -> None:
+def read_folds(listing: DatabaseIndex, path: Path) -> None:
     """Give the listing the folds of a CSV `subject,fold`, which must name every subject; tables name the file."""
     listing.folds = read_pairs(path, ("subject", "fold"))
     listing.settings["folds"] = path.name
@@ -239,7 +239,7 @@ def _all_named(subjects: Iterable[str], table: Mapping[str, str], problem: str) 
         raise ValueError(f"{problem} to {', '.join(unknown)}")
 
 
-def same_parts(listing: Listing, parts: Mapping[str, tuple[str, ...]]) -> None:
+def same_parts(listing: DatabaseIndex, parts: Mapping[str, tuple[str, ...]]) -> None:
     """Give the listing published parts as folds. ValueError if somebody is in none of them."""
     listing.folds = {subject: name for name, subjects in parts.items() for subject in subjects}
     _all_named({sample.subject for sample in listing.samples}, listing.folds, f"{listing.dataset}: no part belongs")

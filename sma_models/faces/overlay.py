@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sma_models.data.images import Picture
+from sma_models.data.images import RGBImage
 
 _LINE = 18
 
@@ -35,7 +35,7 @@ def draw_points(image: NDArray[np.uint8], points: NDArray[np.float64]) -> NDArra
     return image
 
 
-def lay_over(image: Picture, heat: NDArray[np.float32], strength: float) -> Picture:
+def lay_over(image: RGBImage, heat: NDArray[np.float32], strength: float) -> RGBImage:
     """An RGB image with `heat` [H,W] in 0..1 over it in colour; `strength` is the share of the colour where heat is 1."""
     colours = cv2.applyColorMap(np.rint(255 * heat).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
     share = strength * heat[..., None]

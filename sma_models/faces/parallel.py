@@ -7,14 +7,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from sma_models.data.images import Picture
+from sma_models.data.images import RGBImage
 from sma_models.faces.detect import Detector, Face, make_detector
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def in_order(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
+def ordered_map(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
     """`function` of every item, in order, with `workers` threads; no more than four items a thread are held at once."""
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque[Future[R]] = deque()
@@ -38,5 +38,5 @@ class SharedDetector:
             self._local.detector = make_detector(self._yunet)
         return self._local.detector
 
-    def __call__(self, image: Picture) -> list[Face]:
+    def __call__(self, image: RGBImage) -> list[Face]:
         return self._own()(image)

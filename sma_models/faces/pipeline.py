@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from sma_models.data.alignment import similarity, warp
 from sma_models.data.crops import Crops
-from sma_models.data.images import Picture, read_picture
+from sma_models.data.images import RGBImage, read_image
 from sma_models.data.prediction_columns import BOX, prediction_columns
 from sma_models.faces.detect import Face
-from sma_models.faces.parallel import in_order
-from sma_models.faces.predictor import FaceReader
+from sma_models.faces.parallel import ordered_map
+from sma_models.faces.predictor import FacePredictor
 from sma_models.faces.sources import Video, files_below
 from sma_models.faces.tracking import Smoother, Tracker
 
@@ -27,7 +27,7 @@ class Seen(NamedTuple):
     """
 
     face: Face
-    crop: Picture
+    crop: RGBImage
     transform: NDArray[np.float64] | None
     found: bool = True
 
@@ -53,7 +53,7 @@ class Shot(NamedTuple):
     time: float
     first: bool
     fps: float | None
-    image: Picture | None
+    image: RGBImage | None
     faces: list[Seen]
 
 
@@ -72,7 +72,7 @@ class Totals:
     empty: list[str] = field(default_factory=list)
 
 
-class Predictor:
+class PredictionPipeline:
     """Reads sources with a network.
 
     detect: faces of a picture; None takes pictures as crops
@@ -82,8 +82,8 @@ class Predictor:
 
     def __init__(
         self,
-        reader: FaceReader,
-        detect: Callable[[Picture], list[Face]] | None,
+        reader: FacePredictor,
+        detect: Callable[[RGBImage], list[Face]] | None,
         workers: int = 1,
         batch: int = 32,
         smooth: float | None = None,
@@ -102,7 +102,7 @@ class Predictor:
     def rows(self, sources: list[Path | int]) -> Iterator[dict[str, Any]]:
         """One row a face and frame, as they become known; a frame without a face has one with found = 0."""
         waiting: list[Shot] = []
-        for shot in in_order(self._look, self._frames(sources), self.workers):
+        for shot in ordered_map(self._look, self._frames(sources), self.workers):
             waiting.append(shot)
             if max(len(waiting), sum(len(one.faces) for one in waiting)) >= self.batch:
                 yield from self._read(waiting)
@@ -127,7 +127,7 @@ class Predictor:
             self.totals.others += len(files.others)
         for path in files.pictures:
             try:
-                yield Shot(str(path), 0, 0.0, True, None, read_picture(path), [])
+                yield Shot(str(path), 0, 0.0, True, None, read_image(path), [])
             except ValueError as error:
                 self._problem(str(path), str(error))
         for path in files.videos:
@@ -159,7 +159,7 @@ class Predictor:
         crop = self._crops.of(shot.source)
         return Seen(_whole(shot.image), shot.image, None, crop is None or crop.found)
 
-    def _cut_out(self, image: Picture) -> list[Seen]:
+    def _cut_out(self, image: RGBImage) -> list[Seen]:
         assert self.detect is not None and self.reader.alignment is not None
         faces = []
         for face in sorted(self.detect(image), key=lambda face: -face.box[2] * face.box[3]):
@@ -218,7 +218,7 @@ def _rounded(probability: float) -> float:
     return round(probability, 4 - math.floor(math.log10(distance))) if distance > 0 else probability
 
 
-def _whole(image: Picture) -> Face:
+def _whole(image: RGBImage) -> Face:
     """A crop as a face: all of it, without a score."""
     height, width = image.shape[:2]
     return Face((0.0, 0.0, float(width), float(height)), float("nan"), np.empty((0, 2)))

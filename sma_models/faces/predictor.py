@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from sma_models.data.alignment import SIZE, same_alignment
 from sma_models.data.crops import Crops
-from sma_models.data.images import Picture, whole_square
+from sma_models.data.images import RGBImage, whole_square
 from sma_models.data.transforms import Augment, canvas_size
 from sma_models.models.checkpoint import ENTRY, load_network, read_checkpoint
 from sma_models.models.sma_net import NetworkOutput
 from sma_models.utils.finite import require_finite
 
 
-class FaceReader:
+class FacePredictor:
     """The network of a checkpoint, with its calibration and alignment.
 
     kind, regions: as in the checkpoint; alignment: what its faces must be aligned by, None: as made elsewhere
@@ -39,7 +39,7 @@ class FaceReader:
         self.canvas = canvas_size(self.size)
         self._centre = Augment("none", self.size)
 
-    def __call__(self, crops: list[Picture]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    def __call__(self, crops: list[RGBImage]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """Of crops, uint8 RGB [H,W,3]: probabilities float64 [n,R], decisions bool [n,R], attention [n,R,h,w] over
         the centre."""
         output = self.output(crops)
@@ -47,7 +47,7 @@ class FaceReader:
         return probability, on, merged(output.head.attention).cpu().numpy()
 
     @torch.inference_mode()
-    def output(self, crops: list[Picture]) -> NetworkOutput:
+    def output(self, crops: list[RGBImage]) -> NetworkOutput:
         """What the network makes of the centres of crops, uint8 RGB [H,W,3], which are prepared as in training."""
         pictures = [torch.from_numpy(whole_square(crop, self.canvas)).permute(2, 0, 1) for crop in crops]
         images = torch.stack([self._centre(picture, (0, 0, 0)) for picture in pictures])

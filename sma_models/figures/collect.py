@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sma_models.data.images import Picture, whole_square
+from sma_models.data.images import RGBImage, whole_square
 from sma_models.data.transforms import canvas_size
-from sma_models.faces.predictor import FaceReader, merged
+from sma_models.faces.predictor import FacePredictor, merged
 from sma_models.synthetic import AUS, SyntheticFaces
 
 VIEW = 192  # pixels of a face in a figure
@@ -28,7 +28,7 @@ class RegionView(NamedTuple):
     """
 
     name: str
-    face: Picture
+    face: RGBImage
     probability: float
     on: bool
     before: NDArray[np.float32]
@@ -45,7 +45,7 @@ class Attended(NamedTuple):
 
 
 @torch.inference_mode()
-def attend(reader: FaceReader, crops: Sequence[Picture]) -> Attended:
+def attend(reader: FacePredictor, crops: Sequence[RGBImage]) -> Attended:
     """Show aligned crops, uint8 RGB [H,W,3], to a network; at least one."""
     if not crops:
         raise ValueError("crops must hold at least one picture; got none")
@@ -64,7 +64,7 @@ def attend(reader: FaceReader, crops: Sequence[Picture]) -> Attended:
     return Attended(views, np.mean(correlations, axis=0))
 
 
-def attend_drawn(reader: FaceReader) -> tuple[list[RegionView], Attended]:
+def attend_drawn(reader: FacePredictor) -> tuple[list[RegionView], Attended]:
     """For each region of a network a drawn face that shows that action unit most, and all that was seen of these faces.
 
     Regions that are no drawn action unit get the face of some person.

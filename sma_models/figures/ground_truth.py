@@ -28,7 +28,7 @@ def draw_faces(network: SMANet, data: SyntheticFaceData) -> Figure:
     for axis in cells.flat:
         axis.set_axis_off()
     for unit, name in enumerate(table.regions):
-        index = strongest(table, data.parts.test, unit)
+        index = strongest(table, data.splits.test, unit)
         row, block = divmod(unit, _ACROSS)
         shown = (
             ("face", centre(table.picture(index, canvas_size(VIEW)))),

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import track
 
-from sma_models.data.crops import found_faces
-from sma_models.data.images import Picture, read_picture
-from sma_models.faces.predictor import FaceReader
+from sma_models.data.crops import detected_faces
+from sma_models.data.images import RGBImage, read_image
+from sma_models.faces.predictor import FacePredictor
 from sma_models.faces.sources import FreeNames, files_below
 from sma_models.figures.attention import draw_attention
 from sma_models.figures.collect import attend, attend_drawn
@@ -29,7 +29,7 @@ class Named(NamedTuple):
     figure: Figure
 
 
-def pictures_of(reader: FaceReader, sources: Sequence[Path]) -> list[Path]:
+def pictures_of(reader: FacePredictor, sources: Sequence[Path]) -> list[Path]:
     """Every picture among files and folders of aligned crops.
 
     FileNotFoundError if one is not there; ValueError if one holds no picture, or is aligned otherwise than in training.
@@ -55,7 +55,7 @@ def spread_evenly(pictures: Sequence[Path], count: int) -> list[Path]:
     return [pictures[place] for place in places.round().astype(int)]
 
 
-def network_figures(reader: FaceReader, pictures: Sequence[Path], count: int = SHOWN) -> Iterator[Named]:
+def network_figures(reader: FacePredictor, pictures: Sequence[Path], count: int = SHOWN) -> Iterator[Named]:
     """Attention on `count` of these aligned pictures, evenly spread, or on drawn faces if there are none; then the
     correlation."""
     shown = spread_evenly(pictures, count)
@@ -68,7 +68,7 @@ def network_figures(reader: FaceReader, pictures: Sequence[Path], count: int = S
         if all(view.true_region is not None for view in views):
             title += ", for each action unit on the one that shows it most"
         yield Named("attention", title, draw_attention(title, views))
-    seen_faces = dict(zip(shown, found_faces(shown), strict=True))
+    seen_faces = dict(zip(shown, detected_faces(shown), strict=True))
     # What is printed may be read by a program.
     progress = Console(stderr=True)
     what = f"drawing attention on {len(shown)} pictures"
@@ -84,14 +84,14 @@ def network_figures(reader: FaceReader, pictures: Sequence[Path], count: int = S
 
 
 @torch.inference_mode()
-def mixture(reader: FaceReader) -> str:
+def mixture(reader: FacePredictor) -> str:
     """How the network mixes maps."""
     attention = reader.network.attention
     return f"temperature {float(attention.temperature):.3f}, gate {float(attention.gate):.2f}"
 
 
-def _read(path: Path) -> Picture:
+def _read(path: Path) -> RGBImage:
     try:
-        return read_picture(path)
+        return read_image(path)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from sma_models.figures.style import BLUE, RED
 
 
-def draw_units(title: str, regions: Sequence[str], f1: ArrayLike, constant: ArrayLike, spread: Any = None) -> Figure:
+def draw_aus(title: str, regions: Sequence[str], f1: ArrayLike, constant: ArrayLike, spread: Any = None) -> Figure:
     """F1 [R] of each action unit beside the constant guess [R]; `spread` [R] is its deviation over seeds.
 
     What is undefined (NaN) has no bar.

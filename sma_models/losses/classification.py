@@ -30,10 +30,10 @@ def _masked_mean(terms: Tensor, known: Tensor) -> Tensor:
     return (terms.where(known, 0).sum(1) / counts).mean()
 
 
-UNIT_LOSSES = {"weighted_asymmetric": weighted_asymmetric, "weighted_bce": weighted_bce}
+AU_LOSSES = {"weighted_asymmetric": weighted_asymmetric, "weighted_bce": weighted_bce}
 
 
-def unit_weights(labels: Tensor, known: Tensor, names: Sequence[str]) -> Tensor:
+def au_weights(labels: Tensor, known: Tensor, names: Sequence[str]) -> Tensor:
     """Weights float32 [R], with mean 1, inverse to each unit's share of positives among its known labels.
 
     labels: [n,R] of 0 and 1, known: bool [n,R]. ValueError names the units that have no positive.

@@ -8,19 +8,19 @@ import torch
 from numpy.typing import NDArray
 
 from sma_models.data.base import UNKNOWN
-from sma_models.metrics.predictions import Answers
-from sma_models.metrics.scores import expression_scores, unit_scores
+from sma_models.metrics.predictions import Predictions
+from sma_models.metrics.scores import au_scores, expression_scores
 
 Scores = dict[str, NDArray[np.float64]]
-Runs = list[list[Answers]]  # [seed][fold]
+Runs = list[list[Predictions]]  # [seed][fold]
 RESAMPLES = 1000
 _POOLED_ONLY = ("confusion", "f1", "macro_f1", "majority_macro_f1")  # of expressions
 
 
-def unit_fold(answers: Answers) -> Scores:
+def au_fold(answers: Predictions) -> Scores:
     """Measures of action units, [R] each."""
     logits, labels = torch.from_numpy(answers.logits), torch.from_numpy(answers.labels)
-    found = unit_scores(logits, labels == 1, labels != UNKNOWN, torch.from_numpy(answers.threshold))
+    found = au_scores(logits, labels == 1, labels != UNKNOWN, torch.from_numpy(answers.threshold))
     return with_means({name: value.numpy() for name, value in vars(found).items()})
 
 
@@ -29,15 +29,15 @@ def with_means(scores: Scores) -> Scores:
     return scores | {f"mean_{name}": _mean(value, 0) for name, value in scores.items()}
 
 
-def unit_pool(folds: list[Answers]) -> Scores:
+def aggregate_aus(folds: list[Predictions]) -> Scores:
     """Measures of the answers of all folds together, each called at its own fold's thresholds."""
     raw = pooled(folds)
     moved = replace(raw, logits=np.concatenate([fold.logits - fold.threshold for fold in folds]))
     at_threshold = ("f1", "accuracy", "mean_f1", "mean_accuracy")
-    return unit_fold(raw) | {name: value for name, value in unit_fold(moved).items() if name in at_threshold}
+    return au_fold(raw) | {name: value for name, value in au_fold(moved).items() if name in at_threshold}
 
 
-def class_fold(answers: Answers) -> Scores:
+def expression_fold(answers: Predictions) -> Scores:
     """Measures of expressions: numbers, `f1` [R] and the confusion matrix [R,R]."""
     classes = answers.logits.shape[1]
     scores = expression_scores(torch.from_numpy(confusion(answers.labels, answers.logits.argmax(1), classes)))
@@ -45,18 +45,18 @@ def class_fold(answers: Answers) -> Scores:
     return measures | {"sequence_accuracy": np.asarray(sequence_accuracy(answers), np.float64)}
 
 
-def class_pool(folds: list[Answers]) -> Scores:
+def aggregate_expressions(folds: list[Predictions]) -> Scores:
     """Measures of the answers of all folds together."""
-    return class_fold(pooled(folds))
+    return expression_fold(pooled(folds))
 
 
-def pooled(folds: list[Answers]) -> Answers:
+def pooled(folds: list[Predictions]) -> Predictions:
     """The samples of all folds, with thresholds of 0."""
     joined = {
         name: np.concatenate([getattr(fold, name) for fold in folds])
         for name in ("logits", "labels", "subjects", "sequences", "found")
     }
-    return Answers(threshold=np.zeros_like(folds[0].threshold), **joined)
+    return Predictions(threshold=np.zeros_like(folds[0].threshold), **joined)
 
 
 def confusion(labels: NDArray[np.int64], called: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
@@ -64,7 +64,7 @@ def confusion(labels: NDArray[np.int64], called: NDArray[np.int64], classes: int
     return np.bincount(labels * classes + called, minlength=classes**2).reshape(classes, classes)
 
 
-def sequence_accuracy(answers: Answers) -> float:
+def sequence_accuracy(answers: Predictions) -> float:
     """Share of sequences whose frames' mean probabilities are highest for the right class; NaN if no frame names one.
 
     Frames of one sequence with another label (its neutral beginning) are a sequence of their own; frames that name no
@@ -101,7 +101,7 @@ def summarise(runs: Runs, kind: str) -> dict[str, Any]:
 
     With 95 % intervals of the pooled score over resampled subjects, and the pooled scores without faceless frames.
     """
-    of_fold, of_pool = (unit_fold, unit_pool) if kind == "au" else (class_fold, class_pool)
+    of_fold, of_pool = (au_fold, aggregate_aus) if kind == "au" else (expression_fold, aggregate_expressions)
     by_fold = [[of_fold(fold) for fold in folds] for folds in runs]
     by_seed = [of_pool(folds) for folds in runs]
     names = list(by_seed[0])

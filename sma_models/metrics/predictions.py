@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from sma_models.utils.finite import require_finite
 
-ANSWERS = "answers_test.npz"
+PREDICTIONS = "answers_test.npz"
 
 
 @dataclass
-class Answers:
+class Predictions:
     """One tested fold.
 
     logits:    float32 [n,R]
@@ -34,17 +34,17 @@ class Answers:
         require_finite("logits of answers", self.logits)
         require_finite("thresholds of answers", self.threshold)
 
-    def with_a_face(self) -> "Answers":
+    def with_a_face(self) -> "Predictions":
         """Those to pictures in which a face was found."""
         kept = {n: getattr(self, n)[self.found] for n in ("logits", "labels", "subjects", "sequences", "found")}
         return replace(self, **kept)
 
 
-def answers_of(task: Any) -> Answers:
+def predictions_of(task: Any) -> Predictions:
     """The answers of a task that has just been tested."""
     index, logits = task.tested
     faces, threshold = task.data.faces, task.thresholds()
-    return Answers(
+    return Predictions(
         logits=logits,
         labels=faces.labels[index],
         threshold=np.zeros(logits.shape[1], np.float32) if threshold is None else threshold.cpu().numpy(),
@@ -54,7 +54,7 @@ def answers_of(task: Any) -> Answers:
     )
 
 
-def write_answers(answers: Answers, path: Path) -> None:
+def write_predictions(answers: Predictions, path: Path) -> None:
     """Store them as a file."""
     part = path.with_name("part_" + path.name)
     np.savez_compressed(part, **vars(answers))
@@ -62,7 +62,7 @@ def write_answers(answers: Answers, path: Path) -> None:
     part.replace(path)
 
 
-def read_answers(path: Path) -> Answers:
-    """The answers of a file of `write_answers`."""
+def read_predictions(path: Path) -> Predictions:
+    """The answers of a file of `write_predictions`."""
     with np.load(path, allow_pickle=False) as stored:
-        return Answers(**{name: stored[name] for name in stored.files})
+        return Predictions(**{name: stored[name] for name in stored.files})

@@ -16,7 +16,7 @@ from sma_models.utils.finite import require_finite
 
 
 @dataclass(frozen=True)
-class UnitScores:
+class AUScores:
     """Per action unit, float64 [R], NaN where undefined.
 
     f1_half:   F1 at a probability of one half
@@ -101,7 +101,7 @@ def roc_auc(scores: Tensor, truth: Tensor) -> float:
     return float(pairs / (positives * negatives))
 
 
-def unit_scores(logits: Tensor, labels: Tensor, known: Tensor, threshold: Tensor) -> UnitScores:
+def au_scores(logits: Tensor, labels: Tensor, known: Tensor, threshold: Tensor) -> AUScores:
     """Scores of logits [n,R] against labels [n,R] of 0 and 1 where known (bool [n,R]); threshold: logits [R].
 
     Of a unit that was answered NaN, nothing that follows from its answers is defined.
@@ -126,7 +126,7 @@ def unit_scores(logits: Tensor, labels: Tensor, known: Tensor, threshold: Tensor
                 always,
             )
         )
-    return UnitScores(*torch.tensor(columns, dtype=torch.float64).T)
+    return AUScores(*torch.tensor(columns, dtype=torch.float64).T)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from sma_models.metrics.calibration import Calibration
-from sma_models.models.checkpoint_io import read_file
+from sma_models.models.checkpoint_io import safe_load
 from sma_models.models.sma_net import SMANet
 from sma_models.utils.finite import require_finite_weights
 
@@ -19,7 +19,7 @@ ENTRY = "sma_net"  # {"kind": "au" or "expression", "regions": names, "network":
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """The content of a checkpoint of SMA-Net, on the CPU. FileNotFoundError, or ValueError if it is damaged, something
     else, or of weights that are NaN or infinite."""
-    content = read_file(path)
+    content = safe_load(path)
     if not isinstance(content, dict) or ENTRY not in content:
         raise ValueError(f"{path} is no checkpoint of SMA-Net: it has no entry {ENTRY!r}")
     require_finite_weights(f"checkpoint {path}", content.get("state_dict", {}).items())

@@ -17,7 +17,7 @@ def previous_of(path: str | Path) -> Path:
     return Path(f"{path}.previous")
 
 
-def write_file(content: dict[str, Any], path: str | Path) -> None:
+def atomic_save(content: dict[str, Any], path: str | Path) -> None:
     """Write `content` to `path` at once or not at all; what was there before is kept as `previous_of(path)`."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,7 +32,7 @@ def write_file(content: dict[str, Any], path: str | Path) -> None:
     os.replace(unfinished, path)
 
 
-def read_file(path: str | Path) -> Any:
+def safe_load(path: str | Path) -> Any:
     """The content of a checkpoint on the CPU. FileNotFoundError, or ValueError if it is damaged, or holds more than tensors
     and plain values, which is not read."""
     if not Path(path).is_file():
@@ -58,22 +58,22 @@ def _damaged_part(path: str | Path) -> str | None:
         return entries.testzip()
 
 
-class SafeCheckpoints(TorchCheckpointIO):
-    """Lightning's checkpoints, through `write_file` and `read_file`; instead of a damaged one, the previous is read."""
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's checkpoints, through `atomic_save` and `safe_load`; instead of a damaged one, the previous is read."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        write_file(checkpoint, path)
+        atomic_save(checkpoint, path)
 
     def load_checkpoint(
         self, path: Any, map_location: Callable | None = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Raises as `read_file` if there is no previous checkpoint. Everything is read to the CPU, as tensors and plain
+        """Raises as `safe_load` if there is no previous checkpoint. Everything is read to the CPU, as tensors and plain
         values alone, whatever is asked for."""
         try:
-            return read_file(path)
+            return safe_load(path)
         except (FileNotFoundError, ValueError) as error:
             previous = previous_of(path)
             if not previous.is_file():
                 raise
             rank_zero_warn(f"{error}; going on from the one before it, {previous}")
-            return read_file(previous)
+            return safe_load(previous)

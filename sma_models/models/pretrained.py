@@ -15,7 +15,7 @@ from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
 from sma_models.models.checkpoint import ENTRY, part_of_state, read_checkpoint
-from sma_models.models.checkpoint_io import read_file
+from sma_models.models.checkpoint_io import safe_load
 from sma_models.models.sma_net import NetworkConfig, SMANet
 from sma_models.utils.finite import require_finite_weights
 
@@ -92,7 +92,7 @@ def read_weights(path: str | Path) -> Any:
         raise FileNotFoundError(f"backbone_weights: expected none, timm or a file; there is no file {path}")
     if Path(path).suffix == ".safetensors":
         return safetensors.torch.load_file(path)
-    return read_file(path)
+    return safe_load(path)
 
 
 def find_state(content: Any) -> State:

@@ -115,7 +115,7 @@ class SMANet(nn.Module):
         self.channels_last_maps = Format(getattr(self.backbone, "output_fmt", "NCHW")) == Format.NHWC
         width = self.backbone.feature_info.channels()[-1]
         self.attention = make_attention(width, len(self.regions), config, **factory)
-        self.units = make_units(width, len(self.regions), config, **factory)
+        self.units = make_classifiers(width, len(self.regions), config, **factory)
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
@@ -148,7 +148,7 @@ class SMANet(nn.Module):
         return {f"attention.{name}" for name in self.attention.no_weight_decay()}
 
 
-class RegionUnits(nn.Module):
+class RegionClassifier(nn.Module):
     """One linear unit per region: logits [B,R] of pooled features [B,R,C], or [B,R,K,C] summed over the channels.
 
     Features are standardised first, by statistics that all regions share: means over many positions differ so little from
@@ -203,9 +203,9 @@ def make_attention(width: int, regions: int, config: NetworkConfig, **factory: A
     )
 
 
-def make_units(width: int, regions: int, config: NetworkConfig, **factory: Any) -> RegionUnits:
+def make_classifiers(width: int, regions: int, config: NetworkConfig, **factory: Any) -> RegionClassifier:
     """The linear units on what the attention of `make_attention` pools; `factory`: device and dtype."""
-    return RegionUnits(regions, (config.channels,) if config.merge == "none" else (), width, **factory)
+    return RegionClassifier(regions, (config.channels,) if config.merge == "none" else (), width, **factory)
 
 
 def _make_backbone(config: NetworkConfig, fixed_size: bool) -> Any:

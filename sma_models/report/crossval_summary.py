@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from sma_models.figures.score_plots import draw_confusion, draw_units
+from sma_models.figures.score_plots import draw_aus, draw_confusion
 from sma_models.metrics.published_results import PUBLISHED
 
 _UNITS = (
@@ -117,5 +117,5 @@ def draw(result: dict[str, Any]) -> Figure:
     pooled, title, regions = result["pooled"], result["protocol"], result["regions"]
     if result["kind"] == "au":
         f1 = pooled["f1"]
-        return draw_units(title, regions, f1["mean"], pooled["constant"]["mean"], f1["sd_over_seeds"])
+        return draw_aus(title, regions, f1["mean"], pooled["constant"]["mean"], f1["sd_over_seeds"])
     return draw_confusion(title, regions, pooled["confusion"]["mean"])

@@ -10,11 +10,11 @@ import yaml
 from matplotlib.figure import Figure
 
 from sma_models.data import SyntheticFaceData
-from sma_models.figures.score_plots import draw_confusion, draw_units
+from sma_models.figures.score_plots import draw_aus, draw_confusion
 from sma_models.metrics.scores import expression_scores
 from sma_models.report.crossval_summary import draw, interval
 from sma_models.report.html_tables import Block, from_markdown, from_rich
-from sma_models.report.score_tables import data_of, expression_table, unit_table
+from sma_models.report.score_tables import au_table, data_of, expression_table
 from sma_models.utils.run_dir import LOG
 
 
@@ -101,8 +101,8 @@ def _add_scores(run: Run, found: dict[str, Any]) -> None:
         ("mean AUC", means["auc"], "a guess 0.500"),
         ("mean F1 at ½", means["f1_half"], "without chosen thresholds"),
     ]
-    run.scores.append(from_rich(unit_table("", regions, scores)))
-    run.picture = draw_units("F1 of each action unit", regions, scores["f1"], scores["constant"])
+    run.scores.append(from_rich(au_table("", regions, scores)))
+    run.picture = draw_aus("F1 of each action unit", regions, scores["f1"], scores["constant"])
 
 
 def _mean(values: list[float | None]) -> str:

@@ -5,10 +5,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from sma_models.metrics.aggregate import class_fold, unit_fold
-from sma_models.metrics.predictions import answers_of
-from sma_models.metrics.scores import ExpressionScores, UnitScores
-from sma_models.utils.jsonable import plain
+from sma_models.metrics.aggregate import au_fold, expression_fold
+from sma_models.metrics.predictions import predictions_of
+from sma_models.metrics.scores import AUScores, ExpressionScores
+from sma_models.utils.jsonable import to_jsonable
 
 _COLUMNS = (
     ("F1", "f1"),
@@ -27,23 +27,23 @@ def scores_as_dict(task: Any, part: str) -> dict[str, Any]:
     faces, data = task.data.faces, task.data
     facts = {
         "part": part,
-        "faces": len(task.tested[0]) if part == "test" else len(data.parts.val),
+        "faces": len(task.tested[0]) if part == "test" else len(data.splits.val),
         "selection": data.selection,
         "protocol": data.protocol,
         "alignment": data.alignment["template"] if data.alignment else "none",
         "starts_from": task.starts_from,
         "regions": list(faces.regions),
         "scores": {
-            name: plain(value.tolist() if hasattr(value, "tolist") else value)
+            name: to_jsonable(value.tolist() if hasattr(value, "tolist") else value)
             for name, value in vars(task.scores).items()
         },
     }
     if part == "test":
-        answers = answers_of(task)
+        answers = predictions_of(task)
         facts["without_a_face"] = int((~answers.found).sum())
         if 0 < facts["without_a_face"] < len(answers.found):
-            seen = (unit_fold if task.kind == "au" else class_fold)(answers.with_a_face())
-            facts["scores_with_a_face"] = {name: plain(value.tolist()) for name, value in seen.items()}
+            seen = (au_fold if task.kind == "au" else expression_fold)(answers.with_a_face())
+            facts["scores_with_a_face"] = {name: to_jsonable(value.tolist()) for name, value in seen.items()}
     return facts
 
 
@@ -60,8 +60,8 @@ def print_scores(task: Any, part: str) -> None:
         f"starts from {found['starts_from']}"
     )
     console = Console()
-    if isinstance(task.scores, UnitScores):
-        console.print(unit_table(title, found["regions"], found["scores"]))
+    if isinstance(task.scores, AUScores):
+        console.print(au_table(title, found["regions"], found["scores"]))
     else:
         console.print(expression_table(title, found["regions"], task.scores))
     if "scores_with_a_face" in found:
@@ -71,7 +71,7 @@ def print_scores(task: Any, part: str) -> None:
         console.print(f"without the {found['without_a_face']} pictures in which no face was found: {told}")
 
 
-def unit_table(title: str, regions: list[str], scores: dict[str, list[float | None]]) -> Table:
+def au_table(title: str, regions: list[str], scores: dict[str, list[float | None]]) -> Table:
     """One row an action unit, then the means over those where a score is defined, and how many these are."""
     table = Table("AU", *(head for head, _ in _COLUMNS), title=title)
     for row, name in enumerate(regions):
@@ -89,7 +89,7 @@ def expression_table(title: str, regions: list[str], scores: ExpressionScores) -
     table = Table("true \\ predicted", "F1", *(str(place + 1) for place in range(len(regions))), title=title)
     for row, name in enumerate(regions):
         cells = [str(int(count)) for count in scores.confusion[row]]
-        table.add_row(f"{row + 1} {name}", _cell(plain(float(scores.f1[row]))), *cells)
+        table.add_row(f"{row + 1} {name}", _cell(to_jsonable(float(scores.f1[row]))), *cells)
     table.caption = (
         f"accuracy {scores.accuracy:.3f} (majority guess {scores.majority_accuracy:.3f}); "
         f"macro-F1 {scores.macro_f1:.3f} (majority guess {scores.majority_macro_f1:.3f})"

@@ -50,7 +50,7 @@ class SelectedEpoch(ModelCheckpoint):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        if stage == "fit" and data.selection == "val" and not (trainer.enable_validation and len(data.parts.val)):
+        if stage == "fit" and data.selection == "val" and not (trainer.enable_validation and len(data.splits.val)):
             rank_zero_warn("nothing validates: the last epoch is kept")
             data.selection = "last"
         if data.selection == "last":

@@ -9,15 +9,15 @@ from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
 
 from sma_models.data.alignment import same_alignment
-from sma_models.data.base import UNKNOWN, FaceData, Faces
+from sma_models.data.base import UNKNOWN, FaceDataModule, FaceTable
 from sma_models.models.checkpoint import ENTRY, read_checkpoint
 from sma_models.models.sma_net import NetworkConfig
 
 
-class OtherUnits(Faces):
+class OtherUnits(FaceTable):
     """Faces with the action units that a network reads, by name: those that the faces lack are unknown."""
 
-    def __init__(self, faces: Faces, regions: tuple[str, ...]):
+    def __init__(self, faces: FaceTable, regions: tuple[str, ...]):
         self.kind, self.regions, self._faces = "au", regions, faces
         self.subjects, self.sequences, self.frames = faces.subjects, faces.sequences, faces.frames
         self.found = faces.found
@@ -30,7 +30,7 @@ class OtherUnits(Faces):
         return self._faces.picture(index, size)
 
 
-def prepare_test(task: Any, data: FaceData, checkpoint: str | Path) -> None:
+def prepare_test(task: Any, data: FaceDataModule, checkpoint: str | Path) -> None:
     """Let `task` test the network of a checkpoint on `data`.
 
     ValueError if the data have subjects that it was trained on, are aligned in another way, or share no action unit.
@@ -39,7 +39,7 @@ def prepare_test(task: Any, data: FaceData, checkpoint: str | Path) -> None:
     origin = facts.get("data", {})
     data.setup("test")
     same_alignment(origin.get("alignment"), data.alignment)
-    tested = set(data.faces.subjects[data.parts.test].tolist()) - {""}
+    tested = set(data.faces.subjects[data.splits.test].tolist()) - {""}
     refuse_seen(origin, data.people, tested)
     task.network_config, task.backbone_weights, task.init_from = NetworkConfig(**facts["network"]), "none", None
     # A table names how the tested network came about, not what these settings would train.

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sma_models.data.base import FaceData
+from sma_models.data.base import FaceDataModule
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
@@ -13,9 +13,9 @@ def check_precision(trainer: Any) -> None:
         raise ValueError(f"trainer.precision must be one of {', '.join(PRECISIONS)}; got {trainer.precision!r}")
 
 
-def check_a_score_is_possible(data: FaceData) -> None:
+def check_a_score_is_possible(data: FaceDataModule) -> None:
     """ValueError if no action unit is both present and absent in the validation part: no epoch would have a score."""
-    labels = data.faces.labels[data.parts.val]
+    labels = data.faces.labels[data.splits.val]
     if not ((labels == 1).any(0) & (labels == 0).any(0)).any():
         raise ValueError(
             f"no epoch can be chosen: the validation part, {len(labels)} faces, shows none of {', '.join(data.faces.regions)} "

@@ -4,7 +4,7 @@ from typing import Any
 
 from lightning.pytorch import Trainer
 
-from sma_models.data.base import FaceData
+from sma_models.data.base import FaceDataModule
 
 SUMS = "trained"  # the entry of the sums of EpochLosses
 
@@ -14,7 +14,7 @@ def is_weights_only(checkpoint: dict[str, Any]) -> bool:
     return "optimizer_states" not in checkpoint
 
 
-def check_resumable(checkpoint: dict[str, Any], data: FaceData) -> None:
+def check_resumable(checkpoint: dict[str, Any], data: FaceDataModule) -> None:
     """ValueError unless a training on data of this kind was under way when the checkpoint was written."""
     if is_weights_only(checkpoint):
         raise ValueError(

@@ -13,19 +13,19 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from sma_models.data.base import UNKNOWN, FaceData
-from sma_models.losses.classification import CLASS_WEIGHTS, UNIT_LOSSES, class_weights, unit_weights
+from sma_models.data.base import UNKNOWN, FaceDataModule
+from sma_models.losses.classification import AU_LOSSES, CLASS_WEIGHTS, au_weights, class_weights
 from sma_models.losses.diversity import check_variant, diversity_term
 from sma_models.metrics.calibration import Calibration
 from sma_models.metrics.scores import (
     AttentionSpread,
+    AUScores,
     Confusion,
     ExpressionScores,
     SampleLogits,
     UnitPredictions,
-    UnitScores,
+    au_scores,
     expression_scores,
-    unit_scores,
 )
 from sma_models.models.checkpoint import ENTRY, same_regions
 from sma_models.models.pretrained import build_network
@@ -58,7 +58,7 @@ class FaceTask(lightning.LightningModule, ABC):
     """
 
     kind: Literal["au", "expression"]
-    scores: UnitScores | ExpressionScores
+    scores: AUScores | ExpressionScores
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class FaceTask(lightning.LightningModule, ABC):
         self.losses = EpochLosses()
 
     @property
-    def data(self) -> FaceData:
+    def data(self) -> FaceDataModule:
         return self.trainer.datamodule  # type: ignore[attr-defined]
 
     @property
@@ -272,9 +272,9 @@ class ActionUnitTask(FaceTask):
 
     def __init__(self, loss: str = "weighted_asymmetric", **settings: Any):
         super().__init__(**settings)
-        if loss not in UNIT_LOSSES:
-            raise ValueError(f"loss must be one of {', '.join(UNIT_LOSSES)}; got {loss!r}")
-        self.loss = UNIT_LOSSES[loss]
+        if loss not in AU_LOSSES:
+            raise ValueError(f"loss must be one of {', '.join(AU_LOSSES)}; got {loss!r}")
+        self.loss = AU_LOSSES[loss]
 
     def add_measures(self, regions: int) -> None:
         self.predictions = UnitPredictions()
@@ -282,7 +282,7 @@ class ActionUnitTask(FaceTask):
         self.register_buffer("weights", torch.ones(regions))
         if self.fitting:
             labels, names = self.data.train_labels(), self.data.faces.regions
-            self.weights = unit_weights(labels == 1, labels != UNKNOWN, names)
+            self.weights = au_weights(labels == 1, labels != UNKNOWN, names)
             if self.data.selection == "val":
                 check_a_score_is_possible(self.data)
 
@@ -300,7 +300,7 @@ class ActionUnitTask(FaceTask):
         self.predictions.reset()
         if part == "val" and self.fitting and not self.trainer.sanity_checking:
             self.calibration.fit(logits, labels, known)
-        self.scores = unit_scores(logits, labels, known, self.calibration.threshold)
+        self.scores = au_scores(logits, labels, known, self.calibration.threshold)
         means = {name: float(value.nanmean()) for name, value in vars(self.scores).items()}
         return means["f1"], means
 

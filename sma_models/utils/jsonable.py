@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 
 
-def plain(value: Any) -> Any:
+def to_jsonable(value: Any) -> Any:
     """Numbers and lists of what holds arrays; None for what is undefined."""
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: to_jsonable(item) for key, item in value.items()}
     if isinstance(value, np.ndarray | np.generic):
-        return plain(value.tolist())
+        return to_jsonable(value.tolist())
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [to_jsonable(item) for item in value]
     return None if isinstance(value, float) and np.isnan(value) else value

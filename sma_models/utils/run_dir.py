@@ -6,7 +6,7 @@ SETTINGS = "settings.yaml"
 LOG = "metrics.csv"  # one row per logged step, in every folder of a training run
 
 
-def claim(out: Path, settings: str) -> None:
+def check_same_settings(out: Path, settings: str) -> None:
     """Keep the settings in the folder; ValueError if it was begun with others."""
     path = out / SETTINGS
     if path.is_file() and path.read_text(encoding="utf-8") != settings:

@@ -62,7 +62,7 @@ def people(settings):
     found = []
     for data in (backbone_data(settings, 0), arm_data(settings)):
         data.setup("fit")
-        found += [set(data.faces.subjects[rows]) for rows in data.parts]
+        found += [set(data.faces.subjects[rows]) for rows in data.splits]
     return [*found, set(attention_faces(settings).subjects)], set(settings.initialisations(20))
 
 

@@ -11,7 +11,7 @@ from sma_models.cli.demo import CHECKPOINT, CURVES, PICTURES, RESULT, DemoSettin
 from sma_models.data import SyntheticFaceData
 from sma_models.figures.ground_truth import attention_map, strongest
 from sma_models.models.sma_net import SMANet
-from sma_models.report.score_tables import unit_table
+from sma_models.report.score_tables import au_table
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 # 400 faces show every action unit, the rarest 16 times.
@@ -78,7 +78,7 @@ def test_the_command_line_is_checked(capsys):
 
 def test_the_table_shows_a_dash_where_nothing_is_defined_and_counts_the_rest():
     scores = {name: [0.25, None] for name in ("f1", "constant", "f1_half", "auc", "accuracy", "rate")}
-    table = unit_table("title", ["AU1", "AU2"], scores)
+    table = au_table("title", ["AU1", "AU2"], scores)
     f1 = list(table.columns[1].cells)
     assert f1 == ["0.250", "-", "0.250", "1"]
 
@@ -116,6 +116,6 @@ def test_the_face_that_is_shown_is_the_one_with_the_strongest_unit():
     data.setup("fit")
     intensities = data.faces.intensities()
     for unit in range(15):
-        index = strongest(data.faces, data.parts.test, unit)
-        assert index in data.parts.test
-        assert intensities[index, unit] == intensities[data.parts.test, unit].max()
+        index = strongest(data.faces, data.splits.test, unit)
+        assert index in data.splits.test
+        assert intensities[index, unit] == intensities[data.splits.test, unit].max()

@@ -76,15 +76,15 @@ class Request:
     """Numbers and arrays in the order in which server.cpp reads them."""
 
     def __init__(self, kind: int):
-        self.parts: list[bytes] = []
+        self.splits: list[bytes] = []
         self.results: list[Tensor | None] = []
         self.numbers(kind, card.seed)
 
     def numbers(self, *values: int):
-        self.parts.append(struct.pack(f"<{len(values)}q", *map(int, values)))
+        self.splits.append(struct.pack(f"<{len(values)}q", *map(int, values)))
 
     def reals(self, *values: float):
-        self.parts.append(struct.pack(f"<{len(values)}d", *values))
+        self.splits.append(struct.pack(f"<{len(values)}d", *values))
 
     def array(self, tensor: Tensor | None, dtype: torch.dtype | None = None):
         """The memory that `tensor` spans, which may have holes."""
@@ -96,7 +96,7 @@ class Request:
         start = tensor.element_size() if card.misalign else 0
         data = bytes(start) + bytes(flat.view(torch.uint8).numpy())
         self.numbers(len(data), start)
-        self.parts.append(data)
+        self.splits.append(data)
 
     def strides(self, tensor: Tensor | None):
         if tensor is None:
@@ -115,7 +115,7 @@ class Request:
 
     def run(self):
         sizes = [-1 if t is None else t.numel() * t.element_size() for t in self.results]
-        answer = _card().ask(b"".join(self.parts), sizes)
+        answer = _card().ask(b"".join(self.splits), sizes)
         for tensor, data in zip(self.results, answer, strict=True):
             if tensor is not None:
                 values = torch.frombuffer(bytearray(data), dtype=tensor.dtype)

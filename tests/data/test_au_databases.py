@@ -22,7 +22,7 @@ from tests.helpers.database_copies import (
     write_bp4dplus,
     write_coding,
     write_disfa,
-    write_picture,
+    write_image,
 )
 
 
@@ -77,7 +77,7 @@ def test_a_share_is_as_published_within_its_rounding(tmp_path):
 def test_pictures_beside_the_coded_window_are_counted_and_no_surprise(tmp_path):
     write_bp4d(tmp_path)
     for n in range(50, 60):
-        write_picture(tmp_path / f"F001/T1/{n:04d}.jpg")
+        write_image(tmp_path / f"F001/T1/{n:04d}.jpg")
     listing = list_bp4d(tmp_path)
     assert listing.counts()["pictures outside of what is coded"] == 10
     assert not any("without a label" in told or "outside" in told for told in listing.warnings())
@@ -136,7 +136,7 @@ def test_bp4d_refuses_odd_codes(tmp_path, old, new, told):
 
 def test_pictures_of_one_frame_are_left_out_and_named(tmp_path):
     write_bp4d(tmp_path)
-    write_picture(tmp_path / "F001/T1/020.jpg")
+    write_image(tmp_path / "F001/T1/020.jpg")
     listing = list_bp4d(tmp_path)
     assert listing.extra == [f"{tmp_path / 'F001/T1'}, frame 20 more than once: 0020.jpg, 020.jpg"]
     assert listing.missing == ["F001/T1 frame 20"] and len(listing.samples) == 23
@@ -187,11 +187,11 @@ def test_bp4d_refuses_strangers(tmp_path):
 def test_bp4d_names_what_is_missing_and_extra(tmp_path):
     write_bp4d(tmp_path)
     (tmp_path / "F001/T1/0020.jpg").unlink()
-    write_picture(tmp_path / "F002/T1/9999.jpg")
+    write_image(tmp_path / "F002/T1/9999.jpg")
     (tmp_path / "F002/T1/notes.txt").write_text("")
     (tmp_path / "AUCoding/AU_OCC/readme.csv").write_text("")
-    write_picture(tmp_path / "F002/T5/1.jpg")
-    write_picture(tmp_path / "F002/T9/1.jpg")
+    write_image(tmp_path / "F002/T5/1.jpg")
+    write_image(tmp_path / "F002/T9/1.jpg")
     listing = list_bp4d(tmp_path)
     assert listing.missing == ["F001/T1 frame 20"] and listing.unlabelled_frames == 1
     assert {name.rsplit("/", 1)[1] for name in listing.extra} == {"readme.csv", "notes.txt", "T9"}
@@ -205,7 +205,7 @@ def test_bp4d_names_what_is_missing_and_extra(tmp_path):
 def test_a_bp4d_part_tests_and_the_others_train(tmp_path, part, selection):
     write_bp4d(tmp_path)
     data = loaded(BP4D, list_bp4d(tmp_path), tmp_path / "m.csv", fold=part, selection=selection)
-    train, val, test = (set(data.faces.subjects[rows]) for rows in data.parts)
+    train, val, test = (set(data.faces.subjects[rows]) for rows in data.splits)
     assert test == {"P1": {"F001", "F002"}, "P2": {"F003", "F005"}, "P3": {"F004", "F006"}}[part]
     assert train.isdisjoint(val) and not (train | val) & test
     assert len(train | val) == 4 and bool(val) == (selection == "val")
@@ -250,8 +250,8 @@ def test_disfa_base_must_be_proved(tmp_path):
     (tmp_path / "SN001/0.png").unlink()
     with pytest.raises(ValueError, match=r"SN001: expected pictures 0 to 3 or 1 to 4.*got 1 to 3"):
         list_disfa(tmp_path)
-    write_picture(tmp_path / "SN001/0.png")
-    write_picture(tmp_path / "SN001/4.png")
+    write_image(tmp_path / "SN001/0.png")
+    write_image(tmp_path / "SN001/4.png")
     with pytest.raises(ValueError, match="got 0 to 4"):
         list_disfa(tmp_path)
 
@@ -259,7 +259,7 @@ def test_disfa_base_must_be_proved(tmp_path):
 def test_disfa_missing_frame_or_file(tmp_path):
     write_disfa(tmp_path)
     (tmp_path / "SN001/1.png").unlink()
-    write_picture(tmp_path / "SN033/0.png")
+    write_image(tmp_path / "SN033/0.png")
     listing = list_disfa(tmp_path)
     assert listing.missing == ["SN001 frame 1"] and listing.unlabelled == ["SN033"]
     (tmp_path / "ActionUnit_Labels/SN002/SN002_au26.txt").unlink()
@@ -291,7 +291,7 @@ def test_disfa_cameras(tmp_path):
     assert {sample.sequence[6:] for sample in list_disfa(tmp_path).samples} == {"left"}
     both = list_disfa(tmp_path, camera="both")
     assert len(both.samples) == 48 and both.settings == {"camera": "both"}
-    write_picture(tmp_path / "SN001/0.png")
+    write_image(tmp_path / "SN001/0.png")
     with pytest.raises(ValueError, match="SN001 is there twice"):
         list_disfa(tmp_path)
 
@@ -307,7 +307,7 @@ def test_disfa_videos_ask_for_pictures(tmp_path):
 def test_bp4dplus_codes(tmp_path):
     write_bp4dplus(tmp_path, frames=9)
     write_coding(tmp_path / "AUCoding/AU_OCC/F042_T11.csv", {1: {}})
-    write_picture(tmp_path / "F042/T11/1.jpg")
+    write_image(tmp_path / "F042/T11/1.jpg")
     (tmp_path / "AUCoding/AU_OCC/M001_T8.csv").unlink()
     listing = list_bp4dplus(tmp_path)
     assert len(listing.samples) == (3 * 4 - 1) * 4
@@ -329,7 +329,7 @@ def test_bp4dplus_parts_are_those_of_the_paper(tmp_path):
         assert set(some.split()) <= set(parts[name])
     write_bp4dplus(tmp_path, frames=9)
     data = loaded(BP4DPlus, list_bp4dplus(tmp_path), tmp_path / "m.csv", fold="4", selection="last")
-    assert set(data.faces.subjects[data.parts.test]) == {"F003"}
+    assert set(data.faces.subjects[data.splits.test]) == {"F003"}
 
 
 def shown(listing):
@@ -355,7 +355,7 @@ def test_bp4dplus_pictures_are_counted_from_0_or_from_1(tmp_path, base):
 def test_bp4dplus_pictures_of_coded_frames_only(tmp_path, base, coded):
     write_coding(tmp_path / "AUCoding/AU_OCC/F001_T1.csv", {frame: {} for frame in coded})
     for frame in coded:
-        write_picture(tmp_path / f"F001/T1/{frame - 1 + base}.jpg")
+        write_image(tmp_path / f"F001/T1/{frame - 1 + base}.jpg")
     assert shown(list_bp4dplus(tmp_path)) == {(frame, frame - 1 + base) for frame in coded}
     with pytest.raises(
         ValueError, match=rf"F001/T1 \(pictures .*: expected frame 1 to be picture {1 - base}; these are one"
@@ -366,14 +366,14 @@ def test_bp4dplus_pictures_of_coded_frames_only(tmp_path, base, coded):
 def test_bp4dplus_codes_of_frame_0_count_as_the_pictures_do(tmp_path):
     write_coding(tmp_path / "AUCoding/AU_OCC/F001_T1.csv", {frame: {} for frame in range(4)})
     for n in range(9):
-        write_picture(tmp_path / f"F001/T1/{n}.jpg")
+        write_image(tmp_path / f"F001/T1/{n}.jpg")
     assert shown(list_bp4dplus(tmp_path)) == {(frame, frame) for frame in range(4)}
 
 
 def test_bp4dplus_first_picture_must_be_proved_or_given(tmp_path):
     write_coding(tmp_path / "AUCoding/AU_OCC/F001_T1.csv", {frame: {} for frame in range(5, 9)})
     for n in range(3, 12):
-        write_picture(tmp_path / f"F001/T1/{n}.jpg")
+        write_image(tmp_path / f"F001/T1/{n}.jpg")
     with pytest.raises(
         ValueError, match=r"cannot be told: got F001/T1 \(pictures 3 to 11, frames 5 to 8.*--first_picture"
     ):
@@ -407,7 +407,7 @@ def test_codes_without_a_row_are_no_codes(tmp_path):
 
 def test_bp4dplus_tasks(tmp_path):
     write_bp4dplus(tmp_path, frames=30)
-    write_picture(tmp_path / "F042/T11/1.jpg")
+    write_image(tmp_path / "F042/T11/1.jpg")
     listing = list_bp4dplus(tmp_path, label="task")
     assert str(tmp_path / "F042/T11") in listing.extra
     assert {sample.sequence for sample in listing.samples} == {"T1", "T2", "T3", "T7", "T9", "T10"}

@@ -8,7 +8,7 @@ from torch.testing import assert_close
 from sma_models.data import SyntheticFaceData
 from sma_models.data.base import EpochSampler, EvaluationSampler
 from sma_models.data.transforms import Augment, canvas_size
-from tests.helpers.face_sets import expression_csv, images, loaded, unit_csv
+from tests.helpers.face_sets import au_csv, expression_csv, images, loaded
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +68,10 @@ def test_evaluation_is_deterministic_and_training_is_not(data):
 @pytest.mark.parametrize("kind", ["mild", "strong"])
 def test_augmentation_changes_no_label(tmp_path, kind):
     """A mirrored face shows the same action units: labels and what is known stay in their columns."""
-    data = loaded(unit_csv(tmp_path), augment=kind, selection="last")
+    data = loaded(au_csv(tmp_path), augment=kind, selection="last")
     for epoch in range(3):
         dataset = data._dataset("train", kind)
-        for place, row in enumerate(data.parts.train):
+        for place, row in enumerate(data.splits.train):
             sample, labels = dataset[epoch, place], data.faces.labels[row]
             assert sample["labels"].tolist() == (labels == 1).tolist()
             assert sample["known"].tolist() == (labels != -1).tolist()
@@ -93,10 +93,10 @@ def test_order_follows_from_seed_and_epoch(data):
     loader.sampler.set_epoch(1)
     second = indices(loader)
     assert second != first
-    assert set(second) <= set(data.parts.train.tolist())
+    assert set(second) <= set(data.splits.train.tolist())
     loader.sampler.set_epoch(0)
     assert indices(loader) == first
-    assert indices(data.val_dataloader()) == data.parts.val.tolist()
+    assert indices(data.val_dataloader()) == data.splits.val.tolist()
 
 
 def test_the_same_face_looks_different_in_another_epoch(data):
@@ -138,15 +138,15 @@ def test_training_shares_are_equally_long_and_cover_every_sample():
 def test_batches_carry_who_and_when(data):
     batch = next(iter(data.val_dataloader()))
     assert batch["image"].shape == (8, 3, 32, 32)
-    assert batch["subject"] == data.faces.subjects[data.parts.val[:8]].tolist()
-    assert batch["frame"].tolist() == data.faces.frames[data.parts.val[:8]].tolist()
+    assert batch["subject"] == data.faces.subjects[data.splits.val[:8]].tolist()
+    assert batch["frame"].tolist() == data.faces.frames[data.splits.val[:8]].tolist()
 
 
 def test_synthetic_parts_share_no_subject_and_follow_from_their_seed():
     data = SyntheticFaceData(train=12, val=5, test=7, subjects=4, num_workers=0, image_size=32, keep=True)
     data.setup("fit")
-    parts = [set(data.faces.subjects[part]) for part in data.parts]
-    assert [len(part) for part in data.parts] == [12, 5, 7]
+    parts = [set(data.faces.subjects[part]) for part in data.splits]
+    assert [len(part) for part in data.splits] == [12, 5, 7]
     assert [len(part) for part in parts] == [4, 4, 4]
     assert len(set.union(*parts)) == 12
     dataset = data._dataset("test", "none")
@@ -168,8 +168,8 @@ def test_synthetic_parts_share_no_subject_and_follow_from_their_seed():
 def test_synthetic_selection_last_trains_on_the_validation_subjects_too():
     data = SyntheticFaceData(train=6, val=4, test=2, subjects=2, selection="last")
     data.setup("fit")
-    assert data.parts.train.tolist() == list(range(10))
-    assert len(data.parts.val) == 0
+    assert data.splits.train.tolist() == list(range(10))
+    assert len(data.splits.val) == 0
 
 
 def test_true_regions_belong_to_the_face(tmp_path):

@@ -6,13 +6,13 @@ import re
 import pytest
 
 from sma_models.data.prediction_columns import prediction_columns
-from tests.helpers.face_sets import loaded, write_picture
+from tests.helpers.face_sets import loaded, write_image
 
 PEOPLE = "a.png,p1,{}\na.png,p2,{}\n"
 
 
 def table(folder, text, encoding="utf-8"):
-    write_picture(folder / "a.png", (10, 200, 90))
+    write_image(folder / "a.png", (10, 200, 90))
     (folder / "faces.csv").write_bytes(text.encode(encoding))
     return folder / "faces.csv"
 

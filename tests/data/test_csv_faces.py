@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sma_models.data import CSVFaces
-from tests.helpers.face_sets import expression_csv, loaded, rows_with, unit_csv, write_csv, write_picture
+from tests.helpers.face_sets import au_csv, expression_csv, loaded, rows_with, write_csv, write_image
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def expressions(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def units(tmp_path_factory):
-    return unit_csv(tmp_path_factory.mktemp("units"))
+    return au_csv(tmp_path_factory.mktemp("units"))
 
 
 def test_expressions_are_numbered_by_their_sorted_names(expressions):
@@ -42,7 +42,7 @@ def test_action_units_are_read_by_header_name_with_unknown_ones_masked(units):
     data = loaded(units, selection="last")
     assert data.faces.regions == ("AU1", "AU12")
     # The last of a subject's six rows shows the first unit alone.
-    place, row = next((i, row) for i, row in enumerate(data.parts.train.tolist()) if row % 6 == 5 and row % 5)
+    place, row = next((i, row) for i, row in enumerate(data.splits.train.tolist()) if row % 6 == 5 and row % 5)
     sample = data._dataset("train", "none")[0, place]
     assert sample["labels"].tolist() == [1.0, 0.0]
     assert sample["known"].tolist() == [True, True]
@@ -85,7 +85,7 @@ def test_a_face_box_is_cut_out_and_padded_with_grey_to_a_square(tmp_path):
 
 
 def test_a_picture_that_is_no_square_keeps_its_proportions(tmp_path):
-    write_picture(tmp_path / "a.png", (250, 250, 250), (80, 40))
+    write_image(tmp_path / "a.png", (250, 250, 250), (80, 40))
     path = write_csv(tmp_path / "faces.csv", [{"image": "a.png", "AU1": 1, "split": "train"}])
     found = loaded(path, selection="last").faces.picture(0, 40)
     assert (found[:, :10] == 128).all() and (found[:, 30:] == 128).all()
@@ -94,7 +94,7 @@ def test_a_picture_that_is_no_square_keeps_its_proportions(tmp_path):
 
 def test_images_may_lie_under_another_root(tmp_path):
     (tmp_path / "pictures").mkdir()
-    write_picture(tmp_path / "pictures" / "a.png", (0, 0, 90))
+    write_image(tmp_path / "pictures" / "a.png", (0, 0, 90))
     path = write_csv(tmp_path / "faces.csv", [{"image": "a.png", "AU1": 1, "split": "train"}])
     assert loaded(path, root=str(tmp_path / "pictures"), selection="last").faces.picture(0, 8).shape == (8, 8, 3)
 
@@ -104,7 +104,7 @@ def test_all_tests_every_row(tmp_path, column):
     """One person alone would leave nobody to train on."""
     path = rows_with(tmp_path, expression=list("pq"), subject=list("aa"), **{column: ["train", "train"]})
     data = loaded(path, fold="all")
-    assert [part.tolist() for part in data.parts] == [[], [], [0, 1]]
+    assert [part.tolist() for part in data.splits] == [[], [], [0, 1]]
     assert data.origin()["subjects"] == []
 
 
@@ -171,7 +171,7 @@ def test_a_file_that_is_no_table_of_faces_is_refused(tmp_path, text, words):
 
 
 def test_spaces_and_a_byte_order_mark_do_no_harm(tmp_path):
-    write_picture(tmp_path / "a.png", (9, 9, 90))
+    write_image(tmp_path / "a.png", (9, 9, 90))
     (tmp_path / "faces.csv").write_text(
         "\ufeffimage, expression , split \na.png, joy , train\na.png,fear,train\n", encoding="utf-8"
     )

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from sma_models.data import CSVFaces
-from tests.helpers.face_sets import expression_csv, loaded, people, rows_with, unit_csv
+from tests.helpers.face_sets import au_csv, expression_csv, loaded, people, rows_with
 
 
 @pytest.fixture(scope="module")
 def units(tmp_path_factory):
-    return unit_csv(tmp_path_factory.mktemp("units"))
+    return au_csv(tmp_path_factory.mktemp("units"))
 
 
 @pytest.fixture(scope="module")
@@ -36,16 +36,16 @@ def test_folds_and_validation_share_no_subject_and_cover_everybody(expressions):
 def test_selection_last_keeps_every_training_subject(expressions):
     data = loaded(expressions, selection="last")
     assert len(people(data, "train")) == 8
-    assert len(data.parts.val) == 0
+    assert len(data.splits.val) == 0
 
 
 def test_splits_come_from_the_column(tmp_path):
     path = rows_with(
         tmp_path, expression=["p", "q", "p", "q"], subject=list("abcd"), split=["train", "test", "val", "train"]
     )
-    parts = loaded(path).parts
+    parts = loaded(path).splits
     assert [part.tolist() for part in parts] == [[0, 3], [2], [1]]
-    assert [part.tolist() for part in loaded(path, selection="last").parts] == [[0, 2, 3], [], [1]]
+    assert [part.tolist() for part in loaded(path, selection="last").splits] == [[0, 2, 3], [], [1]]
 
 
 def test_without_validation_rows_some_training_subjects_validate(tmp_path):
@@ -68,7 +68,7 @@ def test_faces_of_one_picture_may_be_in_different_parts(tmp_path):
     box = {"x": [0, 0, 4], "y": [0] * 3, "width": [5] * 3, "height": [5] * 3}
     path = rows_with(tmp_path, expression=list("pqp"), split=["train", "train", "test"], **box)
     path.write_text(path.read_text().replace("2.png", "0.png"))
-    assert [len(part) for part in loaded(path, selection="last").parts] == [2, 0, 1]
+    assert [len(part) for part in loaded(path, selection="last").splits] == [2, 0, 1]
 
 
 def test_a_picture_that_is_tested_twice_is_told(tmp_path):
@@ -96,10 +96,10 @@ def test_without_subjects_parts_are_stratified_with_a_warning(tmp_path):
     with pytest.warns(UserWarning, match="no subjects"):
         data = loaded(path, fold="3")
     for part, p, q in (("train", 26, 6), ("val", 6, 2), ("test", 8, 2)):
-        labels = data.faces.labels[getattr(data.parts, part)]
+        labels = data.faces.labels[getattr(data.splits, part)]
         assert abs((labels == 0).sum() - p) <= 1, part
         assert abs((labels == 1).sum() - q) <= 1, part
-    assert sorted(np.concatenate(data.parts)) == list(range(50))
+    assert sorted(np.concatenate(data.splits)) == list(range(50))
 
 
 def test_what_each_part_holds_is_printed_before_training(units, caplog):
@@ -108,7 +108,7 @@ def test_what_each_part_holds_is_printed_before_training(units, caplog):
     printed = caplog.text.split("positives of each part:\n")[1].splitlines()[:4]
     assert printed[0].split() == ["part", "samples", "subjects", "AU1", "AU12"]
     for line, name in zip(printed[1:], ("train", "val", "test"), strict=True):
-        rows = getattr(data.parts, name)
+        rows = getattr(data.splits, name)
         positives = (data.faces.labels[rows] == 1).sum(0)
         assert line.split() == [name, *map(str, (len(rows), len(rows) // 6, *positives))]
 
@@ -117,7 +117,7 @@ def test_one_expression_is_nothing_to_learn(tmp_path):
     one = rows_with(tmp_path, expression=["joy"] * 5, subject=list("abcde"))
     with pytest.raises(ValueError, match=r"faces.csv.*at least two expressions to train on; got joy"):
         loaded(one).train_dataloader()
-    assert len(loaded(one, fold="all").parts.test) == 5
+    assert len(loaded(one, fold="all").splits.test) == 5
     hidden = rows_with(
         tmp_path, expression=["joy"] * 4 + ["fear"], subject=list("abcde"), split=["train"] * 4 + ["test"]
     )
@@ -131,15 +131,15 @@ def test_folds_spread_classes_and_share_nobody(tmp_path):
     subjects = [f"p{n:02d}" for n in range(25)]
     path = rows_with(tmp_path, expression=expressions, subject=subjects)
     data = [loaded(path, fold=fold) for fold in "01234"]
-    assert sorted(np.concatenate([one.parts.test for one in data])) == list(range(25))
+    assert sorted(np.concatenate([one.splits.test for one in data])) == list(range(25))
     for one in data:
-        shown = np.bincount(one.faces.labels[one.parts.test], minlength=3)
+        shown = np.bincount(one.faces.labels[one.splits.test], minlength=3)
         assert shown[1] == 1 and shown[0] <= 1 and shown[2] in (3, 4)
 
 
 def test_folds_are_the_same_for_every_seed(expressions):
     first, second = (loaded(expressions, seed=seed) for seed in (0, 1))
-    assert first.parts.test.tolist() == second.parts.test.tolist()
+    assert first.splits.test.tolist() == second.splits.test.tolist()
     assert people(first, "val") != people(second, "val")
 
 
@@ -148,7 +148,7 @@ def test_action_units_are_spread_over_folds_by_the_rarest_of_a_row(tmp_path):
     path = rows_with(tmp_path, AU1=["1"] * 25, AU2=shown, subject=[f"p{n:02d}" for n in range(25)])
     for fold in "01234":
         data = loaded(path, fold=fold)
-        assert (data.faces.labels[data.parts.test] == 1).sum(0).tolist() == [5, 1]
+        assert (data.faces.labels[data.splits.test] == 1).sum(0).tolist() == [5, 1]
 
 
 def test_few_people_have_as_many_folds(tmp_path):
@@ -182,15 +182,15 @@ def test_units_without_subjects_keep_four_fifths_of_their_positives(tmp_path):
     for seed in range(3):
         data = loaded(path, seed=seed)
         positives = (data.faces.labels == 1).sum(0)
-        assert len(data.parts.val) == 20
-        assert ((data.faces.labels[data.parts.val] == 1).sum(0) <= np.ceil(positives / 5)).all()
+        assert len(data.splits.val) == 20
+        assert ((data.faces.labels[data.splits.val] == 1).sum(0) <= np.ceil(positives / 5)).all()
 
 
 def test_a_split_is_one_fold(tmp_path):
     path = rows_with(tmp_path, expression=list("pqpqpq"), subject=list("abcdef"), split=["train"] * 4 + ["test"] * 2)
     assert CSVFaces(path).fold_names() == ["split"]
     data = loaded(path, fold="split")
-    assert data.parts.test.tolist() == loaded(path).parts.test.tolist() == [4, 5]
+    assert data.splits.test.tolist() == loaded(path).splits.test.tolist() == [4, 5]
     assert data.protocol == loaded(path).protocol == "faces.csv, its own split tested"
     with pytest.raises(ValueError, match=r"fold must be split or all, since .* has a column 'split'; got '3'"):
         loaded(path, fold="3")

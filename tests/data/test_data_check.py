@@ -15,7 +15,7 @@ from sma_models.cli import main
 from sma_models.cli.data_check import report
 from sma_models.data import BP4D, BP4DPlus, CKPlus
 from sma_models.data.databases.bp4d import PARTS
-from sma_models.data.manifest import Listing, Sample, write_manifest
+from sma_models.data.manifest import DatabaseIndex, Sample, write_manifest
 from tests.helpers.database_copies import (
     BP4D_UNITS,
     write_bp4d,
@@ -23,8 +23,8 @@ from tests.helpers.database_copies import (
     write_bu3dfe,
     write_ckplus,
     write_disfa,
+    write_image,
     write_mmi,
-    write_picture,
 )
 
 WRITERS = {
@@ -60,7 +60,7 @@ def test_each_database_is_checked(tmp_path, dataset, capsys):
 
 
 def test_what_a_copy_lacks_altogether_has_a_row(tmp_path, capsys):
-    report(Listing("bu3dfe", tmp_path, {}, expected={"subjects": 100, "fear": 200}), tmp_path / "m.csv")
+    report(DatabaseIndex("bu3dfe", tmp_path, {}, expected={"subjects": 100, "fear": 200}), tmp_path / "m.csv")
     assert re.search(r"fear\s*│ 0\s*│ 200", capsys.readouterr().out)
 
 
@@ -115,8 +115,8 @@ def test_a_manifest_of_the_whole_database_starts_without_looking_for_its_picture
                f"T{n // 41 % 8 + 1}", n // 328, (n // 41 % 2,) * 12)
         for n in range(146847)
     ]  # fmt: skip
-    write_picture(samples[0].image)
-    write_manifest(Listing("bp4d", tmp_path, {}, BP4D_UNITS, samples, parts), tmp_path / "m.csv")
+    write_image(samples[0].image)
+    write_manifest(DatabaseIndex("bp4d", tmp_path, {}, BP4D_UNITS, samples, parts), tmp_path / "m.csv")
     looks = []
     for module, name in ((os, "stat"), (os, "lstat"), (io, "open"), (builtins, "open")):
         real = getattr(module, name)
@@ -126,7 +126,7 @@ def test_a_manifest_of_the_whole_database_starts_without_looking_for_its_picture
     monkeypatch.undo()
     # The manifest and its facts, looked for and opened, and the first picture.
     assert 0 < len(looks) < 20
-    assert sum(map(len, data.parts)) == 146847 and np.unique(data.faces.subjects).size == 41
+    assert sum(map(len, data.splits)) == 146847 and np.unique(data.faces.subjects).size == 41
     assert data.faces.picture(0, 32).shape == (32, 32, 3)
     with pytest.raises(ValueError, match=r"m\.csv, line 3: cannot read .*0000\.jpg: cannot be read: No such file"):
         data.faces.picture(1, 32)

@@ -8,15 +8,15 @@ from sma_models.data.databases.bp4dplus import list_bp4dplus
 from sma_models.data.databases.bu3dfe import list_bu3dfe
 from sma_models.data.databases.ckplus import list_ckplus, read_facs
 from sma_models.data.databases.mmi import list_mmi
-from sma_models.data.manifest import Listing, write_manifest
+from sma_models.data.manifest import DatabaseIndex, write_manifest
 from tests.helpers.database_copies import (
     hide,
     loaded,
     write_bp4dplus,
     write_bu3dfe,
     write_ckplus,
+    write_image,
     write_mmi,
-    write_picture,
 )
 
 CK_SEQUENCES = {(n, 1): 1 + n % 7 for n in range(10, 24)} | {(10, 2): None, (11, 2): 5, (5, 1): None}
@@ -58,11 +58,11 @@ def test_ckplus_folds_count_labelled_people_only(tmp_path):
 def test_ckplus_fold_after_the_tested_one_validates(tmp_path, fold, tested, validating):
     write_ckplus(tmp_path, CK_SEQUENCES)
     data = loaded(CKPlus, list_ckplus(tmp_path), tmp_path / "m.csv", fold=fold)
-    train, val, test = (set(data.faces.subjects[rows]) for rows in data.parts)
+    train, val, test = (set(data.faces.subjects[rows]) for rows in data.splits)
     assert (test, val) == (set(tested.split()), set(validating.split()))
     assert len(train | val | test) == 14 and not train & (val | test)
     last = loaded(CKPlus, list_ckplus(tmp_path), tmp_path / "m.csv", fold=fold, selection="last")
-    assert len(last.parts.val) == 0 and len(last.parts.train) == len(data.parts.train) + len(data.parts.val)
+    assert len(last.splits.val) == 0 and len(last.splits.train) == len(data.splits.train) + len(data.splits.val)
     with pytest.raises(ValueError, match="fold must be one of 0, 1"):
         CKPlus(tmp_path / "m.csv", "10").setup("fit")
 
@@ -102,7 +102,7 @@ def test_ckplus_a_short_sequence_is_left_out_and_keeps_its_place_in_the_folds(tm
 
 
 def test_ckplus_sequences_without_a_label_are_expected(tmp_path):
-    listing = Listing("ckplus", tmp_path, {}, unlabelled=[f"S{n:03d}/001" for n in range(266)])
+    listing = DatabaseIndex("ckplus", tmp_path, {}, unlabelled=[f"S{n:03d}/001" for n in range(266)])
     write_ckplus(tmp_path, {(5, 1): 5, (6, 1): None})
     few = list_ckplus(tmp_path)
     listing.expected = few.expected
@@ -182,7 +182,7 @@ def test_mmi_stills_of_a_video_lie_in_its_folder(tmp_path):
     with pytest.raises(ValueError, match="sma-net align"):
         list_mmi(tmp_path)
     for n in range(9):
-        write_picture(tmp_path / f"Sessions/101/S001-001/{n:05d}.jpg")
+        write_image(tmp_path / f"Sessions/101/S001-001/{n:05d}.jpg")
     assert [sample.frame for sample in list_mmi(tmp_path).samples] == [3, 4, 5]
 
 
@@ -247,12 +247,12 @@ def test_bu3dfe_names_what_is_odd(tmp_path):
     write_bu3dfe(tmp_path)
     (tmp_path / "F0001/F0001_AN03WH_F2D.bmp").unlink()
     for name in ("F0001/snapshot.bmp", "F0001/F0002_HA03WH_F2D.bmp", "F0099/F0099_HA03WH_F2D.bmp"):
-        write_picture(tmp_path / name)
+        write_image(tmp_path / name)
     listing = list_bu3dfe(tmp_path)
     assert listing.missing == ["F0001 AN03"] and len(listing.extra) == 3
     data = loaded(BU3DFE, listing, tmp_path / "m.csv", fold="1")
-    assert [np.unique(data.faces.subjects[rows]).tolist() for rows in data.parts] == [["F0001"], ["M0001"], ["F0002"]]
-    write_picture(tmp_path / "F0002/F0002_HA03XX_F2D.bmp")
+    assert [np.unique(data.faces.subjects[rows]).tolist() for rows in data.splits] == [["F0001"], ["M0001"], ["F0002"]]
+    write_image(tmp_path / "F0002/F0002_HA03XX_F2D.bmp")
     assert list_bu3dfe(tmp_path).left_out == ["F0002 HA03 (one of F0002_HA03WH_F2D.bmp, F0002_HA03XX_F2D.bmp)"]
 
 

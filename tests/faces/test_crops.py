@@ -9,9 +9,9 @@ import pytest
 from sma_models.cli import main
 from sma_models.cli.lightning import run
 from sma_models.data import CSVFaces
-from sma_models.data.crops import Crops, found_faces
+from sma_models.data.crops import Crops, detected_faces
 from sma_models.data.databases.bp4d import BP4D, list_bp4d
-from sma_models.faces.predictor import FaceReader
+from sma_models.faces.predictor import FacePredictor
 from sma_models.figures.network_figures import network_figures, pictures_of
 from sma_models.report.run_results import read_run
 from tests.faces.test_predict import run as predict
@@ -91,10 +91,10 @@ def test_a_row_that_was_cut_off_and_settings_that_are_none(folder, tmp_path):
     shutil.copytree(folder / "crops", tmp_path / "crops")
     with (tmp_path / "crops/alignment.csv").open("a") as file:
         file.write("person/4.jpg,person/4")
-    assert found_faces([tmp_path / "crops/person/0.jpg", tmp_path / "crops" / FACELESS]).tolist() == [True, False]
+    assert detected_faces([tmp_path / "crops/person/0.jpg", tmp_path / "crops" / FACELESS]).tolist() == [True, False]
     (tmp_path / "crops/alignment.json").write_text('{"template": ')
     with pytest.raises(ValueError, match=r"alignment\.json, line 1: not valid JSON"):
-        found_faces([tmp_path / "crops/person/0.jpg"])
+        detected_faces([tmp_path / "crops/person/0.jpg"])
 
 
 def test_scores_and_their_report_count_what_shows_no_face(folder, tmp_path):
@@ -130,11 +130,11 @@ def test_crops_of_another_template_are_refused_wherever_they_lie(folder, tmp_pat
     with pytest.raises(ValueError, match="was trained on faces aligned by"):
         predict(tmp_path / "model.ckpt", folder / source, "--aligned")
     with pytest.raises(ValueError, match="was trained on faces aligned by"):
-        pictures_of(FaceReader(tmp_path / "model.ckpt", "cpu"), [folder / source])
+        pictures_of(FacePredictor(tmp_path / "model.ckpt", "cpu"), [folder / source])
 
 
 def test_figures_tell_that_no_face_was_found(folder):
-    reader = FaceReader(folder / "model.ckpt", "cpu")
+    reader = FacePredictor(folder / "model.ckpt", "cpu")
     pictures = [folder / "crops/person/0.jpg", folder / "crops" / FACELESS]
     told = [named.about for named in network_figures(reader, pictures)]
     assert told[:2] == ["Attention on 0.jpg", "Attention on 3.jpg, in which no face was found"]

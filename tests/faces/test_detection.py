@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sma_models.data.alignment import EYES, TEMPLATES, centre_crop, same_alignment, similarity, warp
-from sma_models.data.images import read_picture
+from sma_models.data.images import read_image
 from sma_models.faces.detect import Cascade, Points, YuNet, largest
 from sma_models.faces.sources import files_below
 from tests.helpers.face_images import REAL, drawn, moved
@@ -159,7 +159,7 @@ def test_every_kind_of_picture_becomes_rgb(tmp_path):
     alpha = np.dstack([colour, np.full_like(grey, 100)])
     for name, image in (("grey", grey), ("colour", colour), ("alpha", alpha), ("deep", colour.astype(np.uint16) * 257)):
         cv2.imwrite(str(tmp_path / f"{name}.png"), image)
-        read = read_picture(tmp_path / f"{name}.png")
+        read = read_image(tmp_path / f"{name}.png")
         expected = np.dstack([grey] * 3) if name == "grey" else colour[..., ::-1]
         assert read.dtype == np.uint8 and np.abs(read.astype(int) - expected).max() <= 1, name
     image_module = pytest.importorskip("PIL.Image")
@@ -167,7 +167,7 @@ def test_every_kind_of_picture_becomes_rgb(tmp_path):
     exif = picture.getexif()
     exif[0x0112] = 6  # shown turned by 90 degrees clockwise
     picture.save(tmp_path / "turned.jpg", exif=exif, quality=95)
-    assert read_picture(tmp_path / "turned.jpg").shape == (20, 12, 3)
+    assert read_image(tmp_path / "turned.jpg").shape == (20, 12, 3)
 
 
 def test_alignments_are_compared_by_template_and_size():
@@ -183,7 +183,7 @@ def test_alignments_are_compared_by_template_and_size():
 def test_real_photographs(tmp_path):
     detect = Cascade()
     photographs = sorted((REAL / "images").iterdir())[:40]
-    faces = [(read_picture(path), largest(detect(read_picture(path)))) for path in photographs]
+    faces = [(read_image(path), largest(detect(read_image(path)))) for path in photographs]
     found = [(image, face) for image, face in faces if face is not None]
     assert len(found) >= 26
     for image, face in found:

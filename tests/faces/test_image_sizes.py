@@ -13,14 +13,14 @@ from sma_models.data.images import frame_number, share_inside, square, whole_squ
 from sma_models.faces.detect import Points
 from tests.helpers.database_copies import write_bp4d
 from tests.helpers.face_images import drawn, save
-from tests.helpers.face_sets import loaded, write_csv, write_picture
+from tests.helpers.face_sets import loaded, write_csv, write_image
 
 BOX = ("x", "y", "width", "height")
 
 
 def boxed(folder, *boxes, size=(60, 100)):
     """A CSV file of one picture, 100 wide and 60 high, with a row for each box."""
-    write_picture(folder / "p.png", (200, 30, 30), size)
+    write_image(folder / "p.png", (200, 30, 30), size)
     start = {"image": "p.png", "expression": "p", "subject": "a", "split": "train"}
     return write_csv(folder / "faces.csv", [start | dict(zip(BOX, box, strict=True)) for box in boxes])
 
@@ -151,6 +151,6 @@ def test_names_that_are_identifiers_are_no_frames(tmp_path):
 
 def test_a_database_names_such_pictures(tmp_path):
     write_bp4d(tmp_path)
-    write_picture(tmp_path / "F001/T1/12345678901234567890123.jpg", (9, 9, 9))
+    write_image(tmp_path / "F001/T1/12345678901234567890123.jpg", (9, 9, 9))
     main(["data", "check", "--dataset=bp4d", "--root", str(tmp_path), "--manifest", str(tmp_path / "m.csv")])
     assert "12345678901234567890123.jpg" in (tmp_path / "m.json").read_text()

@@ -12,8 +12,8 @@ import torch
 from sma_models.cli import main
 from sma_models.faces.annotate import Annotator
 from sma_models.faces.detect import Cascade, Face
-from sma_models.faces.pipeline import Predictor, Read, Seen, Shot
-from sma_models.faces.predictor import FaceReader
+from sma_models.faces.pipeline import PredictionPipeline, Read, Seen, Shot
+from sma_models.faces.predictor import FacePredictor
 from sma_models.faces.tracking import Smoother, Tracker, overlap
 from tests.helpers.checkpoints import EYES, write_checkpoint
 from tests.helpers.face_images import REAL, drawn, moved, save, write_uneven_video, write_video
@@ -84,7 +84,7 @@ def test_columns_probabilities_and_decisions(checkpoint, tmp_path):
     # Thresholds of -9 and 9: the first unit is always on, the other never, whatever the probabilities.
     assert (row["AU1_on"], row["AU12_on"]) == ("1", "0")
     network, calibration = write_checkpoint(tmp_path / "again.ckpt")
-    reader = FaceReader(tmp_path / "again.ckpt", "cpu")
+    reader = FacePredictor(tmp_path / "again.ckpt", "cpu")
     crop = np.random.default_rng(0).integers(0, 255, (256, 256, 3)).astype(np.uint8)
     probability, on, attention = reader([crop])
     canvas = cv2.resize(crop, (73, 73), interpolation=cv2.INTER_AREA)[4:68, 4:68]
@@ -115,7 +115,7 @@ def test_rows_of_a_confident_network_keep_their_order(checkpoint, tmp_path, offs
     crops = [drawn(subject)[0] for subject in range(4)]
     for subject, crop in enumerate(crops):
         save(tmp_path / "crops" / f"{subject}.png", crop)
-    reader = FaceReader(checkpoint, "cpu")
+    reader = FacePredictor(checkpoint, "cpu")
     logits = 0.5 * reader.output(crops).logits.double().numpy() + offset
     rows = run(checkpoint, tmp_path / "crops", "--aligned", "--smooth", "1")
     for column in ("AU1", "AU1_smooth"):
@@ -125,7 +125,7 @@ def test_rows_of_a_confident_network_keep_their_order(checkpoint, tmp_path, offs
 
 def test_of_equal_probabilities_one_is_shown(checkpoint, tmp_path):
     """Where nothing is called present, the attention of one region is drawn, the likeliest."""
-    reader = FaceReader(checkpoint, "cpu")
+    reader = FacePredictor(checkpoint, "cpu")
     attention = np.zeros((2, 8, 8), np.float32)
     attention[0, 0, 0] = attention[1, 7, 7] = 1
     seen = Seen(Face((0.0, 0.0, 256.0, 256.0), 1.0, np.empty((0, 2))), np.zeros((256, 256, 3), np.uint8), None)
@@ -204,7 +204,7 @@ def test_crops_are_taken_whole(checkpoint, tmp_path):
 
 def test_crops_that_are_no_squares_keep_their_proportions(checkpoint):
     """As in training, they are filled up with grey."""
-    reader = FaceReader(checkpoint, "cpu")
+    reader = FacePredictor(checkpoint, "cpu")
     crop = drawn(0)[0][:, 64:192]
     filled = cv2.copyMakeBorder(crop, 0, 0, 64, 64, cv2.BORDER_CONSTANT, value=(128, 128, 128))
     for one, other in zip(reader([crop]), reader([filled]), strict=True):
@@ -231,7 +231,7 @@ def test_wrong_arguments(checkpoint, tmp_path):
 def test_a_long_video_is_streamed(checkpoint, tmp_path):
     """Frames of 400 kB: held together they would be 240 MB."""
     write_video(tmp_path / "long.avi", [np.full((300, 450, 3), 90, np.uint8)] * 600)
-    predictor = Predictor(FaceReader(checkpoint, "cpu"), lambda image: [], workers=2, batch=8)
+    predictor = PredictionPipeline(FacePredictor(checkpoint, "cpu"), lambda image: [], workers=2, batch=8)
     gc.collect()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert sum(1 for _ in predictor.rows([tmp_path / "long.avi"])) == 600

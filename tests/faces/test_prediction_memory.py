@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from sma_models.faces.parallel import in_order
+from sma_models.faces.parallel import ordered_map
 from tests.helpers.checkpoints import write_checkpoint
 from tests.helpers.face_images import drawn, write_video
 
@@ -39,7 +39,7 @@ def frames(count):
 
 def test_no_more_than_four_items_a_thread_are_held():
     taken = []
-    results = in_order(lambda item: item, (taken.append(item) or item for item in range(100)), workers=2)
+    results = ordered_map(lambda item: item, (taken.append(item) or item for item in range(100)), workers=2)
     assert next(results) == 0 and len(taken) == 8
     assert list(results) == list(range(1, 100))
 

@@ -28,8 +28,8 @@ def data():
 
 def test_every_photograph_is_in_one_part_and_every_person_too(data):
     assert data.faces.regions == ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
-    parts = [set(data.faces.subjects[part]) for part in data.parts]
-    assert sum(map(len, data.parts)) == len(data.faces) == 1437
+    parts = [set(data.faces.subjects[part]) for part in data.splits]
+    assert sum(map(len, data.splits)) == len(data.faces) == 1437
     assert not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]
     assert torch.bincount(torch.from_numpy(data.faces.labels)).tolist() == [33, 54, 4, 600, 600, 59, 87]
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sma_models.data.images import read_picture
+from sma_models.data.images import read_image
 from sma_models.faces.sources import files_below
 from tests.helpers.checkpoints import write_checkpoint
 from tests.helpers.face_images import drawn, save, write_uneven_video, write_video
@@ -130,16 +130,16 @@ def test_every_valid_jpeg_is_read(tmp_path):
                 "scans": encoded(cv2.IMWRITE_JPEG_PROGRESSIVE, 1)}  # fmt: skip
     for name, content in versions.items():
         (tmp_path / f"{name}.jpg").write_bytes(content)
-        assert np.abs(read_picture(tmp_path / f"{name}.jpg").astype(int)[..., ::-1] - face).mean() < 5
+        assert np.abs(read_image(tmp_path / f"{name}.jpg").astype(int)[..., ::-1] - face).mean() < 5
         (tmp_path / f"{name}.jpg").write_bytes(content[:-2])
         with pytest.raises(ValueError, match="the JPEG is cut off"):
-            read_picture(tmp_path / f"{name}.jpg")
+            read_image(tmp_path / f"{name}.jpg")
     # A comment between two scans may hold what looks like the end.
     scans = versions["scans"]
     second = scans.index(b"\xff\xc4", scans.index(b"\xff\xda"))
     (tmp_path / "cut.jpg").write_bytes(scans[:second] + b"\xff\xfe\x00\x06a\xff\xd9b" + scans[second:-40])
     with pytest.raises(ValueError, match="the JPEG is cut off"):
-        read_picture(tmp_path / "cut.jpg")
+        read_image(tmp_path / "cut.jpg")
 
 
 def test_a_jpeg_that_is_cut_off_is_named(checkpoint, tmp_path, capsys):

@@ -10,7 +10,7 @@ import pytest
 from sma_models.cli import main
 from sma_models.data.alignment import TEMPLATES, similarity, warp
 from sma_models.faces.detect import YuNet
-from sma_models.faces.predictor import FaceReader
+from sma_models.faces.predictor import FacePredictor
 from tests.helpers.checkpoints import write_checkpoint
 from tests.helpers.face_images import save
 
@@ -125,7 +125,7 @@ def test_align_and_predict_with_the_nose(network, tmp_path):
         (row,) = csv.DictReader(file)
     read = {}
     for template in TEMPLATES:
-        read[template] = FaceReader(tmp_path / "model.ckpt", "cpu")(
+        read[template] = FacePredictor(tmp_path / "model.ckpt", "cpu")(
             [warp(picture([(20, 11)]), similarity(points, template))]
         )[0]
     assert float(row["AU1"]) == pytest.approx(float(read["eyes_nose"][0, 0]), abs=2e-5)

@@ -26,7 +26,7 @@ def hide(root):
         (path.parent / ".DS_Store").write_bytes(b"\0\xff")
 
 
-def write_picture(path, value=100, size=32):
+def write_image(path, value=100, size=32):
     path.parent.mkdir(parents=True, exist_ok=True)
     image = np.full((size, size, 3), value, np.uint8)
     image[: size // 2, : size // 2] = 255 - value
@@ -47,7 +47,7 @@ def write_bp4d(root, subjects=("F001", "F002", "F003", "F005", "F004", "F006"), 
         rows = {n: dict.fromkeys(BP4D_UNITS, n % 2) for n in range(20, 20 + frames)}
         write_coding(root / "AUCoding" / "AU_OCC" / f"{subject}_T1.csv", rows)
         for n in rows:
-            write_picture(root / subject / "T1" / f"{n:0{padding}d}.jpg", 40 + 150 * (n % 2))
+            write_image(root / subject / "T1" / f"{n:0{padding}d}.jpg", 40 + 150 * (n % 2))
 
 
 def write_disfa(root, subjects=(1, 2, 6, 11, 3, 4), frames=4, pattern="{subject}/{n}.png", base=0, level=None):
@@ -60,7 +60,7 @@ def write_disfa(root, subjects=(1, 2, 6, 11, 3, 4), frames=4, pattern="{subject}
             lines = [f"{n},{level(unit, n)}\n" for n in range(1, frames + 1)]
             (folder / f"{subject}_au{unit}.txt").write_text("".join(lines))
         for n in range(frames):
-            write_picture(root / pattern.format(subject=subject, n=n + base), 40 + 150 * ((n + 1) % 2))
+            write_image(root / pattern.format(subject=subject, n=n + base), 40 + 150 * ((n + 1) % 2))
 
 
 def write_ckplus(root, sequences, pictures=5):
@@ -68,7 +68,7 @@ def write_ckplus(root, sequences, pictures=5):
     for (person, number), code in sequences.items():
         place, stem = Path(f"S{person:03d}") / f"{number:03d}", f"S{person:03d}_{number:03d}"
         for n in range(1, pictures + 1):
-            write_picture(root / "cohn-kanade-images" / place / f"{stem}_{n:08d}.png", 30 * (code or 0) + n)
+            write_image(root / "cohn-kanade-images" / place / f"{stem}_{n:08d}.png", 30 * (code or 0) + n)
         for kind in ("Emotion", "FACS"):
             (root / kind / place).mkdir(parents=True, exist_ok=True)
         if code is not None:
@@ -89,7 +89,7 @@ def write_mmi(root, sessions, pictures=7):
         text = f'<Annotation><Metatag Name="Other" Value="9"/>{tag}</Annotation>'
         (folder / f"{Path(media).stem}.xml").write_text(text)
         for n in range(1, pictures + 1):
-            write_picture(folder / f"{Path(media).stem}-{n:04d}.jpg", 20 * n)
+            write_image(folder / f"{Path(media).stem}-{n:04d}.jpg", 20 * n)
 
 
 def write_bu3dfe(root, subjects=("F0001", "F0002", "M0001"), ethnicity="WH"):
@@ -97,7 +97,7 @@ def write_bu3dfe(root, subjects=("F0001", "F0002", "M0001"), ethnicity="WH"):
     for subject in subjects:
         for name in (*levels, "NE00"):
             for kind in ("F2D", "F3D"):
-                write_picture(root / subject / f"{subject}_{name}{ethnicity}_{kind}.bmp", 80, size=8)
+                write_image(root / subject / f"{subject}_{name}{ethnicity}_{kind}.bmp", 80, size=8)
 
 
 def write_bp4dplus(root, subjects=("F001", "F003", "M001"), frames=30, base=1):
@@ -107,7 +107,7 @@ def write_bp4dplus(root, subjects=("F001", "F003", "M001"), frames=30, base=1):
     for subject in subjects:
         for number in range(1, 11):
             for n in range(base, frames + base):
-                write_picture(root / subject / f"T{number}" / f"{n:05d}.jpg", 20 * number, size=8)
+                write_image(root / subject / f"T{number}" / f"{n:05d}.jpg", 20 * number, size=8)
         for task in ("T1", "T6", "T7", "T8"):
             rows = {n: dict.fromkeys(BP4D_UNITS, n % 2) for n in range(5, 9)}
             write_coding(root / "AUCoding" / "AU_OCC" / f"{subject}_{task}.csv", rows, units)

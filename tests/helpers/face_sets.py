@@ -15,7 +15,7 @@ TINY_CONFIG = NetworkConfig(**TINY)
 EXPRESSIONS = ("anger", "happiness", "neutral")
 
 
-def write_picture(path, colour, size=(40, 40)):
+def write_image(path, colour, size=(40, 40)):
     """A noisy PNG of (height, width) around one RGB colour."""
     noise = np.random.default_rng(sum(colour)).integers(-20, 20, (*size, 3))
     picture = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
@@ -40,19 +40,19 @@ def expression_csv(folder, subjects=10, each=3):
                 image = f"s{subject}_{name}_{frame}.png"
                 colour = [60, 60, 60]
                 colour[number] = 200 + frame
-                write_picture(folder / image, colour)
+                write_image(folder / image, colour)
                 rows.append({"image": image, "subject": f"s{subject:02d}", "expression": name, "frame": frame})
     return write_csv(folder / "faces.csv", rows)
 
 
-def unit_csv(folder, subjects=10, each=6):
+def au_csv(folder, subjects=10, each=6):
     """Two action units that show as red and as green; the second is unknown in every fifth row."""
     rows = []
     for subject in range(subjects):
         for frame in range(each):
             first, second = frame % 2, frame // 2 % 2
             image = f"s{subject}_{frame}.png"
-            write_picture(folder / image, (60 + 140 * first, 60 + 140 * second, 60 + frame))
+            write_image(folder / image, (60 + 140 * first, 60 + 140 * second, 60 + frame))
             unknown = (subject * each + frame) % 5 == 0
             rows.append({"image": image, "subject": f"s{subject:02d}", "AU1": first, "AU12": 9 if unknown else second})
     return write_csv(folder / "units.csv", rows)
@@ -69,14 +69,14 @@ def rows_with(folder, **columns):
     """A CSV of as many rows, and pictures that look the same, as each column has values."""
     count = len(next(iter(columns.values())))
     for number in range(count):
-        write_picture(folder / f"{number}.png", (10, 200, 90), size=(9, 9))
+        write_image(folder / f"{number}.png", (10, 200, 90), size=(9, 9))
     return write_csv(
         folder / "faces.csv", [{"image": f"{i}.png"} | {k: v[i] for k, v in columns.items()} for i in range(count)]
     )
 
 
 def people(data, part):
-    return set(data.faces.subjects[getattr(data.parts, part)])
+    return set(data.faces.subjects[getattr(data.splits, part)])
 
 
 def batch_of(dataset, places, epoch=0):

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from sma_models.cli.lightning import run
-from sma_models.models.checkpoint_io import read_file
+from sma_models.models.checkpoint_io import safe_load
 
 
 def attempt(config, folder, further, seconds=None):
@@ -35,7 +35,7 @@ def progress(last):
     """(epoch, batches of it) in the checkpoint, or nothing."""
     if not last.exists():
         return None
-    position = read_file(last)["CSVFaces"]
+    position = safe_load(last)["CSVFaces"]
     return [position["epoch"], position["samples"] // position["batch_size"]]
 
 

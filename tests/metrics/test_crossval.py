@@ -14,8 +14,8 @@ from sma_models.cli import main
 from sma_models.cli.crossval import write_results
 from sma_models.cli.lightning import run
 from sma_models.data.base import UNKNOWN
-from sma_models.metrics.aggregate import class_fold, class_pool, summarise, unit_fold, unit_pool
-from sma_models.metrics.predictions import Answers
+from sma_models.metrics.aggregate import aggregate_aus, aggregate_expressions, au_fold, expression_fold, summarise
+from sma_models.metrics.predictions import Predictions
 from sma_models.models.checkpoint import ENTRY, read_checkpoint
 from sma_models.report.run_results import read_run
 from tests.helpers.checkpoints import SMALL, write_checkpoint
@@ -183,15 +183,15 @@ def test_nothing_is_counted_twice(tmp_path, capsys, words):
 
 def answers(logits, labels, subjects, threshold=0.0, sequences=None, found=True):
     logits = np.asarray(logits, np.float32)
-    return Answers(logits, np.asarray(labels), np.full(logits.shape[1], threshold, np.float32), np.array(subjects),
+    return Predictions(logits, np.asarray(labels), np.full(logits.shape[1], threshold, np.float32), np.array(subjects),
                    np.array(sequences or subjects), np.full(len(logits), found))  # fmt: skip
 
 
 def test_pooled_units_use_each_folds_thresholds():
     one = answers([[3], [1], [-1], [-2]], np.array([[1], [0], [0], [UNKNOWN]], np.int8), list("aabb"), threshold=2)
     two = answers([[-3], [-5], [-1]], np.array([[1], [0], [1]], np.int8), list("ccd"), threshold=-4)
-    assert unit_fold(one)["f1"] == unit_fold(two)["f1"] == 1
-    pooled = unit_pool([one, two])
+    assert au_fold(one)["f1"] == au_fold(two)["f1"] == 1
+    pooled = aggregate_aus([one, two])
     assert pooled["f1"] == 1 and pooled["accuracy"] == 1
     # At one half: one right, one false, two missed of three.
     assert pooled["f1_half"] == pytest.approx(2 / (3 + 2))
@@ -263,20 +263,20 @@ def test_sequences_are_called_by_mean_probability():
     # Two of three frames say class 1 a little, one says class 0 loudly: the sequence is class 0.
     logits = [[0, 0.1], [0, 0.1], [5, 0], [0, 4]]
     one = answers(logits, [0, 0, 0, 1], list("aaab"), sequences=["s", "s", "s", "s"])
-    assert class_fold(one)["accuracy"] == 0.5 and class_fold(one)["sequence_accuracy"] == 1
+    assert expression_fold(one)["accuracy"] == 0.5 and expression_fold(one)["sequence_accuracy"] == 1
     # By probability two sure frames outvote a third one, however loud; by logit they would not.
     loud = answers([[0, 3], [0, 3], [99, 0]], [1, 1, 1], list("aaa"), sequences=list("sss"))
-    assert class_fold(loud)["sequence_accuracy"] == 1
+    assert expression_fold(loud)["sequence_accuracy"] == 1
     # A confident network's probabilities round to 1 in float64: frames that disagree still do not tie.
     sure = answers([[40, 0], [0, 45]], [1, 1], list("aa"), sequences=list("ss"))
-    assert class_fold(sure)["sequence_accuracy"] == 1
+    assert expression_fold(sure)["sequence_accuracy"] == 1
     sure = answers([[400, 0, 1], [0, 450, 0], [0, 0, 500], [1, 0, 0]], [2] * 4, list("aaab"), sequences=list("ssss"))
-    assert class_fold(sure)["sequence_accuracy"] == 0.5
+    assert expression_fold(sure)["sequence_accuracy"] == 0.5
     # Sequences have the same names for everybody.
     alike = answers([[0, 1], [3, 0]], [0, 0], list("ab"), sequences=["001", "001"])
-    assert class_fold(alike)["sequence_accuracy"] == 0.5
+    assert expression_fold(alike)["sequence_accuracy"] == 0.5
     two = answers([[0, 1], [1, 0]], [0, 0], list("cd"))
-    pooled = class_pool([one, two])
+    pooled = aggregate_expressions([one, two])
     assert pooled["accuracy"] == pytest.approx(3 / 6) and pooled["sequence_accuracy"] == pytest.approx(3 / 4)
     assert pooled["confusion"].tolist() == [[2, 3], [0, 1]]
     assert pooled["macro_f1"] == pytest.approx((2 * 2 / 7 + 2 * 1 / 5) / 2)
@@ -285,9 +285,9 @@ def test_sequences_are_called_by_mean_probability():
 def test_frames_outside_of_sequences_are_in_none():
     logits, labels = [[1, 0], [1, 0], [0, 1], [0, 1]], [0, 0, 0, 0]
     some = answers(logits, labels, list("aaaa"), sequences=["s", "s", "", ""])
-    assert class_fold(some)["sequence_accuracy"] == 1
+    assert expression_fold(some)["sequence_accuracy"] == 1
     none = answers(logits, labels, list("aaaa"), sequences=[""] * 4)
-    assert class_fold(none)["accuracy"] == 0.5 and np.isnan(class_fold(none)["sequence_accuracy"])
+    assert expression_fold(none)["accuracy"] == 0.5 and np.isnan(expression_fold(none)["sequence_accuracy"])
 
 
 @pytest.mark.parametrize("subjects", [[""] * 4, ["p1"] * 4], ids=["nobody named", "one person"])

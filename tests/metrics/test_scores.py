@@ -11,10 +11,10 @@ from sma_models.metrics.scores import (
     AttentionSpread,
     Confusion,
     UnitPredictions,
+    au_scores,
     expression_scores,
     f1_score,
     roc_auc,
-    unit_scores,
 )
 from sma_models.synthetic import difficulty
 
@@ -25,7 +25,7 @@ KNOWN = torch.tensor([[1, 1, 1], [1, 1, 1], [1, 1, 1], [1, 1, 1], [1, 0, 0]]).bo
 
 
 def test_scores_of_action_units_by_hand():
-    scores = unit_scores(LOGITS, LABELS, KNOWN, torch.tensor([-1.0, 0.0, 0.0]))
+    scores = au_scores(LOGITS, LABELS, KNOWN, torch.tensor([-1.0, 0.0, 0.0]))
     # First unit, all known: at 0 it calls rows 0, 2, 4 of the true 0, 1, 4; at -1 row 1 as well.
     assert scores.f1_half.tolist()[0] == pytest.approx(2 / 3)
     assert scores.f1.tolist()[0] == pytest.approx(6 / 7)
@@ -40,7 +40,7 @@ def test_scores_of_action_units_by_hand():
 
 
 def test_a_unit_without_a_negative_has_no_f1_and_no_auc():
-    scores = unit_scores(LOGITS, LABELS, KNOWN, torch.zeros(3))
+    scores = au_scores(LOGITS, LABELS, KNOWN, torch.zeros(3))
     for name in ("f1", "f1_half", "auc", "constant"):
         assert math.isnan(getattr(scores, name)[2]), name
         assert not getattr(scores, name)[:2].isnan().any(), name
@@ -48,7 +48,7 @@ def test_a_unit_without_a_negative_has_no_f1_and_no_auc():
 
 
 def test_a_unit_without_a_positive_has_no_f1_and_no_auc():
-    scores = unit_scores(LOGITS, 1 - LABELS, KNOWN, torch.zeros(3))
+    scores = au_scores(LOGITS, 1 - LABELS, KNOWN, torch.zeros(3))
     assert math.isnan(scores.f1[2])
     assert math.isnan(scores.auc[2])
 
@@ -58,7 +58,7 @@ def test_auc_ranks_what_a_sigmoid_would_make_equal(dtype):
     """Above a logit of 16.6 every probability is 1 in float32, above 36.7 in float64."""
     confident = torch.tensor([20.0, 25, 30, 35], dtype=dtype)
     for logits in (confident, confident + 100, -confident.flip(0), confident * 1e4):
-        scores = unit_scores(
+        scores = au_scores(
             logits[:, None], torch.tensor([[0.0], [1], [0], [1]]), torch.ones(4, 1).bool(), torch.zeros(1)
         )
         assert scores.auc.tolist() == [0.75]
@@ -82,7 +82,7 @@ def test_ties_count_half_in_the_auc():
 def test_a_threshold_of_float64_is_not_rounded_to_the_logits():
     logits, labels = torch.tensor([[16_777_216.0], [16_777_218.0]]), torch.tensor([[0.0], [1.0]])
     threshold = torch.tensor([16_777_216.5], dtype=torch.float64)
-    assert unit_scores(logits, labels, torch.ones(2, 1).bool(), threshold).f1.tolist() == [1]
+    assert au_scores(logits, labels, torch.ones(2, 1).bool(), threshold).f1.tolist() == [1]
 
 
 def test_scores_have_all_digits_of_their_counts():
@@ -95,8 +95,8 @@ def test_scores_have_all_digits_of_their_counts():
 
 def test_unknown_labels_change_no_score():
     spoiled = torch.where(KNOWN, LABELS, 1 - LABELS), torch.where(KNOWN, LOGITS, -LOGITS)
-    expected = unit_scores(LOGITS, LABELS, KNOWN, torch.zeros(3))
-    found = unit_scores(spoiled[1], spoiled[0], KNOWN, torch.zeros(3))
+    expected = au_scores(LOGITS, LABELS, KNOWN, torch.zeros(3))
+    found = au_scores(spoiled[1], spoiled[0], KNOWN, torch.zeros(3))
     for name, value in vars(expected).items():
         assert_close(getattr(found, name), value, equal_nan=True)
 

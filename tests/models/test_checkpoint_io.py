@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sma_models.models.checkpoint import read_checkpoint
-from sma_models.models.checkpoint_io import SafeCheckpoints, previous_of, read_file, write_file
+from sma_models.models.checkpoint_io import AtomicCheckpointIO, atomic_save, previous_of, safe_load
 from tests.helpers.checkpoints import write_checkpoint
 
 pytestmark = pytest.mark.mode("damaged and untrusted checkpoints")
@@ -42,7 +42,7 @@ def test_damaged_checkpoint_is_named(damage, tmp_path):
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_previous_checkpoint_is_used_instead_of_a_damaged_one(damage, tmp_path):
     path = tmp_path / "last.ckpt"
-    io = SafeCheckpoints()
+    io = AtomicCheckpointIO()
     for number in (1, 2):
         io.save_checkpoint({"number": number, "weights": torch.zeros(1000)}, path)
     assert io.load_checkpoint(path)["number"] == 2
@@ -57,8 +57,8 @@ def test_previous_checkpoint_is_used_instead_of_a_damaged_one(damage, tmp_path):
 @pytest.mark.parametrize("point", range(3))
 def test_a_checkpoint_is_there_wherever_writing_ends(point, tmp_path, monkeypatch):
     """Before, between and after the two moves of files: the new one or the one before it can be read."""
-    path, io = tmp_path / "last.ckpt", SafeCheckpoints()
-    write_file({"number": 1}, path)
+    path, io = tmp_path / "last.ckpt", AtomicCheckpointIO()
+    atomic_save({"number": 1}, path)
     moves = []
     replace = os.replace
 
@@ -70,9 +70,9 @@ def test_a_checkpoint_is_there_wherever_writing_ends(point, tmp_path, monkeypatc
     monkeypatch.setattr(os, "replace", stop)
     if point < 2:
         with pytest.raises(KeyboardInterrupt):
-            write_file({"number": 2}, path)
+            atomic_save({"number": 2}, path)
     else:
-        write_file({"number": 2}, path)
+        atomic_save({"number": 2}, path)
     assert io.load_checkpoint(path)["number"] == (2 if point == 2 else 1)
 
 
@@ -87,7 +87,7 @@ class Malicious:
 def test_nothing_of_a_checkpoint_is_run(tmp_path):
     path = tmp_path / "model.ckpt"
     torch.save({"state_dict": Malicious(tmp_path / "ran")}, path)
-    for read in (read_file, read_checkpoint, lambda p: SafeCheckpoints().load_checkpoint(p, weights_only=False)):
+    for read in (safe_load, read_checkpoint, lambda p: AtomicCheckpointIO().load_checkpoint(p, weights_only=False)):
         with pytest.raises(ValueError, match="holds more than the tensors and plain values"):
             read(path)
     assert not (tmp_path / "ran").exists()
@@ -95,4 +95,4 @@ def test_nothing_of_a_checkpoint_is_run(tmp_path):
 
 def test_missing_checkpoint_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there is no checkpoint .*none\.ckpt"):
-        SafeCheckpoints().load_checkpoint(tmp_path / "none.ckpt")
+        AtomicCheckpointIO().load_checkpoint(tmp_path / "none.ckpt")

@@ -2,15 +2,15 @@
 
 import os
 
-from sma_models.utils.cpu import usable_cores
+from sma_models.utils.cpu import available_cpus
 
 
 def test_cores_are_those_of_the_process(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {1, 3, 5}, raising=False)
-    assert usable_cores() == 3
+    assert available_cpus() == 3
 
 
 def test_without_affinity_all_cores_count(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
-    assert usable_cores() == 4
+    assert available_cpus() == 4

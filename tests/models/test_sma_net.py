@@ -7,7 +7,7 @@ from torch.nn.utils import skip_init
 from torch.testing import assert_close
 
 from sma_kernels import SMAAttention, sma_attention
-from sma_models.models.sma_net import NetworkConfig, RegionUnits, SMANet, make_units
+from sma_models.models.sma_net import NetworkConfig, RegionClassifier, SMANet, make_classifiers
 from tests.helpers.face_sets import TINY, images
 
 REGIONS = ("AU1", "AU2", "AU12")
@@ -59,7 +59,7 @@ def test_logits_are_linear_in_the_standardised_features_of_their_region_alone(me
 @pytest.mark.parametrize("merge", ["max", "none"])
 def test_units_do_not_depend_on_how_far_pooled_features_vary(merge):
     """Means over many positions hardly differ between faces."""
-    units = make_units(5, 3, NetworkConfig(merge=merge, channels=2))
+    units = make_classifiers(5, 3, NetworkConfig(merge=merge, channels=2))
     pooled = torch.randn(6, *units.weight.shape)
     assert_close(units(7 + 0.1 * pooled), units(pooled), atol=0.01, rtol=0)
 
@@ -141,7 +141,7 @@ def test_meta_pictures_give_meta_logits_and_gradients():
 MODULES = {
     "SMAAttention": (SMAAttention, (5, 2), {"channels": 3, "embed_dim": 4}),
     "fixed SMAAttention": (SMAAttention, (5, 2), {"learn_correlation": False}),
-    "RegionUnits": (RegionUnits, (3, (2,), 5), {}),
+    "RegionClassifier": (RegionClassifier, (3, (2,), 5), {}),
     "SMANet": (SMANet, (REGIONS,), TINY),
 }
 

@@ -96,7 +96,9 @@ MUTANTS = [
     Mutant(
         "sma_models/cli/ablate.py", "[run for run in runs if not run.finished(out)]", "runs", (ABLATE, "-k", "kill")
     ),
-    Mutant("sma_models/cli/ablate.py", "    claim(given.out", "    str(given.out", (ABLATE, "-k", "kill")),
+    Mutant(
+        "sma_models/cli/ablate.py", "    check_same_settings(given.out", "    str(given.out", (ABLATE, "-k", "kill")
+    ),
     ablation(
         "feature_cache",
         "maps[done : done + len(found)] = found",

@@ -187,7 +187,9 @@ LABELS = [
     data("databases/base", "look_for_all=False", "look_for_all=True", CHECK),
     data("manifest", "int(listing.found(sample))", "1", CHECK),
     data("manifest", 'counts["frames without a face"] = sum', "counts['faces'] = sum", CHECK, "-k", "crops"),
-    data("csv_table", "else found_faces(self.images)", "else np.ones(len(rows), bool)", CROPS, "-k", "knows or scores"),
+    data(
+        "csv_table", "else detected_faces(self.images)", "else np.ones(len(rows), bool)", CROPS, "-k", "knows or scores"
+    ),
     data("csv_table", 'row["found"].lower() not in _FOUND', "False", CROPS, "-k", "believed"),
     data("csv_table", "self._box_inside(row, header_sizes(Path(self.images[row])))", "pass", SIZES),
     data("csv_table", "self._box_inside(index, [image.shape[1::-1]])", "pass", SIZES),
@@ -280,7 +282,12 @@ PARTS = [
     data("csv_faces", "if not (train | val).any():", "if False:", OWN),
     data("csv_table", 'refuse_lookalikes(str(self.path), "subjects"', 'print("subjects"', CHECKS),
     data(
-        "csv_table", 'if "found" in self.columns else found_faces', "if False else found_faces", CROPS, "-k", "believed"
+        "csv_table",
+        'if "found" in self.columns else detected_faces',
+        "if False else detected_faces",
+        CROPS,
+        "-k",
+        "believed",
     ),
     models("cli/crossval", "if len(set(words)) < len(words):", "if False:", CROSSVAL, "-k", "twice"),
     models("cli/crossval", "quote(fold, safe=' ')", "fold", CROSSVAL, "-k", "any_name"),
@@ -308,7 +315,7 @@ MEASURES = [
         "-k",
         "units",
     ),
-    data("base", "if len(getattr(self.parts, part)) < processes:", "if False:", PROCESSES, "-k", "refused"),
+    data("base", "if len(getattr(self.splits, part)) < processes:", "if False:", PROCESSES, "-k", "refused"),
     models("metrics/scores", "if not 0 < positives < len(truth):", "if not positives:", METRICS),
     models("metrics/scores", "called = x >= threshold[unit].double()", "called = x >= 0", METRICS),
     models(
@@ -394,7 +401,7 @@ MEASURES = [
     ),
     models("metrics/aggregate", "fold.with_a_face() for fold", "fold for fold", CROSSVAL, "-k", "without_a_face"),
     # A cross-validation that does not go on, or mixes its seeds.
-    models("cli/crossval", "if not (folder / ANSWERS).is_file():", "if True:", CROSSVAL, "-k", "goes_on"),
+    models("cli/crossval", "if not (folder / PREDICTIONS).is_file():", "if True:", CROSSVAL, "-k", "goes_on"),
     models("cli/crossval", "*(going_on if Path(going_on[1]).is_file() else []),", "", CROSSVAL, "-k", "goes_on"),
     models("cli/crossval", 'f"--seed_everything={seed}"', '"--seed_everything=0"', CROSSVAL, "-k", "goes_on"),
     models(

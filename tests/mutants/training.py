@@ -197,7 +197,7 @@ MUTANTS = [
     Mutant("sma_models/cli/lightning.py", "ckpt_path=chosen or None", "ckpt_path=chosen", (SETTINGS, "-k", "fast_run")),
     Mutant(
         "sma_models/training/callbacks.py",
-        "not (trainer.enable_validation and len(data.parts.val))",
+        "not (trainer.enable_validation and len(data.splits.val))",
         "False",
         (SETTINGS, "-k", "last_weights"),
     ),

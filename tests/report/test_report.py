@@ -19,7 +19,7 @@ from sma_models.report.run_results import read_run
 from sma_models.utils.provenance import provenance
 from tests.helpers.database_copies import write_ckplus
 from tests.helpers.face_images import drawn, save
-from tests.helpers.face_sets import TINY, expression_csv, unit_csv
+from tests.helpers.face_sets import TINY, au_csv, expression_csv
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -106,7 +106,7 @@ def test_the_demonstration(demo, capsys):
 
 
 def test_a_training_with_pictures_of_its_own(tmp_path):
-    run = fit(tmp_path, unit_csv(tmp_path), "ActionUnitTask")
+    run = fit(tmp_path, au_csv(tmp_path), "ActionUnitTask")
     save(tmp_path / "crops" / "one <two>.png", drawn(1)[0])
     page = report(run, tmp_path / "crops")
     assert page.images == 4 and "not trained on drawn faces" not in page.text

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sma_models.cli import main
-from sma_models.faces.predictor import FaceReader
+from sma_models.faces.predictor import FacePredictor
 from sma_models.figures.attention import cosine, draw_attention
 from sma_models.figures.collect import VIEW, attend, attend_drawn
 from sma_models.figures.correlation import draw_correlation, region_shares
@@ -37,7 +37,7 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def reader(checkpoint):
-    return FaceReader(checkpoint, "cpu")
+    return FacePredictor(checkpoint, "cpu")
 
 
 def written(capsys):
@@ -154,7 +154,7 @@ def test_views_hold_what_the_head_did(reader):
 
 def test_merged_channels_are_shown_as_the_head_merged_them(tmp_path):
     write_checkpoint(tmp_path / "max.ckpt", REGIONS, merge="max")
-    reader = FaceReader(tmp_path / "max.ckpt", "cpu")
+    reader = FacePredictor(tmp_path / "max.ckpt", "cpu")
     (views,) = attend(reader, [drawn(1)[0]]).views
     with torch.no_grad():
         head = reader.output([drawn(1)[0]]).head
@@ -166,7 +166,7 @@ def test_merged_channels_are_shown_as_the_head_merged_them(tmp_path):
 
 def test_unmerged_channels_are_shown_by_the_strongest(tmp_path):
     write_checkpoint(tmp_path / "none.ckpt", REGIONS, merge="none")
-    reader = FaceReader(tmp_path / "none.ckpt", "cpu")
+    reader = FacePredictor(tmp_path / "none.ckpt", "cpu")
     (views,) = attend(reader, [drawn(1)[0]]).views
     assert all(np.array_equal(view.used, view.after.max(0)) for view in views)
     assert reader([drawn(1)[0]])[2].shape == (1, 3, *views[0].used.shape)
@@ -185,7 +185,7 @@ def test_drawn_faces_show_their_unit_most_and_strangers_get_a_face(tmp_path, rea
     strongest = int(np.flatnonzero(faces.all_intensities()[:, 0] == 5)[0])
     assert np.array_equal(views[0].face, faces[strongest].image[13:205, 13:205])
     write_checkpoint(tmp_path / "fer.ckpt", ("anger", "fear"), kind="expression")
-    views, _ = attend_drawn(FaceReader(tmp_path / "fer.ckpt", "cpu"))
+    views, _ = attend_drawn(FacePredictor(tmp_path / "fer.ckpt", "cpu"))
     assert [view.true_region for view in views] == [None, None]
     assert (views[0].face != views[1].face).any()
 
@@ -225,7 +225,7 @@ def test_a_map_is_bright_where_it_is_strong_and_rows_share_a_scale(reader):
 
 def test_one_channel_has_nothing_to_differ_from(tmp_path):
     write_checkpoint(tmp_path / "one.ckpt", REGIONS, channels=1)
-    views, _ = attend_drawn(FaceReader(tmp_path / "one.ckpt", "cpu"))
+    views, _ = attend_drawn(FacePredictor(tmp_path / "one.ckpt", "cpu"))
     figure = draw_attention("", views)
     assert not any(text.get_text() == "differ" for text in figure.axes[0].texts)
     assert any(text.get_text().startswith("outlined") for text in figure.texts)

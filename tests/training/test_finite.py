@@ -7,15 +7,15 @@ from safetensors.torch import save_file
 
 from sma_models.cli import main
 from sma_models.metrics.calibration import Calibration, best_f1_threshold, platt_scale
-from sma_models.metrics.predictions import Answers
-from sma_models.metrics.scores import Confusion, unit_scores
+from sma_models.metrics.predictions import Predictions
+from sma_models.metrics.scores import Confusion, au_scores
 from sma_models.models.checkpoint import read_checkpoint
 from sma_models.models.pretrained import build_network
 from sma_models.models.sma_net import SMANet
 from sma_models.training import epoch_losses
 from sma_models.training.callbacks import SelectedEpoch
 from tests.helpers.checkpoints import write_checkpoint
-from tests.helpers.face_sets import TINY_CONFIG, expression_csv, unit_csv, write_picture
+from tests.helpers.face_sets import TINY_CONFIG, au_csv, expression_csv, write_image
 from tests.training.test_training import command, folder_of, write_config
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -23,7 +23,7 @@ NAN = float("nan")
 WILD = ("--model.optimizer.lr=1e30", "--model.optimizer.warmup_epochs=0")
 
 
-@pytest.mark.parametrize("task, table", [("ActionUnitTask", unit_csv), ("ExpressionTask", expression_csv)])
+@pytest.mark.parametrize("task, table", [("ActionUnitTask", au_csv), ("ExpressionTask", expression_csv)])
 def test_a_training_that_diverges_stops_and_names_the_step(task, table, tmp_path):
     config = write_config(tmp_path, task, table(tmp_path))
     with pytest.raises(
@@ -37,14 +37,14 @@ def test_a_training_that_diverges_stops_and_names_the_step(task, table, tmp_path
 def test_a_loss_that_is_looked_at_later_names_its_own_step(tmp_path, monkeypatch):
     """As on a GPU, for which the host does not wait at every step."""
     monkeypatch.setitem(epoch_losses.CHECKED_EVERY, "cpu", 50)
-    config = write_config(tmp_path, "ActionUnitTask", unit_csv(tmp_path))
+    config = write_config(tmp_path, "ActionUnitTask", au_csv(tmp_path))
     with pytest.raises(ValueError, match=r"the loss is (nan|inf) at step 1, in epoch 0"):
         command("fit", config, tmp_path, *WILD, "--data.batch_size=2")
 
 
 def test_weights_that_no_loss_was_computed_with_are_not_measured(tmp_path):
     """One step of an epoch of one: the loss was finite."""
-    config = write_config(tmp_path, "ActionUnitTask", unit_csv(tmp_path))
+    config = write_config(tmp_path, "ActionUnitTask", au_csv(tmp_path))
     with pytest.raises(
         ValueError, match="the network's answers to the val part after step 0 of training must be finite; got"
     ):
@@ -80,8 +80,8 @@ def test_a_network_of_nan_is_refused(name, spoiled, monkeypatch):
     folder = spoiled.parent
     monkeypatch.chdir(folder)
     (folder / "faces").mkdir()
-    write_picture(folder / "faces" / "face.png", (90, 90, 90))
-    write_config(folder, "ActionUnitTask", unit_csv(folder))
+    write_image(folder / "faces" / "face.png", (90, 90, 90))
+    write_config(folder, "ActionUnitTask", au_csv(folder))
     if name in ("validate", "fit"):
         # These read the architecture from the settings.
         network = "{backbone: resnet10t, stage: 2, image_size: 64, channels: 2, embed_dim: 8}"
@@ -138,23 +138,23 @@ def test_scores_of_nan_are_undefined():
     """Of its own action unit alone, and where its label is known."""
     logits = torch.stack([LOGITS, torch.tensor([1.0, 2.0, -1.0, -2.0])], 1)
     labels, known = torch.stack([PRESENT, PRESENT], 1).float(), torch.ones(4, 2).bool()
-    scores = unit_scores(logits, labels, known, torch.zeros(2))
+    scores = au_scores(logits, labels, known, torch.zeros(2))
     for name in ("f1", "f1_half", "auc", "accuracy"):
         first, second = getattr(scores, name).tolist()
         assert np.isnan(first) and second == 1, name
     assert scores.rate.tolist() == [0.5, 0.5]
     assert scores.constant.tolist() == pytest.approx([2 / 3, 2 / 3])
     known[1, 0] = False
-    assert unit_scores(logits, labels, known, torch.zeros(2)).f1[0] == pytest.approx(2 / 3)
+    assert au_scores(logits, labels, known, torch.zeros(2)).f1[0] == pytest.approx(2 / 3)
 
 
 def test_stored_answers_are_finite():
     facts = {"labels": np.zeros((1, 2), np.int8), "subjects": np.array(["a"]), "sequences": np.array([""])}
     whole = {"threshold": np.zeros(2, np.float32), "found": np.ones(1, bool)}
     with pytest.raises(ValueError, match="logits of answers must be finite; got 1 of 2"):
-        Answers(np.array([[NAN, 1]], np.float32), **facts, **whole)
+        Predictions(np.array([[NAN, 1]], np.float32), **facts, **whole)
     with pytest.raises(ValueError, match="thresholds of answers must be finite"):
-        Answers(np.zeros((1, 2), np.float32), **facts, **whole | {"threshold": np.array([NAN, 1], np.float32)})
+        Predictions(np.zeros((1, 2), np.float32), **facts, **whole | {"threshold": np.array([NAN, 1], np.float32)})
 
 
 def test_a_score_that_is_nan_is_never_the_best():

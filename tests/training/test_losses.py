@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from sma_models.losses.classification import UNIT_LOSSES, class_weights, unit_weights, weighted_asymmetric, weighted_bce
+from sma_models.losses.classification import AU_LOSSES, au_weights, class_weights, weighted_asymmetric, weighted_bce
 
 NAMES = ("AU1", "AU2", "AU4")
 
@@ -35,10 +35,10 @@ def by_hand(logits, labels, known, weights, asymmetric):
     return total / len(logits)
 
 
-@pytest.mark.parametrize("name", UNIT_LOSSES)
+@pytest.mark.parametrize("name", AU_LOSSES)
 def test_loss_is_its_formula(name, batch):
     expected = by_hand(*batch, asymmetric=name == "weighted_asymmetric")
-    assert UNIT_LOSSES[name](*batch).item() == pytest.approx(expected, rel=1e-12)
+    assert AU_LOSSES[name](*batch).item() == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_damping_factor_carries_no_gradient(batch):
@@ -51,22 +51,22 @@ def test_the_damping_factor_carries_no_gradient(batch):
     assert_close(logits.grad, expected)
 
 
-@pytest.mark.parametrize("name", UNIT_LOSSES)
+@pytest.mark.parametrize("name", AU_LOSSES)
 def test_unknown_labels_count_nowhere(name, batch):
     logits, labels, known, weights = batch
-    value = UNIT_LOSSES[name](logits, labels, known, weights)
-    other = UNIT_LOSSES[name](torch.where(known, logits, torch.nan), torch.where(known, labels, -7.0), known, weights)
+    value = AU_LOSSES[name](logits, labels, known, weights)
+    other = AU_LOSSES[name](torch.where(known, logits, torch.nan), torch.where(known, labels, -7.0), known, weights)
     assert_close(value, other)
     value.backward()
     assert not logits.grad[~known].any()
     assert logits.grad[known].all()
 
 
-@pytest.mark.parametrize("name", UNIT_LOSSES)
+@pytest.mark.parametrize("name", AU_LOSSES)
 def test_extreme_logits_stay_finite(name):
     logits = torch.tensor([[200.0, -200.0]], requires_grad=True)
     ones = torch.ones(1, 2)
-    loss = UNIT_LOSSES[name](logits, torch.tensor([[0.0, 1.0]]), ones.bool(), ones[0])
+    loss = AU_LOSSES[name](logits, torch.tensor([[0.0, 1.0]]), ones.bool(), ones[0])
     loss.backward()
     assert loss.item() == pytest.approx(200.0)
     assert torch.isfinite(logits.grad).all()
@@ -88,14 +88,14 @@ def test_unit_weights_are_inverse_rates_with_mean_one():
     labels = torch.tensor([[1, 0, 1], [1, 0, 0], [1, 1, 0], [0, 0, 1]])
     known = torch.tensor([[1, 1, 0], [1, 1, 1], [1, 1, 1], [1, 1, 1]]).bool()
     inverse = torch.tensor([4 / 3, 4 / 1, 3 / 1])  # the third: one positive of three known
-    assert_close(unit_weights(labels, known, NAMES), 3 * inverse / inverse.sum())
+    assert_close(au_weights(labels, known, NAMES), 3 * inverse / inverse.sum())
 
 
 def test_a_unit_without_a_positive_is_named():
     labels = torch.tensor([[1, 1, 0], [1, 1, 0]])
     known = torch.tensor([[1, 0, 1], [1, 0, 1]]).bool()
     with pytest.raises(ValueError, match="AU2, AU4"):
-        unit_weights(labels, known, NAMES)
+        au_weights(labels, known, NAMES)
 
 
 @pytest.mark.parametrize("kind, ratio", [("none", 1), ("sqrt", 2), ("inverse", 4)])

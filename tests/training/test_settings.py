@@ -8,7 +8,7 @@ import torch
 
 from sma_models.cli import main
 from sma_models.models.checkpoint import ENTRY, read_checkpoint
-from tests.helpers.face_sets import expression_csv, unit_csv, write_csv
+from tests.helpers.face_sets import au_csv, expression_csv, write_csv
 from tests.training.test_training import command, folder_of, scores_of, write_config
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -136,7 +136,7 @@ def test_without_a_score_the_last_weights_are_kept(options, words, step, config,
 
 def test_a_validation_part_that_shows_nothing_is_refused_before_training(tmp_path):
     """Every action unit is absent in it, or present throughout."""
-    path = unit_csv(tmp_path)
+    path = au_csv(tmp_path)
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     for row in rows:

@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from sma_models.cli.lightning import run
 from sma_models.models.checkpoint import ENTRY, load_network, read_checkpoint
-from tests.helpers.face_sets import expression_csv, images, unit_csv
+from tests.helpers.face_sets import au_csv, expression_csv, images
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's advice about workers and tiny logs
 
@@ -65,7 +65,7 @@ def expressions(tmp_path_factory):
 @pytest.fixture(scope="module")
 def units(tmp_path_factory):
     folder = tmp_path_factory.mktemp("units")
-    return write_config(folder, "ActionUnitTask", unit_csv(folder))
+    return write_config(folder, "ActionUnitTask", au_csv(folder))
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def test_the_seed_decides_weights_and_subjects(units, tmp_path):
     cli = command("fit", units, tmp_path, "--seed_everything=3", "--trainer.max_epochs=1")
     assert cli.datamodule.seed == 3
     data = cli.datamodule
-    val, train = (set(data.faces.subjects[part].tolist()) for part in (data.parts.val, data.parts.train))
+    val, train = (set(data.faces.subjects[part].tolist()) for part in (data.splits.val, data.splits.train))
     assert val == set(sorted(train | val)[3::5])
 
 
@@ -194,7 +194,7 @@ def test_fine_tuning_starts_from_another_network_by_region_name(trained, express
 @pytest.mark.parametrize("command_name", ["fit", "validate"])
 def test_a_checkpoint_of_other_regions_is_refused(trained, tmp_path, command_name):
     """As many units under other names would load without complaint, and be wrong."""
-    path = unit_csv(tmp_path)
+    path = au_csv(tmp_path)
     path.write_text(path.read_text().replace("AU12", "AU4", 1))
     config = write_config(tmp_path, "ActionUnitTask", path)
     with pytest.raises(ValueError, match=r"regions are \['AU1', 'AU12'\].*\['AU1', 'AU4'\]"):

@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from sma_models.metrics.predictions import ANSWERS, read_answers
+from sma_models.metrics.predictions import PREDICTIONS, read_predictions
 from tests.helpers.checkpoints import write_checkpoint
-from tests.helpers.face_sets import EXPRESSIONS, expression_csv, loaded, unit_csv
+from tests.helpers.face_sets import EXPRESSIONS, au_csv, expression_csv, loaded
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -33,7 +33,7 @@ def measure(folder, task, table, processes, *options):
     assert done.returncode == 0, done.stderr[-3000:]
     assert ("distributed_backend=gloo" in done.stderr + done.stdout) == (processes > 1)
     run = out / "sma_net" / "run"
-    return json.loads((run / "scores_test.json").read_text()), read_answers(run / ANSWERS)
+    return json.loads((run / "scores_test.json").read_text()), read_predictions(run / PREDICTIONS)
 
 
 def keep_rows(table, count):
@@ -52,7 +52,7 @@ def same(one, two, count):
 
 def test_action_units(tmp_path):
     # 13 samples are shared out as 7 and 6, in batches of 4, 3 and 4, 2.
-    table = unit_csv(tmp_path)
+    table = au_csv(tmp_path)
     keep_rows(table, 13)
     write_checkpoint(tmp_path / "model.ckpt", alignment=None)
     one, two = (measure(tmp_path, "ActionUnitTask", table, processes) for processes in (1, 2))

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from sma_models.data.manifest import Listing, Sample, folder, pictures_by_number, visible
+from sma_models.data.manifest import DatabaseIndex, Sample, folder, pictures_by_number, visible
 from sma_models.utils.text_files import csv_cells
 
 UNITS = (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
@@ -55,7 +55,7 @@ class CodedSequence(NamedTuple):
         return f"{self.subject}/{self.task} ({ends}, frames {min(frames)} to {max(frames)} coded)"
 
 
-def read_coded_sequence(listing: Listing, coding: Path, subject: str, task: str) -> CodedSequence | None:
+def read_coded_sequence(listing: DatabaseIndex, coding: Path, subject: str, task: str) -> CodedSequence | None:
     """The codes and pictures of a sequence; None if nothing is coded."""
     labels = read_occurrence(coding)
     if not labels:
@@ -65,7 +65,7 @@ def read_coded_sequence(listing: Listing, coding: Path, subject: str, task: str)
     return CodedSequence(subject, task, labels, pictures)
 
 
-def add_coded_sequence(listing: Listing, sequence: CodedSequence, first_picture: int) -> None:
+def add_coded_sequence(listing: DatabaseIndex, sequence: CodedSequence, first_picture: int) -> None:
     """Add the coded frames of a sequence to a listing. ValueError if its pictures prove another first one.
 
     first_picture: the number of the picture that shows frame 1, so that f - 1 + first_picture shows frame f
@@ -92,7 +92,7 @@ def first_by_window(sequence: CodedSequence) -> int | None:
 
 
 def name_uncoded(
-    listing: Listing, coded: set[tuple[str, str]], tasks: Collection[str], others: Collection[str]
+    listing: DatabaseIndex, coded: set[tuple[str, str]], tasks: Collection[str], others: Collection[str]
 ) -> None:
     """Name what has pictures and no codes: sequences of `tasks` as unlabelled, those of tasks beside `others` as extra.
 

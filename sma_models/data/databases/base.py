@@ -7,7 +7,7 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
 
-from sma_models.data.base import FaceData, Faces, Parts
+from sma_models.data.base import FaceDataModule, FaceTable, Splits
 from sma_models.data.crops import Crops
 from sma_models.data.csv_table import ALL, CSVTable
 from sma_models.data.manifest import facts_path
@@ -15,7 +15,7 @@ from sma_models.data.splits import validation_rows
 from sma_models.utils.text_files import read_json
 
 
-class Database(FaceData):
+class Database(FaceDataModule):
     """The pictures of one database's manifest; the fold that is named tests, the others train.
 
     Of the others, action units validate on every fifth subject, expressions on the next fold.
@@ -25,7 +25,7 @@ class Database(FaceData):
         fold:     name of the fold that is tested; "all" tests everything, and trains nothing
         root:     folder that holds the pictures, where it is another than at the time of the check
         au_threshold: for manifests of intensities: an action unit is present from this one on
-        settings: see `FaceData`
+        settings: see `FaceDataModule`
     """
 
     dataset: ClassVar[str]
@@ -45,7 +45,7 @@ class Database(FaceData):
     def fold_names(self) -> list[str]:
         return folds_in_order(self._table(self._facts()))
 
-    def load(self) -> tuple[Faces, Parts]:
+    def load(self) -> tuple[FaceTable, Splits]:
         facts = self._facts()
         table = self._table(facts)
         self.alignment = facts["alignment"]
@@ -92,7 +92,7 @@ class Database(FaceData):
                 f"by {here}: list them with `sma-net data check --images {self.root}`"
             )
 
-    def _parts(self, table: CSVTable) -> Parts:
+    def _parts(self, table: CSVTable) -> Splits:
         if table.folds is None:
             raise ValueError(f"{self.manifest}: expected a column 'fold'")
         refuse_shared_subjects(table.subjects, table.folds, str(self.manifest))
@@ -111,13 +111,13 @@ class Database(FaceData):
         train = ~test & ~val
         if not train.any():
             raise ValueError(f"{self.manifest}: no fold is left to train on beside {self.fold}; got {', '.join(names)}")
-        return Parts(*(np.flatnonzero(part) for part in (train, val, test)))
+        return Splits(*(np.flatnonzero(part) for part in (train, val, test)))
 
 
-def everything_tested(count: int) -> Parts:
+def everything_tested(count: int) -> Splits:
     """Parts of `count` rows of which none is trained on."""
     rows = np.arange(count)
-    return Parts(rows[:0], rows[:0], rows)
+    return Splits(rows[:0], rows[:0], rows)
 
 
 def folds_in_order(table: CSVTable) -> list[str]:

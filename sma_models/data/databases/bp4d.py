@@ -12,7 +12,7 @@ from sma_models.data.databases.au_occurrence import (
     read_coded_sequence,
 )
 from sma_models.data.databases.base import Database
-from sma_models.data.manifest import ALWAYS_POSITIVE, Listing, same_parts
+from sma_models.data.manifest import ALWAYS_POSITIVE, DatabaseIndex, same_parts
 from sma_models.synthetic.rates import BASE_RATES
 
 PARTS = {
@@ -33,14 +33,14 @@ EXPECTED: dict[str, int | float] = {
 _CODING = re.compile(r"([FM]\d{3})_(T[1-8])\.csv")
 
 
-def list_bp4d(root: Path, images: Path | None = None) -> Listing:
+def list_bp4d(root: Path, images: Path | None = None) -> DatabaseIndex:
     """The coded frames of BP4D.
 
     Args:
         root:   folder that holds AUCoding/AU_OCC
         images: folder that holds F001/T1/2440.jpg and so on; None is `root`
     """
-    listing = Listing("bp4d", Path(images or root), {}, UNITS, expected=EXPECTED)
+    listing = DatabaseIndex("bp4d", Path(images or root), {}, UNITS, expected=EXPECTED)
     coded = set()
     for file in coding_files(Path(root)):
         name = _CODING.fullmatch(file.name)

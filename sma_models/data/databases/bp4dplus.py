@@ -16,7 +16,7 @@ from sma_models.data.databases.au_occurrence import (
 )
 from sma_models.data.databases.base import Database
 from sma_models.data.manifest import (
-    Listing,
+    DatabaseIndex,
     Sample,
     folder,
     folds_of,
@@ -66,7 +66,7 @@ def list_bp4dplus(
     every: int = 4,
     folds: Path | None = None,
     first_picture: Literal[0, 1] | None = None,
-) -> Listing:
+) -> DatabaseIndex:
     """The coded frames of BP4D+, or frames from the middle of its tasks.
 
     Args:
@@ -80,7 +80,7 @@ def list_bp4dplus(
         folds:      CSV of subject,fold instead of these folds
         first_picture: number of the picture that shows frame 1 of the codes; None has the pictures' numbers prove it
     """
-    listing = Listing("bp4dplus", Path(images or root), {"label": label})
+    listing = DatabaseIndex("bp4dplus", Path(images or root), {"label": label})
     if label == "au":
         _add_units(listing, Path(root), first_picture)
         if folds is not None:
@@ -109,7 +109,7 @@ def list_bp4dplus(
     return listing
 
 
-def _add_units(listing: Listing, root: Path, first_picture: int | None) -> None:
+def _add_units(listing: DatabaseIndex, root: Path, first_picture: int | None) -> None:
     listing.units, listing.expected = UNITS, {"subjects": 140, "sequences": 560}
     sequences = []
     for file in coding_files(root):
@@ -145,7 +145,7 @@ def prove_first_picture(sequences: list[CodedSequence]) -> int:
     raise ValueError(f"which picture shows frame 1 cannot be told: {told}; give --first_picture 0 or 1")
 
 
-def _add_tasks(listing: Listing, subject: Path, names: dict[str, str]) -> None:
+def _add_tasks(listing: DatabaseIndex, subject: Path, names: dict[str, str]) -> None:
     middle, every = listing.settings["middle"], listing.settings["every"]
     listing.extra += [str(path) for path in visible(subject) if path.name not in TASK_NAMES]
     for task, name in names.items():

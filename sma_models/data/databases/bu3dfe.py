@@ -6,7 +6,7 @@ from typing import Any
 
 from sma_models.data.databases.base import Database
 from sma_models.data.images import IMAGE_SUFFIXES
-from sma_models.data.manifest import Listing, Sample, folder, folds_of, visible
+from sma_models.data.manifest import DatabaseIndex, Sample, folder, folds_of, visible
 
 EXPRESSIONS = {"AN": "anger", "DI": "disgust", "FE": "fear", "HA": "happiness", "SA": "sadness", "SU": "surprise"}
 _SUBJECTS = {f"F{n:04d}" for n in range(1, 57)} | {f"M{n:04d}" for n in range(1, 45)}
@@ -20,7 +20,7 @@ def list_bu3dfe(
     levels: list[int] | None = None,
     texture: str = "F2D",
     folds: Path | None = None,
-) -> Listing:
+) -> DatabaseIndex:
     """Textures of BU-3DFE with one of six expressions.
 
     Args:
@@ -33,7 +33,7 @@ def list_bu3dfe(
     used = sorted(set(levels)) if levels is not None else [3, 4]
     if not used or set(used) - {1, 2, 3, 4}:
         raise ValueError(f"levels: expected some of 1 to 4; got {levels}")
-    listing = Listing("bu3dfe", Path(images or root), {"levels": used, "texture": texture})
+    listing = DatabaseIndex("bu3dfe", Path(images or root), {"levels": used, "texture": texture})
     frames = 600 * len(used)
     listing.expected = {"subjects": 100, "sequences": frames, "frames": frames}
     listing.expected |= {name: 100 * len(used) for name in EXPRESSIONS.values()}
@@ -48,7 +48,7 @@ def list_bu3dfe(
     return listing
 
 
-def _add_subject(listing: Listing, path: Path) -> None:
+def _add_subject(listing: DatabaseIndex, path: Path) -> None:
     textures: dict[tuple[str, int], list[Path]] = {}
     for file in visible(path):
         if file.suffix.lower() not in IMAGE_SUFFIXES:

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sma_models.data.databases.base import Database
-from sma_models.data.manifest import UNLABELLED, Listing, Sample, folder, folds_by_rank, pictures_by_number, visible
+from sma_models.data.manifest import (
+    UNLABELLED,
+    DatabaseIndex,
+    Sample,
+    folder,
+    folds_by_rank,
+    pictures_by_number,
+    visible,
+)
 from sma_models.utils.text_files import read_text
 
 EMOTIONS = {1: "anger", 2: "contempt", 3: "disgust", 4: "fear", 5: "happiness", 6: "sadness", 7: "surprise"}
@@ -20,7 +28,7 @@ def list_ckplus(
     images: Path | None = None,
     label: Literal["expression", "au"] = "expression",
     classes: Literal[6, 7, 8] = 7,
-) -> Listing:
+) -> DatabaseIndex:
     """The last three frames of every labelled sequence of CK+, or every sequence's apex with its action units.
 
     Args:
@@ -31,7 +39,7 @@ def list_ckplus(
     """
     if classes not in (6, 7, 8):
         raise ValueError(f"classes must be 6, 7 or 8; got {classes}")
-    listing = Listing("ckplus", Path(images or root), {"label": label})
+    listing = DatabaseIndex("ckplus", Path(images or root), {"label": label})
     if label == "au":
         _add_units(listing, Path(root))
     else:
@@ -74,7 +82,9 @@ def _whole(text: str) -> int:
     return int(number)
 
 
-def _label_files(root: Path, kind: str, listing: Listing) -> Iterator[tuple[str, str, Path | None, dict[int, Path]]]:
+def _label_files(
+    root: Path, kind: str, listing: DatabaseIndex
+) -> Iterator[tuple[str, str, Path | None, dict[int, Path]]]:
     """Subject, sequence, label file or None, and pictures of every sequence that has a folder of pictures or labels."""
     labels_of, pictures_of = folder(root / kind, "S005/001"), folder(listing.images / "cohn-kanade-images", "S005/001")
     names = {path.relative_to(top) for top in (labels_of, pictures_of) for path in top.glob("S*/*") if path.is_dir()}
@@ -95,7 +105,7 @@ def _label_files(root: Path, kind: str, listing: Listing) -> Iterator[tuple[str,
         yield subject, sequence, files[0] if files else None, pictures
 
 
-def _add_expressions(listing: Listing, root: Path, classes: int) -> None:
+def _add_expressions(listing: DatabaseIndex, root: Path, classes: int) -> None:
     # Of 593 sequences 327 have an emotion.
     listing.expected = {UNLABELLED: 266}
     if classes > 6:
@@ -124,7 +134,7 @@ def _add_expressions(listing: Listing, root: Path, classes: int) -> None:
     listing.folds = folds_by_rank(labelled, FOLDS)
 
 
-def _add_units(listing: Listing, root: Path) -> None:
+def _add_units(listing: DatabaseIndex, root: Path) -> None:
     listing.expected = {"subjects": 123, "sequences": 593, "frames": 593}
     shown = {
         (subject, sequence): (list(pictures.items())[-1], read_facs(file))

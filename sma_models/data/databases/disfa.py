@@ -5,7 +5,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sma_models.data.databases.base import Database
-from sma_models.data.manifest import ALWAYS_POSITIVE, Listing, Sample, folder, pictures_by_number, same_parts, visible
+from sma_models.data.manifest import (
+    ALWAYS_POSITIVE,
+    DatabaseIndex,
+    Sample,
+    folder,
+    pictures_by_number,
+    same_parts,
+    visible,
+)
 from sma_models.synthetic.rates import BASE_RATES
 from sma_models.utils.text_files import read_text
 
@@ -27,7 +35,9 @@ EXPECTED: dict[str, int | float] = {
 _CAMERAS = {"left": ("Left",), "right": ("Right",), "both": ("Left", "Right")}
 
 
-def list_disfa(root: Path, images: Path | None = None, camera: Literal["left", "right", "both"] = "left") -> Listing:
+def list_disfa(
+    root: Path, images: Path | None = None, camera: Literal["left", "right", "both"] = "left"
+) -> DatabaseIndex:
     """Every frame of DISFA with its intensities, 0 to 5.
 
     Args:
@@ -36,7 +46,7 @@ def list_disfa(root: Path, images: Path | None = None, camera: Literal["left", "
         camera: whose frames; "both" is another protocol than the published ones
     """
     where = Path(images or root)
-    listing = Listing("disfa", where, {"camera": camera}, UNITS, positive_from=AU_THRESHOLD)
+    listing = DatabaseIndex("disfa", where, {"camera": camera}, UNITS, positive_from=AU_THRESHOLD)
     views = _CAMERAS[camera]
     listing.expected = {**EXPECTED, "sequences": 27 * len(views), "frames": 130814 * len(views)}
     for path in visible(folder(Path(root) / "ActionUnit_Labels", "SN001, SN002, ...")):
@@ -78,7 +88,7 @@ def read_intensities(path: Path) -> list[tuple[int, ...]]:
     return list(zip(*columns, strict=True))
 
 
-def _add_video(listing: Listing, subject: str, view: str, labels: list[tuple[int, ...]]) -> None:
+def _add_video(listing: DatabaseIndex, subject: str, view: str, labels: list[tuple[int, ...]]) -> None:
     stem = f"{view}Video{subject}_comp"
     places = [stem, f"Video_{view}Camera/{stem}", f"Video_{view}Camera/{subject}"]
     if listing.settings["camera"] != "both":

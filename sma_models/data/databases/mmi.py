@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sma_models.data.databases.base import Database
-from sma_models.data.manifest import Listing, Sample, folder, folds_of, pictures_by_number, read_pairs, visible
+from sma_models.data.manifest import DatabaseIndex, Sample, folder, folds_of, pictures_by_number, read_pairs, visible
 
 # As one public reader has them: `codes` replaces them.
 CODES = {"1": "anger", "2": "disgust", "3": "fear", "4": "happiness", "5": "sadness", "6": "surprise"}
@@ -22,7 +22,7 @@ def list_mmi(
     codes: dict[str, str] | None = None,
     subjects: Path | None = None,
     folds: Path | None = None,
-) -> Listing:
+) -> DatabaseIndex:
     """Three frames round the middle of every session of MMI that has one of the emotions.
 
     Args:
@@ -38,7 +38,7 @@ def list_mmi(
         raise ValueError(f"views: expected some of 0, 1 and 2; got {views}")
     # A number is one in YAML.
     meaning = {str(code): name for code, name in (codes or CODES).items()}
-    listing = Listing("mmi", Path(images or root), {"views": used, "codes": meaning})
+    listing = DatabaseIndex("mmi", Path(images or root), {"views": used, "codes": meaning})
     names = read_pairs(subjects, ("session", "subject")) if subjects else None
     left_out: Counter[str] = Counter()
     for path in visible(folder(Path(root) / "Sessions", "<id>/session.xml")):
@@ -103,7 +103,7 @@ def _parse(path: Path) -> ET.Element:
         raise ValueError(f"{path} is no XML: {error}") from error
 
 
-def _add_session(listing: Listing, session: str, media: str, emotion: str, names: dict[str, str] | None) -> None:
+def _add_session(listing: DatabaseIndex, session: str, media: str, emotion: str, names: dict[str, str] | None) -> None:
     found = re.match(r"(S\d+)-", media)
     subject = found[1] if names is None and found else (names or {}).get(session)
     if subject is None:
