@@ -23,7 +23,7 @@ from sma_models.cli.folder import claim
 from sma_models.cli.lightning import shipped
 from sma_models.machine import usable_cores
 from sma_models.plain import plain
-from sma_models.synthetic.machine import machine
+from sma_models.utils.environment import machine
 
 # More of them may be asked for in the same folder: nothing that is there changes.
 _GROWING = ("seeds", "sweep_seeds", "sweeps")

@@ -5,8 +5,8 @@ from functools import cache
 import cv2
 import numpy as np
 
-from sma_models.synthetic.curves import CIRCLE
 from sma_models.synthetic.projection import SHIFT, Projection
+from sma_models.synthetic.splines import CIRCLE
 
 
 @cache

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sma_models.synthetic.checks import one_of, whole_number
+from sma_models.synthetic.argument_checks import one_of, whole_number
 from sma_models.synthetic.identity import draw_identity
 from sma_models.synthetic.labels import MODES, sample_intensities
 from sma_models.synthetic.rates import AUS, COLUMN, LABEL_THRESHOLD

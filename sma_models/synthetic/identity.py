@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 
 from sma_models.synthetic.rates import AUS
-from sma_models.synthetic.streams import IDENTITY, generator
+from sma_models.synthetic.rng import IDENTITY, generator
 
 # Red, green, blue, from light to dark; a subject lies between two neighbours.
 _SKIN = np.array([(232, 200, 178), (220, 178, 148), (205, 152, 116), (158, 108, 76), (104, 70, 52)], float)

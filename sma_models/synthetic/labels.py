@@ -15,7 +15,7 @@ from sma_models.synthetic.rates import (
     exclude,
     reach,
 )
-from sma_models.synthetic.streams import normals
+from sma_models.synthetic.rng import normals
 
 MODES = ("correlated", "independent")
 

@@ -1,4 +1,4 @@
-"""Constants of the label sampler, printed by `python -m sma_models.synthetic.calibration`."""
+"""Constants of the label sampler, printed by `python -m tools.synthetic_faces.calibrate_labels`."""
 
 # Label rates of AU25 and AU26 before AU24 clears some of them, so that what is left meets the base rates.
 CORRELATED_RAW = {25: 0.3727, 26: 0.1203}

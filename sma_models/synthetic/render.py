@@ -1,9 +1,9 @@
 """One face, from what it shows to pixels."""
 
 from sma_models.synthetic.camera import photograph
-from sma_models.synthetic.drawing import BASE, paint
 from sma_models.synthetic.geometry import build_face
 from sma_models.synthetic.marks import build_marks
+from sma_models.synthetic.painter import BASE, paint
 from sma_models.synthetic.scene import strengths
 
 

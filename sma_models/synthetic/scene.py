@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sma_models.synthetic.rates import AUS
-from sma_models.synthetic.streams import SCENE, generator
+from sma_models.synthetic.rng import SCENE, generator
 
 
 @dataclass(frozen=True)

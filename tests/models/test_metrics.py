@@ -16,7 +16,7 @@ from sma_models.metrics import (
     roc_auc,
     unit_scores,
 )
-from sma_models.synthetic import difficulty
+from tools.synthetic_faces import difficulty
 
 NAN = math.nan
 LOGITS = torch.tensor([[2.0, -1.0, 1.0], [-0.5, -2.0, 0.0], [1.0, 0.5, -1.0], [-3.0, 3.0, 2.0], [0.2, 9.0, 0.0]])

@@ -1,4 +1,4 @@
-"""On what a figure was measured."""
+"""Description of the machine on which a result was measured."""
 
 import os
 import platform

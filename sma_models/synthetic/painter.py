@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from sma_models.synthetic.curves import CIRCLE, arcs, ellipses, smooth
 from sma_models.synthetic.projection import SHIFT, Projection
+from sma_models.synthetic.splines import CIRCLE, arcs, ellipses, smooth
 
 # Width of the picture at which one-pixel strokes and the blurs below look right.
 BASE = 128

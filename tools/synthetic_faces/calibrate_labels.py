@@ -1,6 +1,6 @@
 """Find the latent correlations and raw rates that give the published label statistics.
 
-`python -m sma_models.synthetic.calibration` prints the constants that `latent.py` holds. They are stored, not
+`python -m tools.synthetic_faces.calibrate_labels` prints the constants that `latent.py` holds. They are stored, not
 computed on import, because an eigenvalue routine may differ in its last bits between machines.
 """
 

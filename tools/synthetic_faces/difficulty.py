@@ -1,6 +1,6 @@
 """Is the task hard, and possible? Train a small network on synthetic faces and measure.
 
-`python -m sma_models.synthetic.difficulty` writes `docs/synthetic_faces_difficulty.json`; `--budgets demo`
+`python -m tools.synthetic_faces.difficulty` writes `docs/synthetic_faces_difficulty.json`; `--budgets demo`
 skips the run with ten times the training, which takes ten times as long.
 """
 
@@ -17,9 +17,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from sma_models.synthetic.dataset import SyntheticFaces
 from sma_models.synthetic.identity import draw_identity
-from sma_models.synthetic.machine import machine
 from sma_models.synthetic.rates import AUS, BASE_RATES
 from sma_models.synthetic.scene import draw_scene, strengths
+from sma_models.utils.environment import machine
 
 EPOCHS, BATCH = 5, 32
 BUDGETS = {"demo": 4_000, "tenfold": 40_000}
@@ -197,7 +197,7 @@ def main():
     cv2.setNumThreads(options.threads)
     results = json.loads(options.out.read_text()) if options.out.exists() else {}
     for budget in options.budgets:
-        command = f"python -m sma_models.synthetic.difficulty --budgets {budget} --size {options.size}"
+        command = f"python -m tools.synthetic_faces.difficulty --budgets {budget} --size {options.size}"
         results[f"{budget}, {options.size} px"] = {
             "command": f"{command} --seed {options.seed} --threads {options.threads}",
             "model": "resnet10t",

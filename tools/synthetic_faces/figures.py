@@ -1,6 +1,6 @@
 """Measure what is promised of the synthetic faces, and draw the picture to look at.
 
-`python -m sma_models.synthetic.figures` writes `docs/synthetic_faces.json` and
+`python -m tools.synthetic_faces.figures` writes `docs/synthetic_faces.json` and
 `docs/images/synthetic_faces.png`.
 """
 
@@ -14,10 +14,10 @@ import numpy as np
 
 from sma_models.synthetic.dataset import SyntheticFaces
 from sma_models.synthetic.identity import draw_identity
-from sma_models.synthetic.machine import machine
 from sma_models.synthetic.rates import AUS, BASE_RATES, COLUMN, CORRELATIONS, EXCLUDED, EXCLUDING
 from sma_models.synthetic.render import render
 from sma_models.synthetic.scene import PLAIN, draw_scene
+from sma_models.utils.environment import machine
 
 LABELS = 100_000
 # Two subjects without glasses, beard and fringe, so that every row shows what it is about.
@@ -123,7 +123,7 @@ def main():
     (docs / "images").mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(docs / "images" / "synthetic_faces.png"), cv2.cvtColor(grid(), cv2.COLOR_RGB2BGR))
     figures = {
-        "command": "python -m sma_models.synthetic.figures",
+        "command": "python -m tools.synthetic_faces.figures",
         "correlated": label_figures("correlated"),
         "independent": label_figures("independent"),
         "nuisances": nuisance_figures(),
