@@ -23,7 +23,7 @@ from sma_models.cli.folder import claim
 from sma_models.cli.lightning import shipped
 from sma_models.machine import usable_cores
 from sma_models.plain import plain
-from sma_models.utils.environment import machine
+from sma_models.utils.environment import describe_machine
 
 # More of them may be asked for in the same folder: nothing that is there changes.
 _GROWING = ("seeds", "sweep_seeds", "sweeps")
@@ -72,7 +72,7 @@ def run_ablation(settings: Ablation, out: Path, cache: Path, processes: int, com
         "part": settings.part,
         "data": experiment.description,
         "command": f"sma-net ablate {command}",
-        "machine": machine(),
+        "machine": describe_machine(),
         "seeds": seeds,
         "sweep_seeds": len(sweep_seeds),
         "arms": summaries,

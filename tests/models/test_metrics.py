@@ -68,7 +68,7 @@ def test_auc_ranks_what_a_sigmoid_would_make_equal(dtype):
     assert roc_auc(logits, truth) == pytest.approx(float((pairs > 0).double().mean()), abs=1e-12)
 
 
-def test_the_difficulty_of_drawn_faces_is_measured_on_logits():
+def test_the_difficulty_of_synthetic_faces_is_measured_on_logits():
     level = torch.tensor([20.0, 30.0])
     logits = difficulty.predict(lambda images: level[: len(images), None], torch.zeros(2, 3, 8, 8, dtype=torch.uint8))
     assert logits[:, 0].tolist() == [20, 30]

@@ -1,25 +1,30 @@
-"""Is the task hard, and possible? Train a small network on synthetic faces and measure.
+"""Measures the difficulty of the synthetic faces by training a small network on them.
 
 `python -m tools.synthetic_faces.difficulty` writes `docs/synthetic_faces_difficulty.json`; `--budgets demo`
-skips the run with ten times the training, which takes ten times as long.
+skips the run with ten times the training.
 """
 
 import argparse
 import json
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import timm
 import torch
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.optim import LBFGS
 
 from sma_models.synthetic.dataset import SyntheticFaces
 from sma_models.synthetic.identity import draw_identity
 from sma_models.synthetic.rates import AUS, BASE_RATES
 from sma_models.synthetic.scene import draw_scene, strengths
-from sma_models.utils.environment import machine
+from sma_models.synthetic.types import BoolArray, FloatArray
+from sma_models.utils.environment import describe_machine
 
 EPOCHS, BATCH = 5, 32
 BUDGETS = {"demo": 4_000, "tenfold": 40_000}
@@ -28,11 +33,11 @@ VALIDATION, TEST = 1_500, 2_000
 MARGIN_ABOVE_ALWAYS, CEILING, CEILING_TENFOLD, SLACK = 0.15, 0.85, 0.92, 0.05
 
 
-def faces(count, first_subject, seed, size):
+def faces(count: int, first_subject: int, seed: int, size: int) -> SyntheticFaces:
     return SyntheticFaces(count, size=size, subjects=SUBJECTS, first_subject=first_subject, seed=seed)
 
 
-def load(dataset):
+def load(dataset: SyntheticFaces) -> tuple[Tensor, Tensor]:
     """Images uint8 [n, 3, size, size] and labels float32 [n, 15]."""
     images = torch.empty((len(dataset), 3, dataset.size, dataset.size), dtype=torch.uint8)
     for index in range(len(dataset)):
@@ -40,12 +45,13 @@ def load(dataset):
     return images, torch.from_numpy(dataset.all_labels()).float()
 
 
-def prepare(images):
+def prepare(images: Tensor) -> Tensor:
+    """The input of the network, float32 [n, 3, size, size] in about -2 to 2, from uint8 images."""
     return (images.float() - 127.5).div_(64.0).contiguous(memory_format=torch.channels_last)
 
 
-def train(images, labels, seed):
-    """A resnet10t from scratch, one pass of a one-cycle schedule."""
+def train(images: Tensor, labels: Tensor, seed: int) -> nn.Module:
+    """A resnet10t trained from scratch with a one-cycle schedule."""
     torch.manual_seed(seed)
     model = timm.create_model("resnet10t", pretrained=False, num_classes=len(AUS))
     model = model.to(memory_format=torch.channels_last)
@@ -72,51 +78,63 @@ def train(images, labels, seed):
 
 
 @torch.no_grad()
-def predict(model, images):
-    """Logits, float64 [n, 15]: as float32 probabilities those above 16.6 would be equal."""
-    parts = [model(prepare(part)) for part in images.split(100)]
-    return torch.cat(parts).double().numpy()
+def predict(model: Callable[[Tensor], Tensor], images: Tensor) -> FloatArray:
+    """Logits, float64 [n, 15]; as float32 probabilities, all logits above 16.6 would tie."""
+    logits = [model(prepare(part)) for part in images.split(100)]
+    return torch.cat(logits).double().numpy()
 
 
-def f1(truth, guess):
-    """F1 of booleans; 0 where nothing is true or guessed."""
-    hits = (truth & guess).sum()
-    return float(2 * hits / max(1, truth.sum() + guess.sum()))
+def f1(truth: BoolArray, predicted: BoolArray) -> float:
+    """F1 of booleans; 0 if none is true or predicted."""
+    hits = (truth & predicted).sum()
+    return float(2 * hits / max(1, truth.sum() + predicted.sum()))
 
 
-def best_threshold(truth, score):
-    """The threshold with the best F1."""
+def best_threshold(truth: BoolArray, score: FloatArray) -> float:
+    """The threshold with the best F1, of 101 quantiles of the scores."""
     candidates = np.unique(np.quantile(score, np.linspace(0.0, 1.0, 101)))
     return max(candidates, key=lambda value: f1(truth, score >= value))
 
 
-def score_others(train_set, validation, test):
-    """F1 per AU of a logistic regression on the intensities of the other 14: what context alone tells."""
+def best_thresholds(labels: BoolArray, scores: FloatArray) -> list[float]:
+    """The best threshold of each column of labels and scores [n, 15]."""
+    return [best_threshold(labels[:, column], scores[:, column]) for column in range(len(AUS))]
+
+
+def f1_scores(labels: BoolArray, scores: FloatArray, thresholds: list[float]) -> list[float]:
+    """F1 of each column of labels and scores [n, 15]."""
+    return [f1(labels[:, column], scores[:, column] >= thresholds[column]) for column in range(len(AUS))]
+
+
+def score_others(train_set: SyntheticFaces, validation: SyntheticFaces, test: SyntheticFaces) -> list[float]:
+    """F1 per AU of a logistic regression on the intensities of the other 14: prediction from context alone."""
     scores = []
     for column in range(len(AUS)):
-        others = [k for k in range(len(AUS)) if k != column]
-        parts = (train_set, validation, test)
-        x, v, t = (torch.from_numpy(part.all_intensities()[:, others]).double() for part in parts)
-        truth = [part.all_labels()[:, column] for part in parts]
+        others = [other for other in range(len(AUS)) if other != column]
+        splits = (train_set, validation, test)
+        inputs = [torch.from_numpy(split.all_intensities()[:, others]).double() for split in splits]
+        truth = [split.all_labels()[:, column] for split in splits]
         target = torch.from_numpy(truth[0]).double()
         weight = torch.zeros(len(others) + 1, dtype=torch.float64, requires_grad=True)
-        optimizer = torch.optim.LBFGS([weight], max_iter=100)
+        optimizer = LBFGS([weight], max_iter=100)
 
-        def loss(weight=weight, x=x, target=target, optimizer=optimizer):
+        def loss(
+            weight: Tensor = weight, x: Tensor = inputs[0], target: Tensor = target, optimizer: LBFGS = optimizer
+        ) -> float:
             optimizer.zero_grad()
             value = binary_cross_entropy_with_logits(x @ weight[1:] + weight[0], target)
             value.backward()
-            return value
+            return value.item()
 
         optimizer.step(loss)
         with torch.no_grad():
-            validated, tested = ((part @ weight[1:] + weight[0]).numpy() for part in (v, t))
-        scores.append(f1(truth[2], tested >= best_threshold(truth[1], validated)))
+            val_logits, test_logits = ((x @ weight[1:] + weight[0]).numpy() for x in inputs[1:])
+        scores.append(f1(truth[2], test_logits >= best_threshold(truth[1], val_logits)))
     return scores
 
 
-def shown(dataset):
-    """How far each unit is really shown, float64 [n, 15]: what a perfect measurement would give."""
+def mean_strengths(dataset: SyntheticFaces) -> FloatArray:
+    """How strongly each AU shows, float64 [n, 15], mean of both sides: the result of a perfect measurement."""
     rows = []
     for index, intensities in enumerate(dataset.all_intensities()):
         subject = dataset.subject(index)
@@ -126,45 +144,45 @@ def shown(dataset):
     return np.array(rows)
 
 
-def score_neutralised(model, test, thresholds, logits):
-    """F1 per AU with its region painted with the subject's neutral face, in every image that shows it."""
+def score_neutralized(
+    model: nn.Module, test: SyntheticFaces, thresholds: list[float], logits: FloatArray
+) -> list[float]:
+    """F1 per AU after its region was replaced by the subject's neutral face in every image that shows it."""
     labels, intensities = test.all_labels(), test.all_intensities()
     scores = []
     for column, au in enumerate(AUS):
-        guess = logits[:, column] >= thresholds[column]
+        predicted = logits[:, column] >= thresholds[column]
         present = np.flatnonzero(intensities[:, column])
-        painted = np.stack([test.neutralised(int(index), au) for index in present]).transpose(0, 3, 1, 2)
-        guess[present] = predict(model, torch.from_numpy(painted))[:, column] >= thresholds[column]
-        scores.append(f1(labels[:, column], guess))
+        neutralized = np.stack([test.neutralized(int(index), au) for index in present]).transpose(0, 3, 1, 2)
+        predicted[present] = predict(model, torch.from_numpy(neutralized))[:, column] >= thresholds[column]
+        scores.append(f1(labels[:, column], predicted))
     return scores
 
 
-def by_au(values):
+def by_au(values: Iterable[float]) -> dict[str, float]:
     return {f"AU{au}": round(float(value), 3) for au, value in zip(AUS, values, strict=True)}
 
 
-def mean(values):
+def mean(values: Iterable[float]) -> float:
     return round(float(np.mean(list(values))), 3)
 
 
-def measure(budget, seed, size):
-    """All figures of one training budget, as a dict, and which bounds they keep."""
+def measure(budget: str, seed: int, size: int) -> dict[str, Any]:
+    """All figures of one training budget, and whether they are within their bounds."""
     training = faces(BUDGETS[budget], 0, seed, size)
     validation, test = faces(VALIDATION, SUBJECTS, seed, size), faces(TEST, 2 * SUBJECTS, seed, size)
     model = train(*load(training), seed)
-    validated = predict(model, load(validation)[0])
-    tested = predict(model, load(test)[0])
-    truth, held_out = test.all_labels(), validation.all_labels()
-    thresholds = [best_threshold(held_out[:, k], validated[:, k]) for k in range(len(AUS))]
-    scores = [f1(truth[:, k], tested[:, k] >= thresholds[k]) for k in range(len(AUS))]
-    exact, seen = shown(validation), shown(test)
-    limits = [f1(truth[:, k], seen[:, k] >= best_threshold(held_out[:, k], exact[:, k])) for k in range(len(AUS))]
+    val_logits, test_logits = (predict(model, load(split)[0]) for split in (validation, test))
+    val_labels, test_labels = validation.all_labels(), test.all_labels()
+    thresholds = best_thresholds(val_labels, val_logits)
+    scores = f1_scores(test_labels, test_logits, thresholds)
+    limits = f1_scores(test_labels, mean_strengths(test), best_thresholds(val_labels, mean_strengths(validation)))
     always = mean(2 * rate / (1 + rate) for rate in BASE_RATES.values())
-    figures = {
+    figures: dict[str, Any] = {
         "images": len(training),
         "epochs": EPOCHS,
         "mean_f1": mean(scores),
-        "mean_f1_at_half": mean(f1(truth[:, k], tested[:, k] >= 0) for k in range(len(AUS))),
+        "mean_f1_at_half": mean(f1_scores(test_labels, test_logits, [0.0] * len(AUS))),
         "always_positive_f1": always,
         "perfect_measurement_f1": mean(limits),
         "f1": by_au(scores),
@@ -172,42 +190,42 @@ def measure(budget, seed, size):
     if budget != "demo":
         return {**figures, "bounds_kept": {"mean_f1_below": figures["mean_f1"] < CEILING_TENFOLD}}
     others = score_others(training, validation, test)
-    painted = score_neutralised(model, test, thresholds, tested)
+    neutralized = score_neutralized(model, test, thresholds, test_logits)
     return {
         **figures,
         "f1_from_other_aus": by_au(others),
-        "f1_region_neutral": by_au(painted),
+        "f1_region_neutral": by_au(neutralized),
         "bounds_kept": {
             "mean_f1_above": figures["mean_f1"] > always + MARGIN_ABOVE_ALWAYS,
             "mean_f1_below": figures["mean_f1"] < CEILING,
-            "region_neutral": all(p <= o + SLACK for p, o in zip(painted, others, strict=True)),
+            "region_neutral": all(score <= context + SLACK for score, context in zip(neutralized, others, strict=True)),
         },
     }
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--budgets", nargs="+", default=list(BUDGETS), choices=list(BUDGETS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("docs/synthetic_faces_difficulty.json"))
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    cv2.setNumThreads(options.threads)
-    results = json.loads(options.out.read_text()) if options.out.exists() else {}
-    for budget in options.budgets:
-        command = f"python -m tools.synthetic_faces.difficulty --budgets {budget} --size {options.size}"
-        results[f"{budget}, {options.size} px"] = {
-            "command": f"{command} --seed {options.seed} --threads {options.threads}",
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    cv2.setNumThreads(args.threads)
+    results = json.loads(args.out.read_text()) if args.out.exists() else {}
+    for budget in args.budgets:
+        command = f"python -m tools.synthetic_faces.difficulty --budgets {budget} --size {args.size}"
+        results[f"{budget}, {args.size} px"] = {
+            "command": f"{command} --seed {args.seed} --threads {args.threads}",
             "model": "resnet10t",
-            "machine": machine(),
+            "machine": describe_machine(),
             "torch": torch.__version__,
-            **measure(budget, options.seed, options.size),
+            **measure(budget, args.seed, args.size),
         }
         text = json.dumps(results, indent=1)
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text + "\n")
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_text(text + "\n")
         print(text)
 
 
