@@ -10,7 +10,8 @@ from sma_models.synthetic.rates import AUS
 from sma_models.synthetic.rng import IDENTITY, generator
 from sma_models.synthetic.types import Color, FloatArray
 
-# Red, green, blue, from light to dark; the color of a subject lies between two neighbors.
+# Red, green, blue. Skin, from light to dark, and irises lie between two neighbors of their palette; hair is one entry,
+# on dark skin one of the first three.
 _SKIN = np.array([(232, 200, 178), (220, 178, 148), (205, 152, 116), (158, 108, 76), (104, 70, 52)], float)
 _HAIR = np.array([(34, 27, 24), (66, 44, 30), (150, 146, 142), (118, 80, 48), (126, 58, 34), (196, 158, 98)], float)
 _EYES = np.array([(70, 44, 26), (96, 70, 40), (88, 112, 84), (84, 116, 148), (112, 122, 128)], float)
@@ -56,7 +57,7 @@ class Identity:
     hair_volume: float
     hair_length: float
     beard: float
-    moustache: float
+    mustache: float
     glasses: int  # 0 none, 1 dark frame, 2 gold frame
     teeth: bool
     expressiveness: tuple[float, ...]  # factor on the strength of each action unit
@@ -120,7 +121,7 @@ def draw_identity(seed: int, subject: int) -> Identity:
         hair_volume=span(0.03, 0.16),
         hair_length=span(-0.4, 1.2),
         beard=span(0.15, 0.55) if bearded else 0.0,
-        moustache=span(0.15, 0.5) if bearded and chance(0.6) else 0.0,
+        mustache=span(0.15, 0.5) if bearded and chance(0.6) else 0.0,
         glasses=int(rng.integers(1, 3)) if chance(0.2) else 0,
         teeth=chance(0.6),
         # The same intensity looks different on two people.

@@ -184,11 +184,11 @@ def _beard(painter: Painter, identity: Identity, face: Face) -> None:
         ),
         identity.beard,
     )
-    if identity.moustache:
+    if identity.mustache:
         top = 0.40 + identity.nose_length
         cover(
             [(left, y), (-0.2, top + 0.02), (0.0, top), (0.2, top + 0.02), (right, y), (0.0, 0.60)],
-            identity.moustache,
+            identity.mustache,
         )
     blurred = cv2.blur(mask, (7 * painter.width, 7 * painter.width))
     share = (blurred * (1.0 / 255.0)).astype(np.float32)[:, :, None]
