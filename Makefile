@@ -24,11 +24,11 @@ demo: $(VENV)/.ready
 test: test-core test-cuda test-triton
 
 test-core: $(VENV)/.ready
-	$(RUN) -m pytest -q -m "not slow" -n auto --dist loadfile tests --ignore=tests/cuda_host --ignore=tests/triton
+	$(RUN) -m pytest -q -m "not slow" -n auto --dist loadfile tests --ignore=tests/cuda_emulator --ignore=tests/triton
 
 # The CUDA kernels on an emulated card and as machine code.
 test-cuda: $(VENV)/.ready
-	$(RUN) -m pytest -q -m "not slow" -n auto tests/cuda_host
+	$(RUN) -m pytest -q -m "not slow" -n auto tests/cuda_emulator
 
 # The Triton kernels as machine code, and in a process of their own under Triton's interpreter.
 test-triton: $(VENV)/.ready
@@ -81,7 +81,7 @@ test-wheel: wheel
 
 # The CUDA kernels compiled by the nvcc that pip brings, as on a machine without a toolkit.
 test-pip-toolkit: $(VENV)/.ready
-	$(RUN) -m pytest -q -m slow tests/cuda_host/test_pip_toolkit.py
+	$(RUN) -m pytest -q -m slow tests/cuda_emulator/test_pip_toolkit.py
 
 # The last commit, built under Python 3.12 against the oldest supported torch. It is built in a clone because the build facts
 # beside the compiled module belong to one torch.
@@ -95,7 +95,7 @@ oldest:
 
 # What another torch or Triton may change: the build, the operators, tracing, Triton's machine code and its interpreter.
 test-oldest: oldest
-	$(IN_OLDEST) python -m pytest -q -m "not slow" tests/test_install.py tests/operators tests/pytorch
+	$(IN_OLDEST) python -m pytest -q -m "not slow" tests/test_install.py tests/operators tests/torch_integration
 	$(IN_OLDEST) python -m pytest -q -m "not slow" -n auto tests/triton tests/benchmarks/test_gpu_kit.py
 	$(IN_OLDEST) TRITON_INTERPRET=1 python -m pytest -q -m "not slow" -n auto tests/triton/interpreter
 

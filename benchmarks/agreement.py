@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from benchmarks.peers import Peer, Tensors
+from benchmarks.baselines import Peer, Tensors
 
 # Relative errors in the 2-norm. The tests hold the kernels to float64 more strictly; this is the last look before a clock.
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.03, torch.float16: 0.03}

@@ -12,9 +12,9 @@ import torch
 from rich.progress import track
 
 from benchmarks.agreement import check
-from benchmarks.directions import DIRECTIONS
-from benchmarks.machine import keep_heap, machine
-from benchmarks.peers import fused, peers, unused_outputs
+from benchmarks.baselines import fused, peers, unused_outputs
+from benchmarks.environment import keep_heap, machine
+from benchmarks.passes import DIRECTIONS
 from benchmarks.plots import bars
 from benchmarks.shapes import CPU_BATCH, LAYOUTS, floor_bytes, inputs, on_cpu
 from benchmarks.timing import bytes_of, copy_bandwidth, interleaved, peak_memory

@@ -25,9 +25,9 @@ from rich.progress import track
 from torch.nn.functional import cross_entropy
 
 from benchmarks.compare import CPU, RESULTS
-from benchmarks.machine import machine
+from benchmarks.environment import machine
 from sma_models.data import CSVFaces
-from sma_models.network import NetworkConfig, SMANet
+from sma_models.models.sma_net import NetworkConfig, SMANet
 from sma_models.synthetic import SyntheticFaces
 
 CLASSES = 7

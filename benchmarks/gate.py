@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import torch
 from rich.progress import track
 
+from benchmarks.baselines import Peer, through
 from benchmarks.compare import CPU, LAYOUTS, RESULTS
-from benchmarks.directions import forward_backward
-from benchmarks.machine import ROOT, keep_heap, machine
-from benchmarks.peers import Peer, through
+from benchmarks.environment import ROOT, keep_heap, machine
+from benchmarks.passes import forward_backward
 from benchmarks.shapes import inputs, on_cpu
 from benchmarks.timing import interleaved, medians
 

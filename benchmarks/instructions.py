@@ -12,7 +12,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from benchmarks.machine import ROOT
+from benchmarks.environment import ROOT
 from benchmarks.shapes import SHAPES
 
 BUILD = ROOT / "build" / "instructions"

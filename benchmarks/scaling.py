@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from rich.progress import track
 
+from benchmarks.baselines import fused, through
 from benchmarks.compare import CPU, RESULTS
-from benchmarks.directions import forward_backward
-from benchmarks.machine import keep_heap, machine
-from benchmarks.peers import fused, through
+from benchmarks.environment import keep_heap, machine
+from benchmarks.passes import forward_backward
 from benchmarks.plots import lines
 from benchmarks.shapes import Shape, inputs
 from benchmarks.timing import interleaved, medians

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from benchmarks.agreement import check
+from benchmarks.baselines import peers
 from benchmarks.compare import CPU, LAYOUTS
-from benchmarks.directions import DIRECTIONS
-from benchmarks.peers import peers
+from benchmarks.passes import DIRECTIONS
 from benchmarks.shapes import inputs, on_cpu
 from tests.cases import FUNCTIONS
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from benchmarks.directions import Timed
+from benchmarks.passes import Timed
 
 
 def _clock(device: torch.device) -> Callable[[Timed], float]:

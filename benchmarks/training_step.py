@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 from rich.progress import track
 
+from benchmarks.baselines import fused
 from benchmarks.compare import CPU, RESULTS
-from benchmarks.directions import Timed
-from benchmarks.machine import keep_heap, machine
-from benchmarks.peers import fused
+from benchmarks.environment import keep_heap, machine
+from benchmarks.passes import Timed
 from benchmarks.timing import interleaved, medians
-from sma_models.network import NetworkConfig, SMANet, make_attention
+from sma_models.models.sma_net import NetworkConfig, SMANet, make_attention
 
 BATCH, SIDE, REGIONS = 8, 224, 12
 BACKBONES = {"resnet18": 512, "resnet50": 2048}  # channels of the last stage, 7x7 at 224 pixels

@@ -18,9 +18,9 @@ from unittest.mock import patch
 
 import torch
 
-from benchmarks.directions import forward_backward
+from benchmarks.baselines import through
 from benchmarks.gpu_report.measure import captured, copies_of
-from benchmarks.peers import through
+from benchmarks.passes import forward_backward
 from benchmarks.shapes import SHAPES
 from benchmarks.timing import interleaved, medians
 from sma_kernels.triton_kernels import launch_backward, launch_forward, launch_staged, plan

@@ -10,19 +10,19 @@ import torch
 from lightning import Trainer
 
 from sma_kernels import SMAAttention, sma_attention
-from sma_models.checkpoint import load_network, read_checkpoint
 from sma_models.cli import main
 from sma_models.data import BP4D, CSVFaces
 from sma_models.data.position import Position
-from sma_models.losses import unit_weights
-from sma_models.network import SMANet
-from sma_models.training_checks import check_a_score_is_possible, check_precision
-from sma_models.weights import build_network
-from tests.models.checkpoints import write_checkpoint
-from tests.models.faces import TINY_CONFIG, expression_csv, unit_csv, write_csv, write_picture
-from tests.models.pictures import drawn, save
-from tests.models.test_finite import WILD, spoil
-from tests.models.test_training import write_config
+from sma_models.losses.classification import au_weights
+from sma_models.models.checkpoint import load_network, read_checkpoint
+from sma_models.models.pretrained import build_network
+from sma_models.models.sma_net import SMANet
+from sma_models.training.preconditions import check_a_score_is_possible, check_precision
+from tests.helpers.checkpoints import write_checkpoint
+from tests.helpers.face_images import drawn, save
+from tests.helpers.face_sets import TINY_CONFIG, au_csv, expression_csv, write_csv, write_image
+from tests.training.test_finite import WILD, spoil
+from tests.training.test_training import write_config
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text()
@@ -37,7 +37,7 @@ def command(*words):
 def table(folder, **cells):
     """A CSV file of four rows by two people that all show `cells`."""
     for n in range(4):
-        write_picture(folder / f"face{n}.png", (90, 90, 90))
+        write_image(folder / f"face{n}.png", (90, 90, 90))
     rows = [{"image": f"face{n}.png", "subject": f"s{n % 2}"} | cells for n in range(4)]
     return write_csv(folder / "faces.csv", rows)
 
@@ -73,8 +73,8 @@ def second_derivative(folder):
 
 def one_person(folder):
     """Of two people one is tested, and one is left to train and to validate on."""
-    write_picture(folder / "face.png", (90, 90, 90))
-    write_picture(folder / "other.png", (90, 90, 90))
+    write_image(folder / "face.png", (90, 90, 90))
+    write_image(folder / "other.png", (90, 90, 90))
     names = ("face.png", "other.png")
     rows = [{"image": name, "subject": f"s{n}", "fold": n, "expression": "fear"} for n, name in enumerate(names)]
     load(write_csv(folder / "faces.csv", rows))
@@ -116,8 +116,8 @@ def not_aligned(folder):
 def other_settings(folder):
     (folder / "out").mkdir()
     (folder / "out" / "settings.yaml").write_text("batch_size: 3\n")
-    csv = unit_csv(folder, subjects=5)
-    words = ["--config", "csv_fer.yaml", "--model", "sma_models.task.ActionUnitTask", "--data.csv", csv]
+    csv = au_csv(folder, subjects=5)
+    words = ["--config", "csv_fer.yaml", "--model", "sma_models.training.task.ActionUnitTask", "--data.csv", csv]
     command("crossval", *words, "--out", folder / "out")
 
 
@@ -134,7 +134,7 @@ def not_finite(folder):
 def no_score(folder):
     splits = ("train", "val")
     for split in splits:
-        write_picture(folder / f"{split}.png", (90, 90, 90))
+        write_image(folder / f"{split}.png", (90, 90, 90))
     rows = [{"image": f"{split}.png", "subject": split, "AU1": 1, "split": split} for split in splits]
     data = CSVFaces(str(write_csv(folder / "faces.csv", rows)))
     data.setup("fit")
@@ -181,9 +181,9 @@ CAUSES = {
     "…, line …: there is no file": lambda folder: load(table(folder, image="none.png", AU1=1)),
     "…, line …: AU… is": lambda folder: units(folder, 3),
     "…, line …: unknown expression": lambda folder: load(table(folder, expression="fera"), classes=["fear"]),
-    "fold must be one of": lambda folder: load(unit_csv(folder), fold="7"),
+    "fold must be one of": lambda folder: load(au_csv(folder), fold="7"),
     "subjects must be at least two": one_person,
-    "no training subject shows": lambda _: unit_weights(torch.zeros(3, 1).bool(), torch.ones(3, 1).bool(), ["AU2"]),
+    "no training subject shows": lambda _: au_weights(torch.zeros(3, 1).bool(), torch.ones(3, 1).bool(), ["AU2"]),
     "no epoch can be chosen": no_score,
     "the loss is … at step": diverging,
     "there is no …: 'sma-net data check": lambda folder: BP4D(manifest=str(folder / "bp4d.csv")).setup("fit"),
@@ -198,7 +198,7 @@ CAUSES = {
     "… is no checkpoint of SMA-Net": other_entry,
     "… does not fit this version": other_version,
     "expected the checkpoint that is measured": lambda folder: command("test", "--config", "csv_fer.yaml", "--data.csv",
-                                                                      unit_csv(folder)),
+                                                                      au_csv(folder)),
     "the checkpoint was trained on faces aligned": other_template,
     "the checkpoint was trained on pictures that": not_aligned,
     "… was begun with other settings": other_settings,

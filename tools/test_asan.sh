@@ -15,5 +15,5 @@ SMA_SANITIZE=1 "$python" -W ignore setup.py -q build_ext --inplace
 export LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libstdc++.so)"
 export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
 # The sanitizers write to the process's own standard error, which pytest would otherwise keep when they end it.
-exec "$python" -m pytest -q --capture=sys -p no:cacheprovider -m "not slow" tests/pytorch/test_raw_operators.py \
+exec "$python" -m pytest -q --capture=sys -p no:cacheprovider -m "not slow" tests/torch_integration/test_raw_operators.py \
     tests/operators/test_edges.py tests/operators/test_layouts.py tests/operators/test_accuracy.py

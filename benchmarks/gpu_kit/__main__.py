@@ -15,8 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.environment import REVISION, ROOT, revision
 from benchmarks.gpu_report import kernel_cache
-from benchmarks.machine import REVISION, ROOT, revision
 from sma_kernels import build_facts
 
 NAME = "gpu-kit"

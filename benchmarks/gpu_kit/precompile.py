@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from benchmarks.directions import forward_backward
+from benchmarks.baselines import through
 from benchmarks.gpu_kit.stand_in import compile_only
 from benchmarks.gpu_report.smoke import SMOKES, Smoke, set_precision
 from benchmarks.gpu_report.steps import GPU, Cell
-from benchmarks.peers import through
+from benchmarks.passes import forward_backward
 from benchmarks.shapes import LAYOUTS, SHAPES, inputs
 from tests import cases
 

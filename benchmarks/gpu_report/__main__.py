@@ -15,7 +15,7 @@ import traceback
 from pathlib import Path
 
 from benchmarks.gpu_report import kernel_cache
-from benchmarks.gpu_report.report import Report, join
+from benchmarks.gpu_report.report_file import Report, join
 from benchmarks.gpu_report.steps import GPU, STEPS, TRIAL, Plan
 
 

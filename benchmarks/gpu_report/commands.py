@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import ROOT
+from benchmarks.environment import ROOT
 
 RESULT = "RESULT "  # begins a line that a command prints for the report, followed by a JSON object
 GRACE = 5.0  # seconds between the interrupt and the end of a command that takes too long

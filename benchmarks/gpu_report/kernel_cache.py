@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.machine import ROOT
+from benchmarks.environment import ROOT
 
 FOLDER = ROOT / "triton_cache"
 

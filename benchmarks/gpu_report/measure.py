@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.agreement import differences, results_of
-from benchmarks.directions import DIRECTIONS, Timed
+from benchmarks.baselines import Peer, Tensors, compiled, sdpa_pooling, through
 from benchmarks.gpu_report.commands import emit
 from benchmarks.gpu_report.markdown import AGREEMENT
-from benchmarks.peers import Peer, Tensors, compiled, sdpa_pooling, through
+from benchmarks.passes import DIRECTIONS, Timed
 from benchmarks.shapes import LAYOUTS, SHAPES, Shape, floor_bytes, inputs
 from benchmarks.timing import bytes_of, interleaved, medians, peak_memory
 

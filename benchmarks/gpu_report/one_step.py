@@ -5,8 +5,8 @@ import argparse
 
 import torch
 
-from benchmarks.directions import forward_backward
-from benchmarks.peers import through
+from benchmarks.baselines import through
+from benchmarks.passes import forward_backward
 from benchmarks.shapes import SHAPES, inputs
 
 

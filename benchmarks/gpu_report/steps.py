@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from benchmarks.gpu_report.commands import TIME_UP, Command
 from benchmarks.gpu_report.measure import TIMED_DIRECTIONS, Cell
-from benchmarks.gpu_report.report import Report
+from benchmarks.gpu_report.report_file import Report
 
 PYTHON = sys.executable
 SANITIZERS = ("memcheck", "racecheck", "synccheck")
@@ -78,7 +78,7 @@ def log_of(backend: str) -> str:
 
 def environment(report: Report, plan: Plan) -> None:
     """The machine, its versions and its bandwidth."""
-    command = module("benchmarks.gpu_report.environment", *(["--cpu"] if plan.cpu else []))
+    command = module("benchmarks.gpu_report.gpu_environment", *(["--cpu"] if plan.cpu else []))
     report.run("environment", Command("machine", command, "checks.txt", 60))
 
 
@@ -188,7 +188,7 @@ def sanitize(report: Report, step: str, tool: str, backend: str) -> None:
 
 def gpu_tests(report: Report, plan: Plan) -> None:
     """The tests that need a GPU: CUDA graphs, streams, autocast, torch.compile, the PTX instructions lane by lane."""
-    folders = ("tests/pytorch", "tests/triton", "tests/cuda_host")
+    folders = ("tests/torch_integration", "tests/triton", "tests/cuda_emulator")
     workers = processes_that_fit(report, most=8, gib=1.5)
     command = pytest(workers, "-m", "gpu and not slow", *folders)
     report.run("gpu_tests", Command("marked gpu", command, "checks.txt", 600))

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from sma_models.ablation.settings import Ablation
-from sma_models.diversity import check_variant
-from sma_models.network import NetworkConfig, make_attention
+from sma_models.ablation.config import Ablation
+from sma_models.losses.diversity import check_variant
+from sma_models.models.sma_net import NetworkConfig, make_attention
 
 FULL = "both"
 
@@ -20,7 +20,7 @@ class Arm:
     name, title:      of its files, and of its rows in tables
     network:          its architecture
     attends:          whether it has attention; without, features are averaged over positions
-    diversity:        one of `sma_models.diversity.VARIANTS`
+    diversity:        one of `sma_models.losses.diversity.VARIANTS`
     diversity_weight: λ of loss = task + λ·diversity
     """
 

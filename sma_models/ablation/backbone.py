@@ -7,12 +7,12 @@ from pathlib import Path
 import lightning
 from torch import nn
 
-from sma_models.ablation.fitting import fit
-from sma_models.ablation.settings import Ablation
-from sma_models.checkpoint import load_network
-from sma_models.data.base import FaceData
-from sma_models.network import SMANet
-from sma_models.task import ActionUnitTask, ExpressionTask, FaceTask
+from sma_models.ablation.config import Ablation
+from sma_models.ablation.fit_network import fit
+from sma_models.data.base import FaceDataModule
+from sma_models.models.checkpoint import load_network
+from sma_models.models.sma_net import SMANet
+from sma_models.training.task import ActionUnitTask, ExpressionTask, FaceTask
 
 
 class _AveragePooling(FaceTask):
@@ -33,7 +33,7 @@ class _Expressions(_AveragePooling, ExpressionTask):
     """Expressions from average-pooled features."""
 
 
-def trained_backbone(settings: Ablation, data: FaceData, folder: Path) -> SMANet:
+def trained_backbone(settings: Ablation, data: FaceDataModule, folder: Path) -> SMANet:
     """A network that was trained on `data` with average pooling; from `folder` where it is finished."""
     finished = folder / "backbone.ckpt"
     if not finished.is_file():

@@ -11,17 +11,17 @@ import torch
 from numpy.typing import NDArray
 
 from sma_models.ablation.arms import Arm
-from sma_models.ablation.faces import arm_data, attention_faces
-from sma_models.ablation.fitting import fit
-from sma_models.ablation.scores import Looked, RunScores, answer_scores, attention_scores, join
-from sma_models.ablation.settings import Ablation
-from sma_models.answers import Answers
-from sma_models.checkpoint import load_network
-from sma_models.data.augment import Augment, canvas_size
-from sma_models.data.base import Parts
+from sma_models.ablation.config import Ablation
+from sma_models.ablation.datasets import arm_data, attention_faces
+from sma_models.ablation.evaluation import Looked, RunScores, answer_scores, attention_scores, join
+from sma_models.ablation.fit_network import fit
+from sma_models.data.base import Splits
 from sma_models.data.synthetic import SyntheticTable
-from sma_models.network import NetworkOutput, SMANet
-from sma_models.task import ActionUnitTask
+from sma_models.data.transforms import Augment, canvas_size
+from sma_models.metrics.predictions import Predictions
+from sma_models.models.checkpoint import load_network
+from sma_models.models.sma_net import NetworkOutput, SMANet
+from sma_models.training.task import ActionUnitTask
 
 _BATCH = 100
 
@@ -35,7 +35,7 @@ def run_network(
     """
     size: Any = arm.network.image_size
     data = arm_data(settings)
-    data.faces, data.parts = _drawn_once(settings, size)
+    data.faces, data.splits = _drawn_once(settings, size)
     # The initial weights; order and augmentation follow from the seed of the data.
     lightning.seed_everything(seed, verbose=False)
     task = ActionUnitTask(
@@ -46,10 +46,10 @@ def run_network(
     )
     best, seconds = fit(task, data, settings.training.epochs, folder, progress=False)
     network, calibration = load_network(best)
-    rows = data.parts.test
+    rows = data.splits.test
     logits = torch.cat([output.logits for _, output in _outputs(network, data.faces, rows)])
     subjects = data.faces.subjects[rows]
-    answers = Answers(
+    answers = Predictions(
         logits.numpy(),
         data.faces.labels[rows],
         calibration.threshold.numpy(),
@@ -63,7 +63,7 @@ def run_network(
 
 
 @functools.cache
-def _drawn_once(settings: Ablation, size: int) -> tuple[SyntheticTable, Parts]:
+def _drawn_once(settings: Ablation, size: int) -> tuple[SyntheticTable, Splits]:
     """The faces of all runs of a process, drawn before anything is timed."""
     table, parts = arm_data(settings).load()
     for index in range(len(table)):

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 
 from sma_models.ablation.arms import Arm
-from sma_models.ablation.attention import REGION_MEASURES, chance_levels
+from sma_models.ablation.attention_metrics import REGION_MEASURES, chance_levels
+from sma_models.ablation.config import Ablation
+from sma_models.ablation.datasets import FEWEST, attention_faces, own_data
 from sma_models.ablation.end_to_end import run_network
-from sma_models.ablation.faces import FEWEST, attention_faces, own_data
-from sma_models.ablation.features import cache_key, drawn_features, own_features, read_part, true_masks
-from sma_models.ablation.heads_tier import run_head
-from sma_models.ablation.runs import Run
-from sma_models.ablation.scores import RunScores
-from sma_models.ablation.settings import Ablation
-from sma_models.network import SMANet
+from sma_models.ablation.evaluation import RunScores
+from sma_models.ablation.feature_cache import cache_key, drawn_features, own_features, read_part, true_masks
+from sma_models.ablation.frozen_features import run_head
+from sma_models.ablation.run_files import Run
+from sma_models.models.sma_net import SMANet
 from sma_models.synthetic import AUS
 
 REGIONS = tuple(f"AU{number}" for number in AUS)

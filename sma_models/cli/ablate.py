@@ -13,17 +13,17 @@ from jsonargparse import ArgumentParser
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from sma_models.ablation.arms import Arm, make_arms, make_sweeps
+from sma_models.ablation.config import Ablation
 from sma_models.ablation.experiment import Experiment, prepare
-from sma_models.ablation.pictures import draw_arms, draw_contrasts
-from sma_models.ablation.report import compare, summarise_arm
-from sma_models.ablation.runs import Run, in_processes
-from sma_models.ablation.settings import Ablation
-from sma_models.ablation.tables import markdown
-from sma_models.cli.folder import claim
+from sma_models.ablation.plots import draw_arms, draw_contrasts
+from sma_models.ablation.result_tables import markdown
+from sma_models.ablation.run_files import Run, in_processes
+from sma_models.ablation.summary import compare, summarise_arm
 from sma_models.cli.lightning import shipped
-from sma_models.machine import usable_cores
-from sma_models.plain import plain
+from sma_models.utils.cpu import available_cpus
 from sma_models.utils.environment import describe_machine
+from sma_models.utils.jsonable import to_jsonable
+from sma_models.utils.run_dir import check_same_settings
 
 # More of them may be asked for in the same folder: nothing that is there changes.
 _GROWING = ("seeds", "sweep_seeds", "sweeps")
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--cache", type=Path, help="folder of features, which experiments may share; in --out by default"
     )
-    parser.add_argument("--processes", type=int, default=usable_cores(), help="runs at a time, of one thread each")
+    parser.add_argument("--processes", type=int, default=available_cpus(), help="runs at a time, of one thread each")
     parser.add_class_arguments(Ablation, as_group=False)
     given = parser.parse_args([shipped(argument) for argument in arguments])
     if given.processes < 1:
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> None:
     made = parser.instantiate(given)
     settings = Ablation(**{name: made[name] for name in Ablation.__dataclass_fields__})
     fixed = {name: value for name, value in asdict(settings).items() if name not in _GROWING}
-    claim(given.out, yaml.safe_dump(fixed, sort_keys=False))
+    check_same_settings(given.out, yaml.safe_dump(fixed, sort_keys=False))
     run_ablation(settings, given.out, given.cache or given.out / "cache", given.processes, shlex.join(arguments))
 
 
@@ -80,7 +80,7 @@ def run_ablation(settings: Ablation, out: Path, cache: Path, processes: int, com
         **compare(measured),
         "sweeps": {name: summarise_arm(out, arm, sweep_seeds)[0] for name, arm in sweeps.items()},
     }
-    result: dict[str, Any] = plain(found)  # tables and pictures show what the file holds
+    result: dict[str, Any] = to_jsonable(found)  # tables and pictures show what the file holds
     (out / "results.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     (out / "results.md").write_text(markdown(result), encoding="utf-8")
     draw_contrasts(result, out / "contrasts.png")

@@ -9,11 +9,11 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.progress import track
 
+from sma_models.data.alignment import TEMPLATES
 from sma_models.faces.align import Aligner
-from sma_models.faces.alignment import TEMPLATES
 from sma_models.faces.detect import Points
-from sma_models.faces.work import SharedDetector
-from sma_models.machine import usable_cores
+from sma_models.faces.parallel import SharedDetector
+from sma_models.utils.cpu import available_cpus
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--yunet", type=Path, help="YuNet's ONNX file; without it, the cascade that ships with OpenCV")
     parser.add_argument("--points", type=Path, help="CSV of image and points, instead of a detector")
     parser.add_argument("--unrelated", action="store_true", help="pictures of a folder are no sequence")
-    parser.add_argument("--workers", type=int, default=usable_cores(), help="threads")
+    parser.add_argument("--workers", type=int, default=available_cpus(), help="threads")
     given = parser.parse_args(list(arguments))
     if given.yunet and given.points:
         raise ValueError("expected --yunet or --points; got both")

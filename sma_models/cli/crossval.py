@@ -11,17 +11,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sma_models.answers import ANSWERS, Answers, read_answers
-from sma_models.cli.crossval_report import draw, markdown
-from sma_models.cli.folder import claim
 from sma_models.cli.lightning import SMACLI, run
-from sma_models.data.base import Faces
+from sma_models.data.base import FaceTable
 from sma_models.data.csv_table import CSVTable
 from sma_models.data.position import digest
 from sma_models.figures.style import save
-from sma_models.plain import plain
-from sma_models.pooling import Runs, summarise
-from sma_models.text_files import read_json
+from sma_models.metrics.aggregate import Runs, summarise
+from sma_models.metrics.predictions import PREDICTIONS, Predictions, read_predictions
+from sma_models.report.crossval_summary import draw, markdown
+from sma_models.utils.jsonable import to_jsonable
+from sma_models.utils.run_dir import check_same_settings
+from sma_models.utils.text_files import read_json
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> None:
     cli.datamodule.fold = folds[0]
     faces, _ = cli.datamodule.load()
     # Runs on other labels, or on a file that was divided anew, would be pooled with those that are there.
-    claim(given.out, f"{cli.parser.dump(cli.config, skip_none=False)}# faces {digest(_columns(faces))}\n")
+    check_same_settings(given.out, f"{cli.parser.dump(cli.config, skip_none=False)}# faces {digest(_columns(faces))}\n")
     runs: Runs = []
     for seed in given.seeds:
         runs.append([_one(given.out, rest, fold, seed) for fold in folds])
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> None:
     write_results(given.out, describe(cli, given.out, folds, given.seeds), runs)
 
 
-def _columns(faces: Faces) -> Iterator[NDArray[Any]]:
+def _columns(faces: FaceTable) -> Iterator[NDArray[Any]]:
     """What tells faces from others: labels, names and parts, but not the folder that they lie in."""
     yield from (faces.labels, faces.subjects, faces.sequences, faces.frames, faces.found)
     if isinstance(faces, CSVTable):
@@ -81,9 +81,9 @@ def _folder(out: Path, fold: str, seed: int) -> Path:
     return out / f"fold_{quote(fold, safe=' ')}" / f"seed_{seed}"
 
 
-def _one(out: Path, arguments: list[str], fold: str, seed: int) -> Answers:
+def _one(out: Path, arguments: list[str], fold: str, seed: int) -> Predictions:
     folder = _folder(out, fold, seed)
-    if not (folder / ANSWERS).is_file():
+    if not (folder / PREDICTIONS).is_file():
         # `last` in a folder without one would silently start anew, or not at all.
         going_on = ["--ckpt_path", str(folder / "checkpoints" / "last.ckpt")]
         run(
@@ -99,7 +99,7 @@ def _one(out: Path, arguments: list[str], fold: str, seed: int) -> Answers:
                 *(going_on if Path(going_on[1]).is_file() else []),
             ]
         )
-    return read_answers(folder / ANSWERS)
+    return read_predictions(folder / PREDICTIONS)
 
 
 def describe(cli: SMACLI, out: Path, folds: list[str], seeds: list[int]) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def describe(cli: SMACLI, out: Path, folds: list[str], seeds: list[int]) -> dict
 def write_results(out: Path, facts: dict[str, Any], runs: Runs) -> None:
     """results.json, results.md and results.png."""
     result = facts | summarise(runs, facts["kind"])
-    (out / "results.json").write_text(json.dumps(plain(result), indent=1) + "\n", encoding="utf-8")
+    (out / "results.json").write_text(json.dumps(to_jsonable(result), indent=1) + "\n", encoding="utf-8")
     text = markdown(result)
     (out / "results.md").write_text(text, encoding="utf-8")
     save(draw(result), out / "results.png")

@@ -11,21 +11,21 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from sma_models.data.bp4d import list_bp4d
-from sma_models.data.bp4dplus import list_bp4dplus
-from sma_models.data.bu3dfe import list_bu3dfe
-from sma_models.data.ckplus import list_ckplus
-from sma_models.data.disfa import list_disfa
-from sma_models.data.listing import Listing, Sample, write_manifest
-from sma_models.data.mmi import list_mmi
-from sma_models.data.pictures import read_picture
-from sma_models.faces.alignment import TEMPLATES, similarity, warp
+from sma_models.data.alignment import TEMPLATES, similarity, warp
+from sma_models.data.databases.bp4d import list_bp4d
+from sma_models.data.databases.bp4dplus import list_bp4dplus
+from sma_models.data.databases.bu3dfe import list_bu3dfe
+from sma_models.data.databases.ckplus import list_ckplus
+from sma_models.data.databases.disfa import list_disfa
+from sma_models.data.databases.mmi import list_mmi
+from sma_models.data.images import read_image
+from sma_models.data.manifest import DatabaseIndex, Sample, write_manifest
 from sma_models.faces.detect import Cascade, largest
-from sma_models.faces.drawing import beside, draw_box, draw_points, put_lines
-from sma_models.faces.sources import write_picture
-from sma_models.machine import usable_cores
+from sma_models.faces.overlay import beside, draw_box, draw_points, put_lines
+from sma_models.faces.sources import write_image
+from sma_models.utils.cpu import available_cpus
 
-LISTINGS: dict[str, Callable[..., Listing]] = {
+LISTINGS: dict[str, Callable[..., DatabaseIndex]] = {
     "bp4d": list_bp4d,
     "disfa": list_disfa,
     "ckplus": list_ckplus,
@@ -72,9 +72,9 @@ def _names_dataset(arguments: Sequence[str], place: int) -> bool:
     return word.startswith("--dataset") or (place > 0 and arguments[place - 1] == "--dataset")
 
 
-def drop_unreadable(listing: Listing) -> None:
+def drop_unreadable(listing: DatabaseIndex) -> None:
     """Take the samples whose pictures cannot be decoded out of the listing, and name them in it."""
-    with ThreadPoolExecutor(usable_cores()) as pool:
+    with ThreadPoolExecutor(available_cpus()) as pool:
         readable = list(
             track(
                 pool.map(_readable, [sample.image for sample in listing.samples]),
@@ -90,13 +90,13 @@ def drop_unreadable(listing: Listing) -> None:
 
 def _readable(path: Path) -> bool:
     try:
-        read_picture(path, cv2.IMREAD_REDUCED_GRAYSCALE_8)
+        read_image(path, cv2.IMREAD_REDUCED_GRAYSCALE_8)
     except ValueError:
         return False
     return True
 
 
-def report(listing: Listing, manifest: Path) -> None:
+def report(listing: DatabaseIndex, manifest: Path) -> None:
     """Print counts beside those expected, then what differs."""
     console = Console()
     table = Table("", "found", "expected", title=f"{listing.dataset}: {listing.settings}")
@@ -109,10 +109,10 @@ def report(listing: Listing, manifest: Path) -> None:
     console.print(f"wrote {manifest}")
 
 
-def draw_preview(listing: Listing, path: Path) -> None:
+def draw_preview(listing: DatabaseIndex, path: Path) -> None:
     """Write the first picture that shows something, with box, points and crop of its face, and its labels."""
     sample = next((s for s in listing.samples if isinstance(s.labels, str) or 1 in s.labels), listing.samples[0])
-    image = read_picture(sample.image)
+    image = read_image(sample.image)
     crop = listing.crops.of(sample.image)
     if crop is not None:
         stored = crop.alignment
@@ -127,11 +127,11 @@ def draw_preview(listing: Listing, path: Path) -> None:
     else:
         how, shown = "not aligned, and the cascade finds no face", image
     lines = [f"{sample.subject} {sample.sequence} frame {sample.frame}", how, _label_text(listing, sample)]
-    write_picture(path, put_lines(shown, lines))
+    write_image(path, put_lines(shown, lines))
     Console().print(f"wrote {path}")
 
 
-def _label_text(listing: Listing, sample: Sample) -> str:
+def _label_text(listing: DatabaseIndex, sample: Sample) -> str:
     if isinstance(sample.labels, str):
         return sample.labels
     pairs = zip(listing.units, sample.labels, strict=True)

@@ -14,16 +14,17 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
 from rich.console import Console
 
-from sma_models.checkpoint import load_network
-from sma_models.cli.callbacks import SelectedEpoch
-from sma_models.cli.tables import scores_as_dict, unit_table
 from sma_models.data import SyntheticFaceData
-from sma_models.figures.curves import LOG, draw_curves
+from sma_models.figures.ground_truth import draw_faces
 from sma_models.figures.style import save
-from sma_models.figures.truth import draw_faces
-from sma_models.network import NetworkConfig
-from sma_models.optimizer import OptimizerConfig
-from sma_models.task import ActionUnitTask
+from sma_models.figures.training_curves import draw_curves
+from sma_models.models.checkpoint import load_network
+from sma_models.models.sma_net import NetworkConfig
+from sma_models.report.score_tables import au_table, scores_as_dict
+from sma_models.training.callbacks import SelectedEpoch
+from sma_models.training.optimizer import OptimizerConfig
+from sma_models.training.task import ActionUnitTask
+from sma_models.utils.run_dir import LOG
 
 CHECKPOINT, CURVES, PICTURES, RESULT = "best.ckpt", "curves.png", "faces.png", "result.json"
 
@@ -61,7 +62,7 @@ def run_demo(out: Path, settings: DemoSettings, *, force: bool = False) -> dict[
     else:
         console.print(f"{out} holds a finished demonstration; --force trains again, --out chooses another folder.")
     title = f"{finished['faces']} faces of {settings.subjects} people the network has not seen"
-    console.print(unit_table(title, finished["regions"], finished["scores"]))
+    console.print(au_table(title, finished["regions"], finished["scores"]))
     console.print("F1 at thresholds chosen on validation people; the best constant guess is 'always present'.")
     console.print(f"trained in {finished['seconds']:.0f} s on {finished['threads']} threads")
     for name, what in ((CHECKPOINT, "checkpoint"), (CURVES, "curves"), (PICTURES, "pictures"), (RESULT, "figures")):

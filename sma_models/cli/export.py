@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
-from sma_models.export import OUTPUTS, save_onnx, save_program
+from sma_models.models.export import OUTPUTS, save_onnx, save_program
 
 SUFFIX = {"onnx": ".onnx", "torch-export": ".pt2"}
 NEEDED = ("onnx", "onnxscript")

@@ -11,13 +11,14 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from sma_models.checkpoint_files import previous_of
-from sma_models.cli.callbacks import LastEpoch, ScoreReport, SelectedEpoch, csv_loggers
-from sma_models.cli.refusals import Parser, one_line
-from sma_models.cross_test import prepare_test
-from sma_models.data.base import FaceData
-from sma_models.figures.curves import LOG
-from sma_models.task import FaceTask
+from sma_models.cli.score_report import ScoreReport
+from sma_models.cli.settings_errors import Parser, one_line
+from sma_models.data.base import FaceDataModule
+from sma_models.models.checkpoint_io import previous_of
+from sma_models.training.callbacks import LastEpoch, SelectedEpoch, csv_loggers
+from sma_models.training.cross_dataset import prepare_test
+from sma_models.training.task import FaceTask
+from sma_models.utils.run_dir import LOG
 
 LIMITS = ("max_epochs", "max_steps", "limit_train_batches")
 
@@ -28,7 +29,7 @@ class SMACLI(LightningCLI):
     def __init__(self, args: ArgsType, run: bool = True) -> None:
         super().__init__(
             FaceTask,
-            FaceData,
+            FaceDataModule,
             subclass_mode_model=True,
             subclass_mode_data=True,
             seed_everything_default=0,
@@ -43,7 +44,7 @@ class SMACLI(LightningCLI):
                     "class_path": "lightning.pytorch.loggers.CSVLogger",
                     "init_args": {"save_dir": "runs", "name": "sma_net"},
                 },
-                "plugins": [{"class_path": "sma_models.checkpoint_files.SafeCheckpoints"}],
+                "plugins": [{"class_path": "sma_models.models.checkpoint_io.SafeCheckpoints"}],
                 # The data shard themselves, so that order depends on seed and epoch alone.
                 "use_distributed_sampler": False,
             },
@@ -84,7 +85,7 @@ class SMACLI(LightningCLI):
         parser.link_arguments("seed_everything", "data.init_args.seed")
 
     def _parse_ckpt_path(self) -> None:
-        """Nothing: settings are not taken from checkpoints, and a damaged one is to be read by `SafeCheckpoints`."""
+        """Nothing: settings are not taken from checkpoints, and a damaged one is to be read by `AtomicCheckpointIO`."""
 
     def instantiate_classes(self) -> None:
         """As Lightning does, with the log in the folder of the command. config.yaml says how to begin such a run."""
@@ -132,7 +133,7 @@ class SMACLI(LightningCLI):
             limits = ", ".join(f"{name} {getattr(trainer, name)}" for name in LIMITS)
             raise ValueError(f"nothing was trained, since a limit was reached before the first step: {limits}")
         rank_zero_info(f"the chosen epoch is {chosen}" if chosen else "fast_dev_run keeps nothing")
-        if len(self.datamodule.parts.test):
+        if len(self.datamodule.splits.test):
             trainer.test(self.model, datamodule=self.datamodule, ckpt_path=chosen or None, verbose=False)
 
 

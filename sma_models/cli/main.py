@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from sma_models.text_files import check_yaml
+from sma_models.utils.text_files import check_yaml
 
 USAGE = """usage: sma-net COMMAND ...
 

@@ -14,13 +14,13 @@ import cv2
 import torch
 from jsonargparse import ArgumentParser
 
-from sma_models.faces.alignment import enough_points
+from sma_models.data.alignment import enough_points
 from sma_models.faces.annotate import Annotator
-from sma_models.faces.predict import Predictor, Totals
-from sma_models.faces.reader import FaceReader
+from sma_models.faces.parallel import SharedDetector
+from sma_models.faces.pipeline import PredictionPipeline, Totals
+from sma_models.faces.predictor import FacePredictor
 from sma_models.faces.sources import files_below
-from sma_models.faces.work import SharedDetector
-from sma_models.machine import usable_cores
+from sma_models.utils.cpu import available_cpus
 
 _CAMERA = re.compile("[0-9]{1,4}")
 
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> None:
     for source in sources:
         if isinstance(source, Path) and not source.exists():
             raise FileNotFoundError(f"there is no file or folder {source}")
-    reader = FaceReader(given.checkpoint, given.device)
+    reader = FacePredictor(given.checkpoint, given.device)
     detect = None if given.aligned else SharedDetector(given.yunet)
     _fits(reader, sources, detect)
     cv2.setNumThreads(1)
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> None:
         if given.annotated is not None:
             draw = Annotator(given.annotated, reader)
             stack.callback(draw.close)
-        predictor = Predictor(reader, detect, given.workers, given.batch, given.smooth, draw)
+        predictor = PredictionPipeline(reader, detect, given.workers, given.batch, given.smooth, draw)
         out = sys.stdout if given.out is None else stack.enter_context(_opened(given.out))
         write = (
             _json_writer(out) if given.out is not None and given.out.suffix == ".jsonl" else _csv_writer(out, predictor)
@@ -79,12 +79,12 @@ def _parser() -> ArgumentParser:
         "--annotated", type=Path, help="folder for pictures and videos with boxes, labels and attention"
     )
     parser.add_argument("--batch", type=int, default=32, help="faces a step of the network")
-    parser.add_argument("--workers", type=int, default=usable_cores(), help="threads that find faces")
+    parser.add_argument("--workers", type=int, default=available_cpus(), help="threads that find faces")
     parser.add_argument("--device", type=str, default="cuda" if torch.cuda.is_available() else "cpu")
     return parser
 
 
-def _fits(reader: FaceReader, sources: list[Any], detect: SharedDetector | None) -> None:
+def _fits(reader: FacePredictor, sources: list[Any], detect: SharedDetector | None) -> None:
     if detect is not None:
         if reader.alignment is None:
             raise ValueError(
@@ -105,7 +105,7 @@ def _opened(path: Path) -> TextIO:
     return path.open("w", newline="", encoding="utf-8")
 
 
-def _csv_writer(out: TextIO, predictor: Predictor) -> Callable[[dict[str, Any]], None]:
+def _csv_writer(out: TextIO, predictor: PredictionPipeline) -> Callable[[dict[str, Any]], None]:
     writer = csv.DictWriter(out, predictor.columns)
     writer.writeheader()
 

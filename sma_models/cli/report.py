@@ -5,9 +5,9 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
-from sma_models.figures.network import SHOWN
+from sma_models.figures.network_figures import SHOWN
 from sma_models.report.page import write_page
-from sma_models.report.runs import read_run
+from sma_models.report.run_results import read_run
 
 
 def main(arguments: Sequence[str]) -> None:

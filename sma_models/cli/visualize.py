@@ -5,10 +5,10 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
-from sma_models.faces.reader import FaceReader
-from sma_models.figures.curves import draw_curves, log_of
-from sma_models.figures.network import SHOWN, network_figures, pictures_of
+from sma_models.faces.predictor import FacePredictor
+from sma_models.figures.network_figures import SHOWN, network_figures, pictures_of
 from sma_models.figures.style import save
+from sma_models.figures.training_curves import draw_curves, log_of
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -36,7 +36,7 @@ def visualize(checkpoint: Path, sources: Sequence[Path], out: Path, count: int =
 
     Raises as `read_checkpoint` and `pictures_of`.
     """
-    reader = FaceReader(checkpoint, "cpu")
+    reader = FacePredictor(checkpoint, "cpu")
     for named in network_figures(reader, pictures_of(reader, sources), count):
         path = out / f"{named.name}.png"
         save(named.figure, path)

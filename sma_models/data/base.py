@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.distributed import DistributedSampler
 
-from sma_models.data.augment import Augment, canvas_size
-from sma_models.data.contents import contents, region_counts
 from sma_models.data.position import Position, digest
+from sma_models.data.split_summary import contents, region_counts
+from sma_models.data.transforms import Augment, canvas_size
 
 UNKNOWN = -1  # the label of an action unit that nobody could code
 
 
-class Faces(ABC):
+class FaceTable(ABC):
     """Labelled pictures of faces, read one by one.
 
     kind:      "au" (action units) or "expression"
@@ -49,7 +49,7 @@ class Faces(ABC):
         """One face, uint8 RGB [size,size,3]."""
 
 
-class Parts(NamedTuple):
+class Splits(NamedTuple):
     """Row numbers, int64, of the training, validation and test parts; any of the last two may be empty."""
 
     train: NDArray[np.int64]
@@ -64,7 +64,7 @@ class FaceDataset(Dataset[dict[str, Any]]):
     (the row in the whole set), and `labels` float [R] with `known` bool [R], or `label` int64.
     """
 
-    def __init__(self, faces: Faces, rows: NDArray[np.int64], size: int, augment: str, seed: int):
+    def __init__(self, faces: FaceTable, rows: NDArray[np.int64], size: int, augment: str, seed: int):
         self.faces, self.rows, self.seed = faces, rows, seed
         self.canvas = canvas_size(size)
         self.augment = Augment(augment, size)
@@ -114,7 +114,7 @@ class EvaluationSampler(EpochSampler):
         return len(range(self.rank, len(self.dataset), self.num_replicas))  # type: ignore[arg-type]
 
 
-class FaceData(lightning.LightningDataModule, ABC):
+class FaceDataModule(lightning.LightningDataModule, ABC):
     """Batches of faces for training, validation and testing.
 
     Args:
@@ -163,7 +163,7 @@ class FaceData(lightning.LightningDataModule, ABC):
         """What a checkpoint that is trained on these data notes of them: people, subjects seen, alignment,
         and how its epoch was chosen."""
         assert self.faces is not None, "setup comes first"
-        seen = np.concatenate([self.parts.train, self.parts.val])
+        seen = np.concatenate([self.splits.train, self.splits.val])
         subjects = np.unique(self.faces.subjects[seen])
         return {
             "people": self.people,
@@ -173,24 +173,24 @@ class FaceData(lightning.LightningDataModule, ABC):
         }
 
     @abstractmethod
-    def load(self) -> tuple[Faces, Parts]:
+    def load(self) -> tuple[FaceTable, Splits]:
         """Read labels (not pictures) and divide them; errors name the file and what is wrong in it."""
 
     def setup(self, stage: str) -> None:
         # A checkpoint is loaded after this, if there is one: another training of the same data starts anew without.
         self._resumed = None
         if self.faces is None:
-            self.faces, self.parts = self.load()
+            self.faces, self.splits = self.load()
             if stage == "fit":
-                rank_zero_info(contents(self.faces, self.parts))
+                rank_zero_info(contents(self.faces, self.splits))
 
     def train_labels(self) -> torch.Tensor:
         """Labels of the training part only: int8 [n,R] or int64 [n]."""
-        return torch.from_numpy(self.faces.labels[self.parts.train])
+        return torch.from_numpy(self.faces.labels[self.splits.train])
 
     def _check_training(self) -> None:
         """ValueError if the training part has a single class, so that there is nothing to tell apart."""
-        counts = region_counts(self.faces, self.parts.train)
+        counts = region_counts(self.faces, self.splits.train)
         shown = [name for name, count in zip(self.faces.regions, counts, strict=True) if count]
         if self.faces.kind == "expression" and len(shown) < 2:
             raise ValueError(
@@ -215,7 +215,7 @@ class FaceData(lightning.LightningDataModule, ABC):
     @cached_property
     def _digest(self) -> str:
         """Of who trains and validates, and what they show."""
-        parts, faces = (self.parts.train, self.parts.val), self.faces
+        parts, faces = (self.splits.train, self.splits.val), self.faces
         columns = (faces.labels, faces.subjects, faces.sequences, faces.frames)
         return digest([*parts, *(column[rows] for column in columns for rows in parts)])
 
@@ -241,19 +241,19 @@ class FaceData(lightning.LightningDataModule, ABC):
             self._resumed = self._start().resume(state_dict)
 
     def val_dataloader(self) -> Any:
-        return self._evaluation("val") if len(self.parts.val) else []
+        return self._evaluation("val") if len(self.splits.val) else []
 
     def test_dataloader(self) -> Any:
-        if not len(self.parts.test):
+        if not len(self.splits.test):
             raise ValueError("these data have no test part: give some rows the split or fold that is tested")
         return self._evaluation("test")
 
     def _evaluation(self, part: str) -> DataLoader[dict[str, Any]]:
         processes, _ = self._share()
-        if len(getattr(self.parts, part)) < processes:
+        if len(getattr(self.splits, part)) < processes:
             # A process without a sample would have nothing to add to the measures that the others wait to share.
             raise ValueError(
-                f"the {part} part must have a sample for each process; got {len(getattr(self.parts, part))} samples and "
+                f"the {part} part must have a sample for each process; got {len(getattr(self.splits, part))} samples and "
                 f"{processes} processes"
             )
         dataset = self._dataset(part, "none")
@@ -262,7 +262,7 @@ class FaceData(lightning.LightningDataModule, ABC):
     def _dataset(self, part: str, augment: str) -> FaceDataset:
         trainer: Any = self.trainer
         size = self.image_size if self.image_size is not None else trainer.lightning_module.network.config.image_size
-        return FaceDataset(self.faces, getattr(self.parts, part), size, augment, self.seed)
+        return FaceDataset(self.faces, getattr(self.splits, part), size, augment, self.seed)
 
     def _share(self) -> tuple[int, int]:
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 
-from sma_models.data.base import FaceData, Faces, Parts
-from sma_models.data.contents import few_people
+from sma_models.data.base import FaceDataModule, FaceTable, Splits
+from sma_models.data.crops import Crops, common_alignment
 from sma_models.data.csv_table import ALL, CSVTable
-from sma_models.data.database import everything_tested, refuse_shared_subjects
+from sma_models.data.databases.base import everything_tested, refuse_shared_subjects
+from sma_models.data.prediction_columns import BOX
+from sma_models.data.split_summary import few_people
 from sma_models.data.splits import (
     strata_of,
     stratified_folds,
@@ -19,14 +21,12 @@ from sma_models.data.splits import (
     validation_rows,
     warn_without_subjects,
 )
-from sma_models.faces.columns import BOX
-from sma_models.faces.crops import Crops, common_alignment
 
 FOLDS = 5
 SPLIT = "split"  # the one fold of a file that has this column
 
 
-class CSVFaces(FaceData):
+class CSVFaces(FaceDataModule):
     """Faces of one CSV file; its format is in `CSVTable`.
 
     A column `split` gives the parts, and is one fold. A column `fold`, or else five subject-exclusive folds that are
@@ -43,7 +43,7 @@ class CSVFaces(FaceData):
                       "" is "0" or "split"; "all" tests every row, whatever its columns say, and trains none
         people:       whose subjects these are, such as "disfa": a checkpoint that was trained on somebody of these
                       people is not tested on the same one; without it, on nobody of the same name
-        settings:     see `FaceData`
+        settings:     see `FaceDataModule`
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class CSVFaces(FaceData):
             )
         return [SPLIT]
 
-    def load(self) -> tuple[Faces, Parts]:
+    def load(self) -> tuple[FaceTable, Splits]:
         table = self._table()
         alignment = common_alignment(Crops().all_of(table.images), self.csv)
         if alignment and table.boxes is not None:
@@ -99,7 +99,7 @@ class CSVFaces(FaceData):
             raise ValueError(f"{self.csv}: expected a column 'split' or a column 'fold'; got both")
         return table
 
-    def _divided(self, table: CSVTable) -> Parts:
+    def _divided(self, table: CSVTable) -> Splits:
         if self.fold == ALL:
             return everything_tested(len(table))
         if table.splits is None:
@@ -108,7 +108,7 @@ class CSVFaces(FaceData):
             raise ValueError(f"fold must be {SPLIT} or {ALL}, since {self.csv} has a column 'split'; got {self.fold!r}")
         return self._by_split(table)
 
-    def _by_split(self, table: CSVTable) -> Parts:
+    def _by_split(self, table: CSVTable) -> Splits:
         assert table.splits is not None
         train, val, test = (table.splits == name for name in ("train", "val", "test"))
         if not (train | val).any():
@@ -120,7 +120,7 @@ class CSVFaces(FaceData):
             train = train & ~val
         return _parts(train, val, test, self.csv)
 
-    def _by_fold(self, table: CSVTable) -> Parts:
+    def _by_fold(self, table: CSVTable) -> Splits:
         folds = self._folds(table)
         names = sorted(set(folds))
         if self.fold not in names:
@@ -152,17 +152,17 @@ class CSVFaces(FaceData):
         return chosen
 
 
-def _parts(train: np.ndarray, val: np.ndarray, test: np.ndarray, source: str | Path) -> Parts:
+def _parts(train: np.ndarray, val: np.ndarray, test: np.ndarray, source: str | Path) -> Splits:
     if not train.any():
         raise _nothing_to_train_on(source)
-    return Parts(*(np.flatnonzero(part) for part in (train, val, test)))
+    return Splits(*(np.flatnonzero(part) for part in (train, val, test)))
 
 
 def _nothing_to_train_on(source: str | Path) -> ValueError:
     return ValueError(f"{source}: no row is left to train on")
 
 
-def _each_picture_once(table: CSVTable, parts: Parts) -> None:
+def _each_picture_once(table: CSVTable, parts: Splits) -> None:
     """ValueError if a picture, with the same face box if there are any, is in two parts; a warning if it is tested twice."""
     seen: dict[tuple[str, tuple[float, ...] | None], tuple[str, int]] = {}
     twice = 0

@@ -8,11 +8,11 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from sma_models.data.base import UNKNOWN, Faces
-from sma_models.data.pictures import header_sizes, read_picture, share_inside, square, whole_square
-from sma_models.faces.columns import BOX, prediction_columns
-from sma_models.faces.crops import found_faces
-from sma_models.text_files import read_table, refuse_lookalikes
+from sma_models.data.base import UNKNOWN, FaceTable
+from sma_models.data.crops import detected_faces
+from sma_models.data.images import header_sizes, read_image, share_inside, square, whole_square
+from sma_models.data.prediction_columns import BOX, prediction_columns
+from sma_models.utils.text_files import read_table, refuse_lookalikes
 
 COLUMNS = ("image", "subject", "sequence", "frame", "fold", "split", "found", "expression", *BOX)
 ALL = "all"  # the fold that stands for every row
@@ -21,7 +21,7 @@ _FOUND = {"0": False, "1": True, "false": False, "true": True}
 _HIGHEST = 5  # intensity of an action unit
 
 
-class CSVTable(Faces):
+class CSVTable(FaceTable):
     """The faces that a CSV file lists.
 
     path:         the file
@@ -64,7 +64,7 @@ class CSVTable(Faces):
         self.subjects = np.array(self._texts(rows, "subject") if self.has_subjects else plain)
         self.sequences = np.array([row["sequence"] for row in rows] if "sequence" in self.columns else plain)
         self.frames = self._frame_column(rows)
-        self.found = self._found_column(rows) if "found" in self.columns else found_faces(self.images)
+        self.found = self._found_column(rows) if "found" in self.columns else detected_faces(self.images)
         self.folds = np.array(self._texts(rows, "fold")) if "fold" in self.columns else None
         self.splits = np.array(self._texts(rows, "split")) if "split" in self.columns else None
         self._check_parts()
@@ -72,7 +72,7 @@ class CSVTable(Faces):
     def picture(self, index: int, size: int) -> NDArray[np.uint8]:
         """The face box, or the whole picture, as uint8 RGB [size,size,3]; grey where a square exceeds the picture."""
         try:
-            image = read_picture(Path(self.images[index]))
+            image = read_image(Path(self.images[index]))
         except ValueError as error:
             self._fail(index, f"cannot read {self.images[index]}: {error}")
         if self.boxes is None:

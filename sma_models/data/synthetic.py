@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sma_models.data.base import FaceData, Faces, Parts
+from sma_models.data.base import FaceDataModule, FaceTable, Splits
 from sma_models.synthetic import AUS, SyntheticFaces
 
 
-class SyntheticTable(Faces):
+class SyntheticTable(FaceTable):
     """Faces of several ranges of subjects as one set; pictures are kept once drawn if `keep`.
 
     parts:         (images, subjects) of each range; ranges follow each other and share no subject
@@ -70,7 +70,7 @@ class SyntheticTable(Faces):
         return self.ranges(size)[part], index - int(self.starts[part])
 
 
-class SyntheticFaceData(FaceData):
+class SyntheticFaceData(FaceDataModule):
     """Drawn faces with 15 action units; no subject is in two parts.
 
     Args:
@@ -80,7 +80,7 @@ class SyntheticFaceData(FaceData):
         mode:             "correlated" or "independent" action units
         first_subject:    number of the first of the people: ranges that do not overlap share nobody
         keep:             keep pictures in memory once drawn, in every worker (36 kB each at 110 pixels)
-        settings:         see `FaceData`
+        settings:         see `FaceDataModule`
     """
 
     def __init__(
@@ -102,10 +102,10 @@ class SyntheticFaceData(FaceData):
         self.counts, self.subjects, self.faces_seed = (train, val, test), subjects, faces_seed
         self.mode, self.keep, self.first_subject = mode, keep, first_subject
 
-    def load(self) -> tuple[Faces, Parts]:
+    def load(self) -> tuple[FaceTable, Splits]:
         ranges = [(n, self.subjects) for n in self.counts]
         table = SyntheticTable(ranges, self.faces_seed, self.mode, self.keep, self.first_subject)
         train, val, test = (np.arange(a, b) for a, b in zip(table.starts[:-1], table.starts[1:], strict=True))
         if self.selection == "last":
             train, val = np.concatenate([train, val]), train[:0]
-        return table, Parts(train, val, test)
+        return table, Splits(train, val, test)

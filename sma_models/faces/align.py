@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sma_models.data.pictures import Picture, frame_number, read_picture
-from sma_models.faces.alignment import FACTS, ROWS, Alignment, enough_points, warp
+from sma_models.data.alignment import FACTS, ROWS, Alignment, enough_points, warp
+from sma_models.data.alignment_table import COLUMNS, Row, Transforms, read_rows
+from sma_models.data.images import RGBImage, frame_number, read_image
 from sma_models.faces.detect import Face, Points, largest, on_their_side
-from sma_models.faces.sources import Video, files_below, write_picture
-from sma_models.faces.transforms import COLUMNS, Row, Transforms, read_rows
-from sma_models.faces.work import SharedDetector, in_order
+from sma_models.faces.parallel import SharedDetector, ordered_map
+from sma_models.faces.sources import Video, files_below, write_image
 
 SHOWN = 20  # problems that a report names
 
@@ -117,7 +117,7 @@ class Aligner:
         with (self.out / ROWS).open("a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS)
             pictures = [job for job in self.jobs if job.frame is not None and job.source not in last]
-            found = in_order(self._of_picture, pictures, self.workers)
+            found = ordered_map(self._of_picture, pictures, self.workers)
             for row in progress(found, "finding faces", len(pictures)):
                 writer.writerow(row)
                 file.flush()
@@ -145,7 +145,7 @@ class Aligner:
     def _of_picture(self, job: Job) -> Row:
         assert job.frame is not None
         try:
-            image = read_picture(job.path)
+            image = read_image(job.path)
         except ValueError as error:
             return _problem(job, str(job.frame), str(error))
         return self._row(job, job.frame, image)
@@ -155,11 +155,11 @@ class Aligner:
             raise ValueError(f"{job.source}: points from a table are of pictures; expected no video")
         try:
             frames = (frame for frame in Video(job.path) if frame.number >= start)
-            yield from in_order(lambda frame: self._row(job, frame.number, frame.image), frames, self.workers)
+            yield from ordered_map(lambda frame: self._row(job, frame.number, frame.image), frames, self.workers)
         except ValueError as error:
             yield _problem(job, "", str(error))
 
-    def _row(self, job: Job, number: int, image: Picture) -> Row:
+    def _row(self, job: Job, number: int, image: RGBImage) -> Row:
         crop = (
             f"{job.sequence}/{number:05d}.jpg" if job.frame is None else Path(job.source).with_suffix(".jpg").as_posix()
         )
@@ -171,7 +171,7 @@ class Aligner:
             _cells(face) | {"turned": str(int(turned))} if face else {"points": f"{image.shape[1]}x{image.shape[0]}"}
         )
 
-    def _faces(self, job: Job, image: Picture) -> tuple[list[Face], bool]:
+    def _faces(self, job: Job, image: RGBImage) -> tuple[list[Face], bool]:
         """The faces of a picture, and whether it lies on its side."""
         if isinstance(self.detector, Points):
             return self.detector.of(job.source, image.shape[1], image.shape[0]), False
@@ -192,28 +192,28 @@ class Aligner:
         def write(row: Row) -> None:
             transform = self._wanted(row, transforms)
             if transform is not None:
-                write_picture(self.out / row["crop"], warp(read_picture(jobs[row["source"]].path), transform))
+                write_image(self.out / row["crop"], warp(read_image(jobs[row["source"]].path), transform))
 
         rows = (row for row in self._rows() if row["source"] in jobs)
-        for _ in progress(in_order(write, rows, self.workers), "writing crops", len(jobs)):
+        for _ in progress(ordered_map(write, rows, self.workers), "writing crops", len(jobs)):
             pass
 
     def _crop_videos(self, transforms: Transforms, progress: Callable[..., Iterable[Any]]) -> None:
         jobs = {job.source: job for job in self.jobs if job.frame is None}
 
-        def write(item: tuple[Row, NDArray[np.float64], Picture]) -> None:
+        def write(item: tuple[Row, NDArray[np.float64], RGBImage]) -> None:
             row, transform, image = item
-            write_picture(self.out / row["crop"], warp(image, transform))
+            write_image(self.out / row["crop"], warp(image, transform))
 
         for source, rows in groupby(self._rows(), key=lambda row: row["source"]):
             if source in jobs:
-                written = in_order(write, self._frames(jobs[source], rows, transforms), self.workers)
+                written = ordered_map(write, self._frames(jobs[source], rows, transforms), self.workers)
                 for _ in progress(written, f"writing crops of {source}", None):
                     pass
 
     def _frames(
         self, job: Job, rows: Iterator[Row], transforms: Transforms
-    ) -> Iterator[tuple[Row, NDArray[np.float64], Picture]]:
+    ) -> Iterator[tuple[Row, NDArray[np.float64], RGBImage]]:
         """Row, transform and picture of each frame of a video whose crop is still to be written; rows ascend."""
         frames = None
         for row in rows:

@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sma_models.data.pictures import Picture
-from sma_models.faces.alignment import SIZE
-from sma_models.faces.drawing import draw_box, lay_over
-from sma_models.faces.predict import Read, Shot
-from sma_models.faces.reader import FaceReader
-from sma_models.faces.sources import FreeNames, write_picture
+from sma_models.data.alignment import SIZE
+from sma_models.data.images import RGBImage
+from sma_models.faces.overlay import draw_box, lay_over
+from sma_models.faces.pipeline import Read, Shot
+from sma_models.faces.predictor import FacePredictor
+from sma_models.faces.sources import FreeNames, write_image
 
 _STRENGTH = 0.45
 _USUAL_FPS = 25.0  # of a camera or a container that does not say
@@ -21,7 +21,7 @@ _USUAL_FPS = 25.0  # of a camera or a container that does not say
 class Annotator:
     """Writes annotated pictures and videos into a folder: boxes, what is on, and where the network looked for it."""
 
-    def __init__(self, folder: Path, reader: FaceReader):
+    def __init__(self, folder: Path, reader: FacePredictor):
         self.folder, self.reader = folder, reader
         self._writer: cv2.VideoWriter | None = None
         self._name = FreeNames()
@@ -34,7 +34,7 @@ class Annotator:
         for face in faces:
             image = self._text(draw_box(image, face.seen.face.box), face)
         if shot.fps is None:
-            write_picture(self.folder / self._name(Path(shot.source).stem, ".png"), image)
+            write_image(self.folder / self._name(Path(shot.source).stem, ".png"), image)
             return
         if shot.first:
             self.close()
@@ -53,7 +53,7 @@ class Annotator:
             self._writer.release()
         self._writer = None
 
-    def _overlay(self, image: Picture, face: Read) -> Picture:
+    def _overlay(self, image: RGBImage, face: Read) -> RGBImage:
         """Attention of the regions that are on, or of the likeliest one, brought back into the picture."""
         shown = np.flatnonzero(face.on) if face.on.any() else [face.probability.argmax()]
         heat: Any = self.reader.heat(face.attention[shown].max(0))

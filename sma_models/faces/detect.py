@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sma_models.text_files import read_table
+from sma_models.utils.text_files import read_table
 
 # Pictures are shrunk to this before faces are looked for. A cascade takes seconds for larger ones, and finds faces from 24
 # pixels on; YuNet is made for faces of 10 to 300 pixels, so that a face that fills a photograph must become smaller.

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sma_models.data.pictures import IMAGE_SUFFIXES, Picture
+from sma_models.data.images import IMAGE_SUFFIXES, RGBImage
 
 # Of containers that store how many frames they have. The others store how long they are, with the sound.
 _COUNTED = (".avi", ".mp4", ".mov", ".m4v")
@@ -24,7 +24,7 @@ class Frame(NamedTuple):
 
     number: int
     time: float
-    image: Picture
+    image: RGBImage
 
 
 class Files(NamedTuple):
@@ -79,7 +79,7 @@ def natural(path: Path) -> tuple[tuple[int, int, str], ...]:
     return tuple((1, int(part), part) if place % 2 else (0, 0, part) for place, part in enumerate(parts))
 
 
-def write_picture(path: Path, image: Picture, quality: int = 95) -> None:
+def write_image(path: Path, image: RGBImage, quality: int = 95) -> None:
     """Write RGB as a file of the kind that its name says; it is there as a whole or not at all. quality: of .jpg."""
     path.parent.mkdir(parents=True, exist_ok=True)
     options = [cv2.IMWRITE_JPEG_QUALITY, quality] if path.suffix == ".jpg" else []

@@ -10,9 +10,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from sma_models.data.pictures import Picture
-from sma_models.faces.drawing import lay_over
-from sma_models.figures.attended import VIEW, RegionView
+from sma_models.data.images import RGBImage
+from sma_models.faces.overlay import lay_over
+from sma_models.figures.collect import VIEW, RegionView
 
 _STRENGTH = 0.8
 _GAP, _GROUP = 10, 34  # pixels between pictures, and between groups of them
@@ -64,7 +64,7 @@ class _Group(NamedTuple):
     columns: tuple[str, ...]
 
 
-def _grid(views: Sequence[RegionView]) -> tuple[Picture, list[_Group]]:
+def _grid(views: Sequence[RegionView]) -> tuple[RGBImage, list[_Group]]:
     """All pictures on one white canvas, and where the groups of columns lie."""
     channels = len(views[0].before)
     numbers = tuple(str(number + 1) for number in range(channels))
@@ -85,12 +85,12 @@ def _grid(views: Sequence[RegionView]) -> tuple[Picture, list[_Group]]:
     return canvas, groups
 
 
-def _pictures(view: RegionView) -> list[list[Picture]]:
+def _pictures(view: RegionView) -> list[list[RGBImage]]:
     """The pictures of a row, group by group."""
     highest = max(float(maps.max()) for maps in (view.before, view.after, view.used))
     grey = cv2.cvtColor(cv2.cvtColor(view.face, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
 
-    def over(attention: NDArray[np.float32]) -> Picture:
+    def over(attention: NDArray[np.float32]) -> RGBImage:
         return lay_over(grey, _shade(enlarged(attention), highest), _STRENGTH)  # type: ignore[arg-type]
 
     groups = [[_outlined(view)], [over(m) for m in view.before], [over(m) for m in view.after], [over(view.used)]]
@@ -107,13 +107,13 @@ def enlarged(attention: NDArray[np.float32]) -> NDArray[np.float32]:
     return cv2.resize(attention, (VIEW, VIEW), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
 
 
-def _difference(maps: NDArray[np.float32], highest: float) -> Picture:
+def _difference(maps: NDArray[np.float32], highest: float) -> RGBImage:
     """Standard deviation over the channels of maps [K,h,w], in colours of its own."""
     shades = np.rint(255 * _shade(enlarged(maps.std(0)), highest)).astype(np.uint8)
     return cv2.applyColorMap(shades, cv2.COLORMAP_CIVIDIS)[..., ::-1]  # type: ignore[return-value]
 
 
-def _outlined(view: RegionView) -> Picture:
+def _outlined(view: RegionView) -> RGBImage:
     if view.true_region is None:
         return view.face
     outlines, _ = cv2.findContours(view.true_region.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)

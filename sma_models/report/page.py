@@ -11,19 +11,19 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from sma_models.checkpoint import ENTRY, read_checkpoint
-from sma_models.faces.reader import FaceReader
-from sma_models.figures.curves import draw_curves
-from sma_models.figures.network import SHOWN, network_figures, pictures_of
+from sma_models.faces.predictor import FacePredictor
+from sma_models.figures.network_figures import SHOWN, network_figures, pictures_of
 from sma_models.figures.style import DPI
-from sma_models.provenance import provenance
-from sma_models.report.runs import Run
+from sma_models.figures.training_curves import draw_curves
+from sma_models.models.checkpoint import ENTRY, read_checkpoint
+from sma_models.report.run_results import Run
+from sma_models.utils.provenance import provenance
 
 TEMPLATE = "page.html.j2"
 
 
 @dataclass
-class Picture:
+class RGBImage:
     """about: what is seen, for those who do not see it; data: of a WebP file, as base64."""
 
     about: str
@@ -36,7 +36,7 @@ class Network:
 
     facts: dict[str, Any] = field(default_factory=dict)
     made_by: dict[str, str] = field(default_factory=dict)
-    pictures: list[Picture] = field(default_factory=list)
+    pictures: list[RGBImage] = field(default_factory=list)
 
 
 def write_page(run: Run, sources: Sequence[Path], path: Path, count: int = SHOWN) -> None:
@@ -68,14 +68,14 @@ def write_page(run: Run, sources: Sequence[Path], path: Path, count: int = SHOWN
 
 def _network(checkpoint: Path, sources: Sequence[Path], count: int) -> Network:
     entry = read_checkpoint(checkpoint)[ENTRY]
-    reader = FaceReader(checkpoint, "cpu")
+    reader = FacePredictor(checkpoint, "cpu")
     drawn = network_figures(reader, pictures_of(reader, sources), count)
     pictures = [_embedded(each.figure, each.about) for each in drawn]
     return Network(entry["network"], entry.get("made_by", {}), pictures)
 
 
-def _embedded(figure: Figure, about: str) -> Picture:
+def _embedded(figure: Figure, about: str) -> RGBImage:
     data = io.BytesIO()
     # As PNG, faces take five times the space.
     figure.savefig(data, format="webp", dpi=DPI, pil_kwargs={"quality": 90})
-    return Picture(about, base64.b64encode(data.getvalue()).decode("ascii"))
+    return RGBImage(about, base64.b64encode(data.getvalue()).decode("ascii"))

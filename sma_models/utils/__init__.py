@@ -1,1 +1,1 @@
-"""Small helpers without a dependency on the rest of the package."""
+"""What every other package may use: files, versions, CPUs, finite numbers."""

@@ -14,19 +14,19 @@ import torch
 import yaml
 
 from sma_models.ablation.arms import make_arms
+from sma_models.ablation.config import Ablation, FaceCounts, Training
+from sma_models.ablation.datasets import arm_data
 from sma_models.ablation.end_to_end import run_network
+from sma_models.ablation.evaluation import RunScores
 from sma_models.ablation.experiment import prepare
-from sma_models.ablation.faces import arm_data
-from sma_models.ablation.features import FeaturePart, drawn_features, read_part
-from sma_models.ablation.heads_tier import run_head
-from sma_models.ablation.runs import Run, gather
-from sma_models.ablation.scores import RunScores
-from sma_models.ablation.settings import Ablation, FaceCounts, Training
-from sma_models.checkpoint import load_network
+from sma_models.ablation.feature_cache import FeaturePart, drawn_features, read_part
+from sma_models.ablation.frozen_features import run_head
+from sma_models.ablation.run_files import Run, gather
 from sma_models.cli import main
-from sma_models.data.augment import Augment, canvas_size
-from sma_models.network import NetworkConfig
-from sma_models.optimizer import OptimizerConfig
+from sma_models.data.transforms import Augment, canvas_size
+from sma_models.models.checkpoint import load_network
+from sma_models.models.sma_net import NetworkConfig
+from sma_models.training.optimizer import OptimizerConfig
 
 NETWORK = {"backbone": "resnet10t", "stage": 1, "image_size": 32, "channels": 2, "embed_dim": 4}
 FACES = {"backbone": 90, "backbone_val": 40, "train": 90, "val": 40, "test": 30, "attention": 24, "subjects": 10}
@@ -176,11 +176,11 @@ def test_every_row_holds_the_features_of_its_own_face(cache):
     data, part = arm_data(settings()), read_part(cache[1], "train")
     data.setup("fit")
     size, row = NETWORK["image_size"], 80
-    picture = torch.from_numpy(data.faces.picture(int(data.parts.train[row]), canvas_size(size))).permute(2, 0, 1)
+    picture = torch.from_numpy(data.faces.picture(int(data.splits.train[row]), canvas_size(size))).permute(2, 0, 1)
     with torch.no_grad():
         expected = network.feature_maps(Augment("none", size)(picture, (0, 0, 0))[None])
     assert torch.allclose(part.batch(np.array([row])), expected, atol=0.01)
-    assert np.array_equal(part.labels, data.faces.labels[data.parts.train])
+    assert np.array_equal(part.labels, data.faces.labels[data.splits.train])
 
 
 def test_masks_lie_where_faces_change(cache):

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from sma_models.ablation.arms import make_arms, make_sweeps
-from sma_models.ablation.faces import arm_data, attention_faces, backbone_data
-from sma_models.ablation.features import FeaturePart
-from sma_models.ablation.heads import Head, make_loss, train
-from sma_models.ablation.settings import Ablation, FaceCounts, Training
-from sma_models.network import NetworkConfig
+from sma_models.ablation.config import Ablation, FaceCounts, Training
+from sma_models.ablation.datasets import arm_data, attention_faces, backbone_data
+from sma_models.ablation.feature_cache import FeaturePart
+from sma_models.ablation.frozen_heads import Head, make_loss, train
+from sma_models.models.sma_net import NetworkConfig
 
 SETTINGS = Ablation(
     training=Training(2, batch_size=8),
@@ -62,7 +62,7 @@ def people(settings):
     found = []
     for data in (backbone_data(settings, 0), arm_data(settings)):
         data.setup("fit")
-        found += [set(data.faces.subjects[rows]) for rows in data.parts]
+        found += [set(data.faces.subjects[rows]) for rows in data.splits]
     return [*found, set(attention_faces(settings).subjects)], set(settings.initialisations(20))
 
 

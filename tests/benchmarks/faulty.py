@@ -8,7 +8,7 @@ import time
 
 import torch
 
-from benchmarks.peers import through
+from benchmarks.baselines import through
 
 eager = through("sma_attention", "reference")
 _calls = {"count": 0}

@@ -6,8 +6,8 @@ import pytest
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks import gate, instructions
+from benchmarks.baselines import through
 from benchmarks.gate import Ratios, regression
-from benchmarks.peers import through
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import subprocess
 import sys
 import time
 
+from benchmarks.environment import ROOT
 from benchmarks.gpu_report import commands, steps
 from benchmarks.gpu_report.commands import Command, run_in_turn, run_together
-from benchmarks.machine import ROOT
 from tests.benchmarks.processes import an_hour, ends, python
 
 

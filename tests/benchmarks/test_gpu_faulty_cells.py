@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.gpu_report import steps
 from benchmarks.gpu_report.commands import Command
-from benchmarks.gpu_report.report import Report
+from benchmarks.gpu_report.report_file import Report
 from benchmarks.gpu_report.steps import Cell, Plan, cells
 from tests.benchmarks.processes import ends
 

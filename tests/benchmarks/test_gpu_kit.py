@@ -14,9 +14,9 @@ pytest.importorskip("triton")
 
 from triton.backends.nvidia import driver
 
+from benchmarks.environment import ROOT
 from benchmarks.gpu_kit import __main__ as kit
 from benchmarks.gpu_report import kernel_cache
-from benchmarks.machine import ROOT
 
 COMPILE = """
 from benchmarks.gpu_kit.stand_in import compile_only

@@ -10,10 +10,10 @@ from contextlib import suppress
 import pytest
 import torch
 
+from benchmarks.environment import ROOT
 from benchmarks.gpu_report import commands, kernel_cache, smoke, steps
-from benchmarks.gpu_report.report import FILES, Report
+from benchmarks.gpu_report.report_file import FILES, Report
 from benchmarks.gpu_report.steps import Cell
-from benchmarks.machine import ROOT
 from tests.benchmarks.processes import children_of, ends
 from tests.cases import Case
 

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.gpu_report.figure import draw
 from benchmarks.gpu_report.markdown import markdown, preferred_times
-from benchmarks.gpu_report.report import Report, join
+from benchmarks.gpu_report.report_file import Report, join
 
 
 def row(shape: str, implementation: str, **fields) -> dict:

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from benchmarks.compare import CPU
-from benchmarks.directions import Timed
-from benchmarks.machine import ROOT
+from benchmarks.environment import ROOT
+from benchmarks.passes import Timed
 from benchmarks.timing import interleaved, peak_memory
 
 MIB = 2**20
@@ -43,7 +43,7 @@ def test_no_garbage_is_collected_between_times():
 
 FAULTS = """
 import resource, sys, torch
-from benchmarks.machine import keep_heap
+from benchmarks.environment import keep_heap
 if sys.argv[1] == "kept":
     keep_heap()
 for call in range(40):

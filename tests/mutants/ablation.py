@@ -3,7 +3,7 @@
 from tests.mutants.mutant import Mutant
 
 ARMS = "tests/ablation/test_arms.py"
-ATTENTION = "tests/ablation/test_attention.py"
+ATTENTION = "tests/ablation/test_attention_metrics.py"
 STATISTICS = "tests/ablation/test_statistics.py"
 ABLATE = "tests/ablation/test_ablate.py"
 
@@ -19,35 +19,41 @@ MUTANTS = [
         "arms", 'Arm("diversity", "O + diversity", base, **pushed)', 'Arm("diversity", "O + diversity", base)', ARMS
     ),
     ablation("arms", "replace(base, shared_features=True)", "base", ARMS),
-    ablation("heads", "            torch.manual_seed(seed)\n            self.units", "            self.units", ARMS),
-    ablation("heads", "with torch.random.fork_rng(devices=[]):", "if True:", ARMS),
-    ablation("heads", "np.random.default_rng(order_seed)", "np.random.default_rng(len(list(head.parameters())))", ARMS),
-    ablation("heads", "and arm.diversity_weight:", "and False:", ARMS),
+    ablation(
+        "frozen_heads", "            torch.manual_seed(seed)\n            self.units", "            self.units", ARMS
+    ),
+    ablation("frozen_heads", "with torch.random.fork_rng(devices=[]):", "if True:", ARMS),
+    ablation(
+        "frozen_heads", "np.random.default_rng(order_seed)", "np.random.default_rng(len(list(head.parameters())))", ARMS
+    ),
+    ablation("frozen_heads", "and arm.diversity_weight:", "and False:", ARMS),
     ablation("backbone", "        nn.init.zeros_(self.network.attention.weight)\n", "", ABLATE),
     ablation("arms", "                _check(arm)\n", "", ARMS),
     Mutant(
-        "sma_models/network.py",
+        "sma_models/models/sma_net.py",
         "self.standardise(pooled.flatten(0, -2)).view_as(pooled)",
         "pooled",
-        ("tests/models/test_network.py",),
+        ("tests/models/test_sma_net.py",),
     ),
     # Parts: people and seeds.
-    ablation("settings", "PARTS.index(self.part) * _APART", "0", ARMS),
-    ablation("faces", "first_subject=settings.start + _RANGES * faces.subjects", "first_subject=settings.start", ARMS),
-    ablation("faces", "settings.start + 2 * _RANGES", "settings.start + _RANGES", ARMS),
-    ablation("faces", 'mode="independent"', 'mode="correlated"', ARMS),
+    ablation("config", "PARTS.index(self.part) * _APART", "0", ARMS),
+    ablation(
+        "datasets", "first_subject=settings.start + _RANGES * faces.subjects", "first_subject=settings.start", ARMS
+    ),
+    ablation("datasets", "settings.start + 2 * _RANGES", "settings.start + _RANGES", ARMS),
+    ablation("datasets", 'mode="independent"', 'mode="correlated"', ARMS),
     Mutant("sma_models/data/synthetic.py", "np.cumsum([self._first_subject, ", "np.cumsum([0, ", (ARMS,)),
     # Attention.
-    ablation("attention", "(shares * masks).sum(1), pointing", "(maps * masks).sum(1), pointing", ATTENTION),
-    ablation("attention", "/ peaks.sum(1)", "/ 1", ATTENTION),
-    ablation("attention", ".round().clamp_min(1)", ".round()", ATTENTION),
-    ablation("attention", "area - above.sum(1, keepdim=True)", "area", ATTENTION),
-    ablation("attention", "1 / (maps.shape[1] * ", "1 / (", ATTENTION),
-    ablation("attention", "return shows & (masks.sum(2) > 0)", "return masks.sum(2) > 0", ATTENTION),
-    ablation("attention", "return shows & (masks.sum(2) > 0)", "return shows", ATTENTION),
-    ablation("attention", "if other != unit", "if True", ATTENTION),
-    ablation("attention", "largest * (refined == largest)", "(refined == largest)", ATTENTION),
-    ablation("attention", "attention.mean(2) if", "attention.amax(2) if", ATTENTION),
+    ablation("attention_metrics", "(shares * masks).sum(1), pointing", "(maps * masks).sum(1), pointing", ATTENTION),
+    ablation("attention_metrics", "/ peaks.sum(1)", "/ 1", ATTENTION),
+    ablation("attention_metrics", ".round().clamp_min(1)", ".round()", ATTENTION),
+    ablation("attention_metrics", "area - above.sum(1, keepdim=True)", "area", ATTENTION),
+    ablation("attention_metrics", "1 / (maps.shape[1] * ", "1 / (", ATTENTION),
+    ablation("attention_metrics", "return shows & (masks.sum(2) > 0)", "return masks.sum(2) > 0", ATTENTION),
+    ablation("attention_metrics", "return shows & (masks.sum(2) > 0)", "return shows", ATTENTION),
+    ablation("attention_metrics", "if other != unit", "if True", ATTENTION),
+    ablation("attention_metrics", "largest * (refined == largest)", "(refined == largest)", ATTENTION),
+    ablation("attention_metrics", "attention.mean(2) if", "attention.amax(2) if", ATTENTION),
     # Statistics: pairs, seeds instead of pairs of seeds, corrections, verdicts.
     ablation(
         "statistics",
@@ -80,27 +86,43 @@ MUTANTS = [
         STATISTICS,
     ),
     # Files: whole or not at all, and nothing done twice.
-    ablation("runs", '"measures": scores.measures', '"measures": {}', ABLATE, "-k", "written"),
-    ablation("runs", "for seed in seeds]\n    found", "for seed in sorted(seeds)]\n    found", ABLATE, "-k", "written"),
-    ablation("runs", "    threading.Thread(target=_end_with_parent, daemon=True).start()\n", "", ABLATE, "-k", "kill"),
+    ablation("run_files", '"measures": scores.measures', '"measures": {}', ABLATE, "-k", "written"),
+    ablation(
+        "run_files", "for seed in seeds]\n    found", "for seed in sorted(seeds)]\n    found", ABLATE, "-k", "written"
+    ),
+    ablation(
+        "run_files", "    threading.Thread(target=_end_with_parent, daemon=True).start()\n", "", ABLATE, "-k", "kill"
+    ),
     Mutant(
         "sma_models/cli/ablate.py", "[run for run in runs if not run.finished(out)]", "runs", (ABLATE, "-k", "kill")
     ),
-    Mutant("sma_models/cli/ablate.py", "    claim(given.out", "    str(given.out", (ABLATE, "-k", "kill")),
-    ablation(
-        "features", "maps[done : done + len(found)] = found", "maps[: len(found)] = found", ABLATE, "-k", "own_face"
+    Mutant(
+        "sma_models/cli/ablate.py", "    check_same_settings(given.out", "    str(given.out", (ABLATE, "-k", "kill")
     ),
     ablation(
-        "features", '    if path.with_suffix(".npz").is_file():\n        return\n', "", ABLATE, "-k", "computed_once"
+        "feature_cache",
+        "maps[done : done + len(found)] = found",
+        "maps[: len(found)] = found",
+        ABLATE,
+        "-k",
+        "own_face",
     ),
     ablation(
-        "features",
+        "feature_cache",
+        '    if path.with_suffix(".npz").is_file():\n        return\n',
+        "",
+        ABLATE,
+        "-k",
+        "computed_once",
+    ),
+    ablation(
+        "feature_cache",
         "self.centre(regions, (0, 0, 0)).float()",
         "self.centre(regions, (0, 0, 0)).float().flip(1)",
         ABLATE,
         "-k",
         "masks_lie",
     ),
-    ablation("faces", "np.flatnonzero(counts >= FEWEST)", "np.flatnonzero(counts >= 0)", ABLATE, "-k", "own_faces"),
-    ablation("faces", "np.searchsorted(kept, table.labels)", "table.labels", ABLATE, "-k", "own_faces"),
+    ablation("datasets", "np.flatnonzero(counts >= FEWEST)", "np.flatnonzero(counts >= 0)", ABLATE, "-k", "own_faces"),
+    ablation("datasets", "np.searchsorted(kept, table.labels)", "table.labels", ABLATE, "-k", "own_faces"),
 ]

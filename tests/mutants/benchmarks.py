@@ -47,13 +47,13 @@ MUTANTS = [
     ),
     Mutant("benchmarks/gpu_report/steps.py", 'if status not in ("ok", TIME_UP):', 'if status == "never":', FAULTY),
     Mutant(
-        "benchmarks/gpu_report/report.py",
+        "benchmarks/gpu_report/report_file.py",
         'known.get("errors", {}) | row.get("errors", {})',
         'row.get("errors", {})',
         (TABLES, "-k", "one_by_one"),
     ),
     Mutant(
-        "benchmarks/gpu_report/report.py",
+        "benchmarks/gpu_report/report_file.py",
         '("gpu", "revision", "torch")',
         '("revision", "torch")',
         (TABLES, "-k", "joined"),
@@ -80,7 +80,7 @@ MUTANTS = [
         "benchmarks/gpu_report/smoke.py",
         "for case in (SEVERAL_ROW_TILES, ALL_ROWS, LARGE)",
         "for case in (SEVERAL_ROW_TILES, ALL_ROWS)",
-        ("tests/cuda_host/test_smoke.py",),
+        ("tests/cuda_emulator/test_smoke.py",),
     ),
     Mutant(
         "benchmarks/gpu_report/smoke.py",

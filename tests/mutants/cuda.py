@@ -2,8 +2,8 @@
 
 from tests.mutants.mutant import Mutant
 
-OPERATORS = "tests/cuda_host/test_operators.py"
-LIMIT = "tests/cuda_host/test_shared_memory_limit.py"
+OPERATORS = "tests/cuda_emulator/test_operators.py"
+LIMIT = "tests/cuda_emulator/test_shared_memory_limit.py"
 
 
 def kernel(file: str, old: str, new: str, keywords: str) -> Mutant:

@@ -2,21 +2,21 @@
 
 from tests.mutants.mutant import Mutant
 
-UNITS = "tests/models/test_au_databases.py"
-CLASSES = "tests/models/test_fer_databases.py"
-SPLITS = "tests/models/test_splits.py"
-BATCHES = "tests/models/test_batches.py"
-TABLE = "tests/models/test_csv_faces.py"
-CHECK = "tests/models/test_data_check.py"
-CROPS = "tests/models/test_crops.py"
-SIZES = "tests/models/test_sizes.py"
-METRICS = "tests/models/test_metrics.py"
-CALIBRATION = "tests/models/test_calibration.py"
-CROSSVAL = "tests/models/test_crossval.py"
-CHECKS = "tests/models/test_csv_checks.py"
-OWN = "tests/models/test_csv_parts.py"
-TEXT = "tests/models/test_text_files.py"
-PROCESSES = "tests/models/test_processes.py"
+UNITS = "tests/data/test_au_databases.py"
+CLASSES = "tests/data/test_fer_databases.py"
+SPLITS = "tests/data/test_splits.py"
+BATCHES = "tests/data/test_batches.py"
+TABLE = "tests/data/test_csv_faces.py"
+CHECK = "tests/data/test_data_check.py"
+CROPS = "tests/faces/test_crops.py"
+SIZES = "tests/faces/test_image_sizes.py"
+METRICS = "tests/metrics/test_scores.py"
+CALIBRATION = "tests/metrics/test_calibration.py"
+CROSSVAL = "tests/metrics/test_crossval.py"
+CHECKS = "tests/data/test_csv_checks.py"
+OWN = "tests/data/test_csv_splits.py"
+TEXT = "tests/data/test_text_files.py"
+PROCESSES = "tests/training/test_two_processes.py"
 
 
 def data(file: str, old: str, new: str, *tests: str) -> Mutant:
@@ -29,133 +29,173 @@ def models(file: str, old: str, new: str, *tests: str) -> Mutant:
 
 LABELS = [
     # Columns by place instead of by name.
-    data("occurrence", "[numbers.index(unit, 1) for unit in units]", "list(range(1, 1 + len(units)))", UNITS),
     data(
-        "occurrence", "all(map(_NUMBER.fullmatch, header))", "all(map(str.isdigit, header))", UNITS, "-k", "odd_codes"
+        "databases/au_occurrence", "[numbers.index(unit, 1) for unit in units]", "list(range(1, 1 + len(units)))", UNITS
     ),
-    data("listing", 'if path.suffix == ".json":', "if False:", CLASSES, "-k", "beside_it"),
-    data("mmi", "{str(code): name for", "{code: name for", CLASSES, "-k", "codes_of_yaml"),
-    data("listing", " and not file.is_dir():", ":", UNITS, "-k", "named_like"),
-    data("occurrence", "_NUMBER.fullmatch(cells[0])", "cells[0].isdigit()", UNITS, "-k", "odd_codes"),
+    data(
+        "databases/au_occurrence",
+        "all(map(_NUMBER.fullmatch, header))",
+        "all(map(str.isdigit, header))",
+        UNITS,
+        "-k",
+        "odd_codes",
+    ),
+    data("manifest", 'if path.suffix == ".json":', "if False:", CLASSES, "-k", "beside_it"),
+    data("databases/mmi", "{str(code): name for", "{code: name for", CLASSES, "-k", "codes_of_yaml"),
+    data("manifest", " and not file.is_dir():", ":", UNITS, "-k", "named_like"),
+    data("databases/au_occurrence", "_NUMBER.fullmatch(cells[0])", "cells[0].isdigit()", UNITS, "-k", "odd_codes"),
     # 9 taken for absent, or for known.
     data("csv_table", '{"9": UNKNOWN, "": UNKNOWN}', '{"9": 0, "": UNKNOWN}', UNITS, "-k", "nines"),
     data("base", '"known": units != UNKNOWN', '"known": units == units', UNITS, "-k", "nines"),
-    models("metrics", "rows = known[:, unit]", "rows = known[:, unit] | True", METRICS),
-    models("losses", "terms.where(known, 0)", "terms", "tests/models/test_losses.py"),
+    models("metrics/scores", "rows = known[:, unit]", "rows = known[:, unit] | True", METRICS),
+    models("losses/classification", "terms.where(known, 0)", "terms", "tests/training/test_losses.py"),
     # Frames by the text of their names.
-    data("pictures", r're.search(r"(\d+)\D*$", stem)', r're.search(r"(\d{4})\D*$", stem)', UNITS),
+    data("images", r're.search(r"(\d+)\D*$", stem)', r're.search(r"(\d{4})\D*$", stem)', UNITS),
     data(
-        "listing",
+        "manifest",
         "for index, files in sorted(pictures.items()) if len",
         "for index, files in pictures.items() if len",
         UNITS,
     ),
-    data("listing", "sorted(pictures.items()) if len(files) == 1}", "sorted(pictures.items())}", UNITS),
-    data("listing", 'if not file.name.startswith("."))', ")", UNITS, "-k", "hidden"),
-    data("occurrence", "if not any(cells):", "if False:", UNITS, "-k", "empty_lines"),
+    data("manifest", "sorted(pictures.items()) if len(files) == 1}", "sorted(pictures.items())}", UNITS),
+    data("manifest", 'if not file.name.startswith("."))', ")", UNITS, "-k", "hidden"),
+    data("databases/au_occurrence", "if not any(cells):", "if False:", UNITS, "-k", "empty_lines"),
     # One odd file stops the others.
     data(
-        "mmi",
+        "databases/mmi",
         "except ValueError as error:\n            #",
         "except KeyError as error:\n            #",
         CLASSES,
         "-k",
         "odd",
     ),
-    data("mmi", "(ET.ParseError, LookupError, OSError, ValueError)", "(ET.ParseError, OSError)", CLASSES, "-k", "odd"),
-    data("mmi", 'visible(session, "*.xml")', 'session.glob("*.xml")', CLASSES, "-k", "hidden"),
-    data("ckplus", 'visible(labels_of / name, f"*{suffix}")', 'list((labels_of / name).glob(f"*{suffix}"))', CLASSES),
-    data("ckplus", "        if len(frames) <= APEX_FRAMES:\n", "        if False:\n", CLASSES, "-k", "short"),
-    data("bu3dfe", "if len(files) == 1:", "if files:", CLASSES, "-k", "bu3dfe"),
-    # DISFA: an index base that is guessed, a shifted frame, a file that is missing, a threshold.
-    data("disfa", "if ends == (base, base + frames - 1):", "if ends and ends[0] == base:", UNITS),
-    data("disfa", "Sample(pictures[place + base]", "Sample(pictures[max(place, base)]", UNITS),
-    data("disfa", "cells is None or int(cells[1]) != line", "cells is None", UNITS),
     data(
-        "disfa",
+        "databases/mmi",
+        "(ET.ParseError, LookupError, OSError, ValueError)",
+        "(ET.ParseError, OSError)",
+        CLASSES,
+        "-k",
+        "odd",
+    ),
+    data("databases/mmi", 'visible(session, "*.xml")', 'session.glob("*.xml")', CLASSES, "-k", "hidden"),
+    data(
+        "databases/ckplus",
+        'visible(labels_of / name, f"*{suffix}")',
+        'list((labels_of / name).glob(f"*{suffix}"))',
+        CLASSES,
+    ),
+    data("databases/ckplus", "        if len(frames) <= APEX_FRAMES:\n", "        if False:\n", CLASSES, "-k", "short"),
+    data("databases/bu3dfe", "if len(files) == 1:", "if files:", CLASSES, "-k", "bu3dfe"),
+    # DISFA: an index base that is guessed, a shifted frame, a file that is missing, a threshold.
+    data("databases/disfa", "if ends == (base, base + frames - 1):", "if ends and ends[0] == base:", UNITS),
+    data("databases/disfa", "Sample(pictures[place + base]", "Sample(pictures[max(place, base)]", UNITS),
+    data("databases/disfa", "cells is None or int(cells[1]) != line", "cells is None", UNITS),
+    data(
+        "databases/disfa",
         'raise FileNotFoundError(f"there is no file {file} of AU{unit}")',
         "columns.append([0] * len(columns[0])); continue",
         UNITS,
     ),
-    data("disfa", "AU_THRESHOLD = 2", "AU_THRESHOLD = 1", UNITS),
+    data("databases/disfa", "AU_THRESHOLD = 2", "AU_THRESHOLD = 1", UNITS),
     data("csv_table", "int(level >= positive)", "int(level > positive)", UNITS),
-    data("disfa", "views = _CAMERAS[camera]", 'views = _CAMERAS["both"]', UNITS),
+    data("databases/disfa", "views = _CAMERAS[camera]", 'views = _CAMERAS["both"]', UNITS),
     # CK+: intensity 0, whom the folds count, which frames, which code.
-    data("ckplus", "units[unit] = intensity or None", "units[unit] = intensity", CLASSES),
-    data("ckplus", "int(unit in units) for unit", "int(bool(units.get(unit))) for unit", CLASSES),
+    data("databases/ckplus", "units[unit] = intensity or None", "units[unit] = intensity", CLASSES),
+    data("databases/ckplus", "int(unit in units) for unit", "int(bool(units.get(unit))) for unit", CLASSES),
     data(
-        "ckplus",
+        "databases/ckplus",
         "folds_by_rank(labelled, FOLDS)",
         "folds_by_rank((s.subject for s in listing.samples), FOLDS)",
         CLASSES,
     ),
     data(
-        "ckplus",
+        "databases/ckplus",
         "if file is None:\n            continue",
         "if file is None:\n            labelled.append(subject)\n            continue",
         CLASSES,
     ),
-    data("ckplus", "frames[-APEX_FRAMES:]", "frames[:APEX_FRAMES]", CLASSES),
-    data("ckplus", "Sample(frames[0][1]", "Sample(frames[1][1]", CLASSES),
-    data("ckplus", '4: "fear", 5: "happiness", 6: "sadness"', '6: "fear", 5: "happiness", 4: "sadness"', CLASSES),
-    # MMI: views, codes, the middle, the subject.
-    data("mmi", "if view in used:", "if True:", CLASSES),
-    data("mmi", "views is not None else [0]", "views is not None else [0, 2]", CLASSES),
-    data("mmi", '"2": "disgust", "3": "fear"', '"3": "disgust", "2": "fear"', CLASSES),
-    data("mmi", "(len(pictures) - APEX_FRAMES) // 2", "len(pictures) - APEX_FRAMES", CLASSES),
-    data("mmi", r'r"(S\d+)-"', r'r"(S\d+-\d+)"', CLASSES),
-    # BU-3DFE and BP4D+.
-    data("bu3dfe", "levels is not None else [3, 4]", "levels is not None else [2, 3, 4]", CLASSES),
-    data("bu3dfe", 'name[2] and name[4] == listing.settings["texture"]', "name[2]", CLASSES),
-    data("bu3dfe", "subjects if subjects.is_dir() else folder(", "folder(", CLASSES, "-k", "folder_of_theirs"),
-    data("listing", "if deeper else", "if False else", CLASSES, "-k", "deeper"),
-    data("bp4dplus", "start + middle : every", "start + middle", UNITS),
-    data("bp4dplus", "max(0, (len(pictures) - middle) // 2)", "0", UNITS),
-    data("bp4dplus", '"T9": "anger",\n    "T10": "disgust"', '"T10": "anger",\n    "T9": "disgust"', UNITS),
-    data("bp4dplus", 'CODED_TASKS = ("T1", "T6", "T7", "T8")', 'CODED_TASKS = ("T1", "T6", "T8")', UNITS),
-    data("bp4dplus", '"1": "F004 F013', '"1": "F012 F013', UNITS, "-k", "parts_are"),
+    data("databases/ckplus", "frames[-APEX_FRAMES:]", "frames[:APEX_FRAMES]", CLASSES),
+    data("databases/ckplus", "Sample(frames[0][1]", "Sample(frames[1][1]", CLASSES),
     data(
-        "bp4dplus",
+        "databases/ckplus",
+        '4: "fear", 5: "happiness", 6: "sadness"',
+        '6: "fear", 5: "happiness", 4: "sadness"',
+        CLASSES,
+    ),
+    # MMI: views, codes, the middle, the subject.
+    data("databases/mmi", "if view in used:", "if True:", CLASSES),
+    data("databases/mmi", "views is not None else [0]", "views is not None else [0, 2]", CLASSES),
+    data("databases/mmi", '"2": "disgust", "3": "fear"', '"3": "disgust", "2": "fear"', CLASSES),
+    data("databases/mmi", "(len(pictures) - APEX_FRAMES) // 2", "len(pictures) - APEX_FRAMES", CLASSES),
+    data("databases/mmi", r'r"(S\d+)-"', r'r"(S\d+-\d+)"', CLASSES),
+    # BU-3DFE and BP4D+.
+    data("databases/bu3dfe", "levels is not None else [3, 4]", "levels is not None else [2, 3, 4]", CLASSES),
+    data("databases/bu3dfe", 'name[2] and name[4] == listing.settings["texture"]', "name[2]", CLASSES),
+    data(
+        "databases/bu3dfe", "subjects if subjects.is_dir() else folder(", "folder(", CLASSES, "-k", "folder_of_theirs"
+    ),
+    data("manifest", "if deeper else", "if False else", CLASSES, "-k", "deeper"),
+    data("databases/bp4dplus", "start + middle : every", "start + middle", UNITS),
+    data("databases/bp4dplus", "max(0, (len(pictures) - middle) // 2)", "0", UNITS),
+    data("databases/bp4dplus", '"T9": "anger",\n    "T10": "disgust"', '"T10": "anger",\n    "T9": "disgust"', UNITS),
+    data("databases/bp4dplus", 'CODED_TASKS = ("T1", "T6", "T7", "T8")', 'CODED_TASKS = ("T1", "T6", "T8")', UNITS),
+    data("databases/bp4dplus", '"1": "F004 F013', '"1": "F012 F013', UNITS, "-k", "parts_are"),
+    data(
+        "databases/bp4dplus",
         "same_parts(listing, {name: tuple(subjects.split())",
         UNITS,
     ),
     # Pictures that are counted from 0 under codes that are counted from 1, and the other way round.
-    data("bp4dplus", "if first_picture is None else first_picture", "if False else 1", UNITS, "-k", "from_0"),
-    data("bp4dplus", "setdefault(first if window is None else window", "setdefault(first", UNITS, "-k", "frames_only"),
-    data("bp4dplus", "or first in (0, 1):", "or True:", UNITS, "-k", "proved"),
-    data("bp4dplus", "if len(proofs) == 1 or", "if proofs or", UNITS, "-k", "proved"),
-    data("bp4dplus", "1 if 0 in sequence.labels else", "", UNITS, "-k", "frame_0"),
-    data("bp4dplus", 'listing.settings["first_picture"] = first', "pass", UNITS, "-k", "from_0"),
-    data("bp4d", "first_picture=1)", "first_picture=0)", UNITS),
+    data("databases/bp4dplus", "if first_picture is None else first_picture", "if False else 1", UNITS, "-k", "from_0"),
     data(
-        "occurrence", "if first_by_window(sequence) not in (None, first_picture):", "if False:", UNITS, "-k", "one_off"
+        "databases/bp4dplus",
+        "setdefault(first if window is None else window",
+        "setdefault(first",
+        UNITS,
+        "-k",
+        "frames_only",
     ),
-    data("occurrence", "    if not labels:\n        return None\n", "", UNITS, "-k", "without_a_row"),
+    data("databases/bp4dplus", "or first in (0, 1):", "or True:", UNITS, "-k", "proved"),
+    data("databases/bp4dplus", "if len(proofs) == 1 or", "if proofs or", UNITS, "-k", "proved"),
+    data("databases/bp4dplus", "1 if 0 in sequence.labels else", "", UNITS, "-k", "frame_0"),
+    data("databases/bp4dplus", 'listing.settings["first_picture"] = first', "pass", UNITS, "-k", "from_0"),
+    data("databases/bp4d", "first_picture=1)", "first_picture=0)", UNITS),
+    data(
+        "databases/au_occurrence",
+        "if first_by_window(sequence) not in (None, first_picture):",
+        "if False:",
+        UNITS,
+        "-k",
+        "one_off",
+    ),
+    data("databases/au_occurrence", "    if not labels:\n        return None\n", "", UNITS, "-k", "without_a_row"),
     # Counts: what is scored, of what is known, beside what is published.
-    data("listing", "(labels >= self.positive_from) & known", "(labels > 0) & known", UNITS, "-k", "are_scored"),
+    data("manifest", "(labels >= self.positive_from) & known", "(labels > 0) & known", UNITS, "-k", "are_scored"),
     data(
-        "listing", "(labels >= self.positive_from) & known", "labels >= self.positive_from", UNITS, "-k", "are_scored"
+        "manifest", "(labels >= self.positive_from) & known", "labels >= self.positive_from", UNITS, "-k", "are_scored"
     ),
-    data("listing", "np.maximum(known.sum(0), 1)", "max(1, len(labels))", UNITS, "-k", "are_scored"),
-    data("listing", "2 * shares / (1 + shares)", "shares", UNITS, "-k", "are_scored"),
-    data("listing", "0.0101 if isinstance(number, float) else 0", "0", UNITS, "-k", "rounding"),
-    data("listing", "[] if usual else self.unlabelled", "self.unlabelled", CLASSES, "-k", "expected"),
-    data("listing", "len(self.unlabelled) == self.expected.get(UNLABELLED)", "True", CLASSES, "-k", "expected"),
-    data("ckplus", '"neutral": 327', '"neutral": 981', CLASSES, "-k", "expected"),
-    data("bu3dfe", "100 * len(used)", "100", CLASSES, "-k", "expected"),
-    data("bp4dplus", "range(0, middle, every)", "range(middle)", CLASSES, "-k", "expected"),
+    data("manifest", "np.maximum(known.sum(0), 1)", "max(1, len(labels))", UNITS, "-k", "are_scored"),
+    data("manifest", "2 * shares / (1 + shares)", "shares", UNITS, "-k", "are_scored"),
+    data("manifest", "0.0101 if isinstance(number, float) else 0", "0", UNITS, "-k", "rounding"),
+    data("manifest", "[] if usual else self.unlabelled", "self.unlabelled", CLASSES, "-k", "expected"),
+    data("manifest", "len(self.unlabelled) == self.expected.get(UNLABELLED)", "True", CLASSES, "-k", "expected"),
+    data("databases/ckplus", '"neutral": 327', '"neutral": 981', CLASSES, "-k", "expected"),
+    data("databases/bu3dfe", "100 * len(used)", "100", CLASSES, "-k", "expected"),
+    data("databases/bp4dplus", "range(0, middle, every)", "range(middle)", CLASSES, "-k", "expected"),
     Mutant("sma_models/cli/data_check.py", "for name in counts | listing.expected:", "for name in counts:", (CHECK,)),
     # What is broken, has no face, or need not be looked for.
-    data("database", "look_for_all=False", "look_for_all=True", CHECK),
-    data("listing", "int(listing.found(sample))", "1", CHECK),
-    data("listing", 'counts["frames without a face"] = sum', "counts['faces'] = sum", CHECK, "-k", "crops"),
-    data("csv_table", "else found_faces(self.images)", "else np.ones(len(rows), bool)", CROPS, "-k", "knows or scores"),
+    data("databases/base", "look_for_all=False", "look_for_all=True", CHECK),
+    data("manifest", "int(listing.found(sample))", "1", CHECK),
+    data("manifest", 'counts["frames without a face"] = sum', "counts['faces'] = sum", CHECK, "-k", "crops"),
+    data(
+        "csv_table", "else detected_faces(self.images)", "else np.ones(len(rows), bool)", CROPS, "-k", "knows or scores"
+    ),
     data("csv_table", 'row["found"].lower() not in _FOUND', "False", CROPS, "-k", "believed"),
     data("csv_table", "self._box_inside(row, header_sizes(Path(self.images[row])))", "pass", SIZES),
     data("csv_table", "self._box_inside(index, [image.shape[1::-1]])", "pass", SIZES),
     data("csv_table", "box[2] >= 1 and box[3] >= 1", "box[2] > 0 and box[3] > 0", SIZES),
     data("csv_table", "-?[0-9]{1,18}", "-?[0-9]+", SIZES),
-    data("augment", "8 <= image_size <= 4096", "8 <= image_size", SIZES),
+    data("transforms", "8 <= image_size <= 4096", "8 <= image_size", SIZES),
     data("csv_faces", "if alignment and table.boxes is not None:", "if False:", CROPS, "-k", "boxes"),
     Mutant(
         "sma_models/cli/data_check.py",
@@ -167,37 +207,37 @@ LABELS = [
 
 FILES = [
     # Tables whose columns are taken for others, or dropped.
-    models("text_files", "if cell and _spelt(cell) in columns:", "if False:", CHECKS),
-    models("text_files", "if meant is not None and meant != _spelt(cell):", "if False:", CHECKS),
-    models("text_files", ' or _meant(cell.removesuffix("s"), set(known) - set(header))', "", CHECKS),
-    models("text_files", 'unicodedata.normalize("NFKC", name)', "name", CHECKS),
-    models("text_files", ' if unicodedata.category(letter) != "Cf"', "", CHECKS),
-    models("text_files", "AU0*([0-9]+)", r"AU0*(\d+)", CHECKS),
+    models("utils/text_files", "if cell and _spelt(cell) in columns:", "if False:", CHECKS),
+    models("utils/text_files", "if meant is not None and meant != _spelt(cell):", "if False:", CHECKS),
+    models("utils/text_files", ' or _meant(cell.removesuffix("s"), set(known) - set(header))', "", CHECKS),
+    models("utils/text_files", 'unicodedata.normalize("NFKC", name)', "name", CHECKS),
+    models("utils/text_files", ' if unicodedata.category(letter) != "Cf"', "", CHECKS),
+    models("utils/text_files", "AU0*([0-9]+)", r"AU0*(\d+)", CHECKS),
     data("csv_faces", "if table.unused:", "if False:", CHECKS),
-    models("text_files", "[cell.strip() for cell in row]", "row", CHECKS),
-    models("text_files", 'return f"AU{int(unit[1])}" if unit else name', "return name", CHECKS),
+    models("utils/text_files", "[cell.strip() for cell in row]", "row", CHECKS),
+    models("utils/text_files", 'return f"AU{int(unit[1])}" if unit else name', "return name", CHECKS),
     # Text that is not what was written.
-    models("text_files", "strict=True)\n    last", "strict=False)\n    last", CHECKS),
-    models("text_files", 'content.decode("utf-8-sig")', 'content.decode("utf-8-sig", "replace")', TEXT),
-    models("text_files", "if name in seen:", "if False:", TEXT),
+    models("utils/text_files", "strict=True)\n    last", "strict=False)\n    last", CHECKS),
+    models("utils/text_files", 'content.decode("utf-8-sig")', 'content.decode("utf-8-sig", "replace")', TEXT),
+    models("utils/text_files", "if name in seen:", "if False:", TEXT),
     # Values and settings that were not checked.
     data("csv_table", 'if row["found"].lower() not in _FOUND:', "if False:", CHECKS),
     data("csv_table", '"false": False', '"false": True', CHECKS),
     data("csv_table", "au_threshold not in range(1, _HIGHEST + 1)", "au_threshold not in range(_HIGHEST + 2)", CHECKS),
     data("csv_table", "if ALL in self.folds:", "if False:", CHECKS),
-    models("faces/columns", "if columns.count(name) > 1", "if False", CHECKS),
+    models("data/prediction_columns", "if columns.count(name) > 1", "if False", CHECKS),
     models(
-        "weights",
+        "models/pretrained",
         "if not any(re.search(pattern, name) for name in state):",
         "if False:",
-        "tests/models/test_weights.py",
+        "tests/models/test_pretrained.py",
     ),
     data("base", "if number < least:", "if number < 0:", BATCHES, "-k", "no_sense"),
     # Training on one class; parts that nobody looked at.
     data("base", "        self._check_training()\n", "", OWN),
     data("csv_faces", "warnings.warn(f", "str(f", OWN),
-    data("contents", "[rows[shows(faces, region)[rows]]]", "[rows]", OWN),
-    data("contents", "int(shows(faces, region)[rows].sum())", "int(shows(faces, region).sum())", OWN),
+    data("split_summary", "[rows[shows(faces, region)[rows]]]", "[rows]", OWN),
+    data("split_summary", "int(shows(faces, region)[rows].sum())", "int(shows(faces, region).sum())", OWN),
 ]
 
 PARTS = [
@@ -216,10 +256,17 @@ PARTS = [
     data("splits", "useful and validating.sum() < len(fifth)", "useful", SPLITS),
     data("splits", "np.maximum(total, 1)).max(1).argmin()", "np.maximum(total, 1)).max(1).argmax()", SPLITS),
     # One person in two parts.
-    data("database", "if (counts > 1).any():", "if False:", UNITS, "-k", "two_parts"),
-    data("database", "training = np.flatnonzero(~test)", "training = np.arange(len(table))", UNITS, "-k", "part_tests"),
-    data("database", "train = ~test & ~val", "train = ~test", UNITS, "-k", "part_tests"),
-    data("database", "(names.index(self.fold) + 1) % len(names)", "names.index(self.fold) - 1", CLASSES),
+    data("databases/base", "if (counts > 1).any():", "if False:", UNITS, "-k", "two_parts"),
+    data(
+        "databases/base",
+        "training = np.flatnonzero(~test)",
+        "training = np.arange(len(table))",
+        UNITS,
+        "-k",
+        "part_tests",
+    ),
+    data("databases/base", "train = ~test & ~val", "train = ~test", UNITS, "-k", "part_tests"),
+    data("databases/base", "(names.index(self.fold) + 1) % len(names)", "names.index(self.fold) - 1", CLASSES),
     data("csv_faces", "if parts is not None and table.has_subjects:", "if False:", TABLE),
     # Folds that ignore labels, and folds of a file that has parts of its own.
     data("csv_faces", "table.subjects, strata_of(table.labels)", "table.subjects, 0 * strata_of(table.labels)", OWN),
@@ -235,14 +282,19 @@ PARTS = [
     data("csv_faces", "if not (train | val).any():", "if False:", OWN),
     data("csv_table", 'refuse_lookalikes(str(self.path), "subjects"', 'print("subjects"', CHECKS),
     data(
-        "csv_table", 'if "found" in self.columns else found_faces', "if False else found_faces", CROPS, "-k", "believed"
+        "csv_table",
+        'if "found" in self.columns else detected_faces',
+        "if False else detected_faces",
+        CROPS,
+        "-k",
+        "believed",
     ),
     models("cli/crossval", "if len(set(words)) < len(words):", "if False:", CROSSVAL, "-k", "twice"),
     models("cli/crossval", "quote(fold, safe=' ')", "fold", CROSSVAL, "-k", "any_name"),
     # Samples: an augmentation that touches labels or evaluation, samples that are repeated or lost.
     data("base", "(units == 1).float()", "((units.flip(0) if self.augment.random else units) == 1).float()", BATCHES),
-    data("augment", "v2.RandomHorizontalFlip(), ", "", BATCHES),
-    data("augment", "v2.Compose([v2.CenterCrop(size)])", "v2.Compose([v2.RandomCrop(size)])", BATCHES),
+    data("transforms", "v2.RandomHorizontalFlip(), ", "", BATCHES),
+    data("transforms", "v2.Compose([v2.CenterCrop(size)])", "v2.Compose([v2.RandomCrop(size)])", BATCHES),
     data(
         "base",
         "return ((0, place) for place in range(self.rank, len(self.dataset), self.num_replicas))  # type: ignore[arg-type]",
@@ -256,23 +308,26 @@ PARTS = [
 MEASURES = [
     # Several processes: one that does not ask for the folder of the log, one without a sample.
     models(
-        "cli/callbacks",
+        "cli/score_report",
         "        log_dir = trainer.log_dir\n        if not trainer.is_global_zero:\n            return None\n",
         "        if not trainer.is_global_zero:\n            return None\n        log_dir = trainer.log_dir\n",
         PROCESSES,
         "-k",
         "units",
     ),
-    data("base", "if len(getattr(self.parts, part)) < processes:", "if False:", PROCESSES, "-k", "refused"),
-    models("metrics", "if not 0 < positives < len(truth):", "if not positives:", METRICS),
-    models("metrics", "called = x >= threshold[unit].double()", "called = x >= 0", METRICS),
+    data("base", "if len(getattr(self.splits, part)) < processes:", "if False:", PROCESSES, "-k", "refused"),
+    models("metrics/scores", "if not 0 < positives < len(truth):", "if not positives:", METRICS),
+    models("metrics/scores", "called = x >= threshold[unit].double()", "called = x >= 0", METRICS),
     models(
-        "metrics", "called = x >= threshold[unit].double()", "called = x.float() >= threshold[unit].float()", METRICS
+        "metrics/scores",
+        "called = x >= threshold[unit].double()",
+        "called = x.float() >= threshold[unit].float()",
+        METRICS,
     ),
     # Confident networks: ranks by probability, thresholds between neighbours, Platt's search, undecided sequences.
-    models("metrics", "rankdata(scores.double()", "rankdata(scores.double().sigmoid()", METRICS),
+    models("metrics/scores", "rankdata(scores.double()", "rankdata(scores.double().sigmoid()", METRICS),
     models(
-        "metrics",
+        "metrics/scores",
         "2 * int((truth & called).sum()) / (positives + int(called.sum()))",
         "float(2 * (truth & called).sum() / (positives + called.sum()))",
         METRICS,
@@ -283,26 +338,33 @@ MEASURES = [
         "model(prepare(part)).sigmoid() for",
         (METRICS,),
     ),
-    models("calibration", "middle if middle.float() > below else scores[best]", "middle", CALIBRATION),
-    models("calibration", "2 * hits.double()", "2 * hits", CALIBRATION),
-    models("calibration", "float(x.mean()), float(x.std()) or 1.0", "0.0, 1.0", CALIBRATION),
-    models("pooling", "ones - ones.max(1, keepdims=True) + rest", "ones + rest", CROSSVAL, "-k", "sequences"),
+    models("metrics/calibration", "middle if middle.float() > below else scores[best]", "middle", CALIBRATION),
+    models("metrics/calibration", "2 * hits.double()", "2 * hits", CALIBRATION),
+    models("metrics/calibration", "float(x.mean()), float(x.std()) or 1.0", "0.0, 1.0", CALIBRATION),
+    models("metrics/aggregate", "ones - ones.max(1, keepdims=True) + rest", "ones + rest", CROSSVAL, "-k", "sequences"),
     # What is undefined is a dash, not a number.
     models(
-        "pooling",
+        "metrics/aggregate",
         'np.flatnonzero(answers.sequences != "")',
         "np.arange(len(answers.sequences))",
         CROSSVAL,
         "-k",
         "sequences",
     ),
-    models("pooling", "if len(names) < 2:", "if False:", CROSSVAL, "-k", "interval"),
-    models("cli/crossval_report", "if np.isfinite([low, high]).all() else", "if True else", CROSSVAL, "-k", "dash"),
-    models("metrics", "f1.where(true > 0, torch.nan)", "f1.nan_to_num(0)", METRICS),
+    models("metrics/aggregate", "if len(names) < 2:", "if False:", CROSSVAL, "-k", "interval"),
+    models("report/crossval_summary", "if np.isfinite([low, high]).all() else", "if True else", CROSSVAL, "-k", "dash"),
+    models("metrics/scores", "f1.where(true > 0, torch.nan)", "f1.nan_to_num(0)", METRICS),
     # Pooled, and the mean of folds.
-    models("pooling", "fold.logits - fold.threshold for fold", "fold.logits for fold", CROSSVAL, "-k", "pooled_units"),
     models(
-        "pooling",
+        "metrics/aggregate",
+        "fold.logits - fold.threshold for fold",
+        "fold.logits for fold",
+        CROSSVAL,
+        "-k",
+        "pooled_units",
+    ),
+    models(
+        "metrics/aggregate",
         "np.nansum(values, axis) / np.maximum(count, 1)",
         "np.nan_to_num(values).mean(axis)",
         CROSSVAL,
@@ -310,19 +372,24 @@ MEASURES = [
         "pooled_is_not",
     ),
     models(
-        "pooling", "np.sqrt(squares / np.maximum(count - 1, 1))", "np.sqrt(squares / count)", CROSSVAL, "-k", "deviat"
+        "metrics/aggregate",
+        "np.sqrt(squares / np.maximum(count - 1, 1))",
+        "np.sqrt(squares / count)",
+        CROSSVAL,
+        "-k",
+        "deviat",
     ),
     models(
-        "pooling",
+        "metrics/aggregate",
         '"sd_over_folds": _deviation(_mean(cells, 0))',
         '"sd_over_folds": _deviation(_mean(cells, 1))',
         CROSSVAL,
         "-k",
         "deviat",
     ),
-    models("pooling", ".double().softmax(1)", ".double()", CROSSVAL, "-k", "sequences"),
+    models("metrics/aggregate", ".double().softmax(1)", ".double()", CROSSVAL, "-k", "sequences"),
     models(
-        "pooling",
+        "metrics/aggregate",
         "np.stack([answers.subjects[rows], answers.sequences[rows],",
         "np.stack([answers.sequences[rows],",
         CROSSVAL,
@@ -330,16 +397,16 @@ MEASURES = [
         "sequences",
     ),
     models(
-        "pooling",
+        "metrics/aggregate",
         "np.searchsorted(names, whole.subjects)",
         "np.arange(len(whole.subjects)) % len(names)",
         CROSSVAL,
         "-k",
         "interval",
     ),
-    models("pooling", "fold.with_a_face() for fold", "fold for fold", CROSSVAL, "-k", "without_a_face"),
+    models("metrics/aggregate", "fold.with_a_face() for fold", "fold for fold", CROSSVAL, "-k", "without_a_face"),
     # A cross-validation that does not go on, or mixes its seeds.
-    models("cli/crossval", "if not (folder / ANSWERS).is_file():", "if True:", CROSSVAL, "-k", "goes_on"),
+    models("cli/crossval", "if not (folder / PREDICTIONS).is_file():", "if True:", CROSSVAL, "-k", "goes_on"),
     models("cli/crossval", "*(going_on if Path(going_on[1]).is_file() else []),", "", CROSSVAL, "-k", "goes_on"),
     models("cli/crossval", 'f"--seed_everything={seed}"', '"--seed_everything=0"', CROSSVAL, "-k", "goes_on"),
     models(
@@ -352,19 +419,19 @@ MEASURES = [
     ),
     # A test on other data.
     models(
-        "cross_test",
+        "training/cross_dataset",
         "faces.labels[:, faces.regions.index(name)]",
         "faces.labels[:, place]",
         CROSSVAL,
         "-k",
         "another_database",
     ),
-    models("cross_test", "    if seen:\n", "    if False:\n", CROSSVAL, "-k", "people"),
-    models("cross_test", "ours != theirs", "True", CROSSVAL, "-k", "people"),
-    models("cross_test", "if name.casefold() in trained", "if name in trained", CROSSVAL, "-k", "people"),
-    models("cross_test", "[\\s_-]", "[ ]", CROSSVAL, "-k", "people"),
-    models("cross_test", '"disfa" if name == "disfaplus" else name', "name", CROSSVAL, "-k", "people"),
-    data("database", "if here != then:", "if False:", CROPS, "-k", "manifest"),
+    models("training/cross_dataset", "    if seen:\n", "    if False:\n", CROSSVAL, "-k", "people"),
+    models("training/cross_dataset", "ours != theirs", "True", CROSSVAL, "-k", "people"),
+    models("training/cross_dataset", "if name.casefold() in trained", "if name in trained", CROSSVAL, "-k", "people"),
+    models("training/cross_dataset", "[\\s_-]", "[ ]", CROSSVAL, "-k", "people"),
+    models("training/cross_dataset", '"disfa" if name == "disfaplus" else name', "name", CROSSVAL, "-k", "people"),
+    data("databases/base", "if here != then:", "if False:", CROPS, "-k", "manifest"),
     models("cli/crossval", "# faces {digest(_columns(faces))}", "", CROSSVAL, "-k", "begun_with"),
     models("cli/crossval", "for parts in (faces.folds, faces.splits)", "for parts in ()", CROSSVAL, "-k", "begun_with"),
     models("cli/crossval", "for image in faces.images", "for image in ()", CROSSVAL, "-k", "begun_with"),

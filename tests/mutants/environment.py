@@ -3,7 +3,7 @@
 from tests.mutants.mutant import Mutant
 
 JOBS = ("tests/test_build_jobs.py",)
-MACHINE = ("tests/benchmarks/test_machine.py",)
+MACHINE = ("tests/benchmarks/test_environment.py",)
 SOURCES = ("tests/test_install.py", "-k", "source_distribution")
 
 
@@ -12,7 +12,7 @@ def jobs(old: str, new: str) -> Mutant:
 
 
 def machine(old: str, new: str) -> Mutant:
-    return Mutant("benchmarks/machine.py", old, new, MACHINE)
+    return Mutant("benchmarks/environment.py", old, new, MACHINE)
 
 
 MUTANTS = [

@@ -2,20 +2,20 @@
 
 from tests.mutants.mutant import Mutant
 
-COMPILE = "tests/pytorch/test_compile.py"
-EXPORT = "tests/pytorch/test_export.py"
-DERIVATIVES = "tests/pytorch/test_derivatives.py"
-MEMORY = "tests/pytorch/test_memory.py"
-AUTOCAST = "tests/pytorch/test_autocast.py"
-PROPERTIES = "tests/pytorch/test_properties.py"
-DISTRIBUTED = "tests/pytorch/test_distributed.py"
-DIRECT = "tests/pytorch/test_direct.py"
+COMPILE = "tests/torch_integration/test_compile.py"
+EXPORT = "tests/torch_integration/test_export.py"
+DERIVATIVES = "tests/torch_integration/test_derivatives.py"
+MEMORY = "tests/torch_integration/test_memory.py"
+AUTOCAST = "tests/torch_integration/test_autocast.py"
+PROPERTIES = "tests/torch_integration/test_properties.py"
+DISTRIBUTED = "tests/torch_integration/test_distributed.py"
+DIRECT = "tests/torch_integration/test_direct.py"
 AUTOGRAD = "csrc/ops/cpu_autograd.cpp"
-RAW = "tests/pytorch/test_raw_operators.py"
-ONNX = "tests/pytorch/test_onnx.py"
-FREED = "tests/pytorch/test_freed_memory.py"
-META = "tests/pytorch/test_meta.py"
-NETWORK = "tests/models/test_network.py"
+RAW = "tests/torch_integration/test_raw_operators.py"
+ONNX = "tests/torch_integration/test_onnx.py"
+FREED = "tests/torch_integration/test_freed_memory.py"
+META = "tests/torch_integration/test_meta.py"
+NETWORK = "tests/models/test_sma_net.py"
 
 
 MUTANTS = [
@@ -70,9 +70,11 @@ MUTANTS = [
         'torch.einsum("bal,bcl->bac", attention.flatten(1, -2), values.flatten(2))',
         (ONNX, "-k", "standard_operators"),
     ),
-    Mutant("sma_models/export.py", 'backend = "reference"', 'backend = "auto"', (ONNX, "-k", "standard_operators")),
     Mutant(
-        "sma_models/export.py",
+        "sma_models/models/export.py", 'backend = "reference"', 'backend = "auto"', (ONNX, "-k", "standard_operators")
+    ),
+    Mutant(
+        "sma_models/models/export.py",
         "self.calibration.probabilities(logits) if",
         "logits.sigmoid() if",
         (EXPORT, "-k", "exported_program_runs"),
@@ -116,7 +118,7 @@ MUTANTS = [
         (MEMORY, "-k", "copies"),
     ),
     Mutant(
-        "sma_models/network.py",
+        "sma_models/models/sma_net.py",
         ".contiguous(memory_format=torch.channels_last)",
         ".contiguous()",
         (MEMORY, "-k", "end_to_end"),
@@ -144,12 +146,12 @@ MUTANTS = [
     ),
     # Several processes.
     Mutant(
-        "sma_models/losses.py",
+        "sma_models/losses/classification.py",
         "(terms.where(known, 0).sum(1) / counts).mean()",
         "terms.where(known, 0).sum() / counts.sum()",
         (DISTRIBUTED,),
     ),
-    Mutant("sma_models/optimizer.py", "            module.eval()\n", "", (DISTRIBUTED,)),
+    Mutant("sma_models/training/optimizer.py", "            module.eval()\n", "", (DISTRIBUTED,)),
     # The short way, and calls past the public functions.
     Mutant("sma_kernels/direct.py", "if modes.watched(tensors) or not", "if not", (DIRECT,)),
     Mutant(AUTOGRAD, "at::GradMode::is_enabled() ||", "", (DIRECT, "-k", "second and short")),
@@ -209,9 +211,9 @@ MUTANTS = [
     Mutant(
         "sma_kernels/reference.py", "torch.amp.is_autocast_available(device.type) and ", "", (META, "-k", "functions")
     ),
-    Mutant("sma_models/network.py", ".to(dtype).contiguous(", ".contiguous(", (NETWORK, "-k", "any_pictures")),
+    Mutant("sma_models/models/sma_net.py", ".to(dtype).contiguous(", ".contiguous(", (NETWORK, "-k", "any_pictures")),
     Mutant(
-        "sma_models/network.py",
+        "sma_models/models/sma_net.py",
         "        super()._apply(fn, recurse)\n        self.reset_parameters()\n",
         "        super()._apply(fn, recurse)\n",
         (NETWORK, "-k", "skipped and SMANet"),

@@ -2,10 +2,10 @@
 
 from tests.mutants.mutant import Mutant
 
-VISUALIZE = "tests/models/test_visualize.py"
-REPORT = "tests/models/test_report.py"
-DOCUMENTS = "tests/models/test_documents.py"
-CROPS = "tests/models/test_crops.py"
+VISUALIZE = "tests/report/test_visualize.py"
+REPORT = "tests/report/test_report.py"
+DOCUMENTS = "tests/cli/test_documents.py"
+CROPS = "tests/faces/test_crops.py"
 DOCS = "tests/test_docs_code.py"
 
 
@@ -19,12 +19,12 @@ def report(file: str, old: str, new: str) -> Mutant:
 
 MUTANTS = [
     # What is shown is what the head did.
-    figures("attended", "after, _ = reader.network.attention.refine(head.maps)", "after = head.maps"),
-    figures("attended", "np.mean(correlations, axis=0)", "correlations[0]"),
-    figures("attended", "seen.views[place][place]", "seen.views[0][place]"),
-    figures("attended", "columns[name]].argmax())", "columns[name]].argmin())"),
-    figures("attended", "(picture.shape[0] - VIEW) // 2", "0"),
-    Mutant("sma_models/faces/reader.py", "attention.float().amax(2)", "attention.float()[:, :, 0]", (VISUALIZE,)),
+    figures("collect", "after, _ = reader.network.attention.refine(head.maps)", "after = head.maps"),
+    figures("collect", "np.mean(correlations, axis=0)", "correlations[0]"),
+    figures("collect", "seen.views[place][place]", "seen.views[0][place]"),
+    figures("collect", "columns[name]].argmax())", "columns[name]].argmin())"),
+    figures("collect", "(picture.shape[0] - VIEW) // 2", "0"),
+    Mutant("sma_models/faces/predictor.py", "attention.float().amax(2)", "attention.float()[:, :, 0]", (VISUALIZE,)),
     # A row shares its scale; channels, cosine and shares are counted rightly.
     figures("attention", "max(float(maps.max()) for maps in (view.before, view.after, view.used))", "1e-3"),
     figures("attention", "maps.std(0)", "maps.mean(0)"),
@@ -32,28 +32,28 @@ MUTANTS = [
     figures("attention", "if channels > 1 else []", ""),
     figures("correlation", ".sum(3).mean(1)", ".mean(3).mean(1)"),
     figures("correlation", ".sum(3).mean(1)", ".sum(3).mean(1).T"),
-    figures("curves", 'int(row["epoch"]) + 1', 'int(row["epoch"])'),
-    figures("curves", 'if checkpoint.parent.name == "checkpoints" else None', ""),
-    figures("network", "shown = spread_evenly(pictures, count)", "shown = list(pictures)"),
-    figures("network", "np.linspace(0, len(pictures) - 1, min(", "np.arange(min("),
+    figures("training_curves", 'int(row["epoch"]) + 1', 'int(row["epoch"])'),
+    figures("training_curves", 'if checkpoint.parent.name == "checkpoints" else None', ""),
+    figures("network_figures", "shown = spread_evenly(pictures, count)", "shown = list(pictures)"),
+    figures("network_figures", "np.linspace(0, len(pictures) - 1, min(", "np.arange(min("),
     Mutant("sma_models/report/page.py", "pictures_of(reader, sources), count)", "pictures_of(reader, sources))", (REPORT,)),
-    figures("network", "reader.same_alignment(pictures)", "pass"),
-    Mutant("sma_models/figures/network.py", "if seen_faces[path] else", "if True else", (CROPS,)),
-    Mutant("sma_models/report/runs.py", 'found.get("without_a_face", 0)', "0", (CROPS,)),
+    figures("network_figures", "reader.same_alignment(pictures)", "pass"),
+    Mutant("sma_models/figures/network_figures.py", "if seen_faces[path] else", "if True else", (CROPS,)),
+    Mutant("sma_models/report/run_results.py", 'found.get("without_a_face", 0)', "0", (CROPS,)),
     Mutant("sma_models/faces/sources.py", "while name in self._taken:", "while False:", (VISUALIZE,)),
     # The page: nothing from outside, names as text, what is missing is said, numbers are the run's.
     report("page.py", "autoescape=True", "autoescape=False"),
     report("page.html.j2", "<meta charset", '<link href="https://example.org/a.css"><meta charset'),
     report("page.html.j2", ".scroll { overflow-x: auto; }", ".scroll { background: url(a.png); }"),
-    report("runs.py", "run.missing.append(what)", "pass"),
-    report("runs.py", "found[\"protocol\"] == SyntheticFaceData.__name__", "True"),
-    report("runs.py", "means['constant']", "means['f1']"),
-    report("tables.py", "line[1:-1]", 'line.strip("| ")'),
-    report("tables.py", "block.summary = len(block.rows) - bold", "pass"),
+    report("run_results.py", "run.missing.append(what)", "pass"),
+    report("run_results.py", "found[\"protocol\"] == SyntheticFaceData.__name__", "True"),
+    report("run_results.py", "means['constant']", "means['f1']"),
+    report("html_tables.py", "line[1:-1]", 'line.strip("| ")'),
+    report("html_tables.py", "block.summary = len(block.rows) - bold", "pass"),
     report("page.html.j2", ".scroll { overflow-x: auto; }", ""),
-    Mutant("sma_models/task.py", '"made_by": provenance(),', "", (REPORT,)),
-    Mutant("sma_models/provenance.py", "shlex.join(", "' '.join(", (REPORT,)),
-    Mutant("sma_models/provenance.py", '"torch": str(torch.__version__),', '"torch": torch.__version__,', (REPORT,)),
+    Mutant("sma_models/training/task.py", '"made_by": provenance(),', "", (REPORT,)),
+    Mutant("sma_models/utils/provenance.py", "shlex.join(", "' '.join(", (REPORT,)),
+    Mutant("sma_models/utils/provenance.py", '"torch": str(torch.__version__),', '"torch": torch.__version__,', (REPORT,)),
     # Documents that no longer fit the program.
     Mutant("docs/train.md", "--annotated drawn", "--annotate drawn", (DOCS,)),
     Mutant("docs/operator.md", "# [8, 12, 512]: one", "# [8, 12, 256]: one", (DOCS,)),

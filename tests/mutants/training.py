@@ -2,64 +2,75 @@
 
 from tests.mutants.mutant import Mutant
 
-KILLED = ("tests/models/test_killed_training.py", "-m", "not slow")
-RESUMED = "tests/models/test_resumed_training.py"
-SETTINGS = "tests/models/test_settings.py"
-FINITE = "tests/models/test_finite.py"
-FILES = ("tests/models/test_checkpoint_files.py",)
+KILLED = ("tests/training/test_killed_training.py", "-m", "not slow")
+RESUMED = "tests/training/test_resumed_training.py"
+SETTINGS = "tests/training/test_settings.py"
+FINITE = "tests/training/test_finite.py"
+FILES = ("tests/models/test_checkpoint_io.py",)
 
 MUTANTS = [
     Mutant(
-        "sma_models/task.py",
+        "sma_models/training/task.py",
         "schedule = make_schedule(optimizer, self.optimizer_config, steps, steps_per_epoch)",
         "schedule = make_schedule(optimizer, self.optimizer_config, steps, steps)",
         (SETTINGS, "-k", "endless and max_steps"),
     ),
     Mutant(
-        "sma_models/optimizer.py", "if not 0 <= value < math.inf:", "if False:", (SETTINGS, "-k", "beside_an_option")
+        "sma_models/training/optimizer.py",
+        "if not 0 <= value < math.inf:",
+        "if False:",
+        (SETTINGS, "-k", "beside_an_option"),
     ),
     Mutant("sma_models/cli/lightning.py", "log.write_bytes(content)", "pass", (RESUMED, "-k", "keeps_its_log")),
-    Mutant("sma_models/cli/refusals.py", "_WRONG.search(message):", "None:", (SETTINGS, "-k", "one_line")),
+    Mutant("sma_models/cli/settings_errors.py", "_WRONG.search(message):", "None:", (SETTINGS, "-k", "one_line")),
     Mutant("sma_models/data/base.py", "samples if epoch == self.epoch else 0", "0", KILLED),
     Mutant("sma_models/data/base.py", "samples if epoch == self.epoch else 0", "samples", KILLED),
     Mutant("sma_models/data/base.py", "            sampler.set_epoch(self._resumed.epoch)\n", "", KILLED),
     Mutant("sma_models/data/base.py", "if progress.is_last_batch:", "if False:", KILLED),
     Mutant("sma_models/data/base.py", "generator=torch.Generator().manual_seed(self.seed),", "", KILLED),
     Mutant(
-        "sma_models/task.py", "            restore_random_states(self.random_states)\n", "            pass\n", KILLED
+        "sma_models/training/task.py",
+        "            restore_random_states(self.random_states)\n",
+        "            pass\n",
+        KILLED,
     ),
     Mutant(
-        "sma_models/task.py",
+        "sma_models/training/task.py",
         "        # A run that goes on in the middle of an epoch does not start one.\n        self._freeze()\n",
         "",
         KILLED,
     ),
-    Mutant("sma_models/checkpoint_files.py", 'Path(f"{path}.unfinished")', "path", KILLED),
-    Mutant("sma_models/checkpoint_files.py", "os.replace(path, previous_of(path))", "path.unlink()", FILES),
-    Mutant("sma_models/checkpoint_files.py", "if not previous.is_file():", "if True:", FILES),
-    Mutant("sma_models/checkpoint_files.py", "weights_only=True", "weights_only=False", FILES),
-    Mutant("sma_models/checkpoint_files.py", "return entries.testzip()", "return None", FILES),
+    Mutant("sma_models/models/checkpoint_io.py", 'Path(f"{path}.unfinished")', "path", KILLED),
+    Mutant("sma_models/models/checkpoint_io.py", "os.replace(path, previous_of(path))", "path.unlink()", FILES),
+    Mutant("sma_models/models/checkpoint_io.py", "if not previous.is_file():", "if True:", FILES),
+    Mutant("sma_models/models/checkpoint_io.py", "weights_only=True", "weights_only=False", FILES),
+    Mutant("sma_models/models/checkpoint_io.py", "return entries.testzip()", "return None", FILES),
     # Runs that stop within an epoch, and what Lightning's loops and the data must agree on.
     Mutant(
-        "sma_models/cli/callbacks.py",
+        "sma_models/training/callbacks.py",
         "        if epoch_is_over(trainer):\n            super()",
         "        if True:\n            super()",
         (RESUMED, "-k", "as_if_it_had_not and within-an-epoch"),
     ),
-    Mutant("sma_models/cli/callbacks.py", "or step == trainer.max_steps", "", (RESUMED, "-k", "no_limit")),
+    Mutant("sma_models/training/callbacks.py", "or step == trainer.max_steps", "", (RESUMED, "-k", "no_limit")),
     Mutant(
-        "sma_models/cli/callbacks.py",
+        "sma_models/training/callbacks.py",
         "(trainer.should_stop and trainer.fit_loop._can_stop_early)",
         "False",
         (RESUMED, "-k", "as_if_it_had_not and within-an-epoch"),
     ),
     Mutant(
-        "sma_models/cli/callbacks.py",
+        "sma_models/training/callbacks.py",
         "self._after_validation = validation_is_due(trainer)",
         "self._after_validation = False",
         (RESUMED, "-k", "crash-after-a-validation"),
     ),
-    Mutant("sma_models/resuming.py", "if epoch.restarting and fit.", "if False and fit.", (RESUMED, "-k", "max_steps")),
+    Mutant(
+        "sma_models/training/resume.py",
+        "if epoch.restarting and fit.",
+        "if False and fit.",
+        (RESUMED, "-k", "max_steps"),
+    ),
     Mutant("sma_models/data/base.py", "        self._resumed = None\n", "", (RESUMED, "-k", "second_training")),
     # Other samples than those that a run was begun with.
     Mutant("sma_models/data/position.py", '["batch_size", "processes"] if', "[] if", (RESUMED, "-k", "refused_within")),
@@ -71,7 +82,7 @@ MUTANTS = [
     ),
     Mutant("sma_models/data/position.py", 'if stored.get("samples")', "if True", (RESUMED, "-k", "smaller_from")),
     Mutant(
-        "sma_models/resuming.py",
+        "sma_models/training/resume.py",
         "if not {kind, SUMS} <=",
         "if set() and not {kind, SUMS} <=",
         (RESUMED, "-k", "version"),
@@ -85,78 +96,98 @@ MUTANTS = [
     ),
     Mutant("sma_models/cli/lightning.py", "written.fit.ckpt_path = None", "pass", (RESUMED, "-k", "in_its_folder")),
     Mutant(
-        "sma_models/cli/callbacks.py",
+        "sma_models/training/callbacks.py",
         "{} if score is None else {path: score}",
         "{}",
         (RESUMED, "-k", "goes_on_in_its_folder or as_if_it_had_not"),
     ),
-    Mutant("sma_models/cli/callbacks.py", "            shutil.copyfile(theirs, ours)\n", "", (RESUMED, "-k", "moved")),
     Mutant(
-        "sma_models/cli/callbacks.py",
+        "sma_models/training/callbacks.py", "            shutil.copyfile(theirs, ours)\n", "", (RESUMED, "-k", "moved")
+    ),
+    Mutant(
+        "sma_models/training/callbacks.py",
         "read_log(trainer) if trainer.is_global_zero else []",
         "[]",
         (RESUMED, "-k", "crash"),
     ),
     Mutant(
-        "sma_models/task.py", "checkpoint[SUMS] = self._summed_losses()", "checkpoint[SUMS] = torch.zeros(4)", KILLED
+        "sma_models/training/task.py",
+        "checkpoint[SUMS] = self._summed_losses()",
+        "checkpoint[SUMS] = torch.zeros(4)",
+        KILLED,
     ),
     Mutant(
-        "sma_models/cli/callbacks.py",
+        "sma_models/training/callbacks.py",
         "(epoch_is_over(trainer) and self.monitor in trainer.callback_metrics)",
         "self.monitor in trainer.callback_metrics",
         (RESUMED, "-k", "cut_short"),
     ),
-    Mutant("sma_models/cli/callbacks.py", "save_weights_only=True, ", "", (RESUMED, "-k", "weights_alone")),
+    Mutant("sma_models/training/callbacks.py", "save_weights_only=True, ", "", (RESUMED, "-k", "weights_alone")),
     # NaN and infinity.
-    Mutant("sma_models/epoch_losses.py", 'if not abs(value) < float("inf"):', "if False:", (FINITE, "-k", "diverges")),
     Mutant(
-        "sma_models/epoch_losses.py",
+        "sma_models/training/epoch_losses.py",
+        'if not abs(value) < float("inf"):',
+        "if False:",
+        (FINITE, "-k", "diverges"),
+    ),
+    Mutant(
+        "sma_models/training/epoch_losses.py",
         "for (step, epoch, _), value in",
         "for (_, epoch, _), value in",
         (FINITE, "-k", "later"),
     ),
     Mutant(
-        "sma_models/task.py",
+        "sma_models/training/task.py",
         "        self.losses.check()\n        # Lightning",
         "        # Lightning",
         (FINITE, "-k", "later"),
     ),
     Mutant(
-        "sma_models/task.py",
+        "sma_models/training/task.py",
         '        require_finite(f"the network\'s answers to the {part} part{step}", logits)\n',
         "",
         (FINITE, "-k", "no_loss_was"),
     ),
     Mutant(
-        "sma_models/task.py",
+        "sma_models/training/task.py",
         '        require_finite_weights("the checkpoint", checkpoint["state_dict"].items())\n',
         "",
         (FINITE, "-k", "network_of_nan"),
     ),
     Mutant(
-        "sma_models/checkpoint.py",
+        "sma_models/models/checkpoint.py",
         '    require_finite_weights(f"checkpoint {path}", content.get("state_dict", {}).items())\n',
         "",
         (FINITE, "-k", "network_of_nan or report"),
     ),
     Mutant(
-        "sma_models/finite.py", "not torch.isfinite(tensor).all()", "tensor.isnan().any()", (FINITE, "-k", "number")
+        "sma_models/utils/finite.py",
+        "not torch.isfinite(tensor).all()",
+        "tensor.isnan().any()",
+        (FINITE, "-k", "number"),
     ),
-    Mutant("sma_models/weights.py", "found.state.items())", "{}.items())", (FINITE, "-k", "backbone")),
-    Mutant("sma_models/metrics.py", "if x.isnan().any():", "if False:", (FINITE, "-k", "undefined")),
-    Mutant("sma_models/metrics.py", '        require_finite("logits", logits)\n', "", (FINITE, "-k", "no_decision")),
+    Mutant("sma_models/models/pretrained.py", "found.state.items())", "{}.items())", (FINITE, "-k", "backbone")),
+    Mutant("sma_models/metrics/scores.py", "if x.isnan().any():", "if False:", (FINITE, "-k", "undefined")),
     Mutant(
-        "sma_models/answers.py", 'require_finite("logits of answers", self.logits)', "pass", (FINITE, "-k", "stored")
+        "sma_models/metrics/scores.py", '        require_finite("logits", logits)\n', "", (FINITE, "-k", "no_decision")
     ),
-    Mutant("sma_models/cli/callbacks.py", "and not torch.isnan(current) and", "and", (FINITE, "-k", "best")),
+    Mutant(
+        "sma_models/metrics/predictions.py",
+        'require_finite("logits of answers", self.logits)',
+        "pass",
+        (FINITE, "-k", "stored"),
+    ),
+    Mutant("sma_models/training/callbacks.py", "and not torch.isnan(current) and", "and", (FINITE, "-k", "best")),
     # Settings, and trainings of nothing.
     Mutant(
-        "sma_models/training_checks.py",
+        "sma_models/training/preconditions.py",
         "(labels == 1).any(0) & (labels == 0).any(0)",
         "(labels == 1)",
         (SETTINGS, "-k", "shows_nothing"),
     ),
-    Mutant("sma_models/training_checks.py", '"16-mixed")', '"16-mixed", "64-true")', (SETTINGS, "-k", "precision")),
+    Mutant(
+        "sma_models/training/preconditions.py", '"16-mixed")', '"16-mixed", "64-true")', (SETTINGS, "-k", "precision")
+    ),
     Mutant(
         "sma_models/cli/lightning.py",
         "if not chosen and not trainer.fast_dev_run:",
@@ -165,13 +196,13 @@ MUTANTS = [
     ),
     Mutant("sma_models/cli/lightning.py", "ckpt_path=chosen or None", "ckpt_path=chosen", (SETTINGS, "-k", "fast_run")),
     Mutant(
-        "sma_models/cli/callbacks.py",
-        "not (trainer.enable_validation and len(data.parts.val))",
+        "sma_models/training/callbacks.py",
+        "not (trainer.enable_validation and len(data.splits.val))",
         "False",
         (SETTINGS, "-k", "last_weights"),
     ),
     Mutant(
-        "sma_models/cli/callbacks.py",
+        "sma_models/training/callbacks.py",
         "if not self.best_model_path and not",
         "if False and not",
         (SETTINGS, "-k", "last_weights"),
@@ -197,7 +228,7 @@ MUTANTS = [
         (SETTINGS, "-k", "beside_an_option"),
     ),
     Mutant(
-        "sma_models/cli/refusals.py",
+        "sma_models/cli/settings_errors.py",
         "nested[-1] if nested else",
         "nested[-1] if False else",
         (SETTINGS, "-k", "wrong_option"),

@@ -1,0 +1,172 @@
+"""Feature maps of the heads tier, computed once and kept on disk."""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.progress import track
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+from torch.utils.data import DataLoader
+
+from sma_models.ablation.backbone import trained_backbone
+from sma_models.ablation.config import Ablation
+from sma_models.ablation.datasets import arm_data, attention_faces, backbone_data, own_data
+from sma_models.data.base import EvaluationSampler, FaceDataModule, FaceDataset, FaceTable
+from sma_models.data.synthetic import SyntheticTable
+from sma_models.data.transforms import Augment, canvas_size
+from sma_models.models.sma_net import SMANet
+
+_BATCH = 64
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class FeaturePart:
+    """Features of one part.
+
+    maps:     float16 [n,H,W,C], read from disk when asked for; rounding moved them by `rounding` (relative, 2-norm)
+    labels:   int8 [n,R] of action units or int64 [n] of classes; subjects: str [n]
+    masks:    float32 [n,R,H,W], the share of each position that lies in the true region; None where it is not known
+    """
+
+    maps: NDArray[np.float16]
+    labels: NDArray[Any]
+    subjects: NDArray[np.str_]
+    masks: NDArray[np.float32] | None
+    rounding: float
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, rows: NDArray[np.int64] | slice) -> Tensor:
+        """Feature maps float32 [b,C,H,W], in channels_last memory, of some rows."""
+        return torch.from_numpy(self.maps[rows].astype(np.float32)).permute(0, 3, 1, 2)
+
+
+def drawn_features(settings: Ablation, cache: Path, workers: int) -> Path:
+    """The folder in `cache` that holds the features of the drawn faces of these settings; computes what is missing.
+
+    Training the backbone and computing a part go on where they were stopped.
+    """
+    folder = cache / cache_key(settings)
+    if not _complete(folder, (*PARTS, "attention")):
+        network = trained_backbone(settings, backbone_data(settings, workers), folder)
+        write_parts(folder, network, arm_data(settings), workers)
+        table = attention_faces(settings)
+        write_part(folder / "attention", network, table, np.arange(len(table)), workers)
+    return folder
+
+
+def own_features(settings: Ablation, cache: Path, workers: int) -> list[Path]:
+    """As `drawn_features`, one folder a fold of the CSV file; each backbone has seen its fold's training faces alone."""
+    folder = cache / cache_key(settings)
+    # A fold may be named by any string, slashes among them.
+    places = {fold: folder / quote(fold, safe=" ") for fold in own_data(settings, workers).fold_names()}
+    for fold, place in places.items():
+        if not _complete(place, PARTS):
+            data = own_data(settings, workers, fold)
+            write_parts(place, trained_backbone(settings, data, place), data, workers)
+    return list(places.values())
+
+
+def cache_key(settings: Ablation) -> str:
+    """Changes with all that features depend on."""
+    network = {
+        name: getattr(settings.network, name)
+        for name in ("backbone", "stage", "output_stride", "image_size", "mean", "std")
+    }
+    listed = None if settings.csv is None else hashlib.sha256(Path(settings.csv).read_bytes()).hexdigest()
+    facts = {
+        "start": settings.start,
+        "faces": asdict(settings.faces) if settings.csv is None else [str(settings.csv), listed],
+        "network": network,
+        "backbone": asdict(settings.backbone),
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _complete(folder: Path, parts: Sequence[str]) -> bool:
+    return all((folder / f"{name}.npz").is_file() for name in parts)
+
+
+def write_parts(folder: Path, network: SMANet, data: FaceDataModule, workers: int) -> None:
+    """The training, validation and test part of some data."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data.setup("fit")
+    for name in PARTS:
+        write_part(folder / name, network, data.faces, getattr(data.splits, name), workers)
+
+
+def write_part(path: Path, network: SMANet, faces: FaceTable, rows: NDArray[np.int64], workers: int) -> None:
+    """Compute path.npy and path.npz unless they are there; the second, written last, says that both are whole."""
+    if path.with_suffix(".npz").is_file():
+        return
+    size: Any = network.config.image_size
+    dataset = FaceDataset(faces, rows, size, "none", seed=0)
+    loader = DataLoader(dataset, _BATCH, sampler=EvaluationSampler(dataset, 1, 0), num_workers=workers)
+    unfinished = path.with_suffix(".unfinished")
+    maps: Any = None
+    error = norm = 0.0
+    done = 0
+    for batch in track(loader, f"features of {path.parent.name}/{path.name}"):
+        with torch.inference_mode():
+            found = network.feature_maps(batch["image"]).permute(0, 2, 3, 1).numpy()
+        if maps is None:
+            maps = np.lib.format.open_memmap(unfinished, "w+", np.float16, (len(rows), *found.shape[1:]))
+        maps[done : done + len(found)] = found
+        error += float(np.square(found - maps[done : done + len(found)]).sum(dtype=np.float64))
+        norm += float(np.square(found).sum(dtype=np.float64))
+        done += len(found)
+    maps.flush()
+    os.replace(unfinished, path.with_suffix(".npy"))
+    facts = {
+        "labels": faces.labels[rows],
+        "subjects": faces.subjects[rows],
+        "rounding": np.sqrt(error / norm),
+    }
+    if path.name == "attention" and isinstance(faces, SyntheticTable):
+        facts["masks"] = true_masks(faces, size, maps.shape[1:3], workers)
+    with unfinished.open("wb") as file:
+        np.savez(file, **facts)
+    os.replace(unfinished, path.with_suffix(".npz"))
+
+
+def true_masks(faces: SyntheticTable, size: int, grid: tuple[int, int], workers: int) -> NDArray[np.float32]:
+    """Shares [n,R,*grid] of each position that lie in the true regions, as the network sees the faces at `size` pixels."""
+    loader = DataLoader(_Masks(faces, size, grid), _BATCH, num_workers=workers)
+    return torch.cat(list(track(loader, "true regions"))).numpy()
+
+
+class _Masks(torch.utils.data.Dataset[Tensor]):
+    def __init__(self, faces: SyntheticTable, size: int, grid: tuple[int, int]):
+        self.faces, self.canvas, self.grid = faces, canvas_size(size), grid
+        self.centre = Augment("none", size)
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def __getitem__(self, index: int) -> Tensor:
+        regions = torch.from_numpy(self.faces.true_regions(index, self.canvas))
+        return adaptive_avg_pool2d(self.centre(regions, (0, 0, 0)).float(), self.grid)
+
+
+def read_part(folder: Path, name: str) -> FeaturePart:
+    """One of the parts that `drawn_features` wrote."""
+    with np.load(folder / f"{name}.npz") as facts:
+        masks = facts.get("masks")
+        return FeaturePart(
+            np.load(folder / f"{name}.npy", mmap_mode="r"),
+            facts["labels"],
+            facts["subjects"],
+            masks,
+            float(facts["rounding"]),
+        )

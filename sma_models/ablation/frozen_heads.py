@@ -1,0 +1,110 @@
+"""Heads on feature maps, and their training: a plain loop, since there is nothing but a head to train."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from sma_kernels import SMAOutput
+from sma_models.ablation.arms import Arm
+from sma_models.ablation.config import Training
+from sma_models.ablation.feature_cache import FeaturePart
+from sma_models.data.base import UNKNOWN
+from sma_models.losses.classification import au_weights, class_weights, weighted_asymmetric
+from sma_models.losses.diversity import diversity_term
+from sma_models.models.sma_net import RegionClassifier, make_attention, make_classifiers
+from sma_models.training.optimizer import make_optimizer, make_schedule
+from sma_models.utils.finite import require_finite
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+class HeadOutput(NamedTuple):
+    """logits [B,R], and what the attention gave; None of the head without any."""
+
+    logits: Tensor
+    attention: SMAOutput | None
+
+
+class Head(nn.Module):
+    """What an arm puts on feature maps of `width` channels: attention, or the average over positions, and linear units.
+
+    Attention and units each start from `seed` anew, so that arms share all initial tensors that have the same shape.
+    forward(x [B,width,H,W]) -> HeadOutput
+    """
+
+    def __init__(self, arm: Arm, width: int, regions: int, seed: int):
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.attention = make_attention(width, regions, arm.network) if arm.attends else None
+            torch.manual_seed(seed)
+            self.units = (
+                make_classifiers(width, regions, arm.network) if arm.attends else RegionClassifier(regions, (), width)
+            )
+
+    def forward(self, x: Tensor) -> HeadOutput:
+        if self.attention is None:
+            return HeadOutput(self.units(x.mean((2, 3))[:, None]), None)
+        found = self.attention(x)
+        return HeadOutput(self.units(found.pooled), found)
+
+    def no_weight_decay(self) -> set[str]:
+        """Names of the parameters that an optimiser must not decay."""
+        return (
+            {f"attention.{name}" for name in self.attention.no_weight_decay()} if self.attention is not None else set()
+        )
+
+
+class Course(NamedTuple):
+    """How a training went: the mean loss of each epoch, and the median time of a step in seconds."""
+
+    losses: list[float]
+    step_seconds: float
+
+
+def train(head: Head, arm: Arm, part: FeaturePart, loss: Loss, training: Training, order_seed: int) -> Course:
+    """Train `head` in place; batches follow from `order_seed` alone, so that all arms see the same ones."""
+    order = np.random.default_rng(order_seed)
+    steps = max(1, len(part) // training.batch_size)
+    optimizer = make_optimizer(head, training.optimizer)
+    schedule = make_schedule(optimizer, training.optimizer, steps * training.epochs, steps)
+    labels = torch.from_numpy(part.labels)
+    losses: list[float] = []
+    times: list[float] = []
+    head.train()
+    for _ in range(training.epochs):
+        total = 0.0
+        # A last batch of one or two samples would upset the batch norm.
+        for rows in np.array_split(order.permutation(len(part))[: steps * training.batch_size], steps):
+            x = part.batch(rows)
+            started = time.perf_counter()
+            output = head(x)
+            value = loss(output.logits, labels[rows])
+            if output.attention is not None and arm.diversity_weight:
+                value = value + arm.diversity_weight * diversity_term(arm.diversity, output.attention).mean()
+            require_finite(f"the loss of step {len(times)}", value.detach())
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+            schedule.step()
+            times.append(time.perf_counter() - started)
+            total += value.item()
+        losses.append(total / steps)
+    return Course(losses, float(np.median(times)))
+
+
+def make_loss(labels: Tensor, regions: tuple[str, ...]) -> Loss:
+    """The training loss of logits [B,R] and labels, weighted by what is rare among the training labels.
+
+    labels: int8 [n,R] of action units or int64 [n] of classes.
+    """
+    if labels.ndim == 1:
+        weights = class_weights(labels, len(regions), "sqrt")
+        return lambda logits, truth: cross_entropy(logits, truth, weights)
+    unit = au_weights(labels == 1, labels != UNKNOWN, regions)
+    return lambda logits, truth: weighted_asymmetric(logits, (truth == 1).float(), truth != UNKNOWN, unit)

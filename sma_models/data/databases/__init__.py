@@ -1,0 +1,1 @@
+"""The six databases: their layouts, labels and folds."""

@@ -1,0 +1,71 @@
+"""BP4D: action units of 41 people in eight tasks."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from sma_models.data.databases.au_occurrence import (
+    UNITS,
+    add_coded_sequence,
+    coding_files,
+    name_uncoded,
+    read_coded_sequence,
+)
+from sma_models.data.databases.base import Database
+from sma_models.data.manifest import ALWAYS_POSITIVE, DatabaseIndex, same_parts
+from sma_models.synthetic.rates import BASE_RATES
+
+PARTS = {
+    "P1": "F001 F002 F008 F009 F010 F016 F018 F023 M001 M004 M007 M008 M012 M014",
+    "P2": "F003 F005 F011 F013 F020 F022 M002 M005 M010 M011 M013 M016 M017 M018",
+    "P3": "F004 F006 F007 F012 F014 F015 F017 F019 F021 M003 M006 M009 M015",
+}
+EXPECTED: dict[str, int | float] = {
+    "subjects": 41,
+    "sequences": 328,
+    "frames": 146847,
+    "frames of fold P1": 50631,
+    "frames of fold P2": 50182,
+    "frames of fold P3": 46034,
+    **{f"AU{unit}, share of positives": BASE_RATES[unit] for unit in UNITS},
+    ALWAYS_POSITIVE: 0.480,
+}
+_CODING = re.compile(r"([FM]\d{3})_(T[1-8])\.csv")
+
+
+def list_bp4d(root: Path, images: Path | None = None) -> DatabaseIndex:
+    """The coded frames of BP4D.
+
+    Args:
+        root:   folder that holds AUCoding/AU_OCC
+        images: folder that holds F001/T1/2440.jpg and so on; None is `root`
+    """
+    listing = DatabaseIndex("bp4d", Path(images or root), {}, UNITS, expected=EXPECTED)
+    coded = set()
+    for file in coding_files(Path(root)):
+        name = _CODING.fullmatch(file.name)
+        if name is None:
+            listing.extra.append(str(file))
+        else:
+            sequence = read_coded_sequence(listing, file, name[1], name[2])
+            if sequence is not None:
+                # Pictures are numbered as the codes are.
+                add_coded_sequence(listing, sequence, first_picture=1)
+                coded.add((name[1], name[2]))
+    name_uncoded(listing, coded, [f"T{number}" for number in range(1, 9)], ())
+    same_parts(listing, {part: tuple(subjects.split()) for part, subjects in PARTS.items()})
+    return listing
+
+
+class BP4D(Database):
+    """BP4D's coded frames; the fold is the part that is tested: P1, P2 or P3.
+
+    Args:
+        manifest: CSV file that `sma-net data check --dataset bp4d` wrote
+        settings: see `Database`
+    """
+
+    dataset = "bp4d"
+
+    def __init__(self, manifest: str | Path, fold: str = "P1", **settings: Any):
+        super().__init__(manifest, fold, **settings)

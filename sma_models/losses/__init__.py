@@ -1,0 +1,1 @@
+"""Losses of action units, expressions and attention diversity."""

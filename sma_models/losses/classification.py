@@ -1,0 +1,60 @@
+"""Losses of action units and expressions, from logits, and the class weights they take.
+
+Labels are float [B,R] of 0 and 1, `known` is bool [B,R]; what is not known counts nowhere.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+
+def weighted_asymmetric(logits: Tensor, labels: Tensor, known: Tensor, weights: Tensor) -> Tensor:
+    """Cross-entropy whose negative term is damped by the predicted probability, which carries no gradient.
+
+    Easy negatives fade, so that rare units are learned; the price is that p = 0.5 then means a posterior of 1/3.
+    logits, labels, known: [B,R]; weights: [R]. Returns a scalar: the mean over samples of the mean over known units.
+    """
+    negative = logits.sigmoid().detach() * logsigmoid(-logits)
+    return _masked_mean(-(labels * logsigmoid(logits) + (1 - labels) * negative) * weights, known)
+
+
+def weighted_bce(logits: Tensor, labels: Tensor, known: Tensor, weights: Tensor) -> Tensor:
+    """Binary cross-entropy with one weight per unit on both terms; shapes as in `weighted_asymmetric`."""
+    return _masked_mean(-(labels * logsigmoid(logits) + (1 - labels) * logsigmoid(-logits)) * weights, known)
+
+
+def _masked_mean(terms: Tensor, known: Tensor) -> Tensor:
+    counts = known.sum(1).clamp_min(1)
+    return (terms.where(known, 0).sum(1) / counts).mean()
+
+
+AU_LOSSES = {"weighted_asymmetric": weighted_asymmetric, "weighted_bce": weighted_bce}
+
+
+def au_weights(labels: Tensor, known: Tensor, names: Sequence[str]) -> Tensor:
+    """Weights float32 [R], with mean 1, inverse to each unit's share of positives among its known labels.
+
+    labels: [n,R] of 0 and 1, known: bool [n,R]. ValueError names the units that have no positive.
+    """
+    positives = (labels.bool() & known).sum(0).double()
+    absent = [name for name, count in zip(names, positives.tolist(), strict=True) if not count]
+    if absent:
+        raise ValueError(f"no training subject shows {', '.join(absent)}; leave it out or choose another part")
+    inverse = known.sum(0).double() / positives
+    return (len(names) * inverse / inverse.sum()).float()
+
+
+CLASS_WEIGHTS = {"none": 0.0, "sqrt": 0.5, "inverse": 1.0}
+
+
+def class_weights(labels: Tensor, classes: int, kind: str) -> Tensor:
+    """Weights float32 [R] of expression classes, proportional to (1/frequency)^{0, 1/2, 1} and scaled so that a sample
+    weighs 1 on average. A class without a sample weighs as if it had one.
+
+    labels: int64 [n]; kind: "none", "sqrt" or "inverse".
+    """
+    counts = torch.bincount(labels, minlength=classes).double()
+    weights = counts.clamp_min(1) ** -CLASS_WEIGHTS[kind]
+    return (weights * counts.sum() / (weights * counts).sum()).float()

@@ -1,0 +1,1 @@
+"""Scores of predictions, their calibration, and their aggregation over folds and seeds."""

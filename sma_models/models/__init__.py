@@ -1,0 +1,1 @@
+"""SMA-Net, its pretrained weights, checkpoints and export."""

@@ -1,0 +1,79 @@
+"""Checkpoint files that a killed process leaves whole, and that are read without running code of theirs."""
+
+import os
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.utilities import rank_zero_warn
+
+
+def previous_of(path: str | Path) -> Path:
+    """Where the checkpoint lies that `path` held before."""
+    return Path(f"{path}.previous")
+
+
+def atomic_save(content: dict[str, Any], path: str | Path) -> None:
+    """Write `content` to `path` at once or not at all; what was there before is kept as `previous_of(path)`."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # In the same folder: a file moves at once only within one file system.
+    unfinished = Path(f"{path}.unfinished")
+    with unfinished.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    if path.exists():
+        os.replace(path, previous_of(path))
+    os.replace(unfinished, path)
+
+
+def safe_load(path: str | Path) -> Any:
+    """The content of a checkpoint on the CPU. FileNotFoundError, or ValueError if it is damaged, or holds more than tensors
+    and plain values, which is not read."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no checkpoint {path}")
+    try:
+        damaged = _damaged_part(path)
+        if damaged is None:
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # whose advice is to run the file's code
+        raise ValueError(
+            f"checkpoint {path} is damaged, or holds more than the tensors and plain values that are read"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(f"checkpoint {path} is damaged: expected a whole file of torch.save; {error}") from error
+    raise ValueError(f"checkpoint {path} is damaged: the checksum of {damaged} is wrong")
+
+
+def _damaged_part(path: str | Path) -> str | None:
+    """The first entry whose checksum, which torch.load does not look at, is wrong; None of files without checksums."""
+    if not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as entries:
+        return entries.testzip()
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's checkpoints, through `atomic_save` and `safe_load`; instead of a damaged one, the previous is read."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        atomic_save(checkpoint, path)
+
+    def load_checkpoint(
+        self, path: Any, map_location: Callable | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Raises as `safe_load` if there is no previous checkpoint. Everything is read to the CPU, as tensors and plain
+        values alone, whatever is asked for."""
+        try:
+            return safe_load(path)
+        except (FileNotFoundError, ValueError) as error:
+            previous = previous_of(path)
+            if not previous.is_file():
+                raise
+            rank_zero_warn(f"{error}; going on from the one before it, {previous}")
+            return safe_load(previous)

@@ -1,0 +1,101 @@
+"""Scores as tables and as plain data."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from sma_models.metrics.aggregate import au_fold, expression_fold
+from sma_models.metrics.predictions import predictions_of
+from sma_models.metrics.scores import AUScores, ExpressionScores
+from sma_models.utils.jsonable import to_jsonable
+
+_COLUMNS = (
+    ("F1", "f1"),
+    ("constant", "constant"),
+    ("F1 at ½", "f1_half"),
+    ("AUC", "auc"),
+    ("accuracy", "accuracy"),
+    ("positive", "rate"),
+)
+_SEEN_UNITS = tuple((f"mean {head}", f"mean_{key}") for head, key in _COLUMNS[:5])
+_SEEN_CLASSES = (("accuracy", "accuracy"), ("macro-F1", "macro_f1"), ("accuracy of sequences", "sequence_accuracy"))
+
+
+def scores_as_dict(task: Any, part: str) -> dict[str, Any]:
+    """The scores of a task that has just been measured, as plain data; what is undefined is None."""
+    faces, data = task.data.faces, task.data
+    facts = {
+        "part": part,
+        "faces": len(task.tested[0]) if part == "test" else len(data.splits.val),
+        "selection": data.selection,
+        "protocol": data.protocol,
+        "alignment": data.alignment["template"] if data.alignment else "none",
+        "starts_from": task.starts_from,
+        "regions": list(faces.regions),
+        "scores": {
+            name: to_jsonable(value.tolist() if hasattr(value, "tolist") else value)
+            for name, value in vars(task.scores).items()
+        },
+    }
+    if part == "test":
+        answers = predictions_of(task)
+        facts["without_a_face"] = int((~answers.found).sum())
+        if 0 < facts["without_a_face"] < len(answers.found):
+            seen = (au_fold if task.kind == "au" else expression_fold)(answers.with_a_face())
+            facts["scores_with_a_face"] = {name: to_jsonable(value.tolist()) for name, value in seen.items()}
+    return facts
+
+
+def data_of(found: dict[str, Any]) -> str:
+    """What was scored, as the title of a table says it."""
+    return f"{found['protocol']}, aligned by {found['alignment']}"
+
+
+def print_scores(task: Any, part: str) -> None:
+    """Print the scores of a task that has just been measured on one part ("val" or "test")."""
+    found = scores_as_dict(task, part)
+    title = (
+        f"{data_of(found)}: {part} part, {found['faces']} faces; epoch chosen by {found['selection']}; "
+        f"starts from {found['starts_from']}"
+    )
+    console = Console()
+    if isinstance(task.scores, AUScores):
+        console.print(au_table(title, found["regions"], found["scores"]))
+    else:
+        console.print(expression_table(title, found["regions"], task.scores))
+    if "scores_with_a_face" in found:
+        seen = found["scores_with_a_face"]
+        names = _SEEN_UNITS if task.kind == "au" else _SEEN_CLASSES
+        told = ", ".join(f"{head} {_cell(seen[key])}" for head, key in names)
+        console.print(f"without the {found['without_a_face']} pictures in which no face was found: {told}")
+
+
+def au_table(title: str, regions: list[str], scores: dict[str, list[float | None]]) -> Table:
+    """One row an action unit, then the means over those where a score is defined, and how many these are."""
+    table = Table("AU", *(head for head, _ in _COLUMNS), title=title)
+    for row, name in enumerate(regions):
+        table.add_row(name, *(_cell(scores[key][row]) for _, key in _COLUMNS))
+    table.add_section()
+    defined = {key: [v for v in scores[key] if v is not None] for _, key in _COLUMNS}
+    table.add_row("mean", *(_cell(sum(d) / len(d) if d else None) for d in defined.values()))
+    table.add_row("over", *(str(len(d)) for d in defined.values()))
+    return table
+
+
+def expression_table(title: str, regions: list[str], scores: ExpressionScores) -> Table:
+    """One row a class: its F1 and its row of the confusion matrix; below, the scores beside the majority guess."""
+    # Numbers head the columns: names of seven classes do not fit a terminal.
+    table = Table("true \\ predicted", "F1", *(str(place + 1) for place in range(len(regions))), title=title)
+    for row, name in enumerate(regions):
+        cells = [str(int(count)) for count in scores.confusion[row]]
+        table.add_row(f"{row + 1} {name}", _cell(to_jsonable(float(scores.f1[row]))), *cells)
+    table.caption = (
+        f"accuracy {scores.accuracy:.3f} (majority guess {scores.majority_accuracy:.3f}); "
+        f"macro-F1 {scores.macro_f1:.3f} (majority guess {scores.majority_macro_f1:.3f})"
+    )
+    return table
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

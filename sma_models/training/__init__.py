@@ -1,0 +1,1 @@
+"""The Lightning module, its optimizer and callbacks, and what makes a run resumable."""

@@ -1,0 +1,17 @@
+"""A folder of results belongs to the settings that it was begun with."""
+
+from pathlib import Path
+
+SETTINGS = "settings.yaml"
+LOG = "metrics.csv"  # one row per logged step, in every folder of a training run
+
+
+def check_same_settings(out: Path, settings: str) -> None:
+    """Keep the settings in the folder; ValueError if it was begun with others."""
+    path = out / SETTINGS
+    if path.is_file() and path.read_text(encoding="utf-8") != settings:
+        raise ValueError(
+            f"{out} was begun with other settings or faces, see {path}: expected the same ones, or another --out"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    path.write_text(settings, encoding="utf-8")

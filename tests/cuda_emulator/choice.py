@@ -1,0 +1,140 @@
+"""Counts launches and bytes of the two GPU backends at the standard shapes, for the table that `auto` reads.
+
+    python -m tests.cuda_emulator.choice             prints the committed table
+    python -m tests.cuda_emulator.choice --write     counts anew and writes it
+    python -m tests.cuda_emulator.choice --measured report.json     writes it with what a GPU report has measured
+
+Counting needs no GPU: the launchers of both backends are asked what they would launch. Bytes count every tensor once per
+launch that reads or writes it, so what a launch reads again is taken to come from a cache.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+
+from benchmarks.gpu_report.markdown import preferred_times
+from sma_kernels.backends import choice
+from sma_kernels.triton_kernels.recorded import SHAPES, Shape, attention_head, backward_launches, forward_launches
+from sma_kernels.triton_kernels.traffic import floors, traffic_of
+from tests.cuda_emulator import emulated
+
+PROCESSORS, SHARED_LIMIT = 132, 227 * 1024  # an H100 or H200
+MEGABYTES_PER_LAUNCH = 6  # what 3 TB/s move in 2 microseconds, about the least that one more launch costs
+DTYPE, MERGE = torch.bfloat16, "max"
+MORE_DTYPES = ("float32",)  # of whose shapes a report may have measured some
+BASIS = (
+    "Counted, not measured on any GPU: launches and megabytes of a training step in bfloat16, merge='max', NCHW, on "
+    f"{PROCESSORS} processors with {SHARED_LIMIT // 1024} KB of shared memory a block. Preferred is the smaller sum of "
+    f"the megabytes and {MEGABYTES_PER_LAUNCH} for each launch."
+)
+
+
+def count_cuda(shape: Shape) -> dict[str, float]:
+    emulated.card.processors, emulated.card.shared_limit = PROCESSORS, SHARED_LIMIT
+    L, N, B = shape.side**2, shape.R * shape.K, shape.batch
+    sizes = {"batch": B, "R": shape.R, "K": shape.K, "G": shape.K, "D": shape.D, "C": shape.C, "L": L}
+    found = emulated.count(sizes, DTYPE, MERGE)
+    values, features = (DTYPE.itemsize * B * L * channels for channels in (shape.C, shape.K * shape.D))
+    attention, maps, pooled = (DTYPE.itemsize * B * count for count in (shape.R * L, N * L, shape.R * shape.C))
+    small = B * (4 * N * N + shape.R * L)  # S and the winners
+    forward = features + values + 2 * attention + maps + pooled + small + 2 * found["forward_workspace"]
+    backward = 2 * values + 2 * features + attention + pooled + small + 2 * found["backward_workspace"]
+    return {
+        "launches": found["forward_launches"] + found["backward_launches"],
+        "megabytes": round((forward + backward) / 1e6, 1),
+    }
+
+
+def count_triton(shape: Shape) -> dict[str, float]:
+    head = attention_head(shape, DTYPE, MERGE, False)
+    launches = forward_launches(head) + backward_launches(head)
+    return {
+        "launches": len(launches),
+        "megabytes": round(sum(traffic_of(launch).device for launch in launches) / 1e6, 1),
+    }
+
+
+def cost(counted: dict[str, float]) -> float:
+    return counted["megabytes"] + MEGABYTES_PER_LAUNCH * counted["launches"]
+
+
+def sizes_of(shape: Shape) -> dict[str, int]:
+    return {"batch": shape.batch, "C": shape.C, "L": shape.side**2, "N": shape.R * shape.K}
+
+
+def counted_table() -> dict:
+    rows = {}
+    for name, shape in SHAPES.items():
+        counts = {"cuda": count_cuda(shape), "triton": count_triton(shape)}
+        rows[name] = {
+            "dtype": str(DTYPE).removeprefix("torch."),
+            "sizes": sizes_of(shape),
+            "floor_megabytes": round(floors(name, DTYPE)[1] / 1e6, 1),
+            **counts,
+            "prefer": min(counts, key=lambda backend: cost(counts[backend])),
+        }
+    return {"basis": BASIS, "rows": rows}
+
+
+def measured_table(results: dict) -> dict:
+    """The counted table with the times of a GPU report, which decide."""
+    table = counted_table()
+    times = preferred_times(results["rows"])
+    missing = [name for name in table["rows"] if name not in times]
+    if missing:
+        raise SystemExit(
+            f"expected times of cuda and triton at every shape in the report, got none at {', '.join(missing)}"
+        )
+    for name, row in table["rows"].items():
+        for backend, microseconds in times[name].items():
+            row[backend]["microseconds"] = microseconds
+        row["prefer"] = min(times[name], key=times[name].__getitem__)
+    for dtype in MORE_DTYPES:
+        for name, taken in preferred_times(results["rows"], dtype).items():
+            table["rows"][f"{name} {dtype}"] = {
+                "dtype": dtype,
+                "sizes": sizes_of(SHAPES[name]),
+                **{backend: {"microseconds": microseconds} for backend, microseconds in taken.items()},
+                "prefer": min(taken, key=taken.__getitem__),
+            }
+    facts = results["environment"]
+    table["basis"] = (
+        f"Measured on {facts['gpu']} with torch {facts['torch']} and Triton {facts['triton']} at commit {facts['revision']}: "
+        "microseconds of a training step in bfloat16 and, where measured, float32, merge='max', NCHW, captured in a CUDA "
+        "graph over inputs beyond the L2 cache. Launches and megabytes are counted, of the kernels of now."
+    )
+    return table
+
+
+def write(table: dict) -> None:
+    rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in table["rows"].items())
+    choice.FILE.write_text(f'{{\n "basis": {json.dumps(table["basis"])},\n "rows": {{\n{rows}\n }}\n}}\n')
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="count anew and write the table")
+    parser.add_argument(
+        "--measured", type=Path, metavar="REPORT", help="write the table with the times of a report.json"
+    )
+    arguments = parser.parse_args()
+    if arguments.measured:
+        write(measured_table(json.loads(arguments.measured.read_text())))
+    elif arguments.write:
+        write(counted_table())
+    choice.table.cache_clear()
+    heads = [f"{quantity}, {backend}" for quantity in ("launches", "MB") for backend in ("CUDA", "Triton")]
+    heads = ["shape", *heads, "floor, MB", "µs, CUDA", "µs, Triton", "preferred"]
+    print(f"| {' | '.join(heads)} |")
+    print("|---" * len(heads) + "|")
+    for name, row in choice.table()["rows"].items():
+        facts = [row[backend].get(fact, "–") for fact in ("launches", "megabytes") for backend in ("cuda", "triton")]
+        facts += [row.get("floor_megabytes", "–")]
+        facts += [row[backend].get("microseconds", "–") for backend in ("cuda", "triton")]
+        print(f"| {' | '.join(map(str, (name, *facts, row['prefer'])))} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""The tests of this folder run on the emulated card."""
+
+import copy
+
+import pytest
+import torch
+
+from tests.cuda_emulator import build, emulated
+
+
+@pytest.fixture(scope="package", autouse=True)
+def one_thread():
+    """Tensors this small gain nothing from more, and idle threads take the emulated card's processor."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="package")
+def backend():
+    if build.why_not():
+        pytest.skip(build.why_not())
+    with emulated.registered() as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
+def device() -> torch.device:
+    return torch.device("cpu")
+
+
+@pytest.fixture
+def card():
+    """The card's properties, restored after the test."""
+    before = copy.copy(emulated.card)
+    yield emulated.card
+    emulated.card.__dict__.update(before.__dict__)

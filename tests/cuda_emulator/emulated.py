@@ -1,0 +1,264 @@
+"""Backend `emulated`: the CUDA kernels on the emulated card, for tests. Known inside `registered()`."""
+
+import os
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sma_kernels import backends
+from sma_kernels.head import (
+    Cotangents,
+    Gradients,
+    Head,
+    Outputs,
+    Saved,
+    allocate_gradients,
+    allocate_outputs,
+)
+from tests.cuda_emulator import build
+
+ORDER = {
+    "dtype": (torch.float32, torch.float64, torch.bfloat16, torch.float16),
+    "activation": ("softmax", "sigmoid"),
+    "merge": ("max", "mean", "none"),
+}
+# What the emulated card offers; tests change it. A seed orders the threads between barriers.
+card = SimpleNamespace(shared_limit=99 * 1024, processors=1, tf32=False, seed=1, misalign=False)
+
+
+class Card:
+    """The process that runs the kernels; it dies at the first misuse, and says why."""
+
+    def __init__(self):
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
+        self.process = subprocess.Popen(
+            [build.server()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=0"},
+        )
+
+    def ask(self, request: bytes, sizes: list[int]) -> list[bytes]:
+        try:
+            self.process.stdin.write(request)
+            self.process.stdin.flush()
+            answer = [self.process.stdout.read(size) if size > 0 else b"" for size in sizes]
+        except BrokenPipeError:
+            answer = [b""]
+        if any(len(part) < size for part, size in zip(answer, sizes, strict=False)):
+            self.process.wait()
+            self.errors.seek(0)
+            raise RuntimeError(f"the emulated card stopped:\n{self.errors.read().decode()[-3000:]}")
+        return answer
+
+
+_cards: list[Card] = []
+
+
+def _card() -> Card:
+    if _cards and _cards[-1].process.poll() is not None:
+        _cards.clear()
+    if not _cards:
+        _cards.append(Card())
+    return _cards[-1]
+
+
+class Request:
+    """Numbers and arrays in the order in which server.cpp reads them."""
+
+    def __init__(self, kind: int):
+        self.splits: list[bytes] = []
+        self.results: list[Tensor | None] = []
+        self.numbers(kind, card.seed)
+
+    def numbers(self, *values: int):
+        self.splits.append(struct.pack(f"<{len(values)}q", *map(int, values)))
+
+    def reals(self, *values: float):
+        self.splits.append(struct.pack(f"<{len(values)}d", *values))
+
+    def array(self, tensor: Tensor | None, dtype: torch.dtype | None = None):
+        """The memory that `tensor` spans, which may have holes."""
+        if tensor is None:
+            return self.numbers(-1)
+        tensor = tensor.detach().to(dtype or tensor.dtype)
+        span = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+        flat = tensor.as_strided((span,), (1,), tensor.storage_offset())
+        start = tensor.element_size() if card.misalign else 0
+        data = bytes(start) + bytes(flat.view(torch.uint8).numpy())
+        self.numbers(len(data), start)
+        self.splits.append(data)
+
+    def strides(self, tensor: Tensor | None):
+        if tensor is None:
+            return self.numbers(0, 0, 0)
+        batch, channel, row, column = tensor.stride()
+        position = column if tensor.shape[3] > 1 else row
+        if tensor.shape[2] * tensor.shape[3] == 1:
+            position = 1
+        if tensor.shape[1] == 1 and position != 1:
+            channel = 1
+        self.numbers(batch, channel, position)
+
+    def result(self, tensor: Tensor | None):
+        self.results.append(tensor)
+        self.numbers(-1 if tensor is None else tensor.numel() * tensor.element_size())
+
+    def run(self):
+        sizes = [-1 if t is None else t.numel() * t.element_size() for t in self.results]
+        answer = _card().ask(b"".join(self.splits), sizes)
+        for tensor, data in zip(self.results, answer, strict=True):
+            if tensor is not None:
+                values = torch.frombuffer(bytearray(data), dtype=tensor.dtype)
+                tensor.as_strided((tensor.numel(),), (1,)).copy_(values)
+
+
+def why_unavailable() -> str | None:
+    return build.why_not()
+
+
+def refusals(head: Head) -> list[str]:
+    return ["float64 is not for this backend"] if head.grid.dtype == torch.float64 else []
+
+
+def readable(tensor: Tensor | None) -> Tensor | None:
+    """As the torch-facing code does: a layout with no inner stride of 1 is copied."""
+    if tensor is None:
+        return None
+    _, channels, height, width = tensor.shape
+    position = tensor.stride(3) if width > 1 else tensor.stride(2)
+    one_axis = height == 1 or width == 1 or tensor.stride(2) == width * tensor.stride(3)
+    inner = channels == 1 or height * width == 1 or position == 1 or tensor.stride(1) == 1
+    return tensor if one_axis and inner else tensor.contiguous()
+
+
+def _request(kind: int, head: Head) -> Request:
+    grid = head.grid
+    request = Request(kind)
+    request.numbers(ORDER["dtype"].index(grid.dtype), card.shared_limit, card.processors, card.tf32)
+    embed = head.weight.shape[2] if head.weight is not None else 0
+    groups = head.features.shape[1] // embed if head.features is not None else 0
+    request.numbers(grid.shape[0], head.regions, head.channels, groups, embed)
+    request.numbers(head.values.shape[1] if head.values is not None else 0, grid.shape[-2] * grid.shape[-1])
+    request.numbers(ORDER["activation"].index(head.activation), ORDER["merge"].index(head.merge))
+    request.numbers(head.diversify, head.correlate)
+    request.reals(head.margin, head.temperature, head.gate)
+    for feature_map in (readable(head.values), readable(head.features)):
+        request.array(feature_map)
+        request.strides(feature_map)
+    request.array(None if head.maps is None else head.maps.contiguous())
+    parameters = (head.weight, head.bias, head.relation_bias, head.temperature_tensor, head.gate_tensor)
+    for parameter in parameters:
+        request.array(None if parameter is None else parameter.contiguous(), torch.float32)
+    return request
+
+
+def forward(head: Head) -> Outputs:
+    outputs = allocate_outputs(head)
+    request = _request(0, head)
+    for output in outputs:
+        request.result(output)
+    request.run()
+    return outputs
+
+
+def backward(head: Head, saved: Saved, cotangents: Cotangents, needs: list[bool]) -> Gradients:
+    request = _request(1, head)
+    if saved.attention is None and head.maps is not None:
+        saved = saved._replace(attention=head.maps)
+    for tensor in (*saved, *cotangents):
+        request.array(None if tensor is None else tensor.contiguous())
+    gradients = allocate_gradients(head, needs)
+    written = []
+    for index, gradient in enumerate(gradients):
+        target = gradient
+        if gradient is not None:
+            if index < 2:
+                target = (
+                    gradient if readable(gradient) is gradient else torch.empty(gradient.shape, dtype=gradient.dtype)
+                )
+            elif index == 2:
+                target = torch.empty(gradient.shape, dtype=gradient.dtype)
+            else:
+                target = torch.empty(gradient.shape, dtype=torch.float32)
+        written.append(target)
+        request.result(target)
+        if index < 2:
+            request.strides(target)
+    request.run()
+    for gradient, target in zip(gradients, written, strict=True):
+        if gradient is not None and target is not gradient:
+            gradient.copy_(target)
+    return gradients
+
+
+def probe(operation: int, lanes: Tensor) -> Tensor:
+    """What each lane receives, uint32 [32,4], of the words [32,8] that the lanes bring."""
+    request = Request(2)
+    request.numbers(operation)
+    request.array(lanes)
+    found = torch.empty(32, 4, dtype=lanes.dtype)
+    request.result(found)
+    request.run()
+    return found
+
+
+def count(shape: dict[str, int], dtype: torch.dtype, merge: str) -> dict[str, Any]:
+    """Launches and bytes of workspace of a training step at the sizes batch, R, K, G, D, C and L, which is not run, and the
+    names of its kernels as `machine_code` has them."""
+    request = Request(3)
+    request.numbers(ORDER["dtype"].index(dtype), card.shared_limit, card.processors, card.tf32)
+    request.numbers(*(shape[name] for name in ("batch", "R", "K", "G", "D", "C", "L")), ORDER["merge"].index(merge))
+    found, text = torch.empty(4, dtype=torch.int64), torch.empty(4096, dtype=torch.uint8)
+    request.result(found)
+    request.result(text)
+    request.run()
+    names = ("forward_launches", "forward_workspace", "backward_launches", "backward_workspace")
+    launched = bytes(text.tolist()).rstrip(b"\0").decode().splitlines()
+    return {**dict(zip(names, found.tolist(), strict=True)), "kernels": [kernel_name(name) for name in launched]}
+
+
+DTYPE_NAMES = {"__nv_bfloat16": "bf16", "__half": "f16", "float": "f32"}
+MODE_NAMES = {
+    "Ieee": "ieee",
+    "Tf32<false>": "tf32",
+    "Tf32<true>": "split-tf32",
+    "Half<__nv_bfloat16>": "16-bit",
+    "Half<__half>": "16-bit",
+}
+
+
+def kernel_name(function: str) -> str:
+    """`pool bf16 16-bit 4` from what g++ calls the launch of `pool<__nv_bfloat16, Half<__nv_bfloat16>, 4>`."""
+    instance = re.search(
+        r"kKernel = (?:sma::cuda::)?(?:\{anonymous\}::|<unnamed>::)?(\w+)(?:<(.*)>)?; Argument", function
+    )
+    if instance is None:
+        raise ValueError(f"no kernel's name in {function}")
+    if instance[2] is None:
+        return instance[1]
+    dtype, mode, last = instance[2].replace("sma::cuda::", "").split(", ")
+    last = {"true": "shared", "false": "staged"}.get(last, last)
+    return f"{instance[1]} {DTYPE_NAMES[dtype]} {MODE_NAMES[mode]} {last}"
+
+
+@contextmanager
+def registered():
+    """Makes backend="emulated" known to the operators."""
+    names = backends.NAMES
+    backends.FUSED["emulated"] = sys.modules[__name__]
+    backends.NAMES = (*names, "emulated")
+    try:
+        yield "emulated"
+    finally:
+        backends.NAMES = names
+        del backends.FUSED["emulated"]

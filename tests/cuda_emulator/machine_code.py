@@ -1,0 +1,136 @@
+"""Registers, spills and instructions of the compiled CUDA kernels, read with the tools inside Triton.
+
+python -m tests.cuda_emulator.machine_code             prints the committed table
+python -m tests.cuda_emulator.machine_code --write     compiles for 8.0 and 9.0 and writes it
+"""
+
+import argparse
+import hashlib
+import importlib.util
+import json
+import re
+import subprocess
+import tempfile
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from filelock import FileLock
+
+from tests.cuda_emulator.build import BUILD, KERNELS, cuda_build
+
+TABLE = Path(__file__).with_name("machine_code.json")
+ARCHITECTURES = ("80", "90")
+# What a kernel is counted by: instructions of the machine, by the pattern of their names.
+COUNTED = {
+    "tensor": r"HMMA",
+    "matrix_loads": r"LDSM",
+    "async_copies_128": r"LDGSTS\.[\w.]*128",
+    "async_copies": r"LDGSTS",
+    "stores_128": r"STG\.[\w.]*128",
+    "barriers": r"BAR\.SYNC",
+    "shuffles": r"SHFL",
+    "local": r"(LDL|STL)",
+    "atomics": r"(ATOM|RED)\b",
+}
+
+
+def tool(name: str) -> str | None:
+    spec = importlib.util.find_spec("triton")
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).parent / "backends" / "nvidia" / "bin" / name
+    return str(path) if path.exists() else None
+
+
+def why_not() -> str | None:
+    if cuda_build.find_home() is None:
+        return "needs nvcc"
+    return None if tool("cuobjdump") and tool("nvdisasm") else "needs the cuobjdump inside Triton"
+
+
+def short_name(mangled: str) -> str:
+    """pool<bf16,Half,4> from the symbol of an instance."""
+    name = re.match(r"_ZN3sma4cuda(?:12_GLOBAL__N_\S*?)?\d*([a-z_]+)I", mangled)
+    if name is None:
+        return "reduce_parameters"
+    kernel = re.sub(r"^\d+", "", name[1])
+    dtype = "bf16" if "nv_bfloat16" in mangled else "f16" if "__half" in mangled else "f32"
+    mode = next(m for m in ("Ieee", "Tf32ILb0", "Tf32ILb1", "Half") if m in mangled.replace("__half", ""))
+    mode = {"Ieee": "ieee", "Tf32ILb0": "tf32", "Tf32ILb1": "split-tf32", "Half": "16-bit"}[mode]
+    last = re.search(r"EL[ib](\d+)EEEv", mangled)
+    where = last[1] if kernel in ("pool", "values_backward") else "shared" if last[1] == "1" else "staged"
+    return f"{kernel} {dtype} {mode} {where}"
+
+
+def compile_kernels(source: Path, architecture: str, folder: Path) -> dict[str, dict]:
+    """Facts of every kernel in `source`, by short name."""
+    target = folder / f"{source.stem}.{architecture}.cubin"
+    nvcc = cuda_build.find_home() / "bin" / "nvcc"
+    flags = ["-O3", "-std=c++20", "-cubin", f"-arch=sm_{architecture}"]
+    subprocess.run([nvcc, *flags, source, "-o", target], check=True, capture_output=True)
+    usage = subprocess.run([tool("cuobjdump"), "-res-usage", target], check=True, capture_output=True, text=True)
+    found = {}
+    for symbol, rest in re.findall(r"Function (\S+):\s*\n(.*)", usage.stdout + usage.stderr):
+        numbers = dict(re.findall(r"(REG|STACK|SHARED|LOCAL):(\d+)", rest))
+        found[symbol] = {"registers": int(numbers["REG"]), "stack": int(numbers["STACK"])}
+    code = subprocess.run([tool("nvdisasm"), "-c", target], check=True, capture_output=True, text=True).stdout
+    for section in re.split(r"^\.section\s+\.text\.|\n//-+ \.text\.", code, flags=re.MULTILINE)[1:]:
+        symbol = re.match(r"[\w$]+", section)[0]
+        if symbol in found:
+            names = Counter()
+            for instruction in re.findall(r"/\*[0-9a-f]{4,}\*/\s+(?:@!?\w+\s+)?([A-Z][\w.]*)", section):
+                for counted, pattern in COUNTED.items():
+                    names[counted] += bool(re.match(pattern, instruction))
+            found[symbol].update({counted: names[counted] for counted in COUNTED})
+    return {short_name(symbol): facts for symbol, facts in found.items()}
+
+
+def measure() -> dict[str, dict]:
+    """{architecture: {kernel: facts}}"""
+    sources = sorted(KERNELS.glob("*.cu"))
+    jobs = [(source, architecture) for architecture in ARCHITECTURES for source in sources]
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
+        parts = list(pool.map(lambda job: compile_kernels(*job, Path(folder)), jobs))
+    found: dict[str, dict] = {architecture: {} for architecture in ARCHITECTURES}
+    for (_, architecture), part in zip(jobs, parts, strict=True):
+        found[architecture].update(part)
+    return {architecture: dict(sorted(part.items())) for architecture, part in found.items()}
+
+
+def measure_once() -> dict[str, dict]:
+    """`measure()`, kept for other processes until a source, this file or the compiler changes."""
+    text = hashlib.sha256(cuda_build.release_of(cuda_build.find_home()).encode())
+    for source in (*sorted(path for path in KERNELS.parent.rglob("*") if path.is_file()), Path(__file__)):
+        text.update(source.read_bytes())
+    kept = BUILD / f"machine_code-{text.hexdigest()[:16]}.json"
+    BUILD.mkdir(exist_ok=True)
+    with FileLock(BUILD / "machine_code.lock"):
+        if not kept.exists():
+            kept.write_text(json.dumps(measure()))
+        return json.loads(kept.read_text())
+
+
+def write(found: dict[str, dict]) -> None:
+    lines = []
+    for architecture, kernels in found.items():
+        rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(facts)}" for name, facts in kernels.items())
+        lines.append(f' "{architecture}": {{\n{rows}\n }}')
+    TABLE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="compile and write the table")
+    if parser.parse_args().write:
+        write(measure())
+    print("| kernel | target | registers | stack | " + " | ".join(COUNTED) + " |")
+    print("|---" * (len(COUNTED) + 4) + "|")
+    for architecture, kernels in json.loads(TABLE.read_text()).items():
+        for name, facts in kernels.items():
+            cells = [name, f"sm_{architecture}", *(facts[key] for key in ("registers", "stack", *COUNTED))]
+            print(f"| {' | '.join(map(str, cells))} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""The table that `auto` reads: its counts are those of the launchers, and calls find their rows."""
+
+import pytest
+import torch
+
+pytest.importorskip("triton")
+
+from sma_kernels import backends
+from sma_kernels.backends import choice
+from sma_kernels.triton_kernels.recorded import SHAPES, Shape, attention_head
+from tests.cuda_emulator.choice import DTYPE, MERGE, counted_table, measured_table, write
+
+SMALL = Shape(batch=2, C=16, side=1, R=1, K=1, D=8)
+LARGE = Shape(batch=512, C=4096, side=14, R=16, K=8)
+
+
+def without_times(table: dict) -> dict:
+    """Launches and megabytes, which are counted whatever the preference rests on."""
+    return {
+        name: {
+            backend: {fact: row[backend][fact] for fact in ("launches", "megabytes")} for backend in ("cuda", "triton")
+        }
+        for name, row in table["rows"].items()
+        if row["dtype"] == "bfloat16"
+    }
+
+
+def test_the_table_is_what_the_launchers_would_launch(backend, card):
+    counted = counted_table()
+    assert without_times(choice.table()) == without_times(counted)
+    if choice.table()["basis"].startswith("Counted"):
+        assert choice.table() == counted
+
+
+def report(dtype: str = "bfloat16", **times: tuple[float, float]) -> dict:
+    cell = {"dtype": dtype, "layout": "nchw", "merge": "max", "direction": "forward+backward"}
+    rows = [
+        {**cell, "shape": shape, "implementation": backend, "captured_us": microseconds}
+        for shape, taken in times.items()
+        for backend, microseconds in zip(("cuda", "triton"), taken, strict=True)
+    ]
+    facts = {"gpu": "NVIDIA H100", "torch": "2.11.0", "triton": "3.6.0", "revision": "abc1234"}
+    return {"environment": facts, "rows": rows}
+
+
+def test_a_measurement_decides(backend, card, tmp_path, monkeypatch):
+    measured = measured_table(report(S1=(1, 2), S2=(2, 1), S3=(1, 2), S4=(2, 1), S5=(1, 2)))
+    monkeypatch.setattr(choice, "FILE", tmp_path / "choice.json")
+    write(measured)
+    choice.table.cache_clear()
+    try:
+        table = choice.table()
+        assert table["basis"].startswith("Measured on NVIDIA H100 with torch 2.11.0 and Triton 3.6.0 at commit abc1234")
+        assert [row["prefer"] for row in table["rows"].values()] == ["cuda", "triton", "cuda", "triton", "cuda"]
+        assert table["rows"]["S2"]["triton"]["microseconds"] == 1
+        assert without_times(table) == without_times(counted_table())
+    finally:
+        choice.table.cache_clear()
+
+
+def test_a_measurement_in_float32_decides_for_float32_and_float16(backend, card, tmp_path, monkeypatch):
+    results = report(S1=(2, 1), S2=(2, 1), S3=(2, 1), S4=(2, 1), S5=(2, 1))
+    results["rows"] += report("float32", S3=(1, 2))["rows"]
+    monkeypatch.setattr(choice, "FILE", tmp_path / "choice.json")
+    write(measured_table(results))
+    choice.table.cache_clear()
+    try:
+        heads = [attention_head(SHAPES["S1"], dtype, MERGE, False) for dtype in (DTYPE, torch.float32, torch.float16)]
+        assert [choice.preferred(head) for head in heads] == ["triton", "cuda", "cuda"]
+        assert choice.table()["rows"]["S3 float32"]["cuda"] == {"microseconds": 1}
+    finally:
+        choice.table.cache_clear()
+
+
+def test_a_report_without_a_shape_decides_nothing(backend, card):
+    with pytest.raises(SystemExit, match="got none at S4, S5"):
+        measured_table(report(S1=(1, 2), S2=(2, 1), S3=(1, 2)))
+
+
+@pytest.mark.parametrize(
+    "shape, row", [*((shape, name) for name, shape in SHAPES.items()), (SMALL, "S1"), (LARGE, "S5")]
+)
+def test_auto_tries_the_backend_of_the_nearest_row_first(shape, row):
+    candidates = backends._candidates(attention_head(shape, DTYPE, MERGE, False))
+    assert candidates[0] == choice.table()["rows"][row]["prefer"]
+    assert sorted(candidates) == ["cuda", "triton"]
+
+
+def test_auto_tries_every_gpu_backend_where_the_first_refuses(monkeypatch):
+    """Nothing is on a card here: `auto` asks both backends, then falls back."""
+    head = attention_head(SMALL, DTYPE, MERGE, False)
+    asked = []
+    monkeypatch.setattr(backends, "reasons", lambda name, head: asked.append(name) or ["no card"])
+    assert backends.select("auto", head) == "reference"
+    assert sorted(asked) == ["cuda", "triton"]

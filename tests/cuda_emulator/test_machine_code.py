@@ -1,0 +1,50 @@
+"""The compiled kernels against the committed table: what a card would run."""
+
+import json
+
+import pytest
+
+from tests.cuda_emulator import machine_code
+
+
+@pytest.fixture(scope="module")
+def measured():
+    if machine_code.why_not():
+        pytest.skip(machine_code.why_not())
+    return machine_code.measure_once()
+
+
+@pytest.fixture(scope="module")
+def committed():
+    return json.loads(machine_code.TABLE.read_text())
+
+
+def test_every_kernel_is_in_the_table(measured, committed):
+    for architecture in machine_code.ARCHITECTURES:
+        assert measured[architecture].keys() == committed[architecture].keys()
+
+
+def test_no_spill_no_local_array_no_atomic(measured):
+    for architecture, kernels in measured.items():
+        for name, facts in kernels.items():
+            assert not (facts["stack"] or facts["local"] or facts["atomics"]), (architecture, name, facts)
+
+
+def test_registers_leave_the_designed_occupancy(measured, committed):
+    """Blocks on a processor: two of 256 threads for the heads, three or four of 128 to pool, two of 128 for dX."""
+    for architecture, kernels in measured.items():
+        for name, facts in kernels.items():
+            most = 255 if "values_backward" in name else 168 if name.startswith("pool") else 128
+            assert facts["registers"] <= most, (architecture, name, facts)
+            assert facts["registers"] <= committed[architecture][name]["registers"] + 16, (architecture, name, facts)
+
+
+def test_tensor_cores_and_wide_copies(measured):
+    for architecture, kernels in measured.items():
+        for name, facts in kernels.items():
+            if name == "reduce_parameters":
+                continue
+            assert facts["async_copies_128"] >= 2, (architecture, name, facts)
+            assert bool(facts["tensor"]) == ("ieee" not in name), (architecture, name, facts)
+            assert bool(facts["matrix_loads"]) == ("16-bit" in name), (architecture, name, facts)
+            assert bool(facts["stores_128"]) == ("backward" in name), (architecture, name, facts)
