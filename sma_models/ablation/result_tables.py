@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ ARM_COLUMNS = (
     ("iou", "IoU"),
     (AGREEMENT, "agreement"),
 )
+_SUMMARY_COLUMNS = tuple(column for column in ARM_COLUMNS if column[0] not in ("pointing", "iou"))
 _INSIDE_COLUMNS = (
     ("area", "effective area"),
     ("cosine_before", "cosine before"),
@@ -91,14 +92,14 @@ def _description(result: Result) -> list[str]:
 def _contrasts(result: Result) -> list[str]:
     return [
         *_head("", "measure", "arms", "difference", "95 %", "effect d", "p (Holm)", ""),
-        *(_contrast(row, result) for row in result["contrasts"]),
+        *(_row(*_contrast_cells(row, result)) for row in result["contrasts"]),
     ]
 
 
-def _contrast(row: dict[str, Any], result: Result) -> str:
+def _contrast_cells(row: dict[str, Any], result: Result) -> tuple[str, ...]:
     plus, minus = (result["arms"][row[side]]["title"] for side in ("plus", "minus"))
     ratio = row["neutral"] == 1
-    return _row(
+    return (
         f"({row['number']})",
         ("ratio of " if ratio else "") + _CONTRAST_NAMES.get(row["measure"], row["measure"]),
         f"{plus} against {minus}",
@@ -110,12 +111,21 @@ def _contrast(row: dict[str, Any], result: Result) -> str:
     )
 
 
+def _contrast_summary(result: Result) -> list[str]:
+    """The contrasts in five columns, with the interval beside the difference."""
+    lines = _head("", "measure", "arms", "difference (95 %)", "")
+    for row in result["contrasts"]:
+        number, measure, arms, difference, interval, *_, verdict = _contrast_cells(row, result)
+        lines.append(_row(number, measure, arms, f"{difference} ({interval})", verdict))
+    return lines
+
+
 def _arm_table(
     found: dict[str, dict[str, Any]], columns: tuple[tuple[str, str], ...], exercised: bool = False
 ) -> list[str]:
     arms = found.values()
-    kept = [column for column in columns if any(_mean(arm, column[0]) is not None for arm in arms)]
-    heads = [head for _, head in kept] + (["refinement"] if exercised else ["parameters", "ms a step"])
+    measured = _measured(arms, columns)
+    heads = [head for _, head in measured] + (["refinement"] if exercised else ["parameters", "ms a step"])
     lines = _head("arm", *heads)
     told = {None: "-", True: "exercised", False: "not exercised"}
     for arm in arms:
@@ -124,12 +134,25 @@ def _arm_table(
         last = (
             [told[arm["exercised"]]] if exercised else [f"{arm['parameters']:,}", f"{1000 * arm['step_seconds']:.1f}"]
         )
-        lines.append(_row(arm["title"], *(_cell(arm, name) for name, _ in kept), *last))
+        lines.append(_row(arm["title"], *(_cell(arm, name) for name, _ in measured), *last))
     return lines
+
+
+def _measured(arms: Collection[dict[str, Any]], columns: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
+    """The columns that at least one arm has a value for."""
+    return [column for column in columns if any(_mean(arm, column[0]) is not None for arm in arms)]
 
 
 def _arms(result: Result) -> list[str]:
     return _arm_table(result["arms"], ARM_COLUMNS)
+
+
+def _arm_summary(result: Result) -> list[str]:
+    """The arms in five columns: action units have an AUC, expressions an accuracy."""
+    arms = result["arms"].values()
+    columns = _measured(arms, _SUMMARY_COLUMNS)
+    lines = _head("arm", *(title for _, title in columns))
+    return lines + [_row(arm["title"], *(_cell(arm, name) for name, _ in columns)) for arm in arms]
 
 
 def _inside(result: Result) -> list[str]:
@@ -214,7 +237,9 @@ def _signed(value: float | None) -> str:
 SECTIONS: dict[str, Callable[[Result], list[str]]] = {
     "description": _description,
     "contrasts": _contrasts,
+    "contrast_summary": _contrast_summary,
     "arms": _arms,
+    "arm_summary": _arm_summary,
     "chance": _chance,
     "inside": _inside,
     "factorial": _factorial,
