@@ -1,7 +1,7 @@
 // Multi-channel attention: logits, activation, and their gradients, for one sample.
 #pragma once
 
-#include "map_products.h"
+#include "map_gemm.h"
 
 namespace sma::cpu::SMA_ISA {
 namespace {

@@ -1,7 +1,7 @@
 // The cosine Gram matrix of one sample's maps, which diversity and correlation share; and the diversity hinge.
 #pragma once
 
-#include "product.h"
+#include "gemm.h"
 
 namespace sma::cpu::SMA_ISA {
 namespace {

@@ -1,7 +1,7 @@
 // Attention pooling: f = A X^T / max(sum A, floor), and its gradients, for one sample and a range of channels.
 #pragma once
 
-#include "map_products.h"
+#include "map_gemm.h"
 
 namespace sma::cpu::SMA_ISA {
 namespace {

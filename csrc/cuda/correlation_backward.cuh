@@ -7,8 +7,8 @@
 #pragma once
 
 #include "../sma_attention.h"
-#include "contraction.cuh"
 #include "gram.cuh"
+#include "mma.cuh"
 #include "workspace.cuh"
 
 namespace sma::cuda {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "../sma_attention.h"
-#include "contraction.cuh"
+#include "mma.cuh"
 #include "workspace.cuh"
 
 namespace sma::cuda {

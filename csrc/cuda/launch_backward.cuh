@@ -3,8 +3,8 @@
 
 #include "head_backward.cuh"
 #include "launch_forward.cuh"
+#include "pool_backward.cuh"
 #include "reduce_parameters.cuh"
-#include "values_backward.cuh"
 
 namespace sma::cuda {
 

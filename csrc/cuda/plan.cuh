@@ -3,7 +3,7 @@
 
 #include <initializer_list>
 
-#include "contraction.cuh"
+#include "mma.cuh"
 #include "sma_attention_cuda.h"
 #include "tiles.cuh"
 #include "workspace.cuh"

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "../sma_attention.h"
-#include "contraction.cuh"
+#include "mma.cuh"
 #include "tiles.cuh"
 #include "workspace.cuh"
 

@@ -1,5 +1,5 @@
 #include "launch.cuh"
-#include "numbers.cuh"
+#include "math.cuh"
 #include "reduce_parameters.cuh"
 
 namespace sma::cuda {

@@ -6,7 +6,7 @@
 // in 16-byte pieces, and is spread over the tile's rows in shared memory.
 #pragma once
 
-#include "numbers.cuh"
+#include "math.cuh"
 
 namespace sma::cuda {
 

@@ -4,7 +4,7 @@
 // compiler then knows the address space.
 #pragma once
 
-#include "numbers.cuh"
+#include "math.cuh"
 
 namespace sma::cuda {
 

@@ -2,8 +2,8 @@
 // card and in the emulation, so that one can be held against the other, lane by lane.
 #pragma once
 
-#include "../../csrc/cuda/contraction.cuh"
 #include "../../csrc/cuda/launch.cuh"
+#include "../../csrc/cuda/mma.cuh"
 
 namespace sma::cuda {
 

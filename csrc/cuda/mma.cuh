@@ -6,7 +6,7 @@
 
 #include <type_traits>
 
-#include "numbers.cuh"
+#include "math.cuh"
 
 namespace sma::cuda {
 

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "../sma_attention.h"
-#include "contraction.cuh"
+#include "mma.cuh"
 #include "pool.cuh"
 
 namespace sma::cuda {

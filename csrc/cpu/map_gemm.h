@@ -2,7 +2,7 @@
 // channels, summed over its positions, and the one that writes it: pooling, logits and their gradients.
 #pragma once
 
-#include "product.h"
+#include "gemm.h"
 
 namespace sma::cpu::SMA_ISA {
 namespace {

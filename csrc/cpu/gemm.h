@@ -1,7 +1,7 @@
 // Products of skinny matrices, register-blocked. Each takes what will be needed next, to ask for it meanwhile.
 #pragma once
 
-#include "memory_order.h"
+#include "prefetch.h"
 
 namespace sma::cpu::SMA_ISA {
 namespace {
