@@ -1,5 +1,5 @@
-// The three products with a piece of a feature map M [channels, positions], in either layout of memory: summed over its
-// channels, summed over its positions, and the one that writes it: pooling, logits and their gradients.
+// Products with a tile of a feature map M [channels, positions], in either memory layout: sums over its channels, sums
+// over its positions, and a product written to it. Logits, pooling and their backwards are made of these.
 #pragma once
 
 #include "gemm.h"
@@ -7,103 +7,106 @@
 namespace sma::cpu::SMA_ISA {
 namespace {
 
-// From this length on a sum along memory is taken in vectors, whose lanes are added up at its end; a shorter one is not
-// worth that, and its matrix is transposed.
+// Sums along contiguous memory use vector accumulators from this length on. For shorter ones the final sum over lanes
+// costs too much, and the tile is transposed instead.
 constexpr int64_t kLongSum = 64;
 
-// So few positions or channels past the last whole vector are worth a way of their own: a vector of them would be
-// mostly padding.
-constexpr int64_t kFew = kDotColumns;
+// Tails this short get a separate path: a vector of them would be mostly padding.
+constexpr int64_t kShortTail = kDotColumns;
 
-// out [rows, positions] (+)= left [rows, channels] right^T, rows of `right` along the channels. Fills whole vectors.
-template <bool accumulate, typename W>
-inline void sum_along_rows(int64_t rows, int64_t positions, int64_t channels, const W* left, int64_t left_row,
-                           Rows<W> right, W* out, int64_t out_row, Ahead& next) {
-  multiply_transposed<W, accumulate>(rows, positions, channels, left, left_row, right.data, right.stride, out, out_row,
-                                     next);
+// out [rows, positions] (+)= left [rows, channels] right^T, with `right` [positions, channels]. Writes whole vectors.
+template <bool accumulate, typename acc_t>
+inline void sum_along_rows(int64_t rows, int64_t positions, int64_t channels, const acc_t* left, int64_t left_row,
+                           Rows<acc_t> right, acc_t* out, int64_t out_row, Prefetcher& prefetch) {
+  multiply_transposed<acc_t, accumulate>(rows, positions, channels, left, left_row, right.data, right.stride, out,
+                                         out_row, prefetch);
   for (int64_t i = 0; i < rows; ++i)
-    for (int64_t l = positions; l < padded<W>(positions); ++l) out[i * out_row + l] = 0;
+    for (int64_t l = positions; l < padded<acc_t>(positions); ++l) out[i * out_row + l] = 0;
 }
 
-// out [rows, positions of M] (+)= left [rows, channels of the piece] M. Rows of `out` take whole vectors.
-template <bool accumulate, typename T, typename W>
-inline void sum_channels(const SampleMap<T>& map, const Piece& piece, const W* left, int64_t left_row, int64_t rows,
-                         W* out, int64_t out_row, W* tile, Ahead& next) {
-  const int64_t channels = piece.channels, positions = piece.positions;
-  const T* from = map.at(piece.channel, piece.position);
-  out += piece.position;
+// out [rows, positions of M] (+)= left [rows, channels of the tile] M. Writes whole vectors.
+template <bool accumulate, typename T, typename acc_t>
+inline void sum_channels(const SampleMap<T>& map, const MapTile& tile, const acc_t* left, int64_t left_row,
+                         int64_t rows, acc_t* out, int64_t out_row, acc_t* buffer, Prefetcher& prefetch) {
+  const int64_t channels = tile.channels, positions = tile.positions;
+  const T* from = map.at(tile.channel, tile.position);
+  out += tile.position;
   if (!map.positions_inner() && channels >= kLongSum) {
-    const Rows<W> right = wide_rows(positions, channels, from, map.position_stride, tile);
-    sum_along_rows<accumulate>(rows, positions, channels, left, left_row, right, out, out_row, next);
+    const Rows<acc_t> right = acc_rows(positions, channels, from, map.position_stride, buffer);
+    sum_along_rows<accumulate>(rows, positions, channels, left, left_row, right, out, out_row, prefetch);
     return;
   }
   int64_t whole = 0;
-  if constexpr (std::is_same_v<T, W>) {
-    if (map.positions_inner()) {  // read where they lie, but for the positions past the last whole vector
-      whole = positions / lanes<W> * lanes<W>;
-      multiply<W, accumulate>(rows, whole, channels, left, left_row, 1, from, map.channel_stride, out, out_row, next);
+  if constexpr (std::is_same_v<T, acc_t>) {
+    if (map.positions_inner()) {  // in place, except the tail past the last whole vector
+      whole = positions / lanes<acc_t> * lanes<acc_t>;
+      multiply<acc_t, accumulate>(rows, whole, channels, left, left_row, 1, from, map.channel_stride, out, out_row,
+                                  prefetch);
       if (whole == positions) return;
     }
   }
-  const Piece rest{piece.channel, channels, piece.position + whole, positions - whole};
-  if (rest.positions <= kFew && channels >= lanes<W>) {
-    const int64_t tile_row = padded<W>(channels);
-    read_positions(map, rest, tile, tile_row);
-    sum_along_rows<accumulate>(rows, rest.positions, channels, left, left_row, {tile, tile_row}, out + whole, out_row,
-                               next);
+  const MapTile tail{tile.channel, channels, tile.position + whole, positions - whole};
+  if (tail.positions <= kShortTail && channels >= lanes<acc_t>) {
+    const int64_t buffer_row = padded<acc_t>(channels);
+    read_positions(map, tail, buffer, buffer_row);
+    sum_along_rows<accumulate>(rows, tail.positions, channels, left, left_row, {buffer, buffer_row}, out + whole,
+                               out_row, prefetch);
     return;
   }
-  const int64_t tile_row = padded<W>(rest.positions);
-  read_channels(map, rest, tile, tile_row);
-  multiply<W, accumulate>(rows, tile_row, channels, left, left_row, 1, tile, tile_row, out + whole, out_row, next);
+  const int64_t buffer_row = padded<acc_t>(tail.positions);
+  read_channels(map, tail, buffer, buffer_row);
+  multiply<acc_t, accumulate>(rows, buffer_row, channels, left, left_row, 1, buffer, buffer_row, out + whole, out_row,
+                              prefetch);
 }
 
-// out [rows, channels of the piece] (+)= right [rows, positions of M] M^T. Rows of `out` take whole vectors.
-template <bool accumulate, typename T, typename W>
-inline void sum_positions(const SampleMap<T>& map, const Piece& piece, const W* right, int64_t right_row, int64_t rows,
-                          W* out, int64_t out_row, W* tile, Ahead& next) {
-  const int64_t channels = piece.channels, positions = piece.positions;
-  right += piece.position;
+// out [rows, channels of the tile] (+)= right [rows, positions of M] M^T. Writes whole vectors.
+template <bool accumulate, typename T, typename acc_t>
+inline void sum_positions(const SampleMap<T>& map, const MapTile& tile, const acc_t* right, int64_t right_row,
+                          int64_t rows, acc_t* out, int64_t out_row, acc_t* buffer, Prefetcher& prefetch) {
+  const int64_t channels = tile.channels, positions = tile.positions;
+  right += tile.position;
   if (map.positions_inner() && positions >= kLongSum) {
-    const T* from = map.at(piece.channel, piece.position);
-    const Rows<W> left = wide_rows(channels, positions, from, map.channel_stride, tile);
-    multiply_transposed<W, accumulate>(rows, channels, positions, right, right_row, left.data, left.stride, out,
-                                       out_row, next);
+    const T* from = map.at(tile.channel, tile.position);
+    const Rows<acc_t> left = acc_rows(channels, positions, from, map.channel_stride, buffer);
+    multiply_transposed<acc_t, accumulate>(rows, channels, positions, right, right_row, left.data, left.stride, out,
+                                           out_row, prefetch);
     return;
   }
-  const int64_t tile_row = padded<W>(channels);
-  read_positions(map, piece, tile, tile_row);
-  multiply<W, accumulate>(rows, tile_row, positions, right, right_row, 1, tile, tile_row, out, out_row, next);
+  const int64_t buffer_row = padded<acc_t>(channels);
+  read_positions(map, tile, buffer, buffer_row);
+  multiply<acc_t, accumulate>(rows, buffer_row, positions, right, right_row, 1, buffer, buffer_row, out, out_row,
+                              prefetch);
 }
 
-// M = left^T right, with left [rows, channels of the piece] and right [rows, positions of M]. Whole vectors of the wide
-// type go straight to memory.
-template <typename T, typename W>
-inline void write_product(const SampleMap<T>& map, const Piece& piece, const W* left, int64_t left_row, int64_t rows,
-                          const W* right, int64_t right_row, W* tile, Ahead& next) {
+// M = left^T right, with left [rows, channels of the tile] and right [rows, positions of M]. If T is acc_t, whole
+// vectors are written in place.
+template <typename T, typename acc_t>
+inline void write_product(const SampleMap<T>& map, const MapTile& tile, const acc_t* left, int64_t left_row,
+                          int64_t rows, const acc_t* right, int64_t right_row, acc_t* buffer, Prefetcher& prefetch) {
   const bool inner = map.positions_inner();
-  const int64_t outer = inner ? piece.channels : piece.positions, length = inner ? piece.positions : piece.channels;
+  const int64_t outer = inner ? tile.channels : tile.positions, length = inner ? tile.positions : tile.channels;
   const int64_t to_row = inner ? map.channel_stride : map.position_stride;
-  const W *first = inner ? left : right + piece.position, *second = inner ? right + piece.position : left;
+  const acc_t *first = inner ? left : right + tile.position, *second = inner ? right + tile.position : left;
   const int64_t first_row = inner ? left_row : right_row, second_row = inner ? right_row : left_row;
-  T* to = map.at(piece.channel, piece.position);
+  T* to = map.at(tile.channel, tile.position);
   int64_t whole = 0;
-  if constexpr (std::is_same_v<T, W>) {
-    whole = length / lanes<W> * lanes<W>;
-    multiply<W, false>(outer, whole, rows, first, 1, first_row, second, second_row, to, to_row, next);
+  if constexpr (std::is_same_v<T, acc_t>) {
+    whole = length / lanes<acc_t> * lanes<acc_t>;
+    multiply<acc_t, false>(outer, whole, rows, first, 1, first_row, second, second_row, to, to_row, prefetch);
     if (whole == length) return;
   }
-  if (length - whole <= kFew) {
-    const int64_t tile_row = padded<W>(outer);
-    multiply<W, false>(length - whole, tile_row, rows, second + whole, 1, second_row, first, first_row, tile, tile_row,
-                       next);
+  if (length - whole <= kShortTail) {
+    const int64_t buffer_row = padded<acc_t>(outer);
+    multiply<acc_t, false>(length - whole, buffer_row, rows, second + whole, 1, second_row, first, first_row, buffer,
+                           buffer_row, prefetch);
     for (int64_t i = 0; i < outer; ++i)
-      for (int64_t j = whole; j < length; ++j) narrow(tile[(j - whole) * tile_row + i], to + i * to_row + j);
+      for (int64_t j = whole; j < length; ++j) from_acc(buffer[(j - whole) * buffer_row + i], to + i * to_row + j);
     return;
   }
-  const int64_t tile_row = padded<W>(length) - whole;
-  multiply<W, false>(outer, tile_row, rows, first, 1, first_row, second + whole, second_row, tile, tile_row, next);
-  copy_out(outer, length - whole, tile, tile_row, to + whole, to_row);
+  const int64_t buffer_row = padded<acc_t>(length) - whole;
+  multiply<acc_t, false>(outer, buffer_row, rows, first, 1, first_row, second + whole, second_row, buffer, buffer_row,
+                         prefetch);
+  copy_out(outer, length - whole, buffer, buffer_row, to + whole, to_row);
 }
 
 }  // namespace

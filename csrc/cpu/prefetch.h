@@ -1,4 +1,4 @@
-// Feature maps are larger than the caches: the order in which they are visited, and asking for what comes next.
+// Feature maps exceed the caches: traversal in the order of memory, and prefetching of what is read next.
 #pragma once
 
 #include "matrix.h"
@@ -6,76 +6,80 @@
 namespace sma::cpu::SMA_ISA {
 namespace {
 
-// Visits `whole` in pieces of at most `channel_step` and `position_step`, in runs that lie together in memory: all
-// positions of some channels or, where channels lie innermost, all channels of some positions. Ahead of each run
-// `begin` is told what will follow it, and of how many pieces it consists; `body` gets the pieces.
+// Visits `whole` in tiles of at most `channel_step` x `position_step`, grouped in runs of adjacent memory: all
+// positions of some channels (NCHW), or all channels of some positions (channels_last). Calls begin(next run, tiles of
+// this run) before each run and body(tile) for each tile.
 template <typename Begin, typename Body>
-SMA_INLINE void in_memory_order(bool positions_inner, const Piece& whole, int64_t channel_step, int64_t position_step,
-                                Begin begin, Body body) {
-  const auto pieces = [](int64_t count, int64_t step) { return (count + step - 1) / step; };
-  const int64_t run_channels = positions_inner ? least(channel_step, whole.channels) : whole.channels;
-  const int64_t run_positions = positions_inner ? whole.positions : least(position_step, whole.positions);
+SMA_INLINE void for_tiles_in_memory_order(bool positions_inner, const MapTile& whole, int64_t channel_step,
+                                          int64_t position_step, Begin begin, Body body) {
+  const auto tiles = [](int64_t count, int64_t step) { return (count + step - 1) / step; };
+  const int64_t run_channels = positions_inner ? min_of(channel_step, whole.channels) : whole.channels;
+  const int64_t run_positions = positions_inner ? whole.positions : min_of(position_step, whole.positions);
   const auto clipped = [&](int64_t c, int64_t l, int64_t channels, int64_t positions) {
-    return Piece{whole.channel + c, least(channels, whole.channels - c), whole.position + l,
-                 least(positions, whole.positions - l)};
+    return MapTile{whole.channel + c, min_of(channels, whole.channels - c), whole.position + l,
+                   min_of(positions, whole.positions - l)};
   };
   for (int64_t c0 = 0; c0 < whole.channels; c0 += run_channels)
     for (int64_t l0 = 0; l0 < whole.positions; l0 += run_positions) {
       begin(positions_inner ? clipped(c0 + run_channels, l0, run_channels, run_positions)
                             : clipped(c0, l0 + run_positions, run_channels, run_positions),
-            pieces(run_channels, channel_step) * pieces(run_positions, position_step));
-      for (int64_t c = c0; c < least(c0 + run_channels, whole.channels); c += channel_step)
-        for (int64_t l = l0; l < least(l0 + run_positions, whole.positions); l += position_step)
+            tiles(run_channels, channel_step) * tiles(run_positions, position_step));
+      for (int64_t c = c0; c < min_of(c0 + run_channels, whole.channels); c += channel_step)
+        for (int64_t l = l0; l < min_of(l0 + run_positions, whole.positions); l += position_step)
           body(clipped(c, l, channel_step, position_step));
     }
 }
 
-// A piece of a feature map that will be needed next, asked for while products compute: `steps` is how often their inner
-// loops turn. Asked for all at once, it would fill the core's few slots for outstanding lines and stall; spread out, it
-// arrives beside the arithmetic. An address that is not mapped is no error.
-class Ahead {
+// Prefetches a tile of a feature map over `steps` iterations of a product's inner loop. Prefetched all at
+// once, it would fill the core's few line-fill buffers and stall; spread out, its latency hides behind the arithmetic.
+// Prefetching an unmapped address is harmless.
+class Prefetcher {
  public:
-  Ahead() = default;
+  Prefetcher() = default;
 
   template <typename T>
-  Ahead(const SampleMap<T>& map, const Piece& piece, int64_t steps) {
-    if (!map.data || piece.channels <= 0 || piece.positions <= 0 || steps <= 0) return;
-    const bool inner = map.positions_inner();
-    line_ = reinterpret_cast<const char*>(map.at(piece.channel, piece.position));
-    row_ = kLine * ((static_cast<int64_t>(sizeof(T)) * (inner ? piece.positions : piece.channels) + kLine - 1) / kLine);
-    jump_ = static_cast<int64_t>(sizeof(T)) * (inner ? map.channel_stride : map.position_stride) - row_;
-    rows_ = inner ? piece.channels : piece.positions;
-    each_ = (rows_ * row_ / kLine + steps - 1) / steps;
-    row_end_ = line_ + row_;
+  Prefetcher(const SampleMap<T>& map, const MapTile& tile, int64_t steps) {
+    if (!map.data || tile.channels <= 0 || tile.positions <= 0 || steps <= 0) return;
+    const bool positions_inner = map.positions_inner();
+    line_ = reinterpret_cast<const char*>(map.at(tile.channel, tile.position));
+    row_bytes_ =
+        kLine *
+        ((static_cast<int64_t>(sizeof(T)) * (positions_inner ? tile.positions : tile.channels) + kLine - 1) / kLine);
+    row_gap_ =
+        static_cast<int64_t>(sizeof(T)) * (positions_inner ? map.channel_stride : map.position_stride) - row_bytes_;
+    rows_left_ = positions_inner ? tile.channels : tile.positions;
+    lines_per_step_ = (rows_left_ * row_bytes_ / kLine + steps - 1) / steps;
+    row_end_ = line_ + row_bytes_;
   }
 
   SMA_INLINE void step() {
-    for (int64_t i = 0; i < each_; ++i) {
+    for (int64_t i = 0; i < lines_per_step_; ++i) {
       __builtin_prefetch(line_, 0, 2);
       line_ += kLine;
       if (line_ != row_end_) continue;
-      if (--rows_ == 0) each_ = 0;
-      line_ += jump_;
-      row_end_ = line_ + row_;
+      if (--rows_left_ == 0) lines_per_step_ = 0;
+      line_ += row_gap_;
+      row_end_ = line_ + row_bytes_;
     }
   }
 
  private:
   static constexpr int64_t kLine = 64;
   const char *line_ = nullptr, *row_end_ = nullptr;
-  int64_t row_ = 0, jump_ = 0, rows_ = 0, each_ = 0;
+  int64_t row_bytes_ = 0, row_gap_ = 0, rows_left_ = 0, lines_per_step_ = 0;
 };
 
-// The start of a feature map: what fits beside the rest in the second cache, and at most two lines a step.
+// Prefetches the start of a feature map: what fits in L2 beside the other arrays, at most two lines per step.
 template <typename T>
-inline Ahead start_ahead(const SampleMap<T>& map, int64_t channels, int64_t positions, int64_t steps) {
+inline Prefetcher prefetch_start(const SampleMap<T>& map, int64_t channels, int64_t positions, int64_t steps) {
   if (!map.data) return {};
-  const int64_t most_numbers = least(1 << 18, 2 * 64 * steps) / static_cast<int64_t>(sizeof(T));
-  if (map.positions_inner()) return Ahead(map, {0, least(channels, most_numbers / positions), 0, positions}, steps);
-  return Ahead(map, {0, channels, 0, least(positions, most_numbers / channels)}, steps);
+  const int64_t max_elements = min_of(1 << 18, 2 * 64 * steps) / static_cast<int64_t>(sizeof(T));
+  if (map.positions_inner())
+    return Prefetcher(map, {0, min_of(channels, max_elements / positions), 0, positions}, steps);
+  return Prefetcher(map, {0, channels, 0, min_of(positions, max_elements / channels)}, steps);
 }
 
-struct NothingAhead {
+struct NoPrefetch {
   SMA_INLINE void step() {}
 };
 

@@ -13,9 +13,9 @@ int64_t forward_workspace_as(const Shape&, const Inputs&, const Outputs&, const 
 template <class T>
 const char* forward_as(const Shape&, const Inputs&, const Outputs&, const Device&, void*);
 template <class T>
-int64_t backward_workspace_as(const Shape&, const Inputs&, const Cotangents&, const Gradients&, const Device&);
+int64_t backward_workspace_as(const Shape&, const Inputs&, const GradOutputs&, const GradInputs&, const Device&);
 template <class T>
-const char* backward_as(const Shape&, const Inputs&, const Saved&, const Cotangents&, const Gradients&, const Device&,
+const char* backward_as(const Shape&, const Inputs&, const Saved&, const GradOutputs&, const GradInputs&, const Device&,
                         void*);
 
 const char* refusal(Dtype dtype, const Shape& shape) {
@@ -43,8 +43,8 @@ int64_t forward_workspace(Dtype dtype, const Shape& shape, const Inputs& inputs,
                     [&](auto zero) { return forward_workspace_as<decltype(zero)>(shape, inputs, outputs, device); });
 }
 
-int64_t backward_workspace(Dtype dtype, const Shape& shape, const Inputs& inputs, const Cotangents& cotangents,
-                           const Gradients& gradients, const Device& device) {
+int64_t backward_workspace(Dtype dtype, const Shape& shape, const Inputs& inputs, const GradOutputs& cotangents,
+                           const GradInputs& gradients, const Device& device) {
   return with_dtype(dtype, [&](auto zero) {
     return backward_workspace_as<decltype(zero)>(shape, inputs, cotangents, gradients, device);
   });
@@ -57,7 +57,8 @@ const char* forward(Dtype dtype, const Shape& shape, const Inputs& inputs, const
 }
 
 const char* backward(Dtype dtype, const Shape& shape, const Inputs& inputs, const Saved& saved,
-                     const Cotangents& cotangents, const Gradients& gradients, const Device& device, void* workspace) {
+                     const GradOutputs& cotangents, const GradInputs& gradients, const Device& device,
+                     void* workspace) {
   return with_dtype(dtype, [&](auto zero) {
     return backward_as<decltype(zero)>(shape, inputs, saved, cotangents, gradients, device, workspace);
   });

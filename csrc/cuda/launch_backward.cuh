@@ -8,13 +8,13 @@
 
 namespace sma::cuda {
 
-inline bool needs_head(const Gradients& g) {
+inline bool needs_head(const GradInputs& g) {
   return g.features.data || g.maps || g.weight || g.bias || g.temperature || g.gate || g.relation_bias;
 }
 
 template <class T>
-ValuesBackward<T> values_backward_of(const Shape& shape, const Inputs& in, const Saved& saved, const Cotangents& c,
-                                     const Gradients& g, const Device& device) {
+ValuesBackward<T> values_backward_of(const Shape& shape, const Inputs& in, const Saved& saved, const GradOutputs& c,
+                                     const GradInputs& g, const Device& device) {
   ValuesBackward<T> p{};
   p.n = sizes_of(shape, in.merge);
   p.values = map_of<const T>(in.values, shape.batch, shape.positions, kTile);
@@ -47,8 +47,8 @@ const char* launch_values_backward(const ValuesBackward<T>& p, int64_t batch, co
 }
 
 template <class T>
-HeadBackward<T> head_backward_of(const Shape& shape, const Inputs& in, const Saved& saved, const Cotangents& c,
-                                 const Gradients& g, const Device& device) {
+HeadBackward<T> head_backward_of(const Shape& shape, const Inputs& in, const Saved& saved, const GradOutputs& c,
+                                 const GradInputs& g, const Device& device) {
   HeadBackward<T> p{};
   p.n = sizes_of(shape, in.merge);
   p.features = map_of<const T>(in.features, shape.batch, shape.positions, shape.embed);
@@ -63,7 +63,7 @@ HeadBackward<T> head_backward_of(const Shape& shape, const Inputs& in, const Sav
   p.correlate = in.correlate;
   p.correlation = static_cast<const float*>(saved.correlation);
   p.attention_sum = static_cast<const float*>(saved.attention_sum);
-  p.winner = saved.winner;
+  p.winner = saved.argmax;
   p.grad_pooled = static_cast<const T*>(c.pooled);
   p.grad_attention = static_cast<const T*>(c.attention);
   p.grad_maps = static_cast<const T*>(c.maps);
@@ -96,7 +96,7 @@ struct Backward {
   int64_t reduction_blocks = 0;
   int64_t workspace_bytes;
 
-  Backward(const Shape& shape, const Inputs& in, const Saved& saved, const Cotangents& c, const Gradients& g,
+  Backward(const Shape& shape, const Inputs& in, const Saved& saved, const GradOutputs& c, const GradInputs& g,
            const Device& device, void* base)
       : values(values_backward_of<T>(shape, in, saved, c, g, device)),
         head(head_backward_of<T>(shape, in, saved, c, g, device)) {
@@ -125,14 +125,14 @@ struct Backward {
 };
 
 template <class T>
-int64_t backward_workspace_as(const Shape& shape, const Inputs& in, const Cotangents& c, const Gradients& g,
+int64_t backward_workspace_as(const Shape& shape, const Inputs& in, const GradOutputs& c, const GradInputs& g,
                               const Device& device) {
   return Backward<T>(shape, in, Saved{}, c, g, device, nullptr).workspace_bytes;
 }
 
 template <class T>
-const char* backward_as(const Shape& shape, const Inputs& in, const Saved& saved, const Cotangents& c,
-                        const Gradients& g, const Device& device, void* base) {
+const char* backward_as(const Shape& shape, const Inputs& in, const Saved& saved, const GradOutputs& c,
+                        const GradInputs& g, const Device& device, void* base) {
   Backward<T> p(shape, in, saved, c, g, device, base);
   return with_modes<T>(device, [&](auto modes) -> const char* {
     using Chosen = decltype(modes);

@@ -30,7 +30,7 @@ HeadForward<T> head_forward_of(const Shape& shape, const Inputs& in, const Outpu
   p.diversity = static_cast<float*>(out.diversity);
   p.correlation = static_cast<float*>(out.correlation);
   p.attention_sum = static_cast<float*>(out.attention_sum);
-  p.winner = out.winner;
+  p.winner = out.argmax;
   const HeadForwardArrays arrays(p.n, in.diversify || in.correlate, in.correlate);
   const int64_t tiles = kHeadThreads / kLanes * 4 + (in.features.data ? stream_bytes<T>(p.features.flat) : 0);
   p.placement = place(arrays.floats, HeadForwardArrays::kCount, tiles, device.shared_limit);

@@ -69,7 +69,7 @@ GradientTuple backward_cuda(const OptionalTensor& grad_pooled, const OptionalTen
   check_arrived(call, cotangents, kept);
   Arrived arrived;
   const Saved saved = arrived.saved(kept, maps);
-  const Cotangents given = arrived.cotangents(cotangents);
+  const GradOutputs given = arrived.cotangents(cotangents);
   c10::SmallVector<bool, 8> flags;
   for (const bool need : needs) flags.push_back(need);
   GradientTensors out(arguments, call, flags);

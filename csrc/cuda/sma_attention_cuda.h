@@ -18,14 +18,14 @@ const char* refusal(Dtype dtype, const Shape& shape);
 // Bytes of the one workspace of a call; its contents need no initialisation and are not kept.
 int64_t forward_workspace(Dtype dtype, const Shape& shape, const Inputs& inputs, const Outputs& outputs,
                           const Device& device);
-int64_t backward_workspace(Dtype dtype, const Shape& shape, const Inputs& inputs, const Cotangents& cotangents,
-                           const Gradients& gradients, const Device& device);
+int64_t backward_workspace(Dtype dtype, const Shape& shape, const Inputs& inputs, const GradOutputs& cotangents,
+                           const GradInputs& gradients, const Device& device);
 
 // Launches on the stream, without waiting; null, or what the launch reported. batch > 0; gradients of values are wanted
 // only where a gradient of the pooled values has arrived.
 const char* forward(Dtype dtype, const Shape& shape, const Inputs& inputs, const Outputs& outputs, const Device& device,
                     void* workspace);
 const char* backward(Dtype dtype, const Shape& shape, const Inputs& inputs, const Saved& saved,
-                     const Cotangents& cotangents, const Gradients& gradients, const Device& device, void* workspace);
+                     const GradOutputs& cotangents, const GradInputs& gradients, const Device& device, void* workspace);
 
 }  // namespace sma::cuda

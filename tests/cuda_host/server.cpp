@@ -139,7 +139,7 @@ void run_call(bool backwards) {
     out.diversity = result();
     out.correlation = result();
     out.attention_sum = result();
-    out.winner = result();
+    out.argmax = result();
     const int64_t bytes = sma::cuda::forward_workspace(dtype, shape, in, out, device);
     check(sma::cuda::forward(dtype, shape, in, out, device, allocate(bytes)));
     return answer();
@@ -149,10 +149,10 @@ void run_call(bool backwards) {
   saved.maps = array();
   saved.correlation = array();
   saved.attention_sum = array();
-  saved.winner = array();
-  sma::Cotangents c{};
+  saved.argmax = array();
+  sma::GradOutputs c{};
   for (const void** part : {&c.pooled, &c.attention, &c.maps, &c.diversity, &c.correlation}) *part = array();
-  sma::Gradients g{};
+  sma::GradInputs g{};
   g.values = strided(result());
   g.features = strided(result());
   for (void** part : {&g.maps, &g.weight, &g.bias, &g.temperature, &g.gate, &g.relation_bias}) *part = result();
@@ -189,10 +189,10 @@ void count_call() {
                    anything};
   sma::Saved saved{};
   saved.attention = saved.correlation = saved.attention_sum = some;
-  saved.winner = anything;
-  sma::Cotangents c{};
+  saved.argmax = anything;
+  sma::GradOutputs c{};
   c.pooled = c.diversity = some;
-  sma::Gradients g{};
+  sma::GradInputs g{};
   g.values = in.values;
   g.features = in.features;
   g.weight = g.bias = g.temperature = g.gate = g.relation_bias = some;
