@@ -14,7 +14,7 @@ cuda::Device current_device() {
   const cudaDeviceProp& properties = *at::cuda::getCurrentDeviceProperties();
   cuda::Device device{};
   device.shared_limit = static_cast<int>(properties.sharedMemPerBlockOptin);
-  device.processors = properties.multiProcessorCount;
+  device.sm_count = properties.multiProcessorCount;
   device.tf32 = at::globalContext().float32Precision(at::Float32Backend::CUDA, at::Float32Op::MATMUL) ==
                 at::Float32Precision::TF32;
   device.stream = at::cuda::getCurrentCUDAStream().stream();
@@ -22,7 +22,7 @@ cuda::Device current_device() {
 }
 
 void check(const Call& call) {
-  const char* reason = cuda::refusal(dtype_of(call.type), call.shape);
+  const char* reason = cuda::not_supported_reason(dtype_of(call.type), call.shape);
   TORCH_CHECK_VALUE(!reason, reason);
 }
 

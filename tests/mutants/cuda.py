@@ -24,8 +24,8 @@ MUTANTS = [
     kernel("attention_maps.cuh", "positions);\n    sync_block();\n  }\n}", "positions);\n  }\n}", WIDE),
     kernel(
         "head_forward.cuh",
-        "cosines<Mode>(n, m, inverse, cos);\n    sync_block();",
-        "cosines<Mode>(n, m, inverse, cos);",
+        "cosine_gram<Mma>(n, m, inverse_norm, cos);\n    sync_block();",
+        "cosine_gram<Mma>(n, m, inverse_norm, cos);",
         SMALL,
     ),
     kernel(
@@ -35,7 +35,12 @@ MUTANTS = [
         SMALL,
     ),
     kernel("tiles.cuh", "sync_block();\n    if (!map.flat)", "if (!map.flat)", WIDE),
-    kernel("pool_backward.cuh", "}\n    sync_block();\n    if (makes_values) {", "}\n    if (makes_values) {", WIDE),
+    kernel(
+        "pool_backward.cuh",
+        "}\n    sync_block();\n    if (computes_grad_values) {",
+        "}\n    if (computes_grad_values) {",
+        WIDE,
+    ),
     kernel("reduce_parameters.cu", "sums[thread()] = total;\n  sync_block();", "sums[thread()] = total;", SMALL),
     kernel("math.cuh", "scratch[warp()] = value;\n  sync_block();", "scratch[warp()] = value;", SMALL),
     # A copy that is not waited for, or not committed, or brings what is not there.
@@ -83,7 +88,7 @@ MUTANTS = [
     kernel("reduce_parameters.cu", "for (int w = 1; w < warps(); ++w)", "for (int w = 2; w < warps(); ++w)", SMALL),
     kernel("merge_backward.cuh", "slice < slices; ++slice", "slice < 1; ++slice", "slices_and_order and float32"),
     # A term of the formulas, and NaN.
-    kernel("correlation_backward.cuh", "if (i == j && !(inverse[i] < 0))", "if (false)", SMALL),
+    kernel("correlation_backward.cuh", "if (i == j && !(inverse_norm[i] < 0))", "if (false)", SMALL),
     kernel("math.cuh", "value > best || (value != value && best == best)", "value > best", "nan_wins"),
     # The limit on shared memory: lowered, raised by two threads at once, taken for raised, or taken for another's.
     limit("if (bytes <= limit.load(std::memory_order_acquire)) return nullptr;", ""),
