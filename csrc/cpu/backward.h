@@ -97,7 +97,7 @@ struct Backward {
 
   void run() const {
     if (needs_map_gradients()) {
-      read_maps();
+      restore_maps();
       if (in.correlate) read_correlation();
     }
     if (has_refined_gradient()) backward_pool();
@@ -111,7 +111,7 @@ struct Backward {
     const int64_t count = rows(), positions = shape.positions;
     acc_t* dattention = needs_map_gradients() ? scratch.dattention : nullptr;
     if (grad_outputs.pooled) {
-      read_attention();
+      restore_attention();
       const acc_t* sum = static_cast<const acc_t*>(saved.attention_sum) + sample * count;
       scale_dpooled(shape, static_cast<const T*>(grad_outputs.pooled) + sample * count * shape.values, sum, count,
                     scratch.dpooled);
@@ -128,7 +128,7 @@ struct Backward {
   }
 
   // Like the maps, an attention rounded to 16 bits is recomputed, unless dX alone depends on it.
-  void read_attention() const {
+  void restore_attention() const {
     const int64_t count = rows(), positions = shape.positions, columns = scratch.cosines.width;
     if (sizeof(T) == sizeof(acc_t) || !needs_map_gradients()) {
       copy_in(count, positions, static_cast<const T*>(saved.attention) + sample * count * positions, positions,
@@ -198,7 +198,7 @@ struct Backward {
   }
 
   // Maps rounded to 16 bits are recomputed; exact ones are read back.
-  void read_maps() const {
+  void restore_maps() const {
     const int64_t count = shape.maps(), positions = shape.positions;
     if (saved.maps && sizeof(T) == sizeof(acc_t)) {
       copy_in(count, positions, static_cast<const T*>(saved.maps) + sample * count * positions, positions, scratch.maps,

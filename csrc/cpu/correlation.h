@@ -45,7 +45,7 @@ inline void correlation_backward(const Inputs& in, const Cosines<acc_t>& cosines
                                  const acc_t* dcorrelation, acc_t* dcos, acc_t* drelation_bias, acc_t* dtemperature) {
   const int64_t count = cosines.count, width = cosines.width;
   const acc_t temperature = value_of<acc_t>(in.temperature), gate = value_of<acc_t>(in.gate);
-  double dz_dot_cos = 0;
+  double temperature_sum = 0;
   for (int64_t i = 0; i < count; ++i) {
     const acc_t* s_row = s + i * width;
     acc_t* d_row = dcos + i * width;
@@ -57,16 +57,16 @@ inline void correlation_backward(const Inputs& in, const Cosines<acc_t>& cosines
       store(d, d_row + j);
     }
     const Vector<acc_t> delta = broadcast(sum_lanes<acc_t>(dots));
-    Vector<acc_t> row_dz_dot_cos{};
+    Vector<acc_t> dz_dot_cos{};
     for (int64_t j = 0; j < width; j += lanes<acc_t>) {
       const Vector<acc_t> dz = load(s_row + j) * (load(d_row + j) - delta);
       store(load(drelation_bias + i * width + j) + dz, drelation_bias + i * width + j);
-      row_dz_dot_cos += dz * load(cosines.cos + i * width + j);
+      dz_dot_cos += dz * load(cosines.cos + i * width + j);
       store(dz / temperature, d_row + j);
     }
-    dz_dot_cos -= sum_lanes<acc_t>(row_dz_dot_cos);
+    temperature_sum -= sum_lanes<acc_t>(dz_dot_cos);
   }
-  *dtemperature += static_cast<acc_t>(dz_dot_cos) / (temperature * temperature);
+  *dtemperature += static_cast<acc_t>(temperature_sum) / (temperature * temperature);
 }
 
 // The gradient of the gate, sum dm' o (S m - m), per region. Not from P: <S, P> - trace P is equal but suffers from

@@ -15,7 +15,7 @@ SMA_INLINE acc_t inverse_sum(acc_t sum) {
 // L2.
 template <typename acc_t>
 constexpr int64_t kPoolChannels = 3 * lanes<acc_t>;
-constexpr int64_t kPoolPositions = 512, kPoolPositionsLast = 32;
+constexpr int64_t kPoolPositions = 512, kPoolPositionsNhwc = 32;
 
 template <typename acc_t>
 inline int64_t pool_buffer_size(const Shape& shape) {
@@ -38,7 +38,7 @@ inline void attention_pool(const Shape& shape, const SampleMap<T>& values, const
                            const acc_t* attention_sum, int64_t rows, int64_t first, int64_t last, T* pooled,
                            acc_t* sums, acc_t* block_sums, acc_t* buffer) {
   const bool inner = values.positions_inner();
-  const int64_t position_step = inner ? kPoolPositions : kPoolPositionsLast;
+  const int64_t position_step = inner ? kPoolPositions : kPoolPositionsNhwc;
   const int64_t steps = product_steps<acc_t>(rows, kPoolChannels<acc_t>, min_of(position_step, shape.positions));
   Prefetcher prefetch;
   for (int64_t start = first; start < last; start += kPoolChunk) {
@@ -71,13 +71,13 @@ inline void attention_pool(const Shape& shape, const SampleMap<T>& values, const
 }
 
 // Tile sizes of X and dX in the backward.
-constexpr int64_t kBackwardChannels = 64, kBackwardChannelsLast = 512, kBackwardPositionsLast = 16;
+constexpr int64_t kBackwardChannels = 64, kBackwardChannelsNhwc = 512, kBackwardPositionsNhwc = 16;
 
 template <typename acc_t>
 inline int64_t pool_backward_buffer_size(const Shape& shape) {
   const int64_t channels = padded<acc_t>(shape.values), positions = padded<acc_t>(shape.positions);
   return max_of(min_of(kBackwardChannels, channels) * positions,
-                min_of(kBackwardChannelsLast, channels) * kBackwardPositionsLast);
+                min_of(kBackwardChannelsNhwc, channels) * kBackwardPositionsNhwc);
 }
 
 // Row stride of dpooled: not a power of two, which would map all rows to one set of L1.
@@ -124,8 +124,8 @@ inline void attention_pool_backward(const Shape& shape, const SampleMap<T>& valu
                                     const acc_t* scaled, const acc_t* attention, int64_t width, int64_t rows,
                                     acc_t* dattention, acc_t* buffer) {
   const bool inner = values.positions_inner();
-  const int64_t channel_step = inner ? kBackwardChannels : kBackwardChannelsLast;
-  const int64_t position_step = inner ? shape.positions : kBackwardPositionsLast;
+  const int64_t channel_step = inner ? kBackwardChannels : kBackwardChannelsNhwc;
+  const int64_t position_step = inner ? shape.positions : kBackwardPositionsNhwc;
   const int64_t row = dpooled_width<acc_t>(shape);
   const int64_t steps =
       product_steps<acc_t>(rows, min_of(channel_step, shape.values), min_of(position_step, shape.positions));

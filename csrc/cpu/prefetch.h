@@ -30,8 +30,8 @@ SMA_INLINE void for_tiles_in_memory_order(bool positions_inner, const MapTile& w
     }
 }
 
-// Prefetches a tile of a feature map over `steps` iterations of a product's inner loop. Prefetched all at
-// once, it would fill the core's few line-fill buffers and stall; spread out, its latency hides behind the arithmetic.
+// Prefetches a tile of a feature map over `steps` iterations of a product's inner loop. Prefetched all at once, it
+// would fill the core's few line-fill buffers and stall; spread out, its latency hides behind the arithmetic.
 // Prefetching an unmapped address is harmless.
 class Prefetcher {
  public:
@@ -40,14 +40,12 @@ class Prefetcher {
   template <typename T>
   Prefetcher(const SampleMap<T>& map, const MapTile& tile, int64_t steps) {
     if (!map.data || tile.channels <= 0 || tile.positions <= 0 || steps <= 0) return;
-    const bool positions_inner = map.positions_inner();
+    const bool inner = map.positions_inner();
     line_ = reinterpret_cast<const char*>(map.at(tile.channel, tile.position));
     row_bytes_ =
-        kLine *
-        ((static_cast<int64_t>(sizeof(T)) * (positions_inner ? tile.positions : tile.channels) + kLine - 1) / kLine);
-    row_gap_ =
-        static_cast<int64_t>(sizeof(T)) * (positions_inner ? map.channel_stride : map.position_stride) - row_bytes_;
-    rows_left_ = positions_inner ? tile.channels : tile.positions;
+        kLine * ((static_cast<int64_t>(sizeof(T)) * (inner ? tile.positions : tile.channels) + kLine - 1) / kLine);
+    row_gap_ = static_cast<int64_t>(sizeof(T)) * (inner ? map.channel_stride : map.position_stride) - row_bytes_;
+    rows_left_ = inner ? tile.channels : tile.positions;
     lines_per_step_ = (rows_left_ * row_bytes_ / kLine + steps - 1) / steps;
     row_end_ = line_ + row_bytes_;
   }
