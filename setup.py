@@ -20,6 +20,7 @@ import build_jobs
 import cuda_build
 
 SOURCES = sorted(str(path) for folder in ("csrc", "csrc/cpu", "csrc/ops") for path in Path(folder).glob("*.cpp"))
+SOURCES.remove(cuda_build.OPERATORS)
 HEADERS = sorted(str(path) for path in Path("csrc").rglob("*.h"))
 COMPILE_ARGS = ["-O3", "-g0", "-fno-math-errno", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-psabi"]
 # at::parallel_for is inlined from torch's header, and runs on one thread where the compiler knows no OpenMP. The library

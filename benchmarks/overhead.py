@@ -18,7 +18,7 @@ import torch
 
 import sma_kernels
 from sma_kernels import backends
-from sma_kernels.head import Head, allocate_gradients, allocate_outputs
+from sma_kernels.args import Head, allocate_gradients, allocate_outputs
 
 TURNS, CALLS = 40, 200
 OUT = Path(__file__).parent / "results" / "overhead.md"

@@ -5,9 +5,9 @@ from typing import NamedTuple
 from torch import Tensor
 from torch.utils import _pytree
 
-from sma_kernels import backends, checks, direct, ops, reference
-from sma_kernels.head import Head
-from sma_kernels.ops.fused import to_autocast_dtype
+from sma_kernels import backends, checks, fast_path, ops, reference
+from sma_kernels.args import Head
+from sma_kernels.ops.registration import to_autocast_dtype
 
 
 class SMAOutput(NamedTuple):
@@ -64,7 +64,7 @@ def sma_attention(
     argument was freed or cut short.
     The formulation is this project's; see the README for what it takes from which publication.
     """
-    outputs = direct.sma_attention(
+    outputs = fast_path.sma_attention(
         values, features, weight, bias, temperature, gate, relation_bias, activation, merge, margin, backend
     )
     if outputs is not None:

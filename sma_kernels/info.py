@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 import torch
 
-from sma_kernels import backends, build_facts
+from sma_kernels import backends
+from sma_kernels.backends import build_info
 from sma_kernels.version import __version__
 
 
 def report() -> str:
     """The build facts, then one line per backend: "runs" or the reason why not."""
-    facts = build_facts.read()
+    facts = build_info.read()
     lines = [
         f"sma-kernels {__version__}",
         f"  torch         {torch.__version__} (CUDA {torch.version.cuda or 'none'})",

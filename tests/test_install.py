@@ -16,7 +16,7 @@ from setuptools import Distribution
 from setuptools.command.build_ext import build_ext
 
 import sma_kernels
-from sma_kernels import build_facts
+from sma_kernels.backends import build_info
 
 PACKAGE = Path(sma_kernels.__file__).parent
 
@@ -49,7 +49,7 @@ def python(folder: Path, *arguments: str, **environment: str) -> subprocess.Comp
 
 
 def test_build_facts_name_the_torch_they_belong_to():
-    facts = build_facts.read()
+    facts = build_info.read()
     assert facts["built"] and facts["torch"] == torch.__version__ and facts["compiler"]
 
 
@@ -82,7 +82,7 @@ def test_a_module_that_does_not_load_is_reported_with_its_error(copied_package):
 
 
 def test_a_machine_without_a_card_has_cuda_built_and_lacks_a_driver():
-    facts = build_facts.read()
+    facts = build_info.read()
     if "cuda" in facts["left_out"]:
         pytest.skip(f"CUDA was left out: {facts['left_out']['cuda']}")
     assert facts["architectures"]
@@ -104,7 +104,7 @@ def test_a_machine_without_a_card_has_cuda_built_and_lacks_a_driver():
 )
 def test_an_extension_for_other_cards_is_unavailable(cards, reason, monkeypatch):
     cuda = sma_kernels.backends.cuda
-    monkeypatch.setattr(build_facts, "read", lambda: {"built": True, "architectures": ["9.0"]})
+    monkeypatch.setattr(build_info, "read", lambda: {"built": True, "architectures": ["9.0"]})
     monkeypatch.setattr(sma_kernels.backends.extension, "WHY_NOT", None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: len(cards))

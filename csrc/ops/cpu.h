@@ -1,7 +1,7 @@
 // The `cpu` backend on tensors: allocates, and spreads samples over threads.
 #pragma once
 
-#include "arguments.h"
+#include "args.h"
 
 namespace sma {
 

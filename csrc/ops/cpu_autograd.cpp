@@ -1,4 +1,4 @@
-// `sma_attention` on the CPU with its gradient, for calls that nothing watches (sma_kernels/direct.py). In C++: what
+// `sma_attention` on the CPU with its gradient, for calls that nothing watches (sma_kernels/fast_path.py). In C++: what
 // Python executes between two kernels has left the caches by then, and costs several times what it does in a loop of
 // small calls.
 #include <ATen/core/dispatch/Dispatcher.h>

@@ -11,8 +11,8 @@ from types import ModuleType
 import torch
 from torch.autograd import forward_ad
 
-from sma_kernels.backends import choice, cpu, cuda, triton
-from sma_kernels.head import Cotangents, Gradients, Head, Outputs, Saved, allocate_gradients, allocate_outputs
+from sma_kernels.args import Cotangents, Gradients, Head, Outputs, Saved, allocate_gradients, allocate_outputs
+from sma_kernels.backends import cpu, cuda, preference, triton
 
 FUSED: dict[str, ModuleType] = {"cpu": cpu, "cuda": cuda, "triton": triton}
 ON_GPU = ("cuda", "triton")
@@ -82,7 +82,7 @@ def _candidates(head: Head) -> tuple[str, ...]:
     names = _on_device(head)
     if len(names) == 1:
         return names
-    first = choice.preferred(head)
+    first = preference.preferred(head)
     return (first, *(name for name in names if name != first))
 
 

@@ -2,12 +2,12 @@
 
 import torch
 
+from sma_kernels.args import Cotangents, Gradients, Head, Outputs, Saved
 from sma_kernels.backends import extension
-from sma_kernels.head import Cotangents, Gradients, Head, Outputs, Saved
 from sma_kernels.library import LIBRARY, define_backend_operators
 
 define_backend_operators("cpu")
-# With its gradient, for `sma_kernels.direct`.
+# With its gradient, for `sma_kernels.fast_path`.
 LIBRARY.define(
     "_sma_attention_cpu(Tensor values, Tensor features, Tensor weight, Tensor? bias, float temperature, "
     "Tensor? temperature_tensor, float gate, Tensor? gate_tensor, Tensor? relation_bias, str activation, str merge, "

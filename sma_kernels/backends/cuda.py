@@ -4,10 +4,9 @@ from functools import cache
 
 import torch
 
-from sma_kernels import build_facts
-from sma_kernels.backends import extension
+from sma_kernels.args import Cotangents, Gradients, Head, Outputs, Saved
+from sma_kernels.backends import build_info, extension
 from sma_kernels.backends.cpu import call_arguments
-from sma_kernels.head import Cotangents, Gradients, Head, Outputs, Saved
 from sma_kernels.library import define_backend_operators
 
 OLDEST = (8, 0)  # asynchronous copies and bfloat16 products begin there
@@ -18,7 +17,7 @@ define_backend_operators("cuda")
 def why_unavailable() -> str | None:
     if extension.WHY_NOT:
         return extension.WHY_NOT
-    facts = build_facts.read()
+    facts = build_info.read()
     if not facts.get("architectures"):
         return f"not built ({facts.get('left_out', {}).get('cuda', 'the extension has no CUDA part')})"
     if not torch.cuda.is_available():
@@ -33,7 +32,7 @@ def _why_no_card_is_served() -> str | None:
 
 
 def describe() -> str:
-    return ", ".join(build_facts.read().get("architectures", []))
+    return ", ".join(build_info.read().get("architectures", []))
 
 
 def refusals(head: Head) -> list[str]:
@@ -53,7 +52,7 @@ def _why_unserved(index: int | None) -> str | None:
     capability = torch.cuda.get_device_capability(index)
     if capability < OLDEST:
         return f"needs compute capability 8.0 or newer; {torch.cuda.get_device_name(index)} has {capability}"
-    if not _serves(build_facts.read().get("architectures", []), capability):
+    if not _serves(build_info.read().get("architectures", []), capability):
         return (
             f"not built for compute capability {capability[0]}.{capability[1]}: "
             "set TORCH_CUDA_ARCH_LIST and install anew"

@@ -6,7 +6,7 @@ from functools import cache
 import torch
 
 from sma_kernels import checks
-from sma_kernels.head import Cotangents, Gradients, Head, Outputs, Saved, inputs_of
+from sma_kernels.args import Cotangents, Gradients, Head, Outputs, Saved, inputs_of
 
 
 @cache

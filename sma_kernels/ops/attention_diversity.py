@@ -1,6 +1,6 @@
 """`attention_diversity`: the hinge on the cosine between channels of one region."""
 
-from sma_kernels.ops.fused import fused_operator
+from sma_kernels.ops.registration import fused_operator
 
 attention_diversity = fused_operator(
     "attention_diversity",

@@ -1,6 +1,6 @@
 """`attention_pool`: channels of a region merged, and the values pooled under the result."""
 
-from sma_kernels.ops.fused import fused_operator
+from sma_kernels.ops.registration import fused_operator
 
 attention_pool = fused_operator(
     "attention_pool",

@@ -1,6 +1,6 @@
 """`correlate_attention`: correlation of all maps with one another, and the maps refined by it."""
 
-from sma_kernels.ops.fused import fused_operator
+from sma_kernels.ops.registration import fused_operator
 
 correlate_attention = fused_operator(
     "correlate_attention",

@@ -1,6 +1,6 @@
 """`multi_channel_attention`: K attention maps a region, from the features."""
 
-from sma_kernels.ops.fused import fused_operator
+from sma_kernels.ops.registration import fused_operator
 
 multi_channel_attention = fused_operator(
     "multi_channel_attention",

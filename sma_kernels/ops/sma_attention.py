@@ -1,6 +1,6 @@
 """`sma_attention`: maps, diversity, correlation, refinement, merge and pooling in one operator."""
 
-from sma_kernels.ops.fused import fused_operator
+from sma_kernels.ops.registration import fused_operator
 
 sma_attention = fused_operator(
     "sma_attention",

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from sma_kernels.head import Cotangents, Gradients, Head, Saved, allocate_gradients
+from sma_kernels.args import Cotangents, Gradients, Head, Saved, allocate_gradients
 from sma_kernels.triton_kernels import launch_staged
 from sma_kernels.triton_kernels.backward import backward_kernel
 from sma_kernels.triton_kernels.launch import (

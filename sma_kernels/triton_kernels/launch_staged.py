@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from sma_kernels.head import Cotangents, Head, Outputs, Saved
+from sma_kernels.args import Cotangents, Head, Outputs, Saved
 from sma_kernels.triton_kernels.launch import (
     AttentionShares,
     FeatureMap,

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sma_kernels import backends
-from sma_kernels.head import (
+from sma_kernels.args import (
     Cotangents,
     Gradients,
     Head,

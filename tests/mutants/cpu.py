@@ -117,17 +117,17 @@ MUTANTS = [
     ),
     Mutant("csrc/ops/cpu.cpp", "std::atomic<int64_t> next = 0;", "std::atomic<int64_t> next = 1;", ODD),
     Mutant("csrc/ops/cpu.cpp", "job % chunks * cpu::kPoolChunk", "0", LONG),
-    Mutant("csrc/ops/arguments.cpp", "position_stride(x) == 1 || x.stride(1) == 1", "true", (LAYOUTS,)),
-    Mutant("csrc/ops/arguments.cpp", "held_.push_back(tensor->contiguous());", "held_.push_back(*tensor);", (LAYOUTS,)),
+    Mutant("csrc/ops/args.cpp", "position_stride(x) == 1 || x.stride(1) == 1", "true", (LAYOUTS,)),
+    Mutant("csrc/ops/args.cpp", "held_.push_back(tensor->contiguous());", "held_.push_back(*tensor);", (LAYOUTS,)),
     # Autograd and registration.
     Mutant(
-        "sma_kernels/ops/fused.py",
+        "sma_kernels/ops/registration.py",
         "needs[values] = False",
         "pass",
         ("tests/operators/test_registration.py", "-k", "unneeded"),
     ),
     Mutant(
-        "sma_kernels/ops/fused.py",
+        "sma_kernels/ops/registration.py",
         "ctx.set_materialize_grads(False)",
         "pass",
         ("tests/operators/test_registration.py", "-k", "unneeded"),
@@ -139,7 +139,7 @@ MUTANTS = [
         ("tests/operators/test_registration.py", "-k", "values_reach"),
     ),
     Mutant(
-        "sma_kernels/ops/fused.py",
+        "sma_kernels/ops/registration.py",
         "ctx.needs_input_grad[index] for index in tensors",
         "True for index in tensors",
         ("tests/operators/test_registration.py", "-k", "unneeded"),

@@ -53,7 +53,7 @@ MUTANTS = [
     # Export.
     Mutant("sma_kernels/api.py", "_pytree._register_namedtuple(", "dict(type=", (EXPORT, "-k", "one_operator")),
     Mutant(
-        "sma_kernels/ops/fused.py",
+        "sma_kernels/ops/registration.py",
         "head.grid.new_empty(0) if result is None else result for",
         "result for",
         (EXPORT, "-k", "ahead_of_time"),
@@ -91,20 +91,20 @@ MUTANTS = [
         (DERIVATIVES, "-k", "forward_mode"),
     ),
     Mutant(
-        "sma_kernels/ops/fused.py",
+        "sma_kernels/ops/registration.py",
         "stored[len(saved) :]",
         "ctx.saved_tensors[len(saved) :]",
         (DERIVATIVES, "-k", "checkpointing"),
     ),
     Mutant(
-        "sma_kernels/ops/fused.py",
+        "sma_kernels/ops/registration.py",
         'raise RuntimeError(\n            f"second',
         'return [None] * 99 or (\n            f"second',
         (DERIVATIVES, "-k", "second"),
     ),
     # Memory, mixed precision.
     Mutant(
-        "csrc/ops/arguments.cpp",
+        "csrc/ops/args.cpp",
         "position_stride(x) == 1 || x.stride(1) == 1",
         "position_stride(x) == 1",
         (MEMORY, "-k", "copies"),
@@ -122,12 +122,14 @@ MUTANTS = [
         (MEMORY, "-k", "end_to_end"),
     ),
     Mutant(
-        "sma_kernels/ops/fused.py",
+        "sma_kernels/ops/registration.py",
         '_AUTOCAST_CASTS = ("values", "features", "maps")',
         '_AUTOCAST_CASTS = ("values", "features", "maps", "weight")',
         (AUTOCAST, "-k", "maps_are_cast"),
     ),
-    Mutant("sma_kernels/ops/fused.py", "if tensor.dtype == torch.float64:", "if False:", (AUTOCAST, "-k", "float64")),
+    Mutant(
+        "sma_kernels/ops/registration.py", "if tensor.dtype == torch.float64:", "if False:", (AUTOCAST, "-k", "float64")
+    ),
     # Shapes, strides and bad input.
     Mutant("sma_kernels/checks.py", 'if axis != "B" and size == 0:', "if False:", (PROPERTIES,)),
     Mutant("sma_kernels/checks.py", "if device is not None and value.device != device:", "if False:", (PROPERTIES,)),
@@ -137,7 +139,7 @@ MUTANTS = [
     ),
     Mutant("sma_kernels/api.py", '    checks.same_grid("values", values, "features", features)\n', "", (PROPERTIES,)),
     Mutant(
-        "csrc/ops/arguments.cpp",
+        "csrc/ops/args.cpp",
         "held_.push_back(tensor->to(wide).contiguous());",
         "held_.push_back(tensor->to(wide));",
         (PROPERTIES,),
@@ -151,7 +153,7 @@ MUTANTS = [
     ),
     Mutant("sma_models/optimizer.py", "            module.eval()\n", "", (DISTRIBUTED,)),
     # The short way, and calls past the public functions.
-    Mutant("sma_kernels/direct.py", "if modes.watched(tensors) or not", "if not", (DIRECT,)),
+    Mutant("sma_kernels/fast_path.py", "if modes.watched(tensors) or not", "if not", (DIRECT,)),
     Mutant(AUTOGRAD, "at::GradMode::is_enabled() ||", "", (DIRECT, "-k", "second and short")),
     Mutant(AUTOGRAD, "c10::impl::TorchDispatchModeTLS::any_modes_set() ||", "", (DIRECT, "-k", "watched and short")),
     Mutant(AUTOGRAD, "!all_plain(cotangents) ||", "", (DIRECT, "-k", "batch_of_losses and short")),
@@ -171,24 +173,24 @@ MUTANTS = [
     Mutant("sma_kernels/modes.py", 'torch.is_autocast_enabled("cpu")', "False", (DIRECT,)),
     Mutant("sma_kernels/modes.py", "or backends.transformed()", "", (DIRECT,)),
     Mutant(
-        "sma_kernels/ops/fused.py",
+        "sma_kernels/ops/registration.py",
         "torch.is_grad_enabled() or modes.watched((*cotangents, *stored))",
         "modes.watched((*cotangents, *stored))",
         (DIRECT, "-k", "second and long"),
     ),
     Mutant(
-        "sma_kernels/ops/fused.py",
+        "sma_kernels/ops/registration.py",
         "torch.is_grad_enabled() or modes.watched((*cotangents, *stored))",
         "torch.is_grad_enabled()",
         (DIRECT, "-k", "watched and long"),
     ),
-    Mutant("sma_kernels/direct.py", "0 < t < math.inf", "True", (PROPERTIES, "-k", "numbers")),
-    Mutant("csrc/ops/arguments.cpp", "tensor->sizes() == sizes, name", "true, name", (PROPERTIES, "-k", "spoiled")),
-    Mutant("csrc/ops/arguments.cpp", "tensor.size(axis) > 0, name", "true, name", (RAW,)),
-    Mutant("csrc/ops/arguments.cpp", "!required || !layout.present, name", "true, name", (RAW,)),
+    Mutant("sma_kernels/fast_path.py", "0 < t < math.inf", "True", (PROPERTIES, "-k", "numbers")),
+    Mutant("csrc/ops/args.cpp", "tensor->sizes() == sizes, name", "true, name", (PROPERTIES, "-k", "spoiled")),
+    Mutant("csrc/ops/args.cpp", "tensor.size(axis) > 0, name", "true, name", (RAW,)),
+    Mutant("csrc/ops/args.cpp", "!required || !layout.present, name", "true, name", (RAW,)),
     # Storages freed under their tensors.
-    Mutant("csrc/ops/arguments.cpp", "needed <= held, name,", "true, name,", (FREED, "-k", "cpu and past")),
-    Mutant("csrc/ops/arguments.cpp", "(tensor.size(axis) - 1) * tensor", "tensor.size(axis) * tensor", (FREED,)),
+    Mutant("csrc/ops/args.cpp", "needed <= held, name,", "true, name,", (FREED, "-k", "cpu and past")),
+    Mutant("csrc/ops/args.cpp", "(tensor.size(axis) - 1) * tensor", "tensor.size(axis) * tensor", (FREED,)),
     Mutant("sma_kernels/checks.py", "if needed > held:", "if False:", (FREED, "-k", "reference and forward")),
     Mutant("sma_kernels/checks.py", "if value.is_contiguous():", "if True:", (FREED, "-k", "expanded")),
     Mutant(

@@ -10,7 +10,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.testing import assert_close
 
 import sma_kernels
-from sma_kernels import SMAAttention, backends, build_facts
+from sma_kernels import SMAAttention, backends
+from sma_kernels.backends import build_info
 from tests.cases import FUNCTIONS
 from tests.pytorch.networks import faces_and_labels, loss_of, small_network
 
@@ -162,7 +163,7 @@ def served_gpu(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (9, 0))
     facts = tmp_path / "_build.json"
     facts.write_text('{"architectures": ["9.0"]}')
-    monkeypatch.setattr(build_facts, "FILE", facts)
+    monkeypatch.setattr(build_info, "FILE", facts)
 
 
 def fake_tensors(device):

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import sma_kernels
-from sma_kernels import direct
+from sma_kernels import fast_path
 from tests import cases
 from tests.cases import Case
 
@@ -26,14 +26,14 @@ def taken(monkeypatch):
     """Whether the short way was taken, call by call."""
     cases.call(Case(), cases.inputs(Case(), torch.float32), "cpu")  # the first one says so in the log, the long way
     found = []
-    short = direct.sma_attention
+    short = fast_path.sma_attention
 
     def watch(*args):
         outputs = short(*args)
         found.append(outputs is not None)
         return outputs
 
-    monkeypatch.setattr(direct, "sma_attention", watch)
+    monkeypatch.setattr(fast_path, "sma_attention", watch)
     return found
 
 

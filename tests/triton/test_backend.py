@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import sma_kernels
+from sma_kernels.args import Head
 from sma_kernels.backends import triton as backend
-from sma_kernels.head import Head
 from tests import cases
 from tests.cases import Case
 

@@ -1,6 +1,6 @@
 """The ways a call can be launched, each reached at sizes that the interpreter can bear."""
 
-from sma_kernels.head import Head
+from sma_kernels.args import Head
 from sma_kernels.triton_kernels import plan
 from tests import cases
 from tests.cases import Case

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sma_kernels import backends, checks, modes
-from sma_kernels.head import (
+from sma_kernels.args import (
     Cotangents,
     Gradients,
     Head,

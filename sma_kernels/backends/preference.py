@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from sma_kernels.head import Head
+from sma_kernels.args import Head
 
-FILE = Path(__file__).with_name("choice.json")
+FILE = Path(__file__).with_name("preference.json")
 
 
 @cache

@@ -1,4 +1,4 @@
-#include "arguments.h"
+#include "args.h"
 
 namespace sma {
 

@@ -4,8 +4,8 @@
 #include <c10/cuda/CUDAGuard.h>
 #include <torch/library.h>
 
-#include "../ops/arguments.h"
-#include "sma_attention_cuda.h"
+#include "../cuda/sma_attention_cuda.h"
+#include "args.h"
 
 namespace sma {
 namespace {

@@ -1,8 +1,8 @@
 """Counts launches and bytes of the two GPU backends at the standard shapes, for the table that `auto` reads.
 
-    python -m tests.cuda_host.choice             prints the committed table
-    python -m tests.cuda_host.choice --write     counts anew and writes it
-    python -m tests.cuda_host.choice --measured report.json     writes it with what a GPU report has measured
+    python -m tools.backend_preference             prints the committed table
+    python -m tools.backend_preference --write     counts anew and writes it
+    python -m tools.backend_preference --measured report.json     writes it with what a GPU report has measured
 
 Counting needs no GPU: the launchers of both backends are asked what they would launch. Bytes count every tensor once per
 launch that reads or writes it, so what a launch reads again is taken to come from a cache.
@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.gpu_report.markdown import preferred_times
-from sma_kernels.backends import choice
+from sma_kernels.backends import preference
 from sma_kernels.triton_kernels.recorded import SHAPES, Shape, attention_head, backward_launches, forward_launches
 from sma_kernels.triton_kernels.traffic import floors, traffic_of
 from tests.cuda_host import emulated
@@ -110,7 +110,7 @@ def measured_table(results: dict) -> dict:
 
 def write(table: dict) -> None:
     rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in table["rows"].items())
-    choice.FILE.write_text(f'{{\n "basis": {json.dumps(table["basis"])},\n "rows": {{\n{rows}\n }}\n}}\n')
+    preference.FILE.write_text(f'{{\n "basis": {json.dumps(table["basis"])},\n "rows": {{\n{rows}\n }}\n}}\n')
 
 
 def main() -> None:
@@ -124,12 +124,12 @@ def main() -> None:
         write(measured_table(json.loads(arguments.measured.read_text())))
     elif arguments.write:
         write(counted_table())
-    choice.table.cache_clear()
+    preference.table.cache_clear()
     heads = [f"{quantity}, {backend}" for quantity in ("launches", "MB") for backend in ("CUDA", "Triton")]
     heads = ["shape", *heads, "floor, MB", "µs, CUDA", "µs, Triton", "preferred"]
     print(f"| {' | '.join(heads)} |")
     print("|---" * len(heads) + "|")
-    for name, row in choice.table()["rows"].items():
+    for name, row in preference.table()["rows"].items():
         facts = [row[backend].get(fact, "–") for fact in ("launches", "megabytes") for backend in ("cuda", "triton")]
         facts += [row.get("floor_megabytes", "–")]
         facts += [row[backend].get("microseconds", "–") for backend in ("cuda", "triton")]
