@@ -130,7 +130,7 @@ const char* launch_kernel(unsigned blocks, int threads_per_block, int shared, vo
     };
     if (const char* error = shared_memory_limit<kKernel>.ensure(device, shared, raise)) return error;
   }
-  kKernel<<<blocks, threads_per_block, shared, static_cast<cudaStream_t>(stream)> > >(argument);
+  kKernel<<<blocks, threads_per_block, shared, static_cast<cudaStream_t>(stream)>>>(argument);
   const cudaError_t error = cudaGetLastError();
   return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
 }
