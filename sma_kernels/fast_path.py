@@ -1,43 +1,53 @@
-"""The short way of `sma_attention`: straight to the CPU kernels where nobody traces, transforms or casts.
+"""Fast path of `sma_attention` in plain eager mode: calls the CPU kernels directly.
 
-A registered operator in Python and the checks before it cost several times what a small call computes. The kernels check
-their tensors themselves; where they or this module find anything unusual, the long way is taken, which says what it is.
+A registered operator in Python and the checks before it cost several times what a small call computes. The C++ side
+validates the call without raising: anything unusual returns None, and the dispatcher path raises the descriptive error.
+Errors of the kernels themselves, such as out of memory, are raised here.
 """
 
 import math
+from collections.abc import Iterable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from sma_kernels import backends, checks, modes
+from sma_kernels import backends, checks
+from sma_kernels.args import AttentionArgs, flatten, tensors_of
 
-
-def sma_attention(
-    values, features, weight, bias, temperature, gate, relation_bias, activation, merge, margin, backend
-) -> tuple[Tensor, ...] | None:
-    """The five outputs, or None where the long way must be taken. Arguments as in `sma_kernels.sma_attention`."""
-    if torch.compiler.is_compiling() or backend not in ("cpu", "auto") or not backends.ran_before("cpu"):
-        return None
-    t, t_tensor = (0.0, temperature) if isinstance(temperature, Tensor) else (temperature, None)
-    g, g_tensor = (0.0, gate) if isinstance(gate, Tensor) else (gate, None)
-    tensors = (values, features, weight, bias, t_tensor, g_tensor, relation_bias)
-    if modes.watched(tensors) or not _numbers(t, t_tensor, g, g_tensor, margin):
-        return None
-    try:
-        if not values.is_cpu or not len(values):
-            return None
-        return torch.ops.sma_kernels._sma_attention_cpu.default(
-            values, features, weight, bias, t, t_tensor, g, g_tensor, relation_bias, activation, merge, margin
-        )
-    except (AttributeError, RuntimeError, TypeError, ValueError):
-        return None
+_EAGER_TYPES = {Tensor, nn.Parameter, type(None)}  # subclasses may replace what is done with them
 
 
-def _numbers(t, t_tensor, g, g_tensor, margin) -> bool:
-    """Whether temperature, gate and margin are floats in their ranges, or tensors."""
+def needs_dispatch(tensors: Iterable[Tensor | None]) -> bool:
+    """True if a torch mode, transform or tensor subclass may intercept operations on these tensors."""
     return (
-        (t_tensor is not None or (type(t) is float and 0 < t < math.inf))
-        and (g_tensor is not None or (type(g) is float and 0 <= g <= 1))
+        torch.compiler.is_compiling()
+        or not set(map(type, tensors)) <= _EAGER_TYPES
+        or torch._C._len_torch_dispatch_stack() > 0
+        or torch._C._len_torch_function_stack() > 0
+        or torch._C._get_tracing_state() is not None
+        or torch.is_autocast_enabled("cpu")
+        or torch.is_autocast_enabled("cuda")
+        or backends.functorch_active()
+    )
+
+
+def sma_attention(args: AttentionArgs, backend: str) -> list[Tensor] | None:
+    """The five outputs of `sma_kernels.sma_attention`, or None where the call must go through the dispatcher."""
+    if torch.compiler.is_compiling() or backend not in ("cpu", "auto") or not backends.has_run("cpu"):
+        return None
+    if needs_dispatch(tensors_of(args)) or not _usual_settings(args):
+        return None
+    return torch.ops.sma_kernels._sma_attention_cpu.default(*flatten(args))
+
+
+def _usual_settings(args: AttentionArgs) -> bool:
+    """Whether the settings are of the types of the schema, and the numbers in their ranges."""
+    t, g, margin = args.temperature, args.gate, args.margin
+    return (
+        (args.temperature_tensor is not None or (type(t) is float and 0 < t < math.inf))
+        and (args.gate_tensor is not None or (type(g) is float and 0 <= g <= 1))
         and type(margin) is float
         and checks.finite(margin)
+        and args.activation in checks.ACTIVATIONS
+        and args.merge in checks.MERGES
     )

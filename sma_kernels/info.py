@@ -24,7 +24,7 @@ def report() -> str:
     lines += [f"  left out      {part}: {reason}" for part, reason in facts.get("left_out", {}).items()]
     lines += ["  backends", "    reference   runs"]
     for name, backend in backends.FUSED.items():
-        missing = backend.why_unavailable()
+        missing = backend.unavailable_reason()
         lines.append(f"    {name:<11} " + (f"does not run: {missing}" if missing else f"runs ({backend.describe()})"))
     return "\n".join(lines)
 
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--require", metavar="BACKEND", help="exit with 1 unless this backend runs here")
     required = parser.parse_args(arguments).require
     print(report())
-    if required and (required not in backends.FUSED or backends.FUSED[required].why_unavailable()):
+    if required and (required not in backends.FUSED or backends.FUSED[required].unavailable_reason()):
         raise SystemExit(f"backend {required!r} does not run here")
 
 

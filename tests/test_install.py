@@ -25,7 +25,7 @@ import torch, sma_kernels
 head = sma_kernels.SMAAttention(8, regions=2, channels=2, embed_dim=4)
 head(torch.randn(1, 8, 3, 3)).pooled.sum().backward()
 head(torch.randn(1, 8, 3, 3))
-print("ran", sma_kernels.backends.extension.WHY_NOT)
+print("ran", sma_kernels.backends.extension.LOAD_ERROR)
 """
 
 
@@ -87,9 +87,9 @@ def test_a_machine_without_a_card_has_cuda_built_and_lacks_a_driver():
         pytest.skip(f"CUDA was left out: {facts['left_out']['cuda']}")
     assert facts["architectures"]
     if torch.cuda.is_available():
-        assert sma_kernels.backends.cuda.why_unavailable() is None
+        assert sma_kernels.backends.cuda.unavailable_reason() is None
         return
-    assert sma_kernels.backends.cuda.why_unavailable().startswith("no driver")
+    assert sma_kernels.backends.cuda.unavailable_reason().startswith("no driver")
     explained = sma_kernels.explain_backends(torch.zeros(1, 3, 2, 2), torch.zeros(1, 4, 2, 2), torch.zeros(2, 1, 4))
     assert explained["cuda"][0].startswith("no driver")
 
@@ -105,16 +105,16 @@ def test_a_machine_without_a_card_has_cuda_built_and_lacks_a_driver():
 def test_an_extension_for_other_cards_is_unavailable(cards, reason, monkeypatch):
     cuda = sma_kernels.backends.cuda
     monkeypatch.setattr(build_info, "read", lambda: {"built": True, "architectures": ["9.0"]})
-    monkeypatch.setattr(sma_kernels.backends.extension, "WHY_NOT", None)
+    monkeypatch.setattr(sma_kernels.backends.extension, "LOAD_ERROR", None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: len(cards))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: cards[index])
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: "a card")
-    cuda._why_no_card_is_served.cache_clear()
+    cuda._no_device_reason.cache_clear()
     try:
-        why = cuda.why_unavailable()
+        why = cuda.unavailable_reason()
     finally:
-        cuda._why_no_card_is_served.cache_clear()
+        cuda._no_device_reason.cache_clear()
     assert why is None if reason is None else why.startswith(reason)
 
 

@@ -17,27 +17,25 @@ Dtype dtype_of(at::ScalarType type) {
   }
 }
 
-at::ScalarType wide_type(at::ScalarType type) { return type == at::kDouble ? at::kDouble : at::kFloat; }
+at::ScalarType accum_type(at::ScalarType type) { return type == at::kDouble ? at::kDouble : at::kFloat; }
 
-namespace {
-
-Merge merge_of(std::string_view name) {
+std::optional<Merge> merge_of(std::string_view name) {
   if (name == "max") return Merge::max;
   if (name == "mean") return Merge::mean;
-  TORCH_CHECK_VALUE(name == "none", "merge must be 'max', 'mean' or 'none'; got '", name, "'");
-  return Merge::none;
+  return name == "none" ? std::optional(Merge::none) : std::nullopt;
 }
 
-Activation activation_of(std::string_view name) {
+std::optional<Activation> activation_of(std::string_view name) {
   if (name == "softmax") return Activation::softmax;
-  TORCH_CHECK_VALUE(name == "sigmoid", "activation must be 'softmax' or 'sigmoid'; got '", name, "'");
-  return Activation::sigmoid;
+  return name == "sigmoid" ? std::optional(Activation::sigmoid) : std::nullopt;
 }
+
+namespace {
 
 int64_t position_stride(const at::Tensor& x) { return x.size(3) > 1 ? x.stride(3) : x.stride(2); }
 
 // Height and width run as one axis, and positions or channels are contiguous.
-bool readable(const at::Tensor& x) {
+bool is_readable(const at::Tensor& x) {
   const bool one_axis = x.size(2) == 1 || x.size(3) == 1 || x.stride(2) == x.size(3) * x.stride(3);
   const bool trivial = x.size(1) == 1 || x.size(2) * x.size(3) == 1;
   return one_axis && (trivial || position_stride(x) == 1 || x.stride(1) == 1);
@@ -51,42 +49,6 @@ FeatureMap view_of(const at::Tensor& x) {
   return map;
 }
 
-bool floating(at::ScalarType type) {
-  return type == at::kFloat || type == at::kDouble || type == at::kBFloat16 || type == at::kHalf;
-}
-
-// A storage may be freed or cut short under its tensors: FSDP frees parameters so. Their pointers tell nothing, and a
-// null one would pass for an argument that is not there.
-void expect_memory(const char* name, const at::Tensor& tensor) {
-  if (tensor.numel() == 0) return;
-  int64_t last = tensor.storage_offset();
-  for (int64_t axis = 0; axis < tensor.dim(); ++axis) last += (tensor.size(axis) - 1) * tensor.stride(axis);
-  const size_t needed = static_cast<size_t>(last + 1) * tensor.element_size(), held = tensor.storage().nbytes();
-  TORCH_CHECK(needed <= held, name, " must have memory for ", needed, " bytes; got a storage of ", held,
-              " bytes, freed or resized under it");
-}
-
-// A size of -1 is any but 0; the batch, which comes first in what has one, may be 0.
-void expect_axes(const char* name, const at::Tensor& tensor, const char* axes, int64_t dimensions, bool batch) {
-  TORCH_CHECK_VALUE(tensor.dim() == dimensions, name, " must have the dimensions ", axes, "; got ", tensor.sizes());
-  for (int64_t axis = batch; axis < dimensions; ++axis)
-    TORCH_CHECK_VALUE(tensor.size(axis) > 0, name, " must not be empty along an axis of ", axes, "; got ",
-                      tensor.sizes());
-  TORCH_CHECK_TYPE(floating(tensor.scalar_type()), name, " must be float32, bfloat16, float16 or float64; got ",
-                   tensor.scalar_type());
-  expect_memory(name, tensor);
-}
-
-void expect_parameter(const char* name, const OptionalTensor& tensor, at::IntArrayRef sizes, const Call& call) {
-  if (!tensor) return;
-  const at::Device device = call.options().device();
-  TORCH_CHECK_VALUE(tensor->sizes() == sizes, name, " must have shape ", sizes, "; got ", tensor->sizes());
-  TORCH_CHECK_TYPE(tensor->scalar_type() == call.wide || tensor->scalar_type() == call.type, name, " must be ",
-                   call.wide, " or ", call.type, "; got ", tensor->scalar_type());
-  TORCH_CHECK_VALUE(tensor->device() == device, name, " must be on ", device, "; it is on ", tensor->device());
-  expect_memory(name, *tensor);
-}
-
 // How the forward lays out what it writes; `present` is false where the stage is absent.
 struct Layout {
   bool present;
@@ -95,7 +57,7 @@ struct Layout {
 };
 
 // pooled, attention, maps, diversity, correlation, attention_sum, winner.
-std::array<Layout, 7> output_layouts(const Call& call) {
+std::array<Layout, 7> output_layouts(const KernelArgs& call) {
   const Shape& s = call.shape;
   const bool none = call.inputs.merge == Merge::none, pools = s.values > 0;
   auto sized = [&](std::initializer_list<int64_t> tail, bool per_channel) {
@@ -108,14 +70,14 @@ std::array<Layout, 7> output_layouts(const Call& call) {
   return {{{pools, call.type, sized({s.values}, none)},
            {call.inputs.correlate || (pools && !none), call.type, sized({h, w}, none)},
            {s.embed > 0, call.type, sized({h, w}, true)},
-           {call.inputs.diversify, call.wide, {s.batch}},
-           {call.inputs.correlate, call.wide, {s.batch, s.maps(), s.maps()}},
-           {pools, call.wide, sized({}, none)},
+           {call.inputs.diversify, call.accum, {s.batch}},
+           {call.inputs.correlate, call.accum, {s.batch, s.maps(), s.maps()}},
+           {pools, call.accum, sized({}, none)},
            {pools && call.inputs.merge == Merge::max, at::kByte, sized({h, w}, false)}}};
 }
 
-void expect_result(const char* name, const OptionalTensor& tensor, const Layout& layout, at::Device device,
-                   bool required) {
+void check_result(const char* name, const OptionalTensor& tensor, const Layout& layout, at::Device device,
+                  bool required) {
   if (!tensor || !tensor->defined()) {
     TORCH_CHECK_VALUE(!required || !layout.present, name, " must be there: its stage runs in this call");
     return;
@@ -125,162 +87,158 @@ void expect_result(const char* name, const OptionalTensor& tensor, const Layout&
                         tensor->device() == device,
                     name, " must be ", layout.type, " ", at::IntArrayRef(layout.sizes), " on ", device, "; got ",
                     tensor->scalar_type(), " ", tensor->sizes(), " on ", tensor->device());
-  expect_memory(name, *tensor);
+  if (auto problem = invalid_memory(name, *tensor)) raise(*problem);
 }
 
 }  // namespace
 
-void check_arrived(const Call& call, const FiveTensors& cotangents, const FiveTensors& saved) {
+// Members are initialized in the order of the schema.
+AttentionArgs::AttentionArgs(c10::ArrayRef<c10::IValue> arguments)
+    : values(arguments[0].toOptional<at::Tensor>()),
+      features(arguments[1].toOptional<at::Tensor>()),
+      maps(arguments[2].toOptional<at::Tensor>()),
+      weight(arguments[3].toOptional<at::Tensor>()),
+      bias(arguments[4].toOptional<at::Tensor>()),
+      temperature(arguments[5].toDouble()),
+      temperature_tensor(arguments[6].toOptional<at::Tensor>()),
+      gate(arguments[7].toDouble()),
+      gate_tensor(arguments[8].toOptional<at::Tensor>()),
+      relation_bias(arguments[9].toOptional<at::Tensor>()),
+      activation(arguments[10].toStringView()),
+      merge(arguments[11].toStringView()),
+      margin(arguments[12].toDouble()),
+      diversify(arguments[13].toBool()),
+      correlate(arguments[14].toBool()) {}
+
+at::Tensor or_placeholder(const at::Tensor& tensor, const at::TensorOptions& options) {
+  return tensor.defined() ? tensor : at::empty({0}, options);
+}
+
+OptionalTensor unless_placeholder(const at::Tensor& tensor) {
+  return tensor.defined() && tensor.dim() != 1 ? OptionalTensor(tensor) : std::nullopt;
+}
+
+void check_backward_inputs(const KernelArgs& call, const GradOutputTensors& grad_outputs, const SavedTensors& saved) {
   const auto layouts = output_layouts(call);
   const at::Device device = call.options().device();
   const char* outputs[] = {"grad_pooled", "grad_attention", "grad_maps", "grad_diversity", "grad_correlation"};
-  for (size_t i = 0; i < 5; ++i) expect_result(outputs[i], cotangents[i], layouts[i], device, false);
-  const char* kept[] = {"saved_attention", "saved_maps", "saved_correlation", "saved_attention_sum", "saved_winner"};
-  const size_t from[] = {1, 2, 4, 5, 6};
-  for (size_t i = 0; i < 5; ++i) expect_result(kept[i], saved[i], layouts[from[i]], device, true);
+  for (size_t i = 0; i < 5; ++i) check_result(outputs[i], grad_outputs[i], layouts[i], device, false);
+  const char* results[] = {"saved_attention", "saved_maps", "saved_correlation", "saved_attention_sum", "saved_winner"};
+  const size_t output_of[] = {1, 2, 4, 5, 6};
+  for (size_t i = 0; i < 5; ++i) check_result(results[i], saved[i], layouts[output_of[i]], device, true);
 }
 
-Call::Call(const HeadArguments& a) {
-  TORCH_CHECK_VALUE(a.features.has_value() != a.maps.has_value(), "expected features or maps, not both");
-  const at::Tensor& grid = a.features ? *a.features : *a.maps;
-  if (a.features)
-    expect_axes("features", grid, "[B,G*D,H,W]", 4, true);
-  else
-    expect_axes("maps", grid, "[B,R,K,H,W]", 5, true);
+KernelArgs::KernelArgs(const AttentionArgs& args) {
+  if (auto problem = find_invalid(args)) raise(*problem);
+  const at::Tensor& grid = args.grid();
   options_ = grid.options();
   type = grid.scalar_type();
-  wide = wide_type(type);
+  accum = accum_type(type);
   height_ = grid.size(-2);
   width_ = grid.size(-1);
   shape.batch = grid.size(0);
   shape.positions = height_ * width_;
-  if (a.features) {
-    const at::Tensor& weight = a.weight.value();
-    expect_axes("weight", weight, "[R,K,D]", 3, false);
-    expect_parameter("weight", a.weight, weight.sizes(), *this);
+  if (args.features) {
+    const at::Tensor& weight = *args.weight;
     shape.regions = weight.size(0);
     shape.channels = weight.size(1);
     shape.embed = weight.size(2);
     shape.groups = grid.size(1) / shape.embed;
-    TORCH_CHECK_VALUE(grid.size(1) % shape.embed == 0 && (shape.groups == 1 || shape.groups == shape.channels),
-                      "features have ", grid.size(1), " channels; expected D or K*D of weight ", weight.sizes());
     inputs.features = feature_map(grid);
-    expect_parameter("bias", a.bias, {shape.regions, shape.channels}, *this);
-    inputs.weight = parameter(a.weight);
-    inputs.bias = parameter(a.bias);
+    inputs.weight = parameter(weight);
+    inputs.bias = parameter(args.bias);
   } else {
     shape.regions = grid.size(1);
     shape.channels = grid.size(2);
     held_.push_back(grid.contiguous());
     inputs.maps = held_.back().data_ptr();
   }
-  if (a.values) {
-    expect_axes("values", *a.values, "[B,C,H,W]", 4, true);
-    TORCH_CHECK_VALUE(a.values->size(0) == shape.batch && a.values->size(2) == height_ && a.values->size(3) == width_ &&
-                          a.values->scalar_type() == type && a.values->device() == grid.device(),
-                      "values must agree with the maps in batch, height, width, dtype and device");
-    shape.values = a.values->size(1);
-    inputs.values = feature_map(*a.values);
+  if (args.values) {
+    shape.values = args.values->size(1);
+    inputs.values = feature_map(*args.values);
   }
-  expect_parameter("relation_bias", a.relation_bias, {shape.maps(), shape.maps()}, *this);
-  expect_parameter("temperature", a.temperature_tensor, {}, *this);
-  expect_parameter("gate", a.gate_tensor, {}, *this);
-  inputs.relation_bias = parameter(a.relation_bias);
-  inputs.temperature = scalar(a.temperature, a.temperature_tensor);
-  inputs.gate = scalar(a.gate, a.gate_tensor);
-  inputs.activation = activation_of(a.activation);
-  inputs.merge = merge_of(a.merge);
-  TORCH_CHECK_VALUE(!a.values || inputs.merge != Merge::max || shape.channels <= 256,
-                    "merge 'max' keeps the winner as one byte: at most 256 channels; got ", shape.channels);
-  inputs.margin = a.margin;
-  inputs.diversify = a.diversify;
-  inputs.correlate = a.correlate;
+  inputs.relation_bias = parameter(args.relation_bias);
+  inputs.temperature = {parameter(args.temperature_tensor), args.temperature};
+  inputs.gate = {parameter(args.gate_tensor), args.gate};
+  inputs.activation = *activation_of(args.activation);
+  inputs.merge = *merge_of(args.merge);
+  inputs.margin = args.margin;
+  inputs.diversify = args.diversify;
+  inputs.correlate = args.correlate;
 }
 
-FeatureMap Call::feature_map(const at::Tensor& tensor) {
-  held_.push_back(readable(tensor) ? tensor : tensor.contiguous());
+FeatureMap KernelArgs::feature_map(const at::Tensor& tensor) {
+  held_.push_back(is_readable(tensor) ? tensor : tensor.contiguous());
   return view_of(held_.back());
 }
 
-const void* Call::parameter(const OptionalTensor& tensor) {
+const void* KernelArgs::parameter(const OptionalTensor& tensor) {
   if (!tensor) return nullptr;
-  held_.push_back(tensor->to(wide).contiguous());
+  held_.push_back(tensor->to(accum).contiguous());
   return held_.back().data_ptr();
 }
 
-Scalar Call::scalar(double value, const OptionalTensor& tensor) { return {parameter(tensor), value}; }
-
-AllocatedOutputs::AllocatedOutputs(const Call& call) : pointers{} {
+AllocatedOutputs::AllocatedOutputs(const KernelArgs& call) : pointers{} {
   const auto layouts = output_layouts(call);
-  auto allocate = [&](size_t index) {
-    const Layout& layout = layouts[index];
-    return layout.present ? at::empty(at::IntArrayRef(layout.sizes), call.options().dtype(layout.type)) : at::Tensor();
-  };
-  tensors = {allocate(0), allocate(1), allocate(2), allocate(3), allocate(4), allocate(5), allocate(6)};
-  auto& [pooled, attention, maps, diversity, correlation, sum, winner] = tensors;
-  auto pointer = [](const at::Tensor& tensor) { return tensor.defined() ? tensor.data_ptr() : nullptr; };
-  pointers = {pointer(pooled),
-              pointer(attention),
-              pointer(maps),
-              pointer(diversity),
-              pointer(correlation),
-              pointer(sum),
-              static_cast<uint8_t*>(pointer(winner))};
+  for (size_t i = 0; i < layouts.size(); ++i) {
+    const Layout& layout = layouts[i];
+    if (layout.present) tensors[i] = at::empty(at::IntArrayRef(layout.sizes), call.options().dtype(layout.type));
+  }
+  const auto pointer = [this](size_t i) { return tensors[i].defined() ? tensors[i].data_ptr() : nullptr; };
+  pointers = {
+      pointer(0), pointer(1), pointer(2), pointer(3), pointer(4), pointer(5), static_cast<uint8_t*>(pointer(6))};
 }
 
-GradientTensors::GradientTensors(const HeadArguments& a, const Call& call, at::ArrayRef<bool> needs) {
-  TORCH_CHECK_VALUE(needs.size() == 8, "needs must hold 8 flags; got ", needs.size());
-  pointers.values = feature_gradient(0, a.values, needs[0]);
-  pointers.features = feature_gradient(1, a.features, needs[1]);
-  if (needs[2] && a.maps) {
-    returned_[2] = at::empty_like(*a.maps);
-    written_[2] = returned_[2].is_contiguous() ? returned_[2] : at::empty(a.maps->sizes(), call.options());
+AllocatedGrads::AllocatedGrads(const AttentionArgs& args, const KernelArgs& call, const Needs& needs) {
+  pointers.values = feature_grad(0, args.values, needs[0]);
+  pointers.features = feature_grad(1, args.features, needs[1]);
+  if (needs[2] && args.maps) {
+    returned_[2] = at::empty_like(*args.maps);
+    written_[2] = returned_[2].is_contiguous() ? returned_[2] : at::empty(args.maps->sizes(), call.options());
     pointers.maps = written_[2].data_ptr();
   }
-  pointers.weight = wide_gradient(3, a.weight, needs[3], call.wide);
-  pointers.bias = wide_gradient(4, a.bias, needs[4], call.wide);
-  pointers.temperature = wide_gradient(5, a.temperature_tensor, needs[5], call.wide);
-  pointers.gate = wide_gradient(6, a.gate_tensor, needs[6], call.wide);
-  pointers.relation_bias = wide_gradient(7, a.relation_bias, needs[7], call.wide);
+  pointers.weight = parameter_grad(3, args.weight, needs[3], call.accum);
+  pointers.bias = parameter_grad(4, args.bias, needs[4], call.accum);
+  pointers.temperature = parameter_grad(5, args.temperature_tensor, needs[5], call.accum);
+  pointers.gate = parameter_grad(6, args.gate_tensor, needs[6], call.accum);
+  pointers.relation_bias = parameter_grad(7, args.relation_bias, needs[7], call.accum);
 }
 
-FeatureMap GradientTensors::feature_gradient(int index, const OptionalTensor& input, bool needed) {
+FeatureMap AllocatedGrads::feature_grad(size_t index, const OptionalTensor& input, bool needed) {
   if (!needed || !input) return {};
   returned_[index] = at::empty_like(*input);
-  written_[index] = readable(returned_[index]) ? returned_[index] : at::empty(input->sizes(), input->options());
+  written_[index] = is_readable(returned_[index]) ? returned_[index] : at::empty(input->sizes(), input->options());
   return view_of(written_[index]);
 }
 
-void* GradientTensors::wide_gradient(int index, const OptionalTensor& input, bool needed, at::ScalarType wide) {
+void* AllocatedGrads::parameter_grad(size_t index, const OptionalTensor& input, bool needed, at::ScalarType accum) {
   if (!needed || !input) return nullptr;
   returned_[index] = at::empty_like(*input);
-  const bool direct = returned_[index].scalar_type() == wide && returned_[index].is_contiguous();
-  written_[index] = direct ? returned_[index] : at::empty(input->sizes(), input->options().dtype(wide));
+  const bool direct = returned_[index].scalar_type() == accum && returned_[index].is_contiguous();
+  written_[index] = direct ? returned_[index] : at::empty(input->sizes(), input->options().dtype(accum));
   return written_[index].data_ptr();
 }
 
-GradientTuple GradientTensors::result() const {
+GradInputTensors AllocatedGrads::result() const {
   for (size_t i = 0; i < returned_.size(); ++i)
     if (returned_[i].defined() && !returned_[i].is_same(written_[i])) at::Tensor(returned_[i]).copy_(written_[i]);
-  return {returned_[0], returned_[1], returned_[2], returned_[3],
-          returned_[4], returned_[5], returned_[6], returned_[7]};
+  return returned_;
 }
 
-const void* Arrived::pointer(const OptionalTensor& tensor) {
+BackwardPointers::BackwardPointers(const GradOutputTensors& grads, const SavedTensors& results,
+                                   const AttentionArgs& args) {
+  const auto& [dpooled, dattention, dmaps, ddiversity, dcorrelation] = grads;
+  grad_outputs = {pointer(dpooled), pointer(dattention), pointer(dmaps), pointer(ddiversity), pointer(dcorrelation)};
+  const auto& [attention, maps, correlation, attention_sum, winner] = results;
+  // A forward that writes no attention returns the given maps in its place.
+  saved = {pointer(attention ? attention : args.maps), pointer(maps), pointer(correlation), pointer(attention_sum),
+           static_cast<const uint8_t*>(pointer(winner))};
+}
+
+const void* BackwardPointers::pointer(const OptionalTensor& tensor) {
   if (!tensor || !tensor->defined()) return nullptr;
   held_.push_back(tensor->contiguous());
   return held_.back().data_ptr();
-}
-
-Cotangents Arrived::cotangents(const FiveTensors& tensors) {
-  const auto& [pooled, attention, maps, diversity, correlation] = tensors;
-  return {pointer(pooled), pointer(attention), pointer(maps), pointer(diversity), pointer(correlation)};
-}
-
-Saved Arrived::saved(const FiveTensors& tensors, const OptionalTensor& given_maps) {
-  const auto& [attention, maps, correlation, attention_sum, winner] = tensors;
-  return {pointer(attention ? attention : given_maps), pointer(maps), pointer(correlation), pointer(attention_sum),
-          static_cast<const uint8_t*>(pointer(winner))};
 }
 
 }  // namespace sma

@@ -1,12 +1,13 @@
-// From tensors to the sizes and pointers of sma_attention.h, for every device.
+// From the arguments of a private operator to the sizes and pointers of sma_attention.h, for every device.
 #pragma once
 
 #include <ATen/ATen.h>
+#include <ATen/core/ivalue.h>
 
 #include <array>
 #include <optional>
+#include <string>
 #include <string_view>
-#include <tuple>
 #include <vector>
 
 #include "../sma_attention.h"
@@ -16,35 +17,66 @@ namespace sma {
 using OptionalTensor = std::optional<at::Tensor>;
 
 Dtype dtype_of(at::ScalarType type);
-at::ScalarType wide_type(at::ScalarType type);
+at::ScalarType accum_type(at::ScalarType type);
+std::optional<Merge> merge_of(std::string_view name);
+std::optional<Activation> activation_of(std::string_view name);
 
-// The arguments that every private operator shares, in the order of its schema.
-struct HeadArguments {
-  const OptionalTensor& values;
-  const OptionalTensor& features;
-  const OptionalTensor& maps;
-  const OptionalTensor& weight;
-  const OptionalTensor& bias;
+// The record of one call, as in sma_kernels/args.py: the arguments that all private operators share, in the order of
+// their schema (sma_kernels/library.py).
+struct AttentionArgs {
+  static constexpr size_t kCount = 15;   // arguments in the schema
+  static constexpr size_t kTensors = 8;  // the tensors among them
+
+  OptionalTensor values;
+  OptionalTensor features;
+  OptionalTensor maps;
+  OptionalTensor weight;
+  OptionalTensor bias;
   double temperature;
-  const OptionalTensor& temperature_tensor;
+  OptionalTensor temperature_tensor;
   double gate;
-  const OptionalTensor& gate_tensor;
-  const OptionalTensor& relation_bias;
-  std::string_view activation;
+  OptionalTensor gate_tensor;
+  OptionalTensor relation_bias;
+  std::string_view activation;  // of the IValue, which must live as long
   std::string_view merge;
   double margin;
   bool diversify;
   bool correlate;
+
+  explicit AttentionArgs(c10::ArrayRef<c10::IValue> arguments);
+
+  // In the order of the gradients that a backward returns.
+  std::array<OptionalTensor*, kTensors> tensors() {
+    return {&values, &features, &maps, &weight, &bias, &temperature_tensor, &gate_tensor, &relation_bias};
+  }
+
+  // The input that defines batch, height, width, dtype and device.
+  const at::Tensor& grid() const { return features ? *features : maps.value(); }
 };
 
-// One call, with the tensors that its pointers point into.
-class Call {
+// Absent results are undefined tensors inside, and empty vectors where torch keeps or traces them: ahead-of-time
+// compilers refuse an undefined tensor. No result that a backward reads is a vector itself.
+at::Tensor or_placeholder(const at::Tensor& tensor, const at::TensorOptions& options);
+OptionalTensor unless_placeholder(const at::Tensor& tensor);
+
+// Why a call is invalid, and as what it is raised.
+struct Invalid {
+  enum class Kind { value_error, type_error, runtime_error } kind;
+  std::string message;
+};
+
+std::optional<Invalid> find_invalid(const AttentionArgs& args);
+std::optional<Invalid> invalid_memory(const char* name, const at::Tensor& tensor);
+[[noreturn]] void raise(const Invalid& problem);
+
+// Sizes and pointers of a valid call, with the tensors that the pointers point into. Raises for an invalid one.
+class KernelArgs {
  public:
-  explicit Call(const HeadArguments& arguments);
+  explicit KernelArgs(const AttentionArgs& args);
 
   Shape shape{};
   Inputs inputs{};
-  at::ScalarType type, wide;
+  at::ScalarType type, accum;
 
   at::TensorOptions options() const { return options_; }
   int64_t height() const { return height_; }
@@ -52,10 +84,8 @@ class Call {
   int64_t merged_rows() const { return inputs.merge == Merge::none ? shape.maps() : shape.regions; }
 
  private:
-  friend class GradientTensors;
   FeatureMap feature_map(const at::Tensor& tensor);
   const void* parameter(const OptionalTensor& tensor);
-  Scalar scalar(double value, const OptionalTensor& tensor);
 
   std::vector<at::Tensor> held_;
   at::TensorOptions options_;
@@ -63,46 +93,48 @@ class Call {
 };
 
 // Outputs and gradients as the operators return them; undefined where the stage is absent.
-using OutputTensors = std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor>;
-using GradientTuple =
-    std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor>;
+using OutputTensors = std::array<at::Tensor, 7>;
+using GradInputTensors = std::array<at::Tensor, AttentionArgs::kTensors>;
 
-// What a backward gets, in the order of its schema: the gradients of pooled, attention, maps, diversity and
-// correlation; and the saved attention, maps, correlation, attention_sum and winner.
-using FiveTensors = std::array<OptionalTensor, 5>;
+// What a backward receives, in the order of its schema.
+using GradOutputTensors = std::array<OptionalTensor, 5>;  // of pooled, attention, maps, diversity and correlation
+using SavedTensors = std::array<OptionalTensor, 5>;       // attention, maps, correlation, attention_sum and winner
+using Needs = std::array<bool, AttentionArgs::kTensors>;
 
-// Uninitialised outputs; `tensors` holds what `pointers` points into.
+// Uninitialized outputs; `tensors` holds what `pointers` points into.
 struct AllocatedOutputs {
   OutputTensors tensors;
   Outputs pointers;
 
-  explicit AllocatedOutputs(const Call& call);
+  explicit AllocatedOutputs(const KernelArgs& call);
 };
 
-// Gradients in the layout that a kernel writes; `result` brings them to each input's dtype and strides.
-class GradientTensors {
+// Gradients in the layout that a kernel writes; `result` converts them to each input's dtype and strides.
+class AllocatedGrads {
  public:
-  GradientTensors(const HeadArguments& arguments, const Call& call, at::ArrayRef<bool> needs);
+  AllocatedGrads(const AttentionArgs& args, const KernelArgs& call, const Needs& needs);
 
   Gradients pointers{};
-  GradientTuple result() const;
+  GradInputTensors result() const;
 
  private:
-  FeatureMap feature_gradient(int index, const OptionalTensor& input, bool needed);
-  void* wide_gradient(int index, const OptionalTensor& input, bool needed, at::ScalarType wide);
+  FeatureMap feature_grad(size_t index, const OptionalTensor& input, bool needed);
+  void* parameter_grad(size_t index, const OptionalTensor& input, bool needed, at::ScalarType accum);
 
-  std::array<at::Tensor, 8> written_, returned_;
+  GradInputTensors written_, returned_;
 };
 
-// ValueError unless every incoming gradient and saved result is there where its stage runs, with the size, dtype and
+// ValueError unless every incoming gradient and saved result is present where its stage runs, with the size, dtype and
 // device that the forward gave it. Kernels read them by the sizes of the call.
-void check_arrived(const Call& call, const FiveTensors& cotangents, const FiveTensors& saved);
+void check_backward_inputs(const KernelArgs& call, const GradOutputTensors& grad_outputs, const SavedTensors& saved);
 
 // Pointers to saved results and incoming gradients, made contiguous where they are not.
-class Arrived {
+class BackwardPointers {
  public:
-  Cotangents cotangents(const FiveTensors& tensors);
-  Saved saved(const FiveTensors& tensors, const OptionalTensor& given_maps);
+  BackwardPointers(const GradOutputTensors& grad_outputs, const SavedTensors& saved, const AttentionArgs& args);
+
+  Cotangents grad_outputs{};
+  Saved saved{};
 
  private:
   const void* pointer(const OptionalTensor& tensor);

@@ -1,11 +1,10 @@
-// The private operators of the `cuda` backend: they allocate, and launch on the current stream without waiting.
+// The private operators of the `cuda` backend. They allocate and launch on the current stream, without synchronization.
 #include <ATen/Context.h>
 #include <ATen/cuda/CUDAContext.h>
 #include <c10/cuda/CUDAGuard.h>
-#include <torch/library.h>
 
 #include "../cuda/sma_attention_cuda.h"
-#include "args.h"
+#include "registration.h"
 
 namespace sma {
 namespace {
@@ -21,24 +20,21 @@ cuda::Device current_device() {
   return device;
 }
 
-void check(const Call& call) {
+void check_supported(const KernelArgs& call) {
   const char* reason = cuda::refusal(dtype_of(call.type), call.shape);
   TORCH_CHECK_VALUE(!reason, reason);
 }
 
 void check_launch(const char* failed) { TORCH_CHECK(!failed, "a kernel of sma_kernels was not launched: ", failed); }
 
-at::Tensor workspace(const Call& call, int64_t bytes) { return at::empty({bytes}, call.options().dtype(at::kByte)); }
+at::Tensor workspace(const KernelArgs& call, int64_t bytes) {
+  return at::empty({bytes}, call.options().dtype(at::kByte));
+}
 
-OutputTensors forward_cuda(const OptionalTensor& values, const OptionalTensor& features, const OptionalTensor& maps,
-                           const OptionalTensor& weight, const OptionalTensor& bias, double temperature,
-                           const OptionalTensor& temperature_tensor, double gate, const OptionalTensor& gate_tensor,
-                           const OptionalTensor& relation_bias, std::string_view activation, std::string_view merge,
-                           double margin, bool diversify, bool correlate) {
-  const c10::cuda::CUDAGuard guard((features ? *features : maps.value()).device());
-  const Call call({values, features, maps, weight, bias, temperature, temperature_tensor, gate, gate_tensor,
-                   relation_bias, activation, merge, margin, diversify, correlate});
-  check(call);
+OutputTensors forward_on_cuda(const AttentionArgs& args) {
+  const c10::cuda::CUDAGuard guard(args.grid().device());
+  const KernelArgs call(args);
+  check_supported(call);
   const cuda::Device device = current_device();
   const Dtype dtype = dtype_of(call.type);
   AllocatedOutputs out(call);
@@ -48,44 +44,28 @@ OutputTensors forward_cuda(const OptionalTensor& values, const OptionalTensor& f
   return out.tensors;
 }
 
-GradientTuple backward_cuda(const OptionalTensor& grad_pooled, const OptionalTensor& grad_attention,
-                            const OptionalTensor& grad_maps, const OptionalTensor& grad_diversity,
-                            const OptionalTensor& grad_correlation, const OptionalTensor& attention,
-                            const OptionalTensor& saved_maps, const OptionalTensor& correlation,
-                            const OptionalTensor& attention_sum, const OptionalTensor& winner,
-                            const OptionalTensor& values, const OptionalTensor& features, const OptionalTensor& maps,
-                            const OptionalTensor& weight, const OptionalTensor& bias, double temperature,
-                            const OptionalTensor& temperature_tensor, double gate, const OptionalTensor& gate_tensor,
-                            const OptionalTensor& relation_bias, std::string_view activation, std::string_view merge,
-                            double margin, bool diversify, bool correlate, c10::List<bool> needs) {
-  const c10::cuda::CUDAGuard guard((features ? *features : maps.value()).device());
-  const HeadArguments arguments{
-      values,      features,      maps,       weight, bias,   temperature, temperature_tensor, gate,
-      gate_tensor, relation_bias, activation, merge,  margin, diversify,   correlate};
-  const Call call(arguments);
-  check(call);
-  const FiveTensors cotangents{grad_pooled, grad_attention, grad_maps, grad_diversity, grad_correlation};
-  const FiveTensors kept{attention, saved_maps, correlation, attention_sum, winner};
-  check_arrived(call, cotangents, kept);
-  Arrived arrived;
-  const Saved saved = arrived.saved(kept, maps);
-  const Cotangents given = arrived.cotangents(cotangents);
-  c10::SmallVector<bool, 8> flags;
-  for (const bool need : needs) flags.push_back(need);
-  GradientTensors out(arguments, call, flags);
+GradInputTensors backward_on_cuda(const GradOutputTensors& grad_outputs, const SavedTensors& saved,
+                                  const AttentionArgs& args, const Needs& needs) {
+  const c10::cuda::CUDAGuard guard(args.grid().device());
+  const KernelArgs call(args);
+  check_supported(call);
+  check_backward_inputs(call, grad_outputs, saved);
+  const BackwardPointers in(grad_outputs, saved, args);
+  AllocatedGrads out(args, call, needs);
   const cuda::Device device = current_device();
   const Dtype dtype = dtype_of(call.type);
   const at::Tensor memory =
-      workspace(call, cuda::backward_workspace(dtype, call.shape, call.inputs, given, out.pointers, device));
-  check_launch(cuda::backward(dtype, call.shape, call.inputs, saved, given, out.pointers, device, memory.data_ptr()));
+      workspace(call, cuda::backward_workspace(dtype, call.shape, call.inputs, in.grad_outputs, out.pointers, device));
+  check_launch(cuda::backward(dtype, call.shape, call.inputs, in.saved, in.grad_outputs, out.pointers, device,
+                              memory.data_ptr()));
   return out.result();
 }
 
 }  // namespace
 
 TORCH_LIBRARY_IMPL(sma_kernels, CUDA, m) {
-  m.impl("_forward_cuda", forward_cuda);
-  m.impl("_backward_cuda", backward_cuda);
+  m.impl("_forward_cuda", boxed_forward<forward_on_cuda>());
+  m.impl("_backward_cuda", boxed_backward<backward_on_cuda>());
 }
 
 }  // namespace sma

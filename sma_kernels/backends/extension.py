@@ -29,10 +29,10 @@ def _load() -> str | None:
     return None
 
 
-WHY_NOT = _load()  # None once the module is loaded
-if WHY_NOT:
+LOAD_ERROR = _load()  # None once the module is loaded
+if LOAD_ERROR:
     warnings.warn(
-        f"sma_kernels has no compiled module here: {WHY_NOT}. CPU tensors run through the reference, which is "
+        f"sma_kernels has no compiled module here: {LOAD_ERROR}. CPU tensors run through the reference, which is "
         "slower and needs more memory.",
         stacklevel=2,
     )

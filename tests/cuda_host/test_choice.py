@@ -87,9 +87,9 @@ def test_auto_tries_the_backend_of_the_nearest_row_first(shape, row):
 
 
 def test_auto_tries_every_gpu_backend_where_the_first_refuses(monkeypatch):
-    """Nothing is on a card here: `auto` asks both backends, then falls back."""
+    """Nothing is on a GPU here: `auto` asks both backends, then falls back."""
     head = attention_head(SMALL, DTYPE, MERGE, False)
     asked = []
-    monkeypatch.setattr(backends, "reasons", lambda name, head: asked.append(name) or ["no card"])
+    monkeypatch.setattr(backends, "reasons", lambda name, head: asked.append(name) or ["no GPU"])
     assert backends.select("auto", head) == "reference"
     assert sorted(asked) == ["cuda", "triton"]

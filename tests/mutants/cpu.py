@@ -111,8 +111,8 @@ MUTANTS = [
     # The caller: threads, strides, partial sums.
     Mutant(
         "csrc/ops/cpu.cpp",
-        "at::zeros({runs, partial_size}",
-        "at::empty({runs, partial_size}",
+        "at::zeros({groups, partial_size}",
+        "at::empty({groups, partial_size}",
         (EDGES, "-k", "every_element"),
     ),
     Mutant("csrc/ops/cpu.cpp", "std::atomic<int64_t> next = 0;", "std::atomic<int64_t> next = 1;", ODD),
@@ -134,8 +134,8 @@ MUTANTS = [
     ),
     Mutant(
         "sma_kernels/backends/__init__.py",
-        "values=torch.zeros_like(head.values)",
-        "values=torch.empty_like(head.values)",
+        "values=torch.zeros_like(args.values)",
+        "values=torch.empty_like(args.values)",
         ("tests/operators/test_registration.py", "-k", "values_reach"),
     ),
     Mutant(

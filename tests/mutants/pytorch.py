@@ -34,8 +34,8 @@ MUTANTS = [
     ),
     Mutant(
         "sma_kernels/api.py",
-        "if backends.uses_reference(backend, head):",
-        "if checks.torch.compiler.is_compiling():",
+        "if not backends.uses_reference(backend, args):",
+        "if not torch.compiler.is_compiling():",
         (COMPILE, "-k", "one_operator and cpu and False"),
     ),
     Mutant(
@@ -54,7 +54,7 @@ MUTANTS = [
     Mutant("sma_kernels/api.py", "_pytree._register_namedtuple(", "dict(type=", (EXPORT, "-k", "one_operator")),
     Mutant(
         "sma_kernels/ops/registration.py",
-        "head.grid.new_empty(0) if result is None else result for",
+        "placeholder(args.grid) if result is None else result for",
         "result for",
         (EXPORT, "-k", "ahead_of_time"),
     ),
@@ -92,8 +92,8 @@ MUTANTS = [
     ),
     Mutant(
         "sma_kernels/ops/registration.py",
-        "stored[len(saved) :]",
-        "ctx.saved_tensors[len(saved) :]",
+        "stored[n_saved:]",
+        "ctx.saved_tensors[n_saved:]",
         (DERIVATIVES, "-k", "checkpointing"),
     ),
     Mutant(
@@ -111,8 +111,8 @@ MUTANTS = [
     ),
     Mutant(
         "sma_kernels/api.py",
-        "*(values, features, weight, bias, t,",
-        "*(values.contiguous(), features, weight, bias, t,",
+        "    outputs = fast_path.sma_attention(args, backend)\n",
+        "    args.values = values.contiguous()\n    outputs = fast_path.sma_attention(args, backend)\n",
         (MEMORY, "-k", "copies"),
     ),
     Mutant(
@@ -123,8 +123,8 @@ MUTANTS = [
     ),
     Mutant(
         "sma_kernels/ops/registration.py",
-        '_AUTOCAST_CASTS = ("values", "features", "maps")',
-        '_AUTOCAST_CASTS = ("values", "features", "maps", "weight")',
+        'AUTOCAST_FIELDS = ("values", "features", "maps")',
+        'AUTOCAST_FIELDS = ("values", "features", "maps", "weight")',
         (AUTOCAST, "-k", "maps_are_cast"),
     ),
     Mutant(
@@ -140,8 +140,8 @@ MUTANTS = [
     Mutant("sma_kernels/api.py", '    checks.same_grid("values", values, "features", features)\n', "", (PROPERTIES,)),
     Mutant(
         "csrc/ops/args.cpp",
-        "held_.push_back(tensor->to(wide).contiguous());",
-        "held_.push_back(tensor->to(wide));",
+        "held_.push_back(tensor->to(accum).contiguous());",
+        "held_.push_back(tensor->to(accum));",
         (PROPERTIES,),
     ),
     # Several processes.
@@ -152,45 +152,59 @@ MUTANTS = [
         (DISTRIBUTED,),
     ),
     Mutant("sma_models/optimizer.py", "            module.eval()\n", "", (DISTRIBUTED,)),
-    # The short way, and calls past the public functions.
-    Mutant("sma_kernels/fast_path.py", "if modes.watched(tensors) or not", "if not", (DIRECT,)),
-    Mutant(AUTOGRAD, "at::GradMode::is_enabled() ||", "", (DIRECT, "-k", "second and short")),
-    Mutant(AUTOGRAD, "c10::impl::TorchDispatchModeTLS::any_modes_set() ||", "", (DIRECT, "-k", "watched and short")),
-    Mutant(AUTOGRAD, "!all_plain(cotangents) ||", "", (DIRECT, "-k", "batch_of_losses and short")),
-    Mutant(AUTOGRAD, ", Key::AutocastCPU});", "});", (DIRECT, "-k", "short_way_back")),
-    Mutant(AUTOGRAD, "if (!cotangents[0].defined()) needs[0] = false;", "", (DIRECT, "-k", "part")),
-    Mutant(AUTOGRAD, "ctx.needs_input_grad(edge++)", "ctx.needs_input_grad(i)", (DIRECT, "-k", "not_there")),
-    Mutant(AUTOGRAD, "ctx.needs_input_grad(edge++)", "true", (DIRECT, "-k", "unneeded")),
-    Mutant(AUTOGRAD, "&& !tensor._fw_grad(0).defined()", "", (DIRECT, "-k", "tangent and short")),
+    # The fast path, and calls past the public functions.
+    Mutant("sma_kernels/fast_path.py", "if needs_dispatch(tensors_of(args)) or not", "if not", (DIRECT,)),
+    Mutant(AUTOGRAD, "at::GradMode::is_enabled() ||", "", (DIRECT, "-k", "second and fast")),
+    Mutant(AUTOGRAD, "c10::impl::TorchDispatchModeTLS::any_modes_set() ||", "", (DIRECT, "-k", "intercepts and fast")),
+    Mutant(AUTOGRAD, "!are_plain_eager(grads) ||", "", (DIRECT, "-k", "batch_of_losses and fast")),
+    Mutant(AUTOGRAD, ", Key::AutocastCPU});", "});", (DIRECT, "-k", "backward_of_the_fast")),
+    Mutant(AUTOGRAD, "if (!grads[0].defined()) needs[0] = false;", "", (DIRECT, "-k", "part")),
+    Mutant(AUTOGRAD, "ctx->needs_input_grad(edge++)", "ctx->needs_input_grad(i)", (DIRECT, "-k", "not_there")),
+    Mutant(AUTOGRAD, "ctx->needs_input_grad(edge++)", "true", (DIRECT, "-k", "unneeded")),
+    Mutant(AUTOGRAD, "&& !tensor._fw_grad(0).defined()", "", (DIRECT, "-k", "tangent and fast")),
+    Mutant(AUTOGRAD, "if (*tensor && !is_plain_eager(**tensor)) return false;", "", (DIRECT, "-k", "negative")),
+    Mutant(AUTOGRAD, "or_placeholder(winner, args->values->options())", "winner", (DIRECT, "-k", "checkpointing")),
+    Mutant(AUTOGRAD, "push_back(grad_inputs[i]);", "push_back(grad_inputs[i ^ 1]);", (DIRECT, "-k", "same_gradients")),
     Mutant(
-        AUTOGRAD, "plain(values) && plain(features) &&", "plain(values) &&", (DIRECT, "-k", "negative and features")
+        AUTOGRAD, "returned.push_back(input);", "returned.push_back(kInputs - 1);", (DIRECT, "-k", "batch_of and fast")
     ),
-    Mutant(AUTOGRAD, "winner.defined() ? winner : at::empty({0}, values.options())", "winner", (DIRECT, "-k", "forth")),
-    Mutant(AUTOGRAD, "found[3], none, found[4],", "found[3], none, found[5],", (DIRECT, "-k", "same_gradients")),
-    Mutant("sma_kernels/modes.py", "or not set(map(type, tensors)) <= _PLAIN\n", "\n", (DIRECT,)),
-    Mutant("sma_kernels/modes.py", "torch._C._len_torch_dispatch_stack() > 0", "False", (DIRECT,)),
-    Mutant("sma_kernels/modes.py", "torch._C._len_torch_function_stack() > 0", "False", (DIRECT,)),
-    Mutant("sma_kernels/modes.py", 'torch.is_autocast_enabled("cpu")', "False", (DIRECT,)),
-    Mutant("sma_kernels/modes.py", "or backends.transformed()", "", (DIRECT,)),
+    Mutant("sma_kernels/fast_path.py", "or not set(map(type, tensors)) <= _EAGER_TYPES\n", "\n", (DIRECT,)),
+    Mutant("sma_kernels/fast_path.py", "torch._C._len_torch_dispatch_stack() > 0", "False", (DIRECT,)),
+    Mutant("sma_kernels/fast_path.py", "torch._C._len_torch_function_stack() > 0", "False", (DIRECT,)),
+    Mutant("sma_kernels/fast_path.py", 'torch.is_autocast_enabled("cpu")', "False", (DIRECT,)),
+    Mutant("sma_kernels/fast_path.py", "or backends.functorch_active()", "", (DIRECT,)),
     Mutant(
         "sma_kernels/ops/registration.py",
-        "torch.is_grad_enabled() or modes.watched((*cotangents, *stored))",
-        "modes.watched((*cotangents, *stored))",
-        (DIRECT, "-k", "second and long"),
+        "torch.is_grad_enabled() or needs_dispatch((*grads, *stored))",
+        "needs_dispatch((*grads, *stored))",
+        (DIRECT, "-k", "second and dispatched"),
     ),
     Mutant(
         "sma_kernels/ops/registration.py",
-        "torch.is_grad_enabled() or modes.watched((*cotangents, *stored))",
+        "torch.is_grad_enabled() or needs_dispatch((*grads, *stored))",
         "torch.is_grad_enabled()",
-        (DIRECT, "-k", "watched and long"),
+        (DIRECT, "-k", "intercepts and dispatched"),
     ),
     Mutant("sma_kernels/fast_path.py", "0 < t < math.inf", "True", (PROPERTIES, "-k", "numbers")),
-    Mutant("csrc/ops/args.cpp", "tensor->sizes() == sizes, name", "true, name", (PROPERTIES, "-k", "spoiled")),
-    Mutant("csrc/ops/args.cpp", "tensor.size(axis) > 0, name", "true, name", (RAW,)),
+    Mutant("csrc/ops/checks.cpp", "tensor->sizes() != sizes", "false", (PROPERTIES, "-k", "spoiled")),
+    Mutant("csrc/ops/checks.cpp", "tensor.size(axis) == 0", "false", (RAW,)),
     Mutant("csrc/ops/args.cpp", "!required || !layout.present, name", "true, name", (RAW,)),
+    Mutant(
+        "csrc/ops/cpu_autograd.cpp",
+        "return !find_invalid(args) && args.features->size(0) > 0;",
+        "return true;",
+        (DIRECT, "-k", "invalid_tensors"),
+    ),
+    Mutant(
+        "sma_kernels/fast_path.py",
+        "    return torch.ops.sma_kernels._sma_attention_cpu.default(*flatten(args))\n",
+        "    try:\n        return torch.ops.sma_kernels._sma_attention_cpu.default(*flatten(args))\n"
+        "    except RuntimeError:\n        return None\n",
+        (DIRECT, "-k", "fault"),
+    ),
     # Storages freed under their tensors.
-    Mutant("csrc/ops/args.cpp", "needed <= held, name,", "true, name,", (FREED, "-k", "cpu and past")),
-    Mutant("csrc/ops/args.cpp", "(tensor.size(axis) - 1) * tensor", "tensor.size(axis) * tensor", (FREED,)),
+    Mutant("csrc/ops/checks.cpp", "if (needed <= held) return", "return", (FREED, "-k", "cpu and past")),
+    Mutant("csrc/ops/checks.cpp", "(tensor.size(axis) - 1) * tensor", "tensor.size(axis) * tensor", (FREED,)),
     Mutant("sma_kernels/checks.py", "if needed > held:", "if False:", (FREED, "-k", "reference and forward")),
     Mutant("sma_kernels/checks.py", "if value.is_contiguous():", "if True:", (FREED, "-k", "expanded")),
     Mutant(
@@ -207,7 +221,7 @@ MUTANTS = [
         (("TRITON_INTERPRET", "1"),),
     ),
     # Meta tensors, dtypes of a network, construction without initialisation.
-    Mutant("sma_kernels/backends/__init__.py", " or head.grid.is_meta:", ":", (META, "-k", "functions and cpu")),
+    Mutant("sma_kernels/backends/__init__.py", " or args.grid.is_meta:", ":", (META, "-k", "functions and cpu")),
     Mutant(
         "sma_kernels/reference.py", "torch.amp.is_autocast_available(device.type) and ", "", (META, "-k", "functions")
     ),
@@ -218,7 +232,7 @@ MUTANTS = [
         "        super()._apply(fn, recurse)\n",
         (NETWORK, "-k", "skipped and SMANet"),
     ),
-    Mutant("sma_kernels/modules.py", "maps.to(wide),", "maps.float(),", (NETWORK, "-k", "any_pictures")),
+    Mutant("sma_kernels/modules.py", "maps.to(accum),", "maps.float(),", (NETWORK, "-k", "any_pictures")),
     Mutant(
         "sma_kernels/modules.py",
         "channels, embed_dim, **factory)",

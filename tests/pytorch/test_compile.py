@@ -159,7 +159,7 @@ def call(name, backend, values, features, maps, weight, bias, scalar):
 def served_gpu(monkeypatch, tmp_path):
     """Every backend available, on a GPU that the build serves; no kernel runs, since all tensors are fakes."""
     for module in backends.FUSED.values():
-        monkeypatch.setattr(module, "why_unavailable", lambda: None)
+        monkeypatch.setattr(module, "unavailable_reason", lambda: None)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (9, 0))
     facts = tmp_path / "_build.json"
     facts.write_text('{"architectures": ["9.0"]}')
