@@ -38,7 +38,7 @@ def compiler() -> str | None:
     return shutil.which(asked[0]) if asked else next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
 
 
-def why_not_built() -> str | None:
+def skip_reason() -> str | None:
     if os.environ.get("SMA_BUILD") == "0":
         return "SMA_BUILD=0 was set"
     if compiler() is None:
@@ -50,7 +50,7 @@ class BuildExtension(build_ext):
     """Hands the compilation to torch's own build class, which knows torch's include folders, ABI and ninja."""
 
     def run(self):
-        reason = why_not_built()
+        reason = skip_reason()
         if reason:
             self.extensions = []
             self.write_facts({"built": False, "left_out": {"extension": reason}})
