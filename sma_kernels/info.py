@@ -24,8 +24,8 @@ def report() -> str:
     lines += [f"  left out      {part}: {reason}" for part, reason in facts.get("left_out", {}).items()]
     lines += ["  backends", "    reference   runs"]
     for name, backend in backends.FUSED.items():
-        missing = backend.unavailable_reason()
-        lines.append(f"    {name:<11} " + (f"does not run: {missing}" if missing else f"runs ({backend.describe()})"))
+        reason = backend.unavailable_reason()
+        lines.append(f"    {name:<11} " + (f"does not run: {reason}" if reason else f"runs ({backend.describe()})"))
     return "\n".join(lines)
 
 

@@ -56,7 +56,7 @@ def cpp_places(text: str) -> Iterator[int]:
     """Lines where a bracket opens that encloses a list: innermost first, and each name belongs to one bracket."""
     text = re.sub(r"//[^\n]*", "", text)
     opened: list[tuple[int, set[str]]] = []
-    for token in re.finditer(r"\w+|[][(){}]|\) *:\n", text):
+    for token in re.finditer(r"\w+|[][(){}]", text):
         if token[0] in "([{":
             opened.append((text.count("\n", 0, token.start()) + 1, set()))
         elif token[0] in ")]}":
@@ -68,8 +68,9 @@ def cpp_places(text: str) -> Iterator[int]:
 
 
 def places() -> list[str]:
-    found = [f"{path.relative_to(ROOT)}:{line}" for path in PYTHON for line in python_places(path.read_text())]
-    return found + [f"{path.relative_to(ROOT)}:{line}" for path in CPP for line in cpp_places(path.read_text())]
+    lines = [(path, line) for path in PYTHON for line in python_places(path.read_text())]
+    lines += [(path, line) for path in CPP for line in cpp_places(path.read_text())]
+    return [f"{path.relative_to(ROOT)}:{line}" for path, line in lines]
 
 
 def test_few_places_list_the_arguments():
