@@ -94,7 +94,7 @@ MUTANTS = [
         "sma_kernels/ops/registration.py",
         "stored[n_saved:]",
         "ctx.saved_tensors[n_saved:]",
-        (DERIVATIVES, "-k", "checkpointing"),
+        (DIRECT, "-k", "checkpointing"),
     ),
     Mutant(
         "sma_kernels/ops/registration.py",
