@@ -20,6 +20,7 @@ import build_jobs
 import cuda_build
 
 SOURCES = sorted(str(path) for folder in ("csrc", "csrc/cpu", "csrc/ops") for path in Path(folder).glob("*.cpp"))
+SOURCES.remove(cuda_build.OPERATORS)
 HEADERS = sorted(str(path) for path in Path("csrc").rglob("*.h"))
 COMPILE_ARGS = ["-O3", "-g0", "-fno-math-errno", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-psabi"]
 # at::parallel_for is inlined from torch's header and is single-threaded without OpenMP. The OpenMP library has the same name as
@@ -37,7 +38,7 @@ def compiler() -> str | None:
     return shutil.which(cxx[0]) if cxx else next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
 
 
-def why_not_built() -> str | None:
+def skip_reason() -> str | None:
     if os.environ.get("SMA_BUILD") == "0":
         return "SMA_BUILD=0 was set"
     if compiler() is None:
@@ -49,7 +50,7 @@ class BuildExtension(build_ext):
     """Delegates to torch's build class, which knows torch's include folders, its ABI and ninja."""
 
     def run(self):
-        reason = why_not_built()
+        reason = skip_reason()
         if reason:
             self.extensions = []
             self.write_facts({"built": False, "left_out": {"extension": reason}})

@@ -58,7 +58,7 @@ def sdpa_pooling(tensors: Tensors) -> tuple[Tensor, ...]:
 def fused(device: torch.device) -> list[str]:
     """Backends that run on tensors of this device here; the interpreted ones are for tests."""
     names = ("cpu",) if device.type == "cpu" else sma_kernels.backends.ON_GPU
-    return [name for name in names if not sma_kernels.backends.FUSED[name].why_unavailable()]
+    return [name for name in names if not sma_kernels.backends.FUSED[name].unavailable_reason()]
 
 
 def peers(function: str, device: torch.device) -> dict[str, Callable[[], Peer]]:

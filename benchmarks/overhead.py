@@ -3,7 +3,7 @@
 Without gradient: the public function, the registered operator and the private operator, which is the raw kernel with its
 allocations. With gradient: forward and backward of the public function against an operator of the same arguments, outputs
 and saved tensors that `torch.library.register_autograd` makes and that only allocates, in the same run, turn by turn. The
-public function goes past the dispatcher where nothing watches (`sma_kernels/modes.py`); compiled graphs call the
+public function goes past the dispatcher in plain eager mode (`sma_kernels/fast_path.py`); compiled graphs call the
 registered operator. Writes benchmarks/results/overhead.md.
 """
 
@@ -18,7 +18,7 @@ import torch
 
 import sma_kernels
 from sma_kernels import backends
-from sma_kernels.head import Head, allocate_gradients, allocate_outputs
+from sma_kernels.args import AttentionArgs, allocate_grad_inputs, allocate_outputs, flatten
 
 TURNS, CALLS = 40, 200
 OUT = Path(__file__).parent / "results" / "overhead.md"
@@ -39,9 +39,9 @@ def operator_arguments(t: dict[str, torch.Tensor]) -> tuple:
     )
 
 
-def head_of(t: dict[str, torch.Tensor]) -> Head:
+def head_of(t: dict[str, torch.Tensor]) -> AttentionArgs:
     values, features, weight, bias, *rest = operator_arguments(t)[:-1]
-    return Head(values, features, None, weight, bias, *rest, diversify=True, correlate=True)
+    return AttentionArgs(values, features, None, weight, bias, *rest, diversify=True, correlate=True)
 
 
 def bare_operator() -> Callable:
@@ -52,13 +52,12 @@ def bare_operator() -> Callable:
         library.define(f"{name}({schema}")
 
     def forward(values, features, weight, bias, *rest):
-        return allocate_outputs(Head(values, features, None, weight, bias, *rest[:-1], diversify=True, correlate=True))[
-            :7
-        ]
+        args = AttentionArgs(values, features, None, weight, bias, *rest[:-1], diversify=True, correlate=True)
+        return tuple(allocate_outputs(args))
 
     def backward(*args):
         values, features, weight, bias, *rest = args[10:-1]
-        found = allocate_gradients(Head(values, features, None, weight, bias, *rest[:-1]), [True] * 8)
+        found = allocate_grad_inputs(AttentionArgs(values, features, None, weight, bias, *rest[:-1]), [True] * 8)
         return tuple(gradient for gradient in found if gradient is not None)
 
     library.impl("sma_attention", forward, "CompositeExplicitAutograd")
@@ -73,12 +72,14 @@ def bare_operator() -> Callable:
         ctx.save_for_backward(*(output[i] for i in (1, 2, 4, 5, 6)), *(inputs[i] for i in tensors))
         ctx.rest = inputs
 
-    def derive(ctx, *cotangents):
+    def derive(ctx, *grad_outputs):
         stored, args = ctx.saved_tensors, list(ctx.rest)
         for index, tensor in zip(tensors, stored[5:], strict=True):
             args[index] = tensor
         gradients = [None] * len(args)
-        for index, gradient in zip(tensors, run_backward(*cotangents[:5], *stored[:5], *args, [True] * 7), strict=True):
+        for index, gradient in zip(
+            tensors, run_backward(*grad_outputs[:5], *stored[:5], *args, [True] * 7), strict=True
+        ):
             gradients[index] = gradient
         return tuple(gradients)
 
@@ -103,10 +104,10 @@ def timed(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
 
 
 def with_gradient(operator: Callable, leaves: dict[str, torch.Tensor], arguments: tuple) -> Callable:
-    cotangent = torch.ones(1, 1, 4)
+    grad = torch.ones(1, 1, 4)
 
     def call():
-        torch.autograd.grad(operator(*arguments)[0], tuple(leaves.values()), cotangent)
+        torch.autograd.grad(operator(*arguments)[0], tuple(leaves.values()), grad)
 
     return call
 
@@ -117,14 +118,14 @@ def main() -> None:
     ).parse_args()
     torch.set_num_threads(1)
     tensors = small_tensors()
-    arguments, head = operator_arguments(tensors), head_of(tensors)
-    call_arguments = backends.cpu.call_arguments(head)
+    arguments, args = operator_arguments(tensors), head_of(tensors)
+    flat = flatten(args)
     operator, raw = torch.ops.sma_kernels.sma_attention.default, torch.ops.sma_kernels._forward_cpu.default
     with torch.no_grad():
         plain = timed(
             {
-                "raw kernel, `_forward_cpu`": lambda: raw(*call_arguments),
-                "choice of the backend, `Head` and `select`": lambda: backends.select("cpu", head_of(tensors)),
+                "raw kernel, `_forward_cpu`": lambda: raw(*flat),
+                "choice of the backend, `AttentionArgs` and `select`": lambda: backends.select("cpu", head_of(tensors)),
                 "registered operator, `torch.ops.sma_kernels.sma_attention`": lambda: operator(*arguments),
                 "public function, `sma_attention`": lambda: sma_kernels.sma_attention(**tensors, backend="cpu"),
             }

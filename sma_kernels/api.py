@@ -1,13 +1,15 @@
-"""The public functions: they check, choose the reference or an operator, and name the outputs."""
+"""The public functions: each builds the record of the call, checks it, and hands it to an operator or the reference."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 from torch.utils import _pytree
 
-from sma_kernels import backends, checks, direct, ops, reference
-from sma_kernels.head import Head
-from sma_kernels.ops.fused import to_autocast_dtype
+from sma_kernels import backends, checks, fast_path, ops, reference
+from sma_kernels.args import AttentionArgs, inputs_of, split_scalar
+from sma_kernels.ops.registration import AUTOCAST_FIELDS, to_autocast_dtype
 
 
 class SMAOutput(NamedTuple):
@@ -64,33 +66,31 @@ def sma_attention(
     argument was freed or cut short.
     The formulation is this project's; see the README for what it takes from which publication.
     """
-    outputs = direct.sma_attention(
-        values, features, weight, bias, temperature, gate, relation_bias, activation, merge, margin, backend
+    t, t_tensor = split_scalar(temperature)
+    g, g_tensor = split_scalar(gate)
+    # By position, as in the fast path every microsecond counts.
+    args = AttentionArgs(
+        values,
+        features,
+        None,
+        weight,
+        bias,
+        t,
+        t_tensor,
+        g,
+        g_tensor,
+        relation_bias,
+        activation,
+        merge,
+        margin,
+        True,
+        True,
     )
-    if outputs is not None:
-        return SMAOutput(*outputs)
-    _check_attention(values, features, weight, bias, temperature, gate, relation_bias, activation, merge, margin)
-    checks.one_of("backend", backend, backends.NAMES)
-    t, t_tensor = _split(temperature)
-    g, g_tensor = _split(gate)
-    head = Head(
-        *(values, features, None, weight, bias, t, t_tensor, g, g_tensor, relation_bias),
-        *(activation, merge, float(margin), True, True),
-    )
-    if backends.uses_reference(backend, head):
-        checks.memory(values=values, features=features, weight=weight, bias=bias)
-        checks.memory(temperature=temperature, gate=gate, relation_bias=relation_bias)
-        values, features = _autocast(values), _autocast(features)
-        return SMAOutput(
-            *reference.sma_attention(
-                values, features, weight, bias, temperature, gate, relation_bias, activation, merge, margin
-            )
-        )
-    found = ops.sma_attention(
-        *(values, features, weight, bias, t, t_tensor, g, g_tensor, relation_bias),
-        *(activation, merge, float(margin), backend),
-    )
-    return SMAOutput(*found[:5])
+    outputs = fast_path.sma_attention(args, backend)
+    if outputs is None:
+        _check_attention(args)
+        outputs = _run(ops.sma_attention, reference.sma_attention, args, backend)
+    return SMAOutput(*outputs[:5])
 
 
 def multi_channel_attention(
@@ -105,12 +105,9 @@ def multi_channel_attention(
 
     Arguments, dtypes and errors as in `sma_attention`.
     """
-    _check_maps_inputs(features, weight, bias, activation)
-    checks.one_of("backend", backend, backends.NAMES)
-    if backends.uses_reference(backend, Head(features=features, weight=weight, bias=bias, activation=activation)):
-        checks.memory(features=features, weight=weight, bias=bias)
-        return reference.multi_channel_attention(_autocast(features), weight, bias, activation)
-    return ops.multi_channel_attention(features, weight, bias, activation, backend)
+    args = AttentionArgs(features=features, weight=weight, bias=bias, activation=activation)
+    _check_embedding(args, checks.tensor("features", features, "B,G*D,H,W"))
+    return _run(ops.multi_channel_attention, reference.multi_channel_attention, args, backend)
 
 
 def attention_diversity(maps: Tensor, *, margin: float = 0.5, backend: str = "auto") -> Tensor:
@@ -119,13 +116,10 @@ def attention_diversity(maps: Tensor, *, margin: float = 0.5, backend: str = "au
 
     The hinge follows CMCS (CVPR 2019), the pairwise cosine Li et al. (EMNLP 2018). Errors as in `sma_attention`.
     """
+    args = AttentionArgs(maps=maps, margin=margin, diversify=True)
     checks.tensor("maps", maps, "B,R,K,H,W")
     checks.margin(margin)
-    checks.one_of("backend", backend, backends.NAMES)
-    if backends.uses_reference(backend, Head(maps=maps, diversify=True)):
-        checks.memory(maps=maps)
-        return reference.attention_diversity(_autocast(maps), margin)
-    return ops.attention_diversity(maps, float(margin), backend)
+    return _run(ops.attention_diversity, reference.attention_diversity, args, backend)
 
 
 def correlate_attention(
@@ -141,16 +135,20 @@ def correlate_attention(
     Channel attention (DANet, CVPR 2019) applied to attention maps. Arguments, dtypes and errors as in
     `sma_attention`.
     """
+    t, t_tensor = split_scalar(temperature)
+    g, g_tensor = split_scalar(gate)
+    args = AttentionArgs(
+        maps=maps,
+        temperature=t,
+        temperature_tensor=t_tensor,
+        gate=g,
+        gate_tensor=g_tensor,
+        relation_bias=relation_bias,
+        correlate=True,
+    )
     checks.tensor("maps", maps, "B,R,K,H,W")
-    total = maps.shape[1] * maps.shape[2]
-    _check_relation(temperature, gate, relation_bias, total, maps.dtype, maps.device)
-    checks.one_of("backend", backend, backends.NAMES)
-    t, t_tensor = _split(temperature)
-    g, g_tensor = _split(gate)
-    if backends.uses_reference(backend, Head(maps=maps, correlate=True)):
-        checks.memory(maps=maps, temperature=temperature, gate=gate, relation_bias=relation_bias)
-        return reference.correlate_attention(_autocast(maps), temperature, gate, relation_bias)
-    return ops.correlate_attention(maps, t, t_tensor, g, g_tensor, relation_bias, backend)
+    _check_relation(args)
+    return _run(ops.correlate_attention, reference.correlate_attention, args, backend)
 
 
 def attention_pool(values: Tensor, maps: Tensor, *, merge: str = "max", backend: str = "auto") -> tuple[Tensor, Tensor]:
@@ -159,72 +157,80 @@ def attention_pool(values: Tensor, maps: Tensor, *, merge: str = "max", backend:
     pooled is [B,R,C] and attention [B,R,H,W]; with merge="none" pooled is [B,R,K,C] and attention is `maps` itself.
     The maximum over channels follows TransFER (ICCV 2021). Dtypes and errors as in `sma_attention`.
     """
+    args = AttentionArgs(values=values, maps=maps, merge=merge)
     checks.tensor("values", values, "B,C,H,W")
     checks.tensor("maps", maps, "B,R,K,H,W", values.device)
     checks.same_dtype("values", values, "maps", maps)
     checks.same_grid("values", values, "maps", maps)
     checks.one_of("merge", merge, checks.MERGES)
-    checks.one_of("backend", backend, backends.NAMES)
-    if backends.uses_reference(backend, Head(values=values, maps=maps, merge=merge)):
-        checks.memory(values=values, maps=maps)
-        return reference.attention_pool(_autocast(values), _autocast(maps), merge)
-    pooled, attention, _, _ = ops.attention_pool(values, maps, merge, backend)
-    return pooled, maps if merge == "none" else attention
+    pooled, attention, *_ = _run(ops.attention_pool, reference.attention_pool, args, backend)
+    return pooled, args.grid if merge == "none" else attention
 
 
 def explain_backends(
-    values: Tensor, features: Tensor, weight: Tensor, bias: Tensor | None = None, *, merge: str = "max", **settings
+    values: Tensor,
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    merge: str = "max",
+    **settings: Any,
 ) -> dict[str, list[str]]:
     """Why each backend cannot run `sma_attention` on these arguments: {name: reasons}; an empty list means it can.
 
     Takes the arguments of `sma_attention` and raises its errors.
     """
-    settings = {
-        "temperature": 0.1,
-        "gate": 0.5,
-        "relation_bias": None,
-        "activation": "softmax",
-        "margin": 0.5,
-        **settings,
-    }
     settings.pop("backend", None)
-    _check_attention(values, features, weight, bias, merge=merge, **settings)
-    return backends.explain(Head(values=values, features=features, weight=weight, bias=bias, merge=merge))
+    t, t_tensor = split_scalar(settings.pop("temperature", 0.1))
+    g, g_tensor = split_scalar(settings.pop("gate", 0.5))
+    settings.update(temperature=t, temperature_tensor=t_tensor, gate=g, gate_tensor=g_tensor)
+    args = AttentionArgs(values=values, features=features, weight=weight, bias=bias, merge=merge, **settings)
+    _check_attention(args)
+    return backends.explain(args)
 
 
-def _split(scalar: float | Tensor) -> tuple[float, Tensor | None]:
-    """A schema's pair for an argument that is a float or a 0-d tensor."""
-    return (0.0, scalar) if isinstance(scalar, Tensor) else (float(scalar), None)
+def _run(operator: Callable, formula: Callable, args: AttentionArgs, backend: str) -> Any:
+    """The outputs of the registered operator, or of plain PyTorch where no fused backend runs the call."""
+    checks.one_of("backend", backend, backends.NAMES)
+    if not backends.uses_reference(backend, args):
+        return operator(args, backend)
+    if not torch.compiler.is_compiling():
+        checks.memory(**inputs_of(args)._asdict())
+    if reference.autocasts(args.grid.device):
+        _autocast(args)
+    return formula(args)
 
 
-def _autocast(tensor: Tensor) -> Tensor:
-    return to_autocast_dtype(tensor) if reference.autocasts(tensor.device) else tensor
+def _autocast(args: AttentionArgs) -> None:
+    for field in AUTOCAST_FIELDS:
+        tensor = getattr(args, field)
+        if tensor is not None:
+            setattr(args, field, to_autocast_dtype(tensor))
 
 
-def _check_maps_inputs(features: Tensor, weight: Tensor, bias: Tensor | None, activation: str) -> None:
-    checks.tensor("features", features, "B,G*D,H,W")
-    checks.tensor("weight", weight, "R,K,D", features.device)
-    checks.parameter_dtype("weight", weight, features.dtype)
-    checks.groups(features, weight)
-    checks.parameter("bias", bias, (weight.shape[0], weight.shape[1]), features.dtype, features.device)
-    checks.one_of("activation", activation, checks.ACTIVATIONS)
-
-
-def _check_relation(temperature, gate, relation_bias, total: int, dtype, device) -> None:
-    checks.temperature(temperature, dtype, device)
-    checks.gate(gate, dtype, device)
-    checks.parameter("relation_bias", relation_bias, (total, total), dtype, device)
-
-
-def _check_attention(
-    values, features, weight, bias, temperature, gate, relation_bias, activation, merge, margin
-) -> None:
-    checks.tensor("values", values, "B,C,H,W")
-    checks.tensor("features", features, "B,G*D,H,W", values.device)
+def _check_attention(args: AttentionArgs) -> None:
+    values = checks.tensor("values", args.values, "B,C,H,W")
+    features = checks.tensor("features", args.features, "B,G*D,H,W", values.device)
     checks.same_dtype("values", values, "features", features)
     checks.same_grid("values", values, "features", features)
-    _check_maps_inputs(features, weight, bias, activation)
-    total = weight.shape[0] * weight.shape[1]
-    _check_relation(temperature, gate, relation_bias, total, values.dtype, values.device)
-    checks.one_of("merge", merge, checks.MERGES)
-    checks.margin(margin)
+    _check_embedding(args, features)
+    _check_relation(args)
+    checks.one_of("merge", args.merge, checks.MERGES)
+    checks.margin(args.margin)
+
+
+def _check_embedding(args: AttentionArgs, features: Tensor) -> None:
+    """Weight, bias and activation beside features that have been checked."""
+    weight = checks.tensor("weight", args.weight, "R,K,D", features.device)
+    checks.parameter_dtype("weight", weight, features.dtype)
+    checks.groups(features, weight)
+    checks.parameter("bias", args.bias, (args.regions, args.channels), features.dtype, features.device)
+    checks.one_of("activation", args.activation, checks.ACTIVATIONS)
+
+
+def _check_relation(args: AttentionArgs) -> None:
+    grid, total = args.grid, args.regions * args.channels
+    dtype, device = grid.dtype, grid.device
+    checks.temperature(args.temperature_value, dtype, device)
+    checks.gate(args.gate_value, dtype, device)
+    checks.parameter("relation_bias", args.relation_bias, (total, total), dtype, device)

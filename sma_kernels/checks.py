@@ -1,4 +1,4 @@
-"""Checks of what a user passes; each message names the argument, what came and what was expected."""
+"""Checks of the arguments of the public functions; each message names the argument, its value and what was expected."""
 
 import math
 from typing import Any
@@ -22,8 +22,8 @@ def one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {value!r}")
 
 
-def tensor(name: str, value: object, axes: str, device: torch.device | None = None) -> None:
-    """`value` is a floating tensor with the axes that `axes` spells ("B,C,H,W"), none but B empty, on `device`."""
+def tensor(name: str, value: object, axes: str, device: torch.device | None = None) -> Tensor:
+    """`value`, a floating tensor with the axes that `axes` spells ("B,C,H,W"), none but B empty, on `device`."""
     if not isinstance(value, Tensor):
         raise TypeError(f"{name} must be a Tensor [{axes}]; got {type(value).__name__}")
     if value.dtype not in DTYPES:
@@ -36,6 +36,7 @@ def tensor(name: str, value: object, axes: str, device: torch.device | None = No
             raise ValueError(f"{name} must not be empty along {axis}; got shape {tuple(value.shape)} for [{axes}]")
     if device is not None and value.device != device:
         raise ValueError(f"{name} must be on {device} like the other inputs; it is on {value.device}")
+    return value
 
 
 def memory(**tensors: Any) -> None:
@@ -63,7 +64,9 @@ def _bytes_needed(value: Tensor) -> int:
     return int(value.storage_offset() + last + 1) * value.itemsize
 
 
-def parameter(name: str, value: Tensor | None, shape: tuple[int, ...], dtype: torch.dtype, device) -> None:
+def parameter(
+    name: str, value: Tensor | None, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device
+) -> None:
     """An optional parameter of exactly `shape`, in float32 or in the inputs' dtype."""
     if value is None:
         return
@@ -108,7 +111,7 @@ def groups(features: Tensor, weight: Tensor) -> None:
 
 
 def scalar(name: str, value: float | Tensor, device: torch.device, *, low: float, high: float) -> None:
-    """A float inside (low, high] or [low, high] as the message says, or a 0-d floating tensor, which is not checked."""
+    """A float in [low, high], or a 0-d floating tensor, whose value is not checked."""
     if isinstance(value, Tensor):
         if value.dim() != 0 or value.dtype not in DTYPES:
             raise ValueError(

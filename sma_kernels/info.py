@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 import torch
 
-from sma_kernels import backends, build_facts
+from sma_kernels import backends
+from sma_kernels.backends import build_info
 from sma_kernels.version import __version__
 
 
 def report() -> str:
     """The build facts, then one line per backend: "runs" or the reason why not."""
-    facts = build_facts.read()
+    facts = build_info.read()
     lines = [
         f"sma-kernels {__version__}",
         f"  torch         {torch.__version__} (CUDA {torch.version.cuda or 'none'})",
@@ -23,8 +24,8 @@ def report() -> str:
     lines += [f"  left out      {part}: {reason}" for part, reason in facts.get("left_out", {}).items()]
     lines += ["  backends", "    reference   runs"]
     for name, backend in backends.FUSED.items():
-        missing = backend.why_unavailable()
-        lines.append(f"    {name:<11} " + (f"does not run: {missing}" if missing else f"runs ({backend.describe()})"))
+        reason = backend.unavailable_reason()
+        lines.append(f"    {name:<11} " + (f"does not run: {reason}" if reason else f"runs ({backend.describe()})"))
     return "\n".join(lines)
 
 
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--require", metavar="BACKEND", help="exit with 1 unless this backend runs here")
     required = parser.parse_args(arguments).require
     print(report())
-    if required and (required not in backends.FUSED or backends.FUSED[required].why_unavailable()):
+    if required and (required not in backends.FUSED or backends.FUSED[required].unavailable_reason()):
         raise SystemExit(f"backend {required!r} does not run here")
 
 

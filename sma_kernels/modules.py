@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from sma_kernels import checks
 from sma_kernels.api import SMAOutput, correlate_attention, sma_attention
-from sma_kernels.reference import wide_dtype
+from sma_kernels.args import accum_dtype
 
 
 class SMAAttention(nn.Module):
@@ -127,13 +127,13 @@ class SMAAttention(nn.Module):
     def refine(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """The head's refinement alone: refined maps [B,R,K,H,W] and correlation [B,N,N] of `SMAOutput.maps`, float32
         (float64 for a module in float64)."""
-        wide = wide_dtype(self.weight.dtype)
+        accum = accum_dtype(self.weight.dtype)
         temperature, gate = self.temperature, self.gate
         return correlate_attention(
-            maps.to(wide),
-            temperature=temperature.to(wide) if isinstance(temperature, Tensor) else temperature,
-            gate=gate.to(wide) if isinstance(gate, Tensor) else gate,
-            relation_bias=self.relation_bias.to(wide) if self.learns_correlation else None,
+            maps.to(accum),
+            temperature=temperature.to(accum) if isinstance(temperature, Tensor) else temperature,
+            gate=gate.to(accum) if isinstance(gate, Tensor) else gate,
+            relation_bias=self.relation_bias.to(accum) if self.learns_correlation else None,
         )
 
     def extra_repr(self) -> str:

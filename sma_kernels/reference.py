@@ -6,21 +6,19 @@ float64 inputs, and rounded once at the end.
 """
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from sma_kernels.args import AttentionArgs, accum_dtype
 
 NORM_FLOOR = 1e-6  # floor of a map's 2-norm in the cosine
 SUM_FLOOR = 1e-6  # floor of a map's sum in the pooling
 
 
-def wide_dtype(dtype: torch.dtype) -> torch.dtype:
-    """The dtype in which sums are carried for inputs of `dtype`."""
-    return torch.float64 if dtype == torch.float64 else torch.float32
-
-
 def autocasts(device: torch.device) -> bool:
-    """Whether autocast is on for `device`. Some have none, "meta" among them: torch raises where one asks it of those."""
+    """Whether autocast is on for `device`. torch raises for devices without autocast, "meta" among them."""
     return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
 
 
@@ -56,7 +54,7 @@ def hinge_diversity(cos: Tensor, regions: int, channels: int, margin: float) -> 
 
 
 def correlation_of(cos: Tensor, temperature: float | Tensor, relation_bias: Tensor | None) -> Tensor:
-    """S [B,N,N]: each row a softmax over the other maps of the cosine, sharpened by 1/temperature."""
+    """S [B,N,N]: each row a softmax over all maps, itself among them, of the cosine, sharpened by 1/temperature."""
     scores = cos / temperature
     if relation_bias is not None:
         scores = scores + relation_bias
@@ -71,8 +69,8 @@ def refine(maps: Tensor, correlation: Tensor, gate: float | Tensor) -> Tensor:
 def merge_channels(maps: Tensor, merge: str) -> Tensor:
     """A from maps [B,R,K,L]: [B,R,L] for "max" (the first maximum takes the gradient) and "mean"; maps for "none"."""
     if merge == "max":
-        winner = maps.argmax(2, keepdim=True)
-        return maps.gather(2, winner).squeeze(2)
+        argmax = maps.argmax(2, keepdim=True)
+        return maps.gather(2, argmax).squeeze(2)
     return maps.mean(2) if merge == "mean" else maps
 
 
@@ -83,25 +81,25 @@ def pool(values: Tensor, attention: Tensor) -> Tensor:
     return weighted.unflatten(1, attention.shape[1:-1]) / total
 
 
-def _wide(dtype: torch.dtype, *tensors: "Tensor | float | None") -> list:
+def _to(dtype: torch.dtype, *tensors: Tensor | float | None) -> list[Any]:
     return [tensor.to(dtype) if isinstance(tensor, Tensor) else tensor for tensor in tensors]
 
 
-def sma_attention(
-    values, features, weight, bias, temperature, gate, relation_bias, activation, merge, margin
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+def sma_attention(args: AttentionArgs) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """(pooled, attention, maps, diversity, correlation), shapes as in `sma_kernels.sma_attention`."""
-    dtype, size = values.dtype, values.shape[-2:]
-    regions, channels, _ = weight.shape
-    x, f, w, b, t, g, theta = _wide(wide_dtype(dtype), values, features, weight, bias, temperature, gate, relation_bias)
-    with without_autocast(values.device):
-        maps = attention_maps(f, w, b, activation)
+    dtype, size = args.grid.dtype, args.grid.shape[-2:]
+    regions, channels = args.regions, args.channels
+    accum = accum_dtype(dtype)
+    x, f, w, b = _to(accum, args.values, args.features, args.weight, args.bias)
+    t, g, theta = _to(accum, args.temperature_value, args.gate_value, args.relation_bias)
+    with without_autocast(args.grid.device):
+        maps = attention_maps(f, w, b, args.activation)
         flat = maps.flatten(1, 2)
         cos = cosine_gram(flat)
-        diversity = hinge_diversity(cos, regions, channels, margin)
+        diversity = hinge_diversity(cos, regions, channels, args.margin)
         correlation = correlation_of(cos, t, theta)
         refined = refine(flat, correlation, g).unflatten(1, (regions, channels))
-        attention = merge_channels(refined, merge)
+        attention = merge_channels(refined, args.merge)
         pooled = pool(x, attention)
     return (
         pooled.to(dtype),
@@ -112,37 +110,39 @@ def sma_attention(
     )
 
 
-def multi_channel_attention(features, weight, bias, activation) -> Tensor:
+def multi_channel_attention(args: AttentionArgs) -> Tensor:
     """maps [B,R,K,H,W]."""
-    f, w, b = _wide(wide_dtype(features.dtype), features, weight, bias)
-    with without_autocast(features.device):
-        maps = attention_maps(f, w, b, activation)
-    return maps.unflatten(-1, features.shape[-2:]).to(features.dtype)
+    dtype, size = args.grid.dtype, args.grid.shape[-2:]
+    f, w, b = _to(accum_dtype(dtype), args.features, args.weight, args.bias)
+    with without_autocast(args.grid.device):
+        maps = attention_maps(f, w, b, args.activation)
+    return maps.unflatten(-1, size).to(dtype)
 
 
-def attention_diversity(maps, margin) -> Tensor:
+def attention_diversity(args: AttentionArgs) -> Tensor:
     """diversity [B] of maps [B,R,K,H,W]."""
-    (wide,) = _wide(wide_dtype(maps.dtype), maps)
+    (maps,) = _to(accum_dtype(args.grid.dtype), args.maps)
     with without_autocast(maps.device):
-        cos = cosine_gram(wide.flatten(3).flatten(1, 2))
-        return hinge_diversity(cos, maps.shape[1], maps.shape[2], margin)
+        cos = cosine_gram(maps.flatten(3).flatten(1, 2))
+        return hinge_diversity(cos, args.regions, args.channels, args.margin)
 
 
-def correlate_attention(maps, temperature, gate, relation_bias) -> tuple[Tensor, Tensor]:
+def correlate_attention(args: AttentionArgs) -> tuple[Tensor, Tensor]:
     """(refined maps [B,R,K,H,W], correlation [B,N,N])."""
-    wide, t, g, theta = _wide(wide_dtype(maps.dtype), maps, temperature, gate, relation_bias)
+    accum = accum_dtype(args.grid.dtype)
+    maps, t, g, theta = _to(accum, args.maps, args.temperature_value, args.gate_value, args.relation_bias)
     with without_autocast(maps.device):
-        flat = wide.flatten(3).flatten(1, 2)
+        flat = maps.flatten(3).flatten(1, 2)
         correlation = correlation_of(cosine_gram(flat), t, theta)
         refined = refine(flat, correlation, g)
-    return refined.reshape(maps.shape).to(maps.dtype), correlation
+    return refined.reshape(maps.shape).to(args.grid.dtype), correlation
 
 
-def attention_pool(values, maps, merge) -> tuple[Tensor, Tensor]:
+def attention_pool(args: AttentionArgs) -> tuple[Tensor, Tensor]:
     """(pooled, attention); with merge "none" attention is `maps` itself."""
-    x, wide = _wide(wide_dtype(values.dtype), values, maps)
-    with without_autocast(values.device):
-        merged = merge_channels(wide.flatten(3), merge)
-        pooled = pool(x, merged).to(values.dtype)
-    attention = maps if merge == "none" else merged.unflatten(-1, maps.shape[-2:]).to(maps.dtype)
-    return pooled, attention
+    dtype, size = args.grid.dtype, args.grid.shape[-2:]
+    x, maps = _to(accum_dtype(dtype), args.values, args.maps)
+    with without_autocast(maps.device):
+        merged = merge_channels(maps.flatten(3), args.merge)
+        pooled = pool(x, merged).to(dtype)
+    return pooled, args.grid if args.merge == "none" else merged.unflatten(-1, size).to(dtype)

@@ -8,6 +8,7 @@ import torch
 
 import sma_kernels
 from sma_kernels import SMAAttention, backends
+from sma_kernels.args import AttentionArgs
 from tests import cases
 from tests.cases import Case
 
@@ -87,7 +88,8 @@ def test_many_channels_run_fused_without_a_winner():
 
 
 def test_auto_takes_the_compiled_kernels_on_cpu():
-    assert backends.select("auto", backends.Head(**{k: v for k, v in tensors().items() if k in ("values", "features")}))
+    args = AttentionArgs(**{name: tensors()[name] for name in ("values", "features", "weight", "bias")}, merge="max")
+    assert backends.select("auto", args) == "cpu"
 
 
 def test_module_learns_its_correlation():

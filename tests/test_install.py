@@ -16,7 +16,7 @@ from setuptools import Distribution
 from setuptools.command.build_ext import build_ext
 
 import sma_kernels
-from sma_kernels import build_facts
+from sma_kernels.backends import build_info
 
 PACKAGE = Path(sma_kernels.__file__).parent
 
@@ -25,7 +25,7 @@ import torch, sma_kernels
 head = sma_kernels.SMAAttention(8, regions=2, channels=2, embed_dim=4)
 head(torch.randn(1, 8, 3, 3)).pooled.sum().backward()
 head(torch.randn(1, 8, 3, 3))
-print("ran", sma_kernels.backends.extension.WHY_NOT)
+print("ran", sma_kernels.backends.extension.LOAD_ERROR)
 """
 
 
@@ -49,7 +49,7 @@ def python(folder: Path, *arguments: str, **environment: str) -> subprocess.Comp
 
 
 def test_build_facts_name_the_torch_they_belong_to():
-    facts = build_facts.read()
+    facts = build_info.read()
     assert facts["built"] and facts["torch"] == torch.__version__ and facts["compiler"]
 
 
@@ -82,14 +82,14 @@ def test_a_module_that_does_not_load_is_reported_with_its_error(copied_package):
 
 
 def test_a_machine_without_a_card_has_cuda_built_and_lacks_a_driver():
-    facts = build_facts.read()
+    facts = build_info.read()
     if "cuda" in facts["left_out"]:
         pytest.skip(f"CUDA was left out: {facts['left_out']['cuda']}")
     assert facts["architectures"]
     if torch.cuda.is_available():
-        assert sma_kernels.backends.cuda.why_unavailable() is None
+        assert sma_kernels.backends.cuda.unavailable_reason() is None
         return
-    assert sma_kernels.backends.cuda.why_unavailable().startswith("no driver")
+    assert sma_kernels.backends.cuda.unavailable_reason().startswith("no driver")
     explained = sma_kernels.explain_backends(torch.zeros(1, 3, 2, 2), torch.zeros(1, 4, 2, 2), torch.zeros(2, 1, 4))
     assert explained["cuda"][0].startswith("no driver")
 
@@ -104,17 +104,17 @@ def test_a_machine_without_a_card_has_cuda_built_and_lacks_a_driver():
 )
 def test_an_extension_for_other_cards_is_unavailable(cards, reason, monkeypatch):
     cuda = sma_kernels.backends.cuda
-    monkeypatch.setattr(build_facts, "read", lambda: {"built": True, "architectures": ["9.0"]})
-    monkeypatch.setattr(sma_kernels.backends.extension, "WHY_NOT", None)
+    monkeypatch.setattr(build_info, "read", lambda: {"built": True, "architectures": ["9.0"]})
+    monkeypatch.setattr(sma_kernels.backends.extension, "LOAD_ERROR", None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: len(cards))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: cards[index])
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: "a card")
-    cuda._why_no_card_is_served.cache_clear()
+    cuda._no_device_reason.cache_clear()
     try:
-        why = cuda.why_unavailable()
+        why = cuda.unavailable_reason()
     finally:
-        cuda._why_no_card_is_served.cache_clear()
+        cuda._no_device_reason.cache_clear()
     assert why is None if reason is None else why.startswith(reason)
 
 

@@ -57,7 +57,7 @@ def not_compiled(folder):
         copy = folder / file.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_text(file.read_text())
-    choice = Path("sma_kernels", "backends", "choice.json")
+    choice = Path("sma_kernels", "backends", "preference.json")
     (folder / choice).write_text((ROOT / choice).read_text())
     run = [sys.executable, "-W", "error", "-c", "import sma_kernels.backends.extension"]
     done = subprocess.run(run, cwd=folder, env={"PYTHONPATH": str(folder)}, capture_output=True, text=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ALL_ARCHITECTURES = "8.0;9.0;10.0;12.0+PTX"  # without a GPU; 8.0 also runs on 8.6 and 8.9
+OPERATORS = "csrc/ops/cuda.cpp"
 SYSTEM_NVCC = "/usr/local/cuda/bin/nvcc"
 NVCC_ARGS = ["-O3", "-std=c++20", "--threads=1", "-Xfatbin=-compress-all", "-Xcompiler=-fvisibility=hidden"]
 
@@ -26,7 +27,7 @@ class CudaBuild:
 
 
 def sources() -> list[str]:
-    return sorted(str(path) for suffix in ("*.cpp", "*.cu") for path in Path("csrc/cuda").glob(suffix))
+    return [OPERATORS, *sorted(str(path) for suffix in ("*.cpp", "*.cu") for path in Path("csrc/cuda").glob(suffix))]
 
 
 def headers() -> list[str]:

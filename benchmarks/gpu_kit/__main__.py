@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.environment import REVISION, ROOT, revision
 from benchmarks.gpu_report import kernel_cache
-from sma_kernels import build_facts
+from sma_kernels.backends import build_info
 
 NAME = "gpu-kit"
 LIMIT_MB = 40
@@ -27,7 +27,7 @@ TESTS = ("tests/operators", "--backend", "triton", "--device", "cpu")
 
 def architecture() -> str:
     """The one architecture that the extension beside this package was built for, such as "9.0"."""
-    architectures = build_facts.read().get("architectures", [])
+    architectures = build_info.read().get("architectures", [])
     if len(architectures) != 1:
         raise SystemExit(
             f"expected an extension built for one GPU architecture, got {', '.join(architectures) or 'none'}: "
@@ -80,7 +80,7 @@ def pack(out: Path, cache: Path, commit: str, since: float) -> None:
         tree.mkdir()
         committed = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
         subprocess.run(["tar", "-x", "-C", tree], input=committed, check=True)
-        for built in (*ROOT.glob("sma_kernels/_C*.so"), build_facts.FILE):
+        for built in (*ROOT.glob("sma_kernels/_C*.so"), build_info.FILE):
             shutil.copy2(built, tree / "sma_kernels")
         copy_used(cache, tree / kernel_cache.FOLDER.name, since)
         (tree / REVISION).write_text(commit + "\n")

@@ -105,6 +105,6 @@ def compile_only(capability: int) -> Kernels:
 
     JITFunction.run = compile_it
     triton.runtime.driver.set_active(StandInDriver(capability))
-    backends.triton.why_unavailable = lambda: None
-    backends.triton.refusals = lambda head: ["float64"] if head.grid.dtype == torch.float64 else []
+    backends.triton.unavailable_reason = lambda: None
+    backends.triton.not_supported_reasons = lambda args: ["float64"] if args.grid.dtype == torch.float64 else []
     return listening()

@@ -2,26 +2,25 @@
 #include "cpu.h"
 
 #include <ATen/Parallel.h>
-#include <torch/library.h>
 
 #include <atomic>
 
 #include "../cpu/kernels.h"
+#include "registration.h"
 
 namespace sma {
 namespace {
 
-// Parameter gradients are summed over runs of samples, each in order, then over the runs in order: the bits do not
-// depend on the number of threads. Every run has sums of its own, so that more of them cost memory, fewer leave cores
-// idle.
-constexpr int64_t kMostRuns = 64, kSamplesOfRun = 2;
+// Parameter gradients are summed over groups of samples, each in order, then over the groups in order: the bits do not
+// depend on the number of threads. Every group has its own sums: more groups cost memory, fewer leave cores idle.
+constexpr int64_t kMaxGroups = 64, kSamplesPerGroup = 2;
 
-// With so many samples a thread, each is forwarded as a whole; with fewer, more threads than samples may pool.
-constexpr int64_t kSamplesOfThread = 4;
+// With this many samples per thread, a thread runs whole samples; with fewer, several threads pool one sample.
+constexpr int64_t kSamplesPerThread = 4;
 
-// A free thread takes the next job: one that wakes late, or whose core is busy otherwise, does fewer.
+// Dynamic scheduling: a late or preempted thread simply takes fewer jobs.
 template <typename Body>
-void parallel(int64_t jobs, size_t scratch_bytes, const Call& call, Body body) {
+void parallel(int64_t jobs, size_t scratch_bytes, const KernelArgs& call, Body body) {
   const int64_t threads = at::get_num_threads();
   const at::Tensor scratch = at::empty({threads, static_cast<int64_t>(scratch_bytes)}, call.options().dtype(at::kByte));
   char* memory = static_cast<char*>(scratch.data_ptr());
@@ -32,31 +31,32 @@ void parallel(int64_t jobs, size_t scratch_bytes, const Call& call, Body body) {
   });
 }
 
-// The wide attention [B,A,L] that pooling reads: the output itself where it is wide, else a buffer.
-at::Tensor wide_attention(const Call& call, const OutputTensors& tensors) {
-  const at::Tensor& attention = std::get<1>(tensors);
+// The attention [B,A,L] that pooling reads, in the accumulation type: the output itself where it has that type, else a
+// buffer.
+at::Tensor accum_attention(const KernelArgs& call, const OutputTensors& tensors) {
+  const at::Tensor& attention = tensors[1];
   if (!call.inputs.values.data && !attention.defined()) return {};
-  if (attention.defined() && call.type == call.wide) return attention;
-  return at::empty({call.shape.batch, call.merged_rows(), call.shape.positions}, call.options().dtype(call.wide));
+  if (attention.defined() && call.type == call.accum) return attention;
+  return at::empty({call.shape.batch, call.merged_rows(), call.shape.positions}, call.options().dtype(call.accum));
 }
 
 }  // namespace
 
-OutputTensors forward_on_cpu(const HeadArguments& arguments) {
-  const Call call(arguments);
+OutputTensors forward_on_cpu(const AttentionArgs& args) {
+  const KernelArgs call(args);
   const cpu::Kernels& kernels = cpu::kernels(dtype_of(call.type));
   AllocatedOutputs out(call);
-  const at::Tensor attention = wide_attention(call, out.tensors);
-  void* wide = attention.defined() ? attention.data_ptr() : nullptr;
+  const at::Tensor attention = accum_attention(call, out.tensors);
+  void* attention_data = attention.defined() ? attention.data_ptr() : nullptr;
   const size_t bytes = kernels.forward_scratch(call.shape, call.inputs);
   const int64_t batch = call.shape.batch, channels = call.shape.values;
   const auto maps = [&](int64_t sample, void* scratch) {
-    kernels.forward_maps(call.shape, call.inputs, out.pointers, wide, sample, scratch);
+    kernels.forward_maps(call.shape, call.inputs, out.pointers, attention_data, sample, scratch);
   };
   const auto pool = [&](int64_t sample, int64_t first, int64_t last, void* scratch) {
-    kernels.forward_pool(call.shape, call.inputs, out.pointers, wide, sample, first, last, scratch);
+    kernels.forward_pool(call.shape, call.inputs, out.pointers, attention_data, sample, first, last, scratch);
   };
-  if (batch >= kSamplesOfThread * at::get_num_threads() || !channels) {
+  if (batch >= kSamplesPerThread * at::get_num_threads() || !channels) {
     parallel(batch, bytes, call, [&](int64_t sample, void* scratch) {
       maps(sample, scratch);
       if (channels) pool(sample, 0, channels, scratch);
@@ -72,64 +72,31 @@ OutputTensors forward_on_cpu(const HeadArguments& arguments) {
   return out.tensors;
 }
 
-GradientTuple backward_on_cpu(const FiveTensors& cotangents, const FiveTensors& kept, const HeadArguments& arguments,
-                              at::ArrayRef<bool> needs) {
-  const Call call(arguments);
-  check_arrived(call, cotangents, kept);
-  Arrived arrived;
-  const Saved saved = arrived.saved(kept, arguments.maps);
-  const GradOutputs given = arrived.cotangents(cotangents);
+GradInputTensors backward_on_cpu(const GradOutputTensors& grad_outputs, const SavedTensors& saved,
+                                 const AttentionArgs& args, const Needs& needs) {
+  const KernelArgs call(args);
+  check_backward_inputs(call, grad_outputs, saved);
+  const BackwardPointers in(grad_outputs, saved, args);
   const cpu::Kernels& kernels = cpu::kernels(dtype_of(call.type));
-  GradientTensors out(arguments, call, needs);
-  const int64_t batch = call.shape.batch, runs = std::min((batch + kSamplesOfRun - 1) / kSamplesOfRun, kMostRuns);
+  AllocatedGrads out(args, call, needs);
+  const int64_t batch = call.shape.batch,
+                groups = std::min((batch + kSamplesPerGroup - 1) / kSamplesPerGroup, kMaxGroups);
   const int64_t partial_size = static_cast<int64_t>(kernels.partial_size(call.shape));
-  const at::Tensor partials = at::zeros({runs, partial_size}, call.options().dtype(call.wide));
+  const at::Tensor partials = at::zeros({groups, partial_size}, call.options().dtype(call.accum));
   char* memory = static_cast<char*>(partials.data_ptr());
   const int64_t partial_bytes = partial_size * partials.element_size();
-  parallel(runs, kernels.backward_scratch(call.shape, call.inputs), call, [&](int64_t run, void* scratch) {
-    for (int64_t sample = batch * run / runs; sample < batch * (run + 1) / runs; ++sample)
-      kernels.backward(call.shape, call.inputs, saved, given, out.pointers, memory + run * partial_bytes, sample,
-                       scratch);
+  parallel(groups, kernels.backward_scratch(call.shape, call.inputs), call, [&](int64_t group, void* scratch) {
+    for (int64_t sample = batch * group / groups; sample < batch * (group + 1) / groups; ++sample)
+      kernels.backward(call.shape, call.inputs, in.saved, in.grad_outputs, out.pointers, memory + group * partial_bytes,
+                       sample, scratch);
   });
-  kernels.reduce_partials(call.shape, out.pointers, memory, runs);
+  kernels.reduce_partials(call.shape, out.pointers, memory, groups);
   return out.result();
 }
 
-namespace {
-
-OutputTensors forward_cpu(const OptionalTensor& values, const OptionalTensor& features, const OptionalTensor& maps,
-                          const OptionalTensor& weight, const OptionalTensor& bias, double temperature,
-                          const OptionalTensor& temperature_tensor, double gate, const OptionalTensor& gate_tensor,
-                          const OptionalTensor& relation_bias, std::string_view activation, std::string_view merge,
-                          double margin, bool diversify, bool correlate) {
-  return forward_on_cpu({values, features, maps, weight, bias, temperature, temperature_tensor, gate, gate_tensor,
-                         relation_bias, activation, merge, margin, diversify, correlate});
-}
-
-GradientTuple backward_cpu(const OptionalTensor& grad_pooled, const OptionalTensor& grad_attention,
-                           const OptionalTensor& grad_maps, const OptionalTensor& grad_diversity,
-                           const OptionalTensor& grad_correlation, const OptionalTensor& attention,
-                           const OptionalTensor& saved_maps, const OptionalTensor& correlation,
-                           const OptionalTensor& attention_sum, const OptionalTensor& winner,
-                           const OptionalTensor& values, const OptionalTensor& features, const OptionalTensor& maps,
-                           const OptionalTensor& weight, const OptionalTensor& bias, double temperature,
-                           const OptionalTensor& temperature_tensor, double gate, const OptionalTensor& gate_tensor,
-                           const OptionalTensor& relation_bias, std::string_view activation, std::string_view merge,
-                           double margin, bool diversify, bool correlate, c10::List<bool> needs) {
-  c10::SmallVector<bool, 8> flags;
-  for (const bool need : needs) flags.push_back(need);
-  return backward_on_cpu({grad_pooled, grad_attention, grad_maps, grad_diversity, grad_correlation},
-                         {attention, saved_maps, correlation, attention_sum, winner},
-                         {values, features, maps, weight, bias, temperature, temperature_tensor, gate, gate_tensor,
-                          relation_bias, activation, merge, margin, diversify, correlate},
-                         flags);
-}
-
-}  // namespace
-
 TORCH_LIBRARY_IMPL(sma_kernels, CPU, m) {
-  m.impl("_forward_cpu", forward_cpu);
-  m.impl("_backward_cpu", backward_cpu);
+  m.impl("_forward_cpu", boxed_forward<forward_on_cpu>());
+  m.impl("_backward_cpu", boxed_backward<backward_on_cpu>());
 }
 
 }  // namespace sma

@@ -1,13 +1,13 @@
-// The `cpu` backend on tensors: allocates, and spreads samples over threads.
+// The `cpu` backend on tensors: allocates, and distributes samples over threads.
 #pragma once
 
-#include "arguments.h"
+#include "args.h"
 
 namespace sma {
 
-OutputTensors forward_on_cpu(const HeadArguments& arguments);
+OutputTensors forward_on_cpu(const AttentionArgs& args);
 
-GradientTuple backward_on_cpu(const FiveTensors& cotangents, const FiveTensors& saved, const HeadArguments& arguments,
-                              at::ArrayRef<bool> needs);
+GradInputTensors backward_on_cpu(const GradOutputTensors& grad_outputs, const SavedTensors& saved,
+                                 const AttentionArgs& args, const Needs& needs);
 
 }  // namespace sma

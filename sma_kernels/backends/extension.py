@@ -7,7 +7,7 @@ from types import ModuleType
 
 import torch
 
-from sma_kernels import build_facts
+from sma_kernels.backends import build_info
 
 
 def module() -> ModuleType:
@@ -15,12 +15,12 @@ def module() -> ModuleType:
 
 
 def _load() -> str | None:
-    facts = build_facts.read()
+    facts = build_info.read()
     if not facts.get("built"):
         return f"not built ({facts.get('left_out', {}).get('extension', 'no build facts beside the package')})"
     if facts["torch"] != torch.__version__:
         return f"built for another torch ({facts['torch']}; this is {torch.__version__}): reinstall sma-kernels"
-    if not any(build_facts.FILE.with_name(f"_C{suffix}").exists() for suffix in all_suffixes()):
+    if not any(build_info.FILE.with_name(f"_C{suffix}").exists() for suffix in all_suffixes()):
         return "not built for this Python (the build facts are there, the module is not)"
     try:
         module()
@@ -29,10 +29,10 @@ def _load() -> str | None:
     return None
 
 
-WHY_NOT = _load()  # None once the module is loaded
-if WHY_NOT:
+LOAD_ERROR = _load()  # None once the module is loaded
+if LOAD_ERROR:
     warnings.warn(
-        f"sma_kernels has no compiled module here: {WHY_NOT}. CPU tensors run through the reference, which is "
+        f"sma_kernels has no compiled module here: {LOAD_ERROR}. CPU tensors run through the reference, which is "
         "slower and needs more memory.",
         stacklevel=2,
     )

@@ -6,11 +6,11 @@ from functools import cache
 import torch
 
 from sma_kernels import checks
-from sma_kernels.head import Cotangents, Gradients, Head, Outputs, Saved, inputs_of
+from sma_kernels.args import AttentionArgs, GradInputs, GradOutputs, Outputs, Saved, inputs_of
 
 
 @cache
-def why_unavailable() -> str | None:
+def unavailable_reason() -> str | None:
     if importlib.util.find_spec("triton") is None:
         return "no Triton is installed"
     try:
@@ -20,7 +20,7 @@ def why_unavailable() -> str | None:
     if triton.knobs.runtime.interpret or torch.cuda.is_available():
         return None
     built = torch.version.cuda or torch.version.hip
-    return "no GPU driver or no GPU found" if built else "this torch is built without CUDA and ROCm"
+    return "no GPU driver or no GPU messages" if built else "this torch is built without CUDA and ROCm"
 
 
 def describe() -> str:
@@ -29,22 +29,22 @@ def describe() -> str:
     return f"Triton {triton.__version__}, " + ("interpreted on the CPU" if _interprets() else "compiled on first use")
 
 
-def refusals(head: Head) -> list[str]:
-    found = []
-    grid = head.grid
+def not_supported_reasons(args: AttentionArgs) -> list[str]:
+    messages = []
+    grid = args.grid
     if grid.device.type != "cuda" and not (grid.device.type == "cpu" and _interprets()):
         hint = " (CPU tensors run under TRITON_INTERPRET=1)" if grid.device.type == "cpu" else ""
-        found.append(f"runs on CUDA and ROCm tensors; got a tensor on {grid.device.type}{hint}")
+        messages.append(f"runs on CUDA and ROCm tensors; got a tensor on {grid.device.type}{hint}")
     if grid.dtype == torch.float64:
-        found.append("float64 is not supported: its sums are carried in float32")
+        messages.append("float64 is not supported: its sums are carried in float32")
     # By a loop: torch.compile of torch 2.11 ends its graph at `max(..., default=0)`.
-    largest = (head.regions * head.channels) ** 2
-    for tensor in (head.values, head.features, head.maps):
+    largest = (args.regions * args.channels) ** 2
+    for tensor in (args.values, args.features, args.maps):
         if tensor is not None and len(tensor):
             largest = max(largest, tensor.numel() // len(tensor))
     if largest >= 2**31:
-        found.append("one sample has 2**31 elements or more, which 32-bit offsets inside a sample cannot reach")
-    return found
+        messages.append("one sample has 2**31 elements or more, which 32-bit offsets inside a sample cannot reach")
+    return messages
 
 
 @torch.compiler.assume_constant_result
@@ -56,17 +56,17 @@ def _interprets() -> bool:
     return bool(triton.knobs.runtime.interpret)
 
 
-def forward(head: Head) -> Outputs:
+def forward(args: AttentionArgs) -> Outputs:
     from sma_kernels.triton_kernels import launch_forward
 
-    checks.memory(**inputs_of(head)._asdict())
-    return launch_forward.forward(head)
+    checks.memory(**inputs_of(args)._asdict())
+    return launch_forward.forward(args)
 
 
-def backward(head: Head, saved: Saved, cotangents: Cotangents, needs: list[bool]) -> Gradients:
+def backward(args: AttentionArgs, saved: Saved, grad_outputs: GradOutputs, needs: list[bool]) -> GradInputs:
     from sma_kernels.triton_kernels import launch_backward
 
-    checks.memory(**inputs_of(head)._asdict())
+    checks.memory(**inputs_of(args)._asdict())
     checks.memory(**{f"saved_{name}": tensor for name, tensor in saved._asdict().items()})
-    checks.memory(**{f"grad_{name}": tensor for name, tensor in cotangents._asdict().items()})
-    return launch_backward.backward(head, saved, cotangents, needs)
+    checks.memory(**{f"grad_{name}": tensor for name, tensor in grad_outputs._asdict().items()})
+    return launch_backward.backward(args, saved, grad_outputs, needs)

@@ -1,10 +1,7 @@
-"""`attention_diversity`: the hinge on the cosine between channels of one region."""
+"""`attention_diversity`: the hinge on the cosine between the channels of one region."""
 
-from sma_kernels.ops.fused import fused_operator
+from sma_kernels.ops.registration import register_operator
 
-attention_diversity = fused_operator(
-    "attention_diversity",
-    arguments=("maps", "margin"),
-    outputs=("diversity",),
-    diversify=True,
-)
+SCHEMA = "attention_diversity(Tensor maps, float margin, str backend) -> (Tensor diversity)"
+
+attention_diversity = register_operator(SCHEMA, diversify=True)

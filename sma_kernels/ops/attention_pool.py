@@ -1,10 +1,9 @@
-"""`attention_pool`: channels of a region merged, and the values pooled under the result."""
+"""`attention_pool`: the channels of a region merged, and the values pooled under the result."""
 
-from sma_kernels.ops.fused import fused_operator
+from sma_kernels.ops.registration import register_operator
 
-attention_pool = fused_operator(
-    "attention_pool",
-    arguments=("values", "maps", "merge"),
-    outputs=("pooled", "attention"),
-    kept=("attention_sum", "winner"),
-)
+SCHEMA = """attention_pool(Tensor values, Tensor maps, str merge, str backend) -> (
+    Tensor pooled, Tensor attention, Tensor attention_sum, Tensor winner
+)"""
+
+attention_pool = register_operator(SCHEMA)

@@ -1,10 +1,10 @@
-"""`correlate_attention`: correlation of all maps with one another, and the maps refined by it."""
+"""`correlate_attention`: the correlation of all maps with one another, and the maps refined by it."""
 
-from sma_kernels.ops.fused import fused_operator
+from sma_kernels.ops.registration import register_operator
 
-correlate_attention = fused_operator(
-    "correlate_attention",
-    arguments=("maps", "temperature", "temperature_tensor", "gate", "gate_tensor", "relation_bias"),
-    outputs=("attention", "correlation"),
-    correlate=True,
-)
+SCHEMA = """correlate_attention(
+    Tensor maps, float temperature, Tensor? temperature_tensor, float gate, Tensor? gate_tensor, Tensor? relation_bias,
+    str backend
+) -> (Tensor attention, Tensor correlation)"""
+
+correlate_attention = register_operator(SCHEMA, correlate=True)

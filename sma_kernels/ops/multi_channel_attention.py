@@ -1,9 +1,9 @@
-"""`multi_channel_attention`: K attention maps a region, from the features."""
+"""`multi_channel_attention`: K attention maps per region, from the features."""
 
-from sma_kernels.ops.fused import fused_operator
+from sma_kernels.ops.registration import register_operator
 
-multi_channel_attention = fused_operator(
-    "multi_channel_attention",
-    arguments=("features", "weight", "bias", "activation"),
-    outputs=("maps",),
-)
+SCHEMA = """multi_channel_attention(
+    Tensor features, Tensor weight, Tensor? bias, str activation, str backend
+) -> (Tensor maps)"""
+
+multi_channel_attention = register_operator(SCHEMA)

@@ -1,15 +1,13 @@
 """`sma_attention`: maps, diversity, correlation, refinement, merge and pooling in one operator."""
 
-from sma_kernels.ops.fused import fused_operator
+from sma_kernels.ops.registration import register_operator
 
-sma_attention = fused_operator(
-    "sma_attention",
-    arguments=(
-        *("values", "features", "weight", "bias", "temperature", "temperature_tensor", "gate", "gate_tensor"),
-        *("relation_bias", "activation", "merge", "margin"),
-    ),
-    outputs=("pooled", "attention", "maps", "diversity", "correlation"),
-    kept=("attention_sum", "winner"),
-    diversify=True,
-    correlate=True,
-)
+SCHEMA = """sma_attention(
+    Tensor values, Tensor features, Tensor weight, Tensor? bias, float temperature, Tensor? temperature_tensor,
+    float gate, Tensor? gate_tensor, Tensor? relation_bias, str activation, str merge, float margin, str backend
+) -> (
+    Tensor pooled, Tensor attention, Tensor maps, Tensor diversity, Tensor correlation,
+    Tensor attention_sum, Tensor winner
+)"""
+
+sma_attention = register_operator(SCHEMA, diversify=True, correlate=True)

@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from sma_kernels.head import Head
+from sma_kernels.args import AttentionArgs as Head
 from sma_kernels.triton_kernels.plan import MAX_ROWS, Sizes
 
 TRITON_VERSION = tuple(int(part) for part in triton.__version__.split(".")[:2])

@@ -3,7 +3,11 @@
 import torch
 from torch import Tensor
 
-from sma_kernels.head import Cotangents, Gradients, Head, Saved, allocate_gradients
+from sma_kernels.args import AttentionArgs as Head
+from sma_kernels.args import GradInputs as Gradients
+from sma_kernels.args import GradOutputs as Cotangents
+from sma_kernels.args import Saved
+from sma_kernels.args import allocate_grad_inputs as allocate_gradients
 from sma_kernels.triton_kernels import launch_staged
 from sma_kernels.triton_kernels.backward import backward_kernel
 from sma_kernels.triton_kernels.launch import (

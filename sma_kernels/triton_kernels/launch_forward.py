@@ -1,6 +1,7 @@
 """Launches of the forward: one, or maps and pool."""
 
-from sma_kernels.head import Head, Outputs, allocate_outputs
+from sma_kernels.args import AttentionArgs as Head
+from sma_kernels.args import Outputs, allocate_outputs
 from sma_kernels.triton_kernels import launch_staged
 from sma_kernels.triton_kernels.forward import forward_kernel
 from sma_kernels.triton_kernels.launch import (

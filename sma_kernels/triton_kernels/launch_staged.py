@@ -3,7 +3,9 @@
 import torch
 from torch import Tensor
 
-from sma_kernels.head import Cotangents, Head, Outputs, Saved
+from sma_kernels.args import AttentionArgs as Head
+from sma_kernels.args import GradOutputs as Cotangents
+from sma_kernels.args import Outputs, Saved
 from sma_kernels.triton_kernels.launch import (
     AttentionShares,
     FeatureMap,

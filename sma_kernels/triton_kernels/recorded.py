@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from triton.runtime.jit import JITFunction
 
-from sma_kernels.head import Cotangents, Head, Saved, allocate_outputs, inputs_of
+from sma_kernels.args import AttentionArgs as Head
+from sma_kernels.args import GradOutputs as Cotangents
+from sma_kernels.args import Saved, allocate_outputs, inputs_of
 from sma_kernels.triton_kernels import launch, launch_backward, launch_forward, launch_staged
 
 _MODULES = (launch_forward, launch_backward, launch_staged)

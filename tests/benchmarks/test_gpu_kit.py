@@ -60,7 +60,7 @@ def test_kernels_compiled_elsewhere_are_taken_from_the_cache(tmp_path):
 
 
 def test_the_archive_runs_without_a_repository(tmp_path, monkeypatch):
-    if not kit.build_facts.read().get("built") or not (ROOT / ".git").exists():
+    if not kit.build_info.read().get("built") or not (ROOT / ".git").exists():
         pytest.skip("needs the compiled extension and the repository")
     cache = tmp_path / "triton_cache"
     (cache / "KEY").mkdir(parents=True)
@@ -86,13 +86,13 @@ def test_the_archive_runs_without_a_repository(tmp_path, monkeypatch):
     ("architectures", "message"), [([], "got none"), (["8.0", "9.0"], "got 8.0, 9.0")], ids=("none", "two")
 )
 def test_a_kit_is_for_one_architecture(architectures, message, monkeypatch):
-    monkeypatch.setattr(kit.build_facts, "read", lambda: {"architectures": architectures})
+    monkeypatch.setattr(kit.build_info, "read", lambda: {"architectures": architectures})
     with pytest.raises(SystemExit, match=message):
         kit.architecture()
 
 
 def test_the_architecture_is_that_of_the_extension(monkeypatch):
-    monkeypatch.setattr(kit.build_facts, "read", lambda: {"architectures": ["9.0+PTX"]})
+    monkeypatch.setattr(kit.build_info, "read", lambda: {"architectures": ["9.0+PTX"]})
     assert kit.architecture() == "9.0"
 
 

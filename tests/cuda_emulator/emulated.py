@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from sma_kernels import backends
-from sma_kernels.head import (
-    Cotangents,
-    Gradients,
-    Head,
+from sma_kernels.args import (
+    AttentionArgs,
+    GradInputs,
+    GradOutputs,
     Outputs,
     Saved,
-    allocate_gradients,
+    allocate_grad_inputs,
     allocate_outputs,
 )
 from tests.cuda_emulator import build
@@ -122,12 +122,12 @@ class Request:
                 tensor.as_strided((tensor.numel(),), (1,)).copy_(values)
 
 
-def why_unavailable() -> str | None:
+def unavailable_reason() -> str | None:
     return build.why_not()
 
 
-def refusals(head: Head) -> list[str]:
-    return ["float64 is not for this backend"] if head.grid.dtype == torch.float64 else []
+def not_supported_reasons(args: AttentionArgs) -> list[str]:
+    return ["float64 is not for this backend"] if args.grid.dtype == torch.float64 else []
 
 
 def readable(tensor: Tensor | None) -> Tensor | None:
@@ -141,43 +141,43 @@ def readable(tensor: Tensor | None) -> Tensor | None:
     return tensor if one_axis and inner else tensor.contiguous()
 
 
-def _request(kind: int, head: Head) -> Request:
-    grid = head.grid
+def _request(kind: int, args: AttentionArgs) -> Request:
+    grid = args.grid
     request = Request(kind)
     request.numbers(ORDER["dtype"].index(grid.dtype), card.shared_limit, card.processors, card.tf32)
-    embed = head.weight.shape[2] if head.weight is not None else 0
-    groups = head.features.shape[1] // embed if head.features is not None else 0
-    request.numbers(grid.shape[0], head.regions, head.channels, groups, embed)
-    request.numbers(head.values.shape[1] if head.values is not None else 0, grid.shape[-2] * grid.shape[-1])
-    request.numbers(ORDER["activation"].index(head.activation), ORDER["merge"].index(head.merge))
-    request.numbers(head.diversify, head.correlate)
-    request.reals(head.margin, head.temperature, head.gate)
-    for feature_map in (readable(head.values), readable(head.features)):
+    embed = args.weight.shape[2] if args.weight is not None else 0
+    groups = args.features.shape[1] // embed if args.features is not None else 0
+    request.numbers(grid.shape[0], args.regions, args.channels, groups, embed)
+    request.numbers(args.values.shape[1] if args.values is not None else 0, grid.shape[-2] * grid.shape[-1])
+    request.numbers(ORDER["activation"].index(args.activation), ORDER["merge"].index(args.merge))
+    request.numbers(args.diversify, args.correlate)
+    request.reals(args.margin, args.temperature, args.gate)
+    for feature_map in (readable(args.values), readable(args.features)):
         request.array(feature_map)
         request.strides(feature_map)
-    request.array(None if head.maps is None else head.maps.contiguous())
-    parameters = (head.weight, head.bias, head.relation_bias, head.temperature_tensor, head.gate_tensor)
+    request.array(None if args.maps is None else args.maps.contiguous())
+    parameters = (args.weight, args.bias, args.relation_bias, args.temperature_tensor, args.gate_tensor)
     for parameter in parameters:
         request.array(None if parameter is None else parameter.contiguous(), torch.float32)
     return request
 
 
-def forward(head: Head) -> Outputs:
-    outputs = allocate_outputs(head)
-    request = _request(0, head)
+def forward(args: AttentionArgs) -> Outputs:
+    outputs = allocate_outputs(args)
+    request = _request(0, args)
     for output in outputs:
         request.result(output)
     request.run()
     return outputs
 
 
-def backward(head: Head, saved: Saved, cotangents: Cotangents, needs: list[bool]) -> Gradients:
-    request = _request(1, head)
-    if saved.attention is None and head.maps is not None:
-        saved = saved._replace(attention=head.maps)
-    for tensor in (*saved, *cotangents):
+def backward(args: AttentionArgs, saved: Saved, grad_outputs: GradOutputs, needs: list[bool]) -> GradInputs:
+    request = _request(1, args)
+    if saved.attention is None and args.maps is not None:
+        saved = saved._replace(attention=args.maps)
+    for tensor in (*saved, *grad_outputs):
         request.array(None if tensor is None else tensor.contiguous())
-    gradients = allocate_gradients(head, needs)
+    gradients = allocate_grad_inputs(args, needs)
     written = []
     for index, gradient in enumerate(gradients):
         target = gradient

@@ -6,9 +6,9 @@ import torch
 pytest.importorskip("triton")
 
 from sma_kernels import backends
-from sma_kernels.backends import choice
+from sma_kernels.backends import preference
 from sma_kernels.triton_kernels.recorded import SHAPES, Shape, attention_head
-from tests.cuda_emulator.choice import DTYPE, MERGE, counted_table, measured_table, write
+from tools.backend_preference import DTYPE, MERGE, counted_table, measured_table, write
 
 SMALL = Shape(batch=2, C=16, side=1, R=1, K=1, D=8)
 LARGE = Shape(batch=512, C=4096, side=14, R=16, K=8)
@@ -27,9 +27,9 @@ def without_times(table: dict) -> dict:
 
 def test_the_table_is_what_the_launchers_would_launch(backend, card):
     counted = counted_table()
-    assert without_times(choice.table()) == without_times(counted)
-    if choice.table()["basis"].startswith("Counted"):
-        assert choice.table() == counted
+    assert without_times(preference.table()) == without_times(counted)
+    if preference.table()["basis"].startswith("Counted"):
+        assert preference.table() == counted
 
 
 def report(dtype: str = "bfloat16", **times: tuple[float, float]) -> dict:
@@ -45,31 +45,31 @@ def report(dtype: str = "bfloat16", **times: tuple[float, float]) -> dict:
 
 def test_a_measurement_decides(backend, card, tmp_path, monkeypatch):
     measured = measured_table(report(S1=(1, 2), S2=(2, 1), S3=(1, 2), S4=(2, 1), S5=(1, 2)))
-    monkeypatch.setattr(choice, "FILE", tmp_path / "choice.json")
+    monkeypatch.setattr(preference, "FILE", tmp_path / "preference.json")
     write(measured)
-    choice.table.cache_clear()
+    preference.table.cache_clear()
     try:
-        table = choice.table()
+        table = preference.table()
         assert table["basis"].startswith("Measured on NVIDIA H100 with torch 2.11.0 and Triton 3.6.0 at commit abc1234")
         assert [row["prefer"] for row in table["rows"].values()] == ["cuda", "triton", "cuda", "triton", "cuda"]
         assert table["rows"]["S2"]["triton"]["microseconds"] == 1
         assert without_times(table) == without_times(counted_table())
     finally:
-        choice.table.cache_clear()
+        preference.table.cache_clear()
 
 
 def test_a_measurement_in_float32_decides_for_float32_and_float16(backend, card, tmp_path, monkeypatch):
     results = report(S1=(2, 1), S2=(2, 1), S3=(2, 1), S4=(2, 1), S5=(2, 1))
     results["rows"] += report("float32", S3=(1, 2))["rows"]
-    monkeypatch.setattr(choice, "FILE", tmp_path / "choice.json")
+    monkeypatch.setattr(preference, "FILE", tmp_path / "preference.json")
     write(measured_table(results))
-    choice.table.cache_clear()
+    preference.table.cache_clear()
     try:
         heads = [attention_head(SHAPES["S1"], dtype, MERGE, False) for dtype in (DTYPE, torch.float32, torch.float16)]
-        assert [choice.preferred(head) for head in heads] == ["triton", "cuda", "cuda"]
-        assert choice.table()["rows"]["S3 float32"]["cuda"] == {"microseconds": 1}
+        assert [preference.preferred(head) for head in heads] == ["triton", "cuda", "cuda"]
+        assert preference.table()["rows"]["S3 float32"]["cuda"] == {"microseconds": 1}
     finally:
-        choice.table.cache_clear()
+        preference.table.cache_clear()
 
 
 def test_a_report_without_a_shape_decides_nothing(backend, card):
@@ -82,14 +82,14 @@ def test_a_report_without_a_shape_decides_nothing(backend, card):
 )
 def test_auto_tries_the_backend_of_the_nearest_row_first(shape, row):
     candidates = backends._candidates(attention_head(shape, DTYPE, MERGE, False))
-    assert candidates[0] == choice.table()["rows"][row]["prefer"]
+    assert candidates[0] == preference.table()["rows"][row]["prefer"]
     assert sorted(candidates) == ["cuda", "triton"]
 
 
 def test_auto_tries_every_gpu_backend_where_the_first_refuses(monkeypatch):
-    """Nothing is on a card here: `auto` asks both backends, then falls back."""
+    """Nothing is on a GPU here: `auto` asks both backends, then falls back."""
     head = attention_head(SMALL, DTYPE, MERGE, False)
     asked = []
-    monkeypatch.setattr(backends, "reasons", lambda name, head: asked.append(name) or ["no card"])
+    monkeypatch.setattr(backends, "reasons", lambda name, head: asked.append(name) or ["no GPU"])
     assert backends.select("auto", head) == "reference"
     assert sorted(asked) == ["cuda", "triton"]

@@ -34,8 +34,8 @@ MUTANTS = [
     ),
     Mutant(
         "sma_kernels/api.py",
-        "if backends.uses_reference(backend, head):",
-        "if checks.torch.compiler.is_compiling():",
+        "if not backends.uses_reference(backend, args):",
+        "if not torch.compiler.is_compiling():",
         (COMPILE, "-k", "one_operator and cpu and False"),
     ),
     Mutant(
@@ -53,8 +53,8 @@ MUTANTS = [
     # Export.
     Mutant("sma_kernels/api.py", "_pytree._register_namedtuple(", "dict(type=", (EXPORT, "-k", "one_operator")),
     Mutant(
-        "sma_kernels/ops/fused.py",
-        "head.grid.new_empty(0) if result is None else result for",
+        "sma_kernels/ops/registration.py",
+        "placeholder(args.grid) if result is None else result for",
         "result for",
         (EXPORT, "-k", "ahead_of_time"),
     ),
@@ -93,28 +93,28 @@ MUTANTS = [
         (DERIVATIVES, "-k", "forward_mode"),
     ),
     Mutant(
-        "sma_kernels/ops/fused.py",
-        "stored[len(saved) :]",
-        "ctx.saved_tensors[len(saved) :]",
-        (DERIVATIVES, "-k", "checkpointing"),
+        "sma_kernels/ops/registration.py",
+        "stored[n_saved:]",
+        "ctx.saved_tensors[n_saved:]",
+        (DIRECT, "-k", "checkpointing"),
     ),
     Mutant(
-        "sma_kernels/ops/fused.py",
+        "sma_kernels/ops/registration.py",
         'raise RuntimeError(\n            f"second',
         'return [None] * 99 or (\n            f"second',
         (DERIVATIVES, "-k", "second"),
     ),
     # Memory, mixed precision.
     Mutant(
-        "csrc/ops/arguments.cpp",
+        "csrc/ops/args.cpp",
         "position_stride(x) == 1 || x.stride(1) == 1",
         "position_stride(x) == 1",
         (MEMORY, "-k", "copies"),
     ),
     Mutant(
         "sma_kernels/api.py",
-        "*(values, features, weight, bias, t,",
-        "*(values.contiguous(), features, weight, bias, t,",
+        "    outputs = fast_path.sma_attention(args, backend)\n",
+        "    args.values = values.contiguous()\n    outputs = fast_path.sma_attention(args, backend)\n",
         (MEMORY, "-k", "copies"),
     ),
     Mutant(
@@ -124,12 +124,14 @@ MUTANTS = [
         (MEMORY, "-k", "end_to_end"),
     ),
     Mutant(
-        "sma_kernels/ops/fused.py",
-        '_AUTOCAST_CASTS = ("values", "features", "maps")',
-        '_AUTOCAST_CASTS = ("values", "features", "maps", "weight")',
+        "sma_kernels/ops/registration.py",
+        'AUTOCAST_FIELDS = ("values", "features", "maps")',
+        'AUTOCAST_FIELDS = ("values", "features", "maps", "weight")',
         (AUTOCAST, "-k", "maps_are_cast"),
     ),
-    Mutant("sma_kernels/ops/fused.py", "if tensor.dtype == torch.float64:", "if False:", (AUTOCAST, "-k", "float64")),
+    Mutant(
+        "sma_kernels/ops/registration.py", "if tensor.dtype == torch.float64:", "if False:", (AUTOCAST, "-k", "float64")
+    ),
     # Shapes, strides and bad input.
     Mutant("sma_kernels/checks.py", 'if axis != "B" and size == 0:', "if False:", (PROPERTIES,)),
     Mutant("sma_kernels/checks.py", "if device is not None and value.device != device:", "if False:", (PROPERTIES,)),
@@ -139,9 +141,9 @@ MUTANTS = [
     ),
     Mutant("sma_kernels/api.py", '    checks.same_grid("values", values, "features", features)\n', "", (PROPERTIES,)),
     Mutant(
-        "csrc/ops/arguments.cpp",
-        "held_.push_back(tensor->to(wide).contiguous());",
-        "held_.push_back(tensor->to(wide));",
+        "csrc/ops/args.cpp",
+        "held_.push_back(tensor->to(accum).contiguous());",
+        "held_.push_back(tensor->to(accum));",
         (PROPERTIES,),
     ),
     # Several processes.
@@ -152,45 +154,59 @@ MUTANTS = [
         (DISTRIBUTED,),
     ),
     Mutant("sma_models/training/optimizer.py", "            module.eval()\n", "", (DISTRIBUTED,)),
-    # The short way, and calls past the public functions.
-    Mutant("sma_kernels/direct.py", "if modes.watched(tensors) or not", "if not", (DIRECT,)),
-    Mutant(AUTOGRAD, "at::GradMode::is_enabled() ||", "", (DIRECT, "-k", "second and short")),
-    Mutant(AUTOGRAD, "c10::impl::TorchDispatchModeTLS::any_modes_set() ||", "", (DIRECT, "-k", "watched and short")),
-    Mutant(AUTOGRAD, "!all_plain(cotangents) ||", "", (DIRECT, "-k", "batch_of_losses and short")),
-    Mutant(AUTOGRAD, ", Key::AutocastCPU});", "});", (DIRECT, "-k", "short_way_back")),
-    Mutant(AUTOGRAD, "if (!cotangents[0].defined()) needs[0] = false;", "", (DIRECT, "-k", "part")),
-    Mutant(AUTOGRAD, "ctx.needs_input_grad(edge++)", "ctx.needs_input_grad(i)", (DIRECT, "-k", "not_there")),
-    Mutant(AUTOGRAD, "ctx.needs_input_grad(edge++)", "true", (DIRECT, "-k", "unneeded")),
-    Mutant(AUTOGRAD, "&& !tensor._fw_grad(0).defined()", "", (DIRECT, "-k", "tangent and short")),
+    # The fast path, and calls past the public functions.
+    Mutant("sma_kernels/fast_path.py", "if needs_dispatch(tensors_of(args)) or not", "if not", (DIRECT,)),
+    Mutant(AUTOGRAD, "at::GradMode::is_enabled() ||", "", (DIRECT, "-k", "second and fast")),
+    Mutant(AUTOGRAD, "c10::impl::TorchDispatchModeTLS::any_modes_set() ||", "", (DIRECT, "-k", "intercepts and fast")),
+    Mutant(AUTOGRAD, "!are_plain_eager(grads) ||", "", (DIRECT, "-k", "batch_of_losses and fast")),
+    Mutant(AUTOGRAD, ", Key::AutocastCPU});", "});", (DIRECT, "-k", "backward_of_the_fast")),
+    Mutant(AUTOGRAD, "if (!grads[0].defined()) needs[0] = false;", "", (DIRECT, "-k", "part")),
+    Mutant(AUTOGRAD, "ctx->needs_input_grad(edge++)", "ctx->needs_input_grad(i)", (DIRECT, "-k", "not_there")),
+    Mutant(AUTOGRAD, "ctx->needs_input_grad(edge++)", "true", (DIRECT, "-k", "unneeded")),
+    Mutant(AUTOGRAD, "&& !tensor._fw_grad(0).defined()", "", (DIRECT, "-k", "tangent and fast")),
+    Mutant(AUTOGRAD, "if (*tensor && !is_plain_eager(**tensor)) return false;", "", (DIRECT, "-k", "negative")),
+    Mutant(AUTOGRAD, "or_placeholder(winner, args->values->options())", "winner", (DIRECT, "-k", "checkpointing")),
+    Mutant(AUTOGRAD, "push_back(grad_inputs[i]);", "push_back(grad_inputs[i ^ 1]);", (DIRECT, "-k", "same_gradients")),
     Mutant(
-        AUTOGRAD, "plain(values) && plain(features) &&", "plain(values) &&", (DIRECT, "-k", "negative and features")
+        AUTOGRAD, "returned.push_back(input);", "returned.push_back(kInputs - 1);", (DIRECT, "-k", "batch_of and fast")
     ),
-    Mutant(AUTOGRAD, "winner.defined() ? winner : at::empty({0}, values.options())", "winner", (DIRECT, "-k", "forth")),
-    Mutant(AUTOGRAD, "found[3], none, found[4],", "found[3], none, found[5],", (DIRECT, "-k", "same_gradients")),
-    Mutant("sma_kernels/modes.py", "or not set(map(type, tensors)) <= _PLAIN\n", "\n", (DIRECT,)),
-    Mutant("sma_kernels/modes.py", "torch._C._len_torch_dispatch_stack() > 0", "False", (DIRECT,)),
-    Mutant("sma_kernels/modes.py", "torch._C._len_torch_function_stack() > 0", "False", (DIRECT,)),
-    Mutant("sma_kernels/modes.py", 'torch.is_autocast_enabled("cpu")', "False", (DIRECT,)),
-    Mutant("sma_kernels/modes.py", "or backends.transformed()", "", (DIRECT,)),
+    Mutant("sma_kernels/fast_path.py", "or not set(map(type, tensors)) <= _EAGER_TYPES\n", "\n", (DIRECT,)),
+    Mutant("sma_kernels/fast_path.py", "torch._C._len_torch_dispatch_stack() > 0", "False", (DIRECT,)),
+    Mutant("sma_kernels/fast_path.py", "torch._C._len_torch_function_stack() > 0", "False", (DIRECT,)),
+    Mutant("sma_kernels/fast_path.py", 'torch.is_autocast_enabled("cpu")', "False", (DIRECT,)),
+    Mutant("sma_kernels/fast_path.py", "or backends.functorch_active()", "", (DIRECT,)),
     Mutant(
-        "sma_kernels/ops/fused.py",
-        "torch.is_grad_enabled() or modes.watched((*cotangents, *stored))",
-        "modes.watched((*cotangents, *stored))",
-        (DIRECT, "-k", "second and long"),
+        "sma_kernels/ops/registration.py",
+        "torch.is_grad_enabled() or needs_dispatch((*grads, *stored))",
+        "needs_dispatch((*grads, *stored))",
+        (DIRECT, "-k", "second and dispatched"),
     ),
     Mutant(
-        "sma_kernels/ops/fused.py",
-        "torch.is_grad_enabled() or modes.watched((*cotangents, *stored))",
+        "sma_kernels/ops/registration.py",
+        "torch.is_grad_enabled() or needs_dispatch((*grads, *stored))",
         "torch.is_grad_enabled()",
-        (DIRECT, "-k", "watched and long"),
+        (DIRECT, "-k", "intercepts and dispatched"),
     ),
-    Mutant("sma_kernels/direct.py", "0 < t < math.inf", "True", (PROPERTIES, "-k", "numbers")),
-    Mutant("csrc/ops/arguments.cpp", "tensor->sizes() == sizes, name", "true, name", (PROPERTIES, "-k", "spoiled")),
-    Mutant("csrc/ops/arguments.cpp", "tensor.size(axis) > 0, name", "true, name", (RAW,)),
-    Mutant("csrc/ops/arguments.cpp", "!required || !layout.present, name", "true, name", (RAW,)),
+    Mutant("sma_kernels/fast_path.py", "0 < t < math.inf", "True", (PROPERTIES, "-k", "numbers")),
+    Mutant("csrc/ops/checks.cpp", "tensor->sizes() != sizes", "false", (PROPERTIES, "-k", "spoiled")),
+    Mutant("csrc/ops/checks.cpp", "tensor.size(axis) == 0", "false", (RAW,)),
+    Mutant("csrc/ops/args.cpp", "!required || !layout.present, name", "true, name", (RAW,)),
+    Mutant(
+        "csrc/ops/cpu_autograd.cpp",
+        "return !find_invalid(args) && args.features->size(0) > 0;",
+        "return true;",
+        (DIRECT, "-k", "invalid_tensors"),
+    ),
+    Mutant(
+        "sma_kernels/fast_path.py",
+        "    return torch.ops.sma_kernels._sma_attention_cpu.default(*flatten(args))\n",
+        "    try:\n        return torch.ops.sma_kernels._sma_attention_cpu.default(*flatten(args))\n"
+        "    except RuntimeError:\n        return None\n",
+        (DIRECT, "-k", "fault"),
+    ),
     # Storages freed under their tensors.
-    Mutant("csrc/ops/arguments.cpp", "needed <= held, name,", "true, name,", (FREED, "-k", "cpu and past")),
-    Mutant("csrc/ops/arguments.cpp", "(tensor.size(axis) - 1) * tensor", "tensor.size(axis) * tensor", (FREED,)),
+    Mutant("csrc/ops/checks.cpp", "if (needed <= held) return", "return", (FREED, "-k", "cpu and past")),
+    Mutant("csrc/ops/checks.cpp", "(tensor.size(axis) - 1) * tensor", "tensor.size(axis) * tensor", (FREED,)),
     Mutant("sma_kernels/checks.py", "if needed > held:", "if False:", (FREED, "-k", "reference and forward")),
     Mutant("sma_kernels/checks.py", "if value.is_contiguous():", "if True:", (FREED, "-k", "expanded")),
     Mutant(
@@ -207,7 +223,7 @@ MUTANTS = [
         (("TRITON_INTERPRET", "1"),),
     ),
     # Meta tensors, dtypes of a network, construction without initialisation.
-    Mutant("sma_kernels/backends/__init__.py", " or head.grid.is_meta:", ":", (META, "-k", "functions and cpu")),
+    Mutant("sma_kernels/backends/__init__.py", " or args.grid.is_meta:", ":", (META, "-k", "functions and cpu")),
     Mutant(
         "sma_kernels/reference.py", "torch.amp.is_autocast_available(device.type) and ", "", (META, "-k", "functions")
     ),
@@ -218,7 +234,7 @@ MUTANTS = [
         "        super()._apply(fn, recurse)\n",
         (NETWORK, "-k", "skipped and SMANet"),
     ),
-    Mutant("sma_kernels/modules.py", "maps.to(wide),", "maps.float(),", (NETWORK, "-k", "any_pictures")),
+    Mutant("sma_kernels/modules.py", "maps.to(accum),", "maps.float(),", (NETWORK, "-k", "any_pictures")),
     Mutant(
         "sma_kernels/modules.py",
         "channels, embed_dim, **factory)",

@@ -1,9 +1,12 @@
 """What torch expects of an operator: schema, fake, autograd, autocast."""
 
+from dataclasses import fields
+
 import pytest
 import torch
 
 import sma_kernels
+from sma_kernels.args import AttentionArgs
 from tests import cases
 from tests.cases import Case
 
@@ -42,6 +45,12 @@ def test_opcheck_of_the_backward(function, backend, device):
     saved = [by_name[name[6:]] for name in names if name.startswith("saved_")]
     needs = [True] * len(cases.TENSORS[function])
     torch.library.opcheck(backward, (*grads, *saved, *arguments, needs), test_utils=("test_schema", "test_faketensor"))
+
+
+@pytest.mark.parametrize("operator", ("_forward_cpu", "_forward_cuda", "_sma_attention_cpu"))
+def test_private_operators_take_the_fields_of_the_record(operator):
+    schema = getattr(torch.ops.sma_kernels, operator).default._schema
+    assert [argument.name for argument in schema.arguments] == [field.name for field in fields(AttentionArgs)]
 
 
 def test_autocast_casts_feature_maps_and_nothing_else(backend, device):

@@ -10,7 +10,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.testing import assert_close
 
 import sma_kernels
-from sma_kernels import SMAAttention, backends, build_facts
+from sma_kernels import SMAAttention, backends
+from sma_kernels.backends import build_info
 from tests.cases import FUNCTIONS
 from tests.helpers.small_network import faces_and_labels, loss_of, small_network
 
@@ -158,11 +159,11 @@ def call(name, backend, values, features, maps, weight, bias, scalar):
 def served_gpu(monkeypatch, tmp_path):
     """Every backend available, on a GPU that the build serves; no kernel runs, since all tensors are fakes."""
     for module in backends.FUSED.values():
-        monkeypatch.setattr(module, "why_unavailable", lambda: None)
+        monkeypatch.setattr(module, "unavailable_reason", lambda: None)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (9, 0))
     facts = tmp_path / "_build.json"
     facts.write_text('{"architectures": ["9.0"]}')
-    monkeypatch.setattr(build_facts, "FILE", facts)
+    monkeypatch.setattr(build_info, "FILE", facts)
 
 
 def fake_tensors(device):

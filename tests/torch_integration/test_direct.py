@@ -1,4 +1,4 @@
-"""The short way of `sma_attention` gives what the operator gives, and leaves to it whatever it cannot do."""
+"""The fast path of `sma_attention` returns what the operator returns, and leaves to it whatever it cannot do."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import sma_kernels
-from sma_kernels import direct
+from sma_kernels import fast_path
 from tests import cases
 from tests.cases import Case
 
@@ -22,54 +22,54 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def taken(monkeypatch):
-    """Whether the short way was taken, call by call."""
-    cases.call(Case(), cases.inputs(Case(), torch.float32), "cpu")  # the first one says so in the log, the long way
-    found = []
-    short = direct.sma_attention
+def on_fast_path(monkeypatch):
+    """Whether the fast path ran, call by call."""
+    cases.call(Case(), cases.inputs(Case(), torch.float32), "cpu")  # the first call is logged, by the dispatcher path
+    calls = []
+    sma_attention = fast_path.sma_attention
 
-    def watch(*args):
-        outputs = short(*args)
-        found.append(outputs is not None)
+    def recorded(*args):
+        outputs = sma_attention(*args)
+        calls.append(outputs is not None)
         return outputs
 
-    monkeypatch.setattr(direct, "sma_attention", watch)
-    return found
+    monkeypatch.setattr(fast_path, "sma_attention", recorded)
+    return calls
 
 
-class Watching(TorchFunctionMode):
+class Intercepting(TorchFunctionMode):
     def __torch_function__(self, function, types, args=(), kwargs=None):
         return function(*args, **(kwargs or {}))
 
 
 @pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16, torch.float64), ids=str)
 @pytest.mark.parametrize("case", [c for c in cases.matrix() if c.function == "sma_attention"], ids=cases.ids)
-def test_both_ways_give_the_same_bits(case, dtype, taken):
+def test_both_paths_give_the_same_bits(case, dtype, on_fast_path):
     tensors = cases.inputs(case, dtype)
-    short = cases.call(case, tensors, "cpu")
-    with Watching():
-        long = cases.call(case, tensors, "cpu")
-    assert taken == [True, False]
+    fast = cases.call(case, tensors, "cpu")
+    with Intercepting():
+        dispatched = cases.call(case, tensors, "cpu")
+    assert on_fast_path == [True, False]
     assert type(sma_kernels.sma_attention(**cases.inputs(case, dtype))) is sma_kernels.SMAOutput
-    for ours, theirs in zip(short, long, strict=True):
+    for ours, theirs in zip(fast, dispatched, strict=True):
         assert ours.dtype == theirs.dtype and torch.equal(ours, theirs)
 
 
 @pytest.mark.parametrize("case", [c for c in cases.matrix() if c.function == "sma_attention"], ids=cases.ids)
-def test_both_ways_give_the_same_gradients(case, taken):
-    short = cases.run(case, cases.inputs(case, torch.float32), "cpu")
-    with Watching():
-        long = cases.run(case, cases.inputs(case, torch.float32), "cpu")
-    assert taken == [True, False]
-    assert short.keys() == long.keys()
-    for name, result in short.items():
-        assert torch.equal(result, long[name]), name
+def test_both_paths_give_the_same_gradients(case, on_fast_path):
+    fast = cases.run(case, cases.inputs(case, torch.float32), "cpu")
+    with Intercepting():
+        dispatched = cases.run(case, cases.inputs(case, torch.float32), "cpu")
+    assert on_fast_path == [True, False]
+    assert fast.keys() == dispatched.keys()
+    for name, result in fast.items():
+        assert torch.equal(result, dispatched[name]), name
 
 
 @pytest.mark.parametrize("asked", (["values"], ["weight"], ["temperature"], ["values", "bias"]), ids="+".join)
 @pytest.mark.parametrize("output", range(5), ids=sma_kernels.SMAOutput._fields)
-def test_a_part_of_the_gradients(asked, output, taken):
-    """One output, some inputs: both ways agree, also on what has no gradient at all."""
+def test_a_part_of_the_gradients(asked, output, on_fast_path):
+    """One output, some inputs: both paths agree, also on what has no gradient at all."""
 
     def gradients():
         tensors = cases.inputs(Case(), torch.float32)
@@ -77,18 +77,18 @@ def test_a_part_of_the_gradients(asked, output, taken):
         found = cases.call(Case(), tensors, "cpu")[output]
         return torch.autograd.grad(found.sum(), leaves, allow_unused=True) if found.requires_grad else None
 
-    short = gradients()
-    with Watching():
-        long = gradients()
-    assert taken == [True, False]
-    assert (short is None) == (long is None)
-    for ours, theirs in zip(short or (), long or (), strict=True):
+    fast = gradients()
+    with Intercepting():
+        dispatched = gradients()
+    assert on_fast_path == [True, False]
+    assert (fast is None) == (dispatched is None)
+    for ours, theirs in zip(fast or (), dispatched or (), strict=True):
         assert (ours is None) == (theirs is None)
         assert ours is None or torch.equal(ours, theirs)
 
 
 @pytest.mark.parametrize("absent", ("bias", "relation_bias", "temperature"))
-def test_an_input_that_is_not_there(absent, taken):
+def test_an_input_that_is_not_there(absent, on_fast_path):
     """Those after it get their own gradients."""
 
     def gradients():
@@ -97,46 +97,46 @@ def test_an_input_that_is_not_there(absent, taken):
         found = cases.call(Case(), tensors, "cpu")
         return dict(zip(tensors, torch.autograd.grad(found[0].sum() + found[3].sum(), tensors.values()), strict=True))
 
-    short = gradients()
-    with Watching():
-        long = gradients()
-    assert taken == [True, False]
-    assert all(torch.equal(gradient, long[name]) for name, gradient in short.items())
+    fast = gradients()
+    with Intercepting():
+        dispatched = gradients()
+    assert on_fast_path == [True, False]
+    assert all(torch.equal(gradient, dispatched[name]) for name, gradient in fast.items())
 
 
-WAYS = pytest.mark.parametrize("way", (nullcontext, Watching), ids=("short", "long"))
+PATHS = pytest.mark.parametrize("path", (nullcontext, Intercepting), ids=("fast", "dispatched"))
 
 
-def values_and_pooled(way) -> tuple[torch.Tensor, torch.Tensor]:
-    """A leaf, and what is pooled of it one way or the other."""
+def values_and_pooled(path) -> tuple[torch.Tensor, torch.Tensor]:
+    """A leaf, and the values pooled from it on one path or the other."""
     tensors = cases.inputs(Case(), torch.float32)
     values = tensors["values"].requires_grad_()
-    with way():
+    with path():
         return values, cases.call(Case(), tensors, "cpu")[0]
 
 
-@WAYS
-def test_a_second_derivative_is_refused(way, taken):
-    values, pooled = values_and_pooled(way)
+@PATHS
+def test_a_second_derivative_is_refused(path, on_fast_path):
+    values, pooled = values_and_pooled(path)
     (first,) = torch.autograd.grad(pooled.square().sum(), values, create_graph=True)
     with pytest.raises(RuntimeError, match="second derivatives of sma_kernels"):
         first.sum().backward()
-    assert taken == [way is nullcontext]
+    assert on_fast_path == [path is nullcontext]
 
 
-@WAYS
-def test_gradients_of_a_batch_of_losses(way, taken):
-    values, pooled = values_and_pooled(way)
+@PATHS
+def test_gradients_of_a_batch_of_losses(path, on_fast_path):
+    values, pooled = values_and_pooled(path)
     losses = torch.stack([pooled.detach().cos(), pooled.detach().sin()])
     (together,) = torch.autograd.grad(pooled, values, losses, is_grads_batched=True, retain_graph=True)
     for loss, gradient in zip(losses, together, strict=True):
         assert torch.equal(gradient, torch.autograd.grad(pooled, values, loss, retain_graph=True)[0])
-    assert taken == [way is nullcontext]
+    assert on_fast_path == [path is nullcontext]
 
 
-@WAYS
-def test_a_backward_that_is_watched_goes_through_the_registered_operator(way, taken):
-    _, pooled = values_and_pooled(way)
+@PATHS
+def test_a_backward_that_a_mode_intercepts_goes_through_the_registered_operator(path, on_fast_path):
+    _, pooled = values_and_pooled(path)
     seen = []
 
     class Counting(TorchDispatchMode):
@@ -146,12 +146,12 @@ def test_a_backward_that_is_watched_goes_through_the_registered_operator(way, ta
 
     with Counting():
         pooled.sum().backward()
-    assert taken == [way is nullcontext]
+    assert on_fast_path == [path is nullcontext]
     assert torch.ops.sma_kernels.sma_attention_backward.default in seen
 
 
 @pytest.mark.parametrize("asked", (["values"], ["weight"], ["values", "bias"]), ids="+".join)
-def test_unneeded_gradients_are_not_allocated(asked, taken):
+def test_unneeded_gradients_are_not_allocated(asked, on_fast_path):
     def allocated(names: list[str]) -> int:
         tensors = cases.inputs(Case(), torch.float32)
         leaves = {name: tensors[name].requires_grad_() for name in names}
@@ -162,7 +162,7 @@ def test_unneeded_gradients_are_not_allocated(asked, taken):
 
     everything = cases.TENSORS["sma_attention"]
     assert allocated(list(everything)) - allocated(asked) == len(everything) - len(asked)
-    assert taken == [True, True]
+    assert on_fast_path == [True, True]
 
 
 CHECKPOINTED = """
@@ -175,9 +175,9 @@ tensors = cases.inputs(case, torch.float32)
 leaf = tensors["values"].requires_grad_()
 def loss(values):
     return cases.call(case, {**tensors, "values": values}, "cpu")[0].sum()
-checkpoint(loss, leaf, use_reentrant=False).backward()  # forward the long way, since it is the first call; then the short
+checkpoint(loss, leaf, use_reentrant=False).backward()  # dispatched, since it is the first call; then fast
 first, leaf.grad = leaf.grad, None
-again = checkpoint(loss, leaf, use_reentrant=False)  # forward the short way, then the long one
+again = checkpoint(loss, leaf, use_reentrant=False)  # fast, then dispatched
 with FlopCounterMode(display=False):
     again.backward()
 torch.testing.assert_close(leaf.grad, first, rtol=0, atol=0)
@@ -185,50 +185,50 @@ torch.testing.assert_close(leaf.grad, first, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("merge", ("max", "none"))
-def test_checkpointing_may_take_one_way_forth_and_the_other_again(merge):
+def test_checkpointing_may_run_one_path_first_and_the_other_again(merge):
     subprocess.run([sys.executable, "-c", CHECKPOINTED, merge], cwd=ROOT, check=True)
 
 
-@WAYS
+@PATHS
 @pytest.mark.parametrize("merge", ("max", "none"))
-def test_a_compiled_backward(merge, way, taken):
+def test_a_compiled_backward(merge, path, on_fast_path):
     case = Case(merge=merge, bias=False)
     tensors = {name: t.requires_grad_() for name, t in cases.inputs(case, torch.float32).items() if t is not None}
-    with way():
+    with path():
         loss = cases.call(case, {"bias": None, **tensors}, "cpu")[0].sum()
     expected = torch.autograd.grad(loss, tensors.values(), retain_graph=True)
     with compiled_autograd._enable(torch.compile(backend="eager")):
         loss.backward()
     for (name, tensor), gradient in zip(tensors.items(), expected, strict=True):
         assert torch.equal(tensor.grad, gradient), name
-    assert taken == [way is nullcontext]
+    assert on_fast_path == [path is nullcontext]
 
 
-@WAYS
-def test_a_tangent_of_a_cotangent_is_refused(way, taken):
-    values, pooled = values_and_pooled(way)
+@PATHS
+def test_a_tangent_of_a_cotangent_is_refused(path, on_fast_path):
+    values, pooled = values_and_pooled(path)
     with forward_ad.dual_level(), pytest.raises(RuntimeError, match="forward-mode derivatives"):
         torch.autograd.grad(pooled, values, forward_ad.make_dual(torch.ones_like(pooled), torch.ones_like(pooled)))
-    assert taken == [way is nullcontext]
+    assert on_fast_path == [path is nullcontext]
 
 
 @pytest.mark.parametrize("name", ("values", "features", "weight", "bias", "temperature", "gate", "relation_bias"))
-def test_a_tensor_that_is_negative_by_its_flag_takes_the_long_way(name, taken):
+def test_a_tensor_with_the_negative_bit_is_dispatched(name, on_fast_path):
     tensors = cases.inputs(Case(), torch.float32)
     expected = cases.call(Case(), {**tensors, name: -tensors[name]}, "cpu")
     found = cases.call(Case(), {**tensors, name: torch._neg_view(tensors[name])}, "cpu")
-    assert taken == [True, False]
+    assert on_fast_path == [True, False]
     for ours, theirs in zip(found, expected, strict=True):
         assert torch.equal(ours, theirs)
 
 
-def test_the_short_way_back_meets_no_registered_operator(taken):
-    """Else it would be as slow as the long one, and nobody would see."""
+def test_the_backward_of_the_fast_path_calls_no_registered_operator(on_fast_path):
+    """Otherwise it would be as slow as the dispatcher path, unnoticed."""
     _, pooled = values_and_pooled(nullcontext)
     loss = pooled.sum()
     with torch.profiler.profile() as profile:
         loss.backward()
-    assert taken == [True]
+    assert on_fast_path == [True]
     assert not [event.key for event in profile.key_averages() if "sma_kernels::" in event.key]
 
 
@@ -237,16 +237,16 @@ def test_the_short_way_back_meets_no_registered_operator(taken):
     [
         lambda: torch.autocast("cpu", torch.bfloat16),
         lambda: FakeTensorMode(allow_non_fake_inputs=True),
-        Watching,
+        Intercepting,
         torch.autograd.forward_ad.dual_level,
     ],
     ids=("autocast", "fake tensors", "function mode", "forward derivatives"),
 )
-def test_long_way_is_taken_where_someone_watches(context, taken):
+def test_calls_that_torch_intercepts_are_dispatched(context, on_fast_path):
     tensors = cases.inputs(Case(), torch.float32)
     with context():
         cases.call(Case(), tensors, "auto")
-    assert taken == [False]
+    assert on_fast_path == [False]
 
 
 class Named(torch.Tensor):
@@ -263,6 +263,28 @@ class Named(torch.Tensor):
     ],
     ids=("reference", "subclass", "temperature", "margin"),
 )
-def test_long_way_is_taken_for_the_unusual(change, taken):
+def test_unusual_arguments_are_dispatched(change, on_fast_path):
     sma_kernels.sma_attention(**{**cases.inputs(Case(), torch.float32), "backend": "cpu", **change})
-    assert taken == [False]
+    assert on_fast_path == [False]
+
+
+@pytest.mark.parametrize("names", (["values"], ["values", "features"]), ids="+".join)
+def test_a_fault_of_the_kernel_is_raised_and_the_call_is_not_repeated(names, on_fast_path, monkeypatch):
+    """Outputs beyond the address space cannot be allocated: the inputs are valid, one element seen many times."""
+    huge = torch.ones(1).as_strided((1, 1, 2**22, 2**22), (1, 1, 0, 0)).requires_grad_("features" in names)
+    monkeypatch.setattr(sma_kernels.backends, "forward", lambda *_: pytest.fail("the call was repeated"))
+    with pytest.raises(RuntimeError, match="alloc"):
+        sma_kernels.sma_attention(huge, huge, torch.ones(4, 1, 1), backend="cpu")
+    assert on_fast_path == []  # it raised, where it returns otherwise
+
+
+@pytest.mark.parametrize("name", ("values", "features", "weight", "bias", "relation_bias", "temperature", "gate"))
+def test_invalid_tensors_are_left_to_the_dispatcher_path_without_an_error(name, on_fast_path):
+    """It raises the error that names the argument: sizes, dtype and freed memory."""
+    tensors = cases.inputs(Case(), torch.float32)
+    freed = tensors[name].clone()
+    freed.untyped_storage().resize_(0)
+    for tensor in (tensors[name][None], tensors[name].to(torch.int32), freed):
+        with pytest.raises((TypeError, ValueError, RuntimeError), match=name):
+            cases.call(Case(), {**tensors, name: tensor}, "cpu")
+    assert on_fast_path == [False] * 3

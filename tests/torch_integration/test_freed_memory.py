@@ -25,7 +25,7 @@ def release(tensor, how):
 def test_an_argument_of_the_forward(function, name, how, backend, device):
     case = Case(function=function)
     tensors = cases.inputs(case, torch.float32, device=device)
-    cases.call(case, tensors, backend)  # the second call may take the short way
+    cases.call(case, tensors, backend)  # the second call may take the fast path
     release(tensors[name], how)
     with pytest.raises(RuntimeError, match=rf"^{name} must have memory for \d+ bytes; got a storage of \d+ bytes"):
         cases.call(case, tensors, backend)

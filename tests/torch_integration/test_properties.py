@@ -17,7 +17,7 @@ TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.float16: 3e-2, torc
 
 @pytest.fixture
 def used(fused, device):
-    """A backend that has run before: from then on a call may take the short way to its kernels."""
+    """A backend that has run before: from then on a call may take the fast path to its kernels."""
     cases.call(Case(), cases.inputs(Case(), torch.float32, device=device), fused)
     return fused
 

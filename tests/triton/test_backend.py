@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import sma_kernels
+from sma_kernels.args import AttentionArgs
 from sma_kernels.backends import triton as backend
-from sma_kernels.head import Head
 from tests import cases
 from tests.cases import Case
 
@@ -61,13 +61,14 @@ def test_kernels_import_without_a_driver():
 
 
 def test_float64_has_a_reason():
-    head = Head(features=torch.ones(1, 2, 2, 2).double(), weight=torch.ones(1, 1, 2).double())
-    assert any("float64" in reason for reason in backend.refusals(head))
+    args = AttentionArgs(features=torch.ones(1, 2, 2, 2).double(), weight=torch.ones(1, 1, 2).double())
+    assert any("float64" in reason for reason in backend.not_supported_reasons(args))
 
 
 def test_a_sample_too_large_for_32_bit_offsets_has_a_reason():
     features = torch.empty(1, 2, 2**15, 2**15, device="meta")
-    assert any("2**31" in reason for reason in backend.refusals(Head(features=features, weight=torch.ones(1, 1, 2))))
+    args = AttentionArgs(features=features, weight=torch.ones(1, 1, 2))
+    assert any("2**31" in reason for reason in backend.not_supported_reasons(args))
 
 
 @pytest.mark.skipif(INTERPRETED, reason="CPU tensors are accepted under the interpreter")
@@ -78,8 +79,8 @@ def test_cpu_tensors_are_refused_with_the_reason():
 
 def test_auto_keeps_cpu_tensors_off_triton():
     x = torch.ones(1, 2, 2, 2)
-    head = Head(values=x, features=x, weight=torch.ones(1, 1, 2), merge="max", diversify=True, correlate=True)
-    assert sma_kernels.backends.select("auto", head) in ("cpu", "reference")
+    args = AttentionArgs(values=x, features=x, weight=torch.ones(1, 1, 2), merge="max", diversify=True, correlate=True)
+    assert sma_kernels.backends.select("auto", args) in ("cpu", "reference")
 
 
 @pytest.mark.gpu

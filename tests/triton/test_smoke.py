@@ -20,8 +20,8 @@ from tests import cases
 
 
 def test_every_kernel_is_launched(monkeypatch):
-    monkeypatch.setattr(backends.triton, "why_unavailable", lambda: None)
-    monkeypatch.setattr(backends.triton, "refusals", lambda head: [])
+    monkeypatch.setattr(backends.triton, "unavailable_reason", lambda: None)
+    monkeypatch.setattr(backends.triton, "not_supported_reasons", lambda head: [])
     kernels = {
         value.__name__
         for module in (launch_forward, launch_backward, launch_staged)

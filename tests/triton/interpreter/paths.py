@@ -1,6 +1,6 @@
 """The ways a call can be launched, each reached at sizes that the interpreter can bear."""
 
-from sma_kernels.head import Head
+from sma_kernels.args import AttentionArgs
 from sma_kernels.triton_kernels import plan
 from tests import cases
 from tests.cases import Case
@@ -38,9 +38,9 @@ def take(path: str, monkeypatch, merge: str, shared: bool) -> Case:
     return Case(**{**small, "channels": 3, "regions": 9}, values=19)
 
 
-def head_of(case: Case) -> Head:
+def head_of(case: Case) -> AttentionArgs:
     tensors = cases.inputs(case)
-    return Head(
+    return AttentionArgs(
         values=tensors["values"],
         features=tensors["features"],
         weight=tensors["weight"],

@@ -1,11 +1,11 @@
 """Counts launches and bytes of the two GPU backends at the standard shapes, for the table that `auto` reads.
 
-    python -m tests.cuda_emulator.choice             prints the committed table
-    python -m tests.cuda_emulator.choice --write     counts anew and writes it
-    python -m tests.cuda_emulator.choice --measured report.json     writes it with what a GPU report has measured
+    python -m tools.backend_preference             prints the committed table
+    python -m tools.backend_preference --write     counts anew and writes it
+    python -m tools.backend_preference --measured report.json     writes it with what a GPU report has measured
 
-Counting needs no GPU: the launchers of both backends are asked what they would launch. Bytes count every tensor once per
-launch that reads or writes it, so what a launch reads again is taken to come from a cache.
+Counting needs no GPU: the launchers of both backends report what they would launch. Bytes count every tensor once per
+launch that reads or writes it: repeated reads inside a launch are taken to hit a cache.
 """
 
 import argparse
@@ -15,34 +15,34 @@ from pathlib import Path
 import torch
 
 from benchmarks.gpu_report.markdown import preferred_times
-from sma_kernels.backends import choice
+from sma_kernels.backends import preference
 from sma_kernels.triton_kernels.recorded import SHAPES, Shape, attention_head, backward_launches, forward_launches
 from sma_kernels.triton_kernels.traffic import floors, traffic_of
 from tests.cuda_emulator import emulated
 
-PROCESSORS, SHARED_LIMIT = 132, 227 * 1024  # an H100 or H200
-MEGABYTES_PER_LAUNCH = 6  # what 3 TB/s move in 2 microseconds, about the least that one more launch costs
+MULTIPROCESSORS, SHARED_LIMIT = 132, 227 * 1024  # an H100 or H200
+MEGABYTES_PER_LAUNCH = 6  # what 3 TB/s move in 2 microseconds, about the minimum cost of one more launch
 DTYPE, MERGE = torch.bfloat16, "max"
 MORE_DTYPES = ("float32",)  # of whose shapes a report may have measured some
 BASIS = (
     "Counted, not measured on any GPU: launches and megabytes of a training step in bfloat16, merge='max', NCHW, on "
-    f"{PROCESSORS} processors with {SHARED_LIMIT // 1024} KB of shared memory a block. Preferred is the smaller sum of "
+    f"{MULTIPROCESSORS} processors with {SHARED_LIMIT // 1024} KB of shared memory a block. Preferred is the smaller sum of "
     f"the megabytes and {MEGABYTES_PER_LAUNCH} for each launch."
 )
 
 
 def count_cuda(shape: Shape) -> dict[str, float]:
-    emulated.card.processors, emulated.card.shared_limit = PROCESSORS, SHARED_LIMIT
+    emulated.card.processors, emulated.card.shared_limit = MULTIPROCESSORS, SHARED_LIMIT
     L, N, B = shape.side**2, shape.R * shape.K, shape.batch
     sizes = {"batch": B, "R": shape.R, "K": shape.K, "G": shape.K, "D": shape.D, "C": shape.C, "L": L}
-    found = emulated.count(sizes, DTYPE, MERGE)
+    counts = emulated.count(sizes, DTYPE, MERGE)
     values, features = (DTYPE.itemsize * B * L * channels for channels in (shape.C, shape.K * shape.D))
     attention, maps, pooled = (DTYPE.itemsize * B * count for count in (shape.R * L, N * L, shape.R * shape.C))
     small = B * (4 * N * N + shape.R * L)  # S and the winners
-    forward = features + values + 2 * attention + maps + pooled + small + 2 * found["forward_workspace"]
-    backward = 2 * values + 2 * features + attention + pooled + small + 2 * found["backward_workspace"]
+    forward = features + values + 2 * attention + maps + pooled + small + 2 * counts["forward_workspace"]
+    backward = 2 * values + 2 * features + attention + pooled + small + 2 * counts["backward_workspace"]
     return {
-        "launches": found["forward_launches"] + found["backward_launches"],
+        "launches": counts["forward_launches"] + counts["backward_launches"],
         "megabytes": round((forward + backward) / 1e6, 1),
     }
 
@@ -79,7 +79,7 @@ def counted_table() -> dict:
 
 
 def measured_table(results: dict) -> dict:
-    """The counted table with the times of a GPU report, which decide."""
+    """The counted table with the times of a GPU report, which decide the preference."""
     table = counted_table()
     times = preferred_times(results["rows"])
     missing = [name for name in table["rows"] if name not in times]
@@ -110,7 +110,7 @@ def measured_table(results: dict) -> dict:
 
 def write(table: dict) -> None:
     rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in table["rows"].items())
-    choice.FILE.write_text(f'{{\n "basis": {json.dumps(table["basis"])},\n "rows": {{\n{rows}\n }}\n}}\n')
+    preference.FILE.write_text(f'{{\n "basis": {json.dumps(table["basis"])},\n "rows": {{\n{rows}\n }}\n}}\n')
 
 
 def main() -> None:
@@ -124,12 +124,12 @@ def main() -> None:
         write(measured_table(json.loads(arguments.measured.read_text())))
     elif arguments.write:
         write(counted_table())
-    choice.table.cache_clear()
+    preference.table.cache_clear()
     heads = [f"{quantity}, {backend}" for quantity in ("launches", "MB") for backend in ("CUDA", "Triton")]
     heads = ["shape", *heads, "floor, MB", "µs, CUDA", "µs, Triton", "preferred"]
     print(f"| {' | '.join(heads)} |")
     print("|---" * len(heads) + "|")
-    for name, row in choice.table()["rows"].items():
+    for name, row in preference.table()["rows"].items():
         facts = [row[backend].get(fact, "–") for fact in ("launches", "megabytes") for backend in ("cuda", "triton")]
         facts += [row.get("floor_megabytes", "–")]
         facts += [row[backend].get("microseconds", "–") for backend in ("cuda", "triton")]

@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from sma_kernels.head import Head
+from sma_kernels.args import AttentionArgs
 
-FILE = Path(__file__).with_name("choice.json")
+FILE = Path(__file__).with_name("preference.json")
 
 
 @cache
@@ -22,19 +22,19 @@ def table() -> dict[str, Any]:
     return json.loads(FILE.read_text())
 
 
-def preferred(head: Head) -> str:
+def preferred(args: AttentionArgs) -> str:
     """The backend of the row whose sizes differ from the call's by the smallest factors.
 
     Rows are of bfloat16 or float32. Calls in float16 go by those of float32: Triton takes the operands of both in two parts.
     """
-    dtype = "bfloat16" if head.grid.dtype == torch.bfloat16 else "float32"
+    dtype = "bfloat16" if args.grid.dtype == torch.bfloat16 else "float32"
     rows = list(table()["rows"].values())
     rows = [row for row in rows if row["dtype"] == dtype] or rows
     sizes = {
-        "batch": head.grid.shape[0],
-        "C": head.values.shape[1] if head.values is not None else 1,
-        "L": math.prod(head.grid.shape[-2:]),
-        "N": head.regions * head.channels,
+        "batch": args.grid.shape[0],
+        "C": args.values.shape[1] if args.values is not None else 1,
+        "L": math.prod(args.grid.shape[-2:]),
+        "N": args.regions * args.channels,
     }
 
     def distance(row: dict[str, Any]) -> float:

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-FILE = Path(__file__).with_name("_build.json")
+FILE = Path(__file__).parents[1] / "_build.json"
 
 
 def read() -> dict[str, Any]:

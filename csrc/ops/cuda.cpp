@@ -1,0 +1,71 @@
+// The private operators of the `cuda` backend. They allocate and launch on the current stream, without synchronization.
+#include <ATen/Context.h>
+#include <ATen/cuda/CUDAContext.h>
+#include <c10/cuda/CUDAGuard.h>
+
+#include "../cuda/sma_attention_cuda.h"
+#include "registration.h"
+
+namespace sma {
+namespace {
+
+cuda::Device current_device() {
+  const cudaDeviceProp& properties = *at::cuda::getCurrentDeviceProperties();
+  cuda::Device device{};
+  device.shared_limit = static_cast<int>(properties.sharedMemPerBlockOptin);
+  device.sm_count = properties.multiProcessorCount;
+  device.tf32 = at::globalContext().float32Precision(at::Float32Backend::CUDA, at::Float32Op::MATMUL) ==
+                at::Float32Precision::TF32;
+  device.stream = at::cuda::getCurrentCUDAStream().stream();
+  return device;
+}
+
+void check_supported(const KernelArgs& call) {
+  const char* reason = cuda::not_supported_reason(dtype_of(call.type), call.shape);
+  TORCH_CHECK_VALUE(!reason, reason);
+}
+
+void check_launch(const char* failed) { TORCH_CHECK(!failed, "a kernel of sma_kernels was not launched: ", failed); }
+
+at::Tensor workspace(const KernelArgs& call, int64_t bytes) {
+  return at::empty({bytes}, call.options().dtype(at::kByte));
+}
+
+OutputTensors forward_on_cuda(const AttentionArgs& args) {
+  const c10::cuda::CUDAGuard guard(args.grid().device());
+  const KernelArgs call(args);
+  check_supported(call);
+  const cuda::Device device = current_device();
+  const Dtype dtype = dtype_of(call.type);
+  AllocatedOutputs out(call);
+  const at::Tensor memory =
+      workspace(call, cuda::forward_workspace(dtype, call.shape, call.inputs, out.pointers, device));
+  check_launch(cuda::forward(dtype, call.shape, call.inputs, out.pointers, device, memory.data_ptr()));
+  return out.tensors;
+}
+
+GradInputTensors backward_on_cuda(const GradOutputTensors& grad_outputs, const SavedTensors& saved,
+                                  const AttentionArgs& args, const Needs& needs) {
+  const c10::cuda::CUDAGuard guard(args.grid().device());
+  const KernelArgs call(args);
+  check_supported(call);
+  check_backward_inputs(call, grad_outputs, saved);
+  const BackwardPointers in(grad_outputs, saved, args);
+  AllocatedGrads out(args, call, needs);
+  const cuda::Device device = current_device();
+  const Dtype dtype = dtype_of(call.type);
+  const at::Tensor memory =
+      workspace(call, cuda::backward_workspace(dtype, call.shape, call.inputs, in.grad_outputs, out.pointers, device));
+  check_launch(cuda::backward(dtype, call.shape, call.inputs, in.saved, in.grad_outputs, out.pointers, device,
+                              memory.data_ptr()));
+  return out.result();
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(sma_kernels, CUDA, m) {
+  m.impl("_forward_cuda", boxed_forward<forward_on_cuda>());
+  m.impl("_backward_cuda", boxed_backward<backward_on_cuda>());
+}
+
+}  // namespace sma
