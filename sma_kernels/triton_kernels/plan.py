@@ -1,8 +1,8 @@
 """Which launches a call takes, and their tiles: plain numbers, without torch or Triton.
 
 Tiles of bfloat16 are the fastest of those timed on an H200 (docs/gpu-kernels.md). The others come from compiling for sm_80,
-sm_90, sm_100 and gfx942 (see codegen-*.json): the largest that neither spill registers nor pass 99 KB of shared memory
-(64 KB on gfx942), but for the spills that docs/gpu-kernels.md names.
+sm_90, sm_100 and gfx942 (tools/triton/codegen-*.json): the largest that neither spill registers nor pass 99 KB of shared
+memory (64 KB on gfx942), but for the spills that docs/gpu-kernels.md names.
 """
 
 from dataclasses import dataclass

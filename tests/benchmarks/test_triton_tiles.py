@@ -7,8 +7,8 @@ pytest.importorskip("triton")
 
 from benchmarks.shapes import SHAPES
 from benchmarks.triton_tiles import changed, variants
-from sma_kernels.triton_kernels.recorded import SHAPES as RECORDED
-from sma_kernels.triton_kernels.recorded import attention_head, backward_launches, forward_launches
+from tools.triton.recorder import SHAPES as RECORDED
+from tools.triton.recorder import attention_head, backward_launches, forward_launches
 
 LAUNCHED = {
     "maps forward": ("forward_kernel", forward_launches),

@@ -11,14 +11,15 @@ pytest.importorskip("triton")
 if os.environ.get("TRITON_INTERPRET") == "1":
     pytest.skip("the compiler needs a process without the interpreter", allow_module_level=True)
 
-from sma_kernels.triton_kernels import codegen, launch
-from sma_kernels.triton_kernels.recorded import SHAPES, attention_head, forward_launches
+from sma_kernels.triton_kernels import launch
+from tools.triton import codegen_report
+from tools.triton.recorder import SHAPES, attention_head, forward_launches
 
-TABLES = codegen.tables()
-COMPILED = TABLES.get(codegen.VERSION, {})  # by the Triton that is installed
+TABLES = codegen_report.tables()
+COMPILED = TABLES.get(codegen_report.VERSION, {})  # by the Triton that is installed
 NVIDIA, AMD = 99 * 1024, 64 * 1024  # shared memory of a block on 8.6, 8.9 and 12.0; of gfx942
 QUICK = [
-    *(("S1", "bfloat16", target) for target in codegen.TARGETS),
+    *(("S1", "bfloat16", target) for target in codegen_report.TARGETS),
     *(("S4", "bfloat16", "sm_90"), ("S5", "bfloat16", "sm_90"), ("S3", "float16", "sm_80")),
 ]
 
@@ -47,10 +48,10 @@ A100_ONLY = {
 every_table = pytest.mark.parametrize("version", TABLES)
 
 
-@pytest.mark.skipif(not COMPILED, reason=f"no table of Triton {codegen.VERSION}")
+@pytest.mark.skipif(not COMPILED, reason=f"no table of Triton {codegen_report.VERSION}")
 @every_table
 def test_every_launch_has_its_row(version):
-    assert list(TABLES[version]) == list(codegen.every_launch())
+    assert list(TABLES[version]) == list(codegen_report.every_launch())
 
 
 @every_table
@@ -101,17 +102,17 @@ def test_values_are_read_as_wide_as_a_row_allows(version):
 
 
 def same(row: str, recorded, target: str) -> None:
-    figures = json.loads(json.dumps(codegen.measure(recorded, target)))
+    figures = json.loads(json.dumps(codegen_report.measure(recorded, target)))
     expected = COMPILED[row]
     for name in ("spilled", "tensor", "load_bytes", "warps"):
         assert figures.get(name) == expected.get(name), f"{row}: {name}"
     assert figures["shared"] <= expected["shared"], row
 
 
-@pytest.mark.skipif(not COMPILED, reason=f"no table of Triton {codegen.VERSION}")
+@pytest.mark.skipif(not COMPILED, reason=f"no table of Triton {codegen_report.VERSION}")
 @pytest.mark.parametrize("shape, dtype, target", QUICK)
 def test_table_is_what_compiles(shape, dtype, target):
-    for row, recorded in codegen.launches_of(shape, dtype, "max", False, target).items():
+    for row, recorded in codegen_report.launches_of(shape, dtype, "max", False, target).items():
         same(row, recorded, target)
 
 
@@ -119,4 +120,4 @@ def test_table_is_what_compiles(shape, dtype, target):
 @pytest.mark.parametrize("row", COMPILED)
 def test_whole_table_is_what_compiles(row):
     shape, dtype, merge, layout, _, _, target = row.split()
-    same(row, codegen.launches_of(shape, dtype, merge, layout == "channels_last", target)[row], target)
+    same(row, codegen_report.launches_of(shape, dtype, merge, layout == "channels_last", target)[row], target)

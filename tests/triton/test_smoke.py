@@ -15,8 +15,8 @@ from triton.runtime.jit import JITFunction
 from benchmarks.gpu_report.smoke import SMOKES, set_precision
 from sma_kernels import backends
 from sma_kernels.triton_kernels import launch_backward, launch_forward, launch_staged
-from sma_kernels.triton_kernels.recorded import recording
 from tests import cases
+from tools.triton.recorder import recording
 
 
 def test_every_kernel_is_launched(monkeypatch):

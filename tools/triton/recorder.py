@@ -15,7 +15,7 @@ _MODULES = (launch_forward, launch_backward, launch_staged)
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedLaunch:
     """One launch: the kernel, its grid, its arguments by name, and the compiler's options."""
 
     kernel: JITFunction
@@ -25,7 +25,7 @@ class Recorded:
 
 
 class _Recorder:
-    def __init__(self, kernel: JITFunction, into: list[Recorded]):
+    def __init__(self, kernel: JITFunction, into: list[RecordedLaunch]):
         self.kernel, self.into = kernel, into
 
     def __getitem__(self, grid):
@@ -33,15 +33,15 @@ class _Recorder:
             options = {name: kwargs.pop(name) for name in ("num_warps", "num_stages") if name in kwargs}
             names = self.kernel.arg_names
             arguments = {**dict(zip(names, args, strict=False)), **kwargs}
-            self.into.append(Recorded(self.kernel, grid, {name: arguments[name] for name in names}, options))
+            self.into.append(RecordedLaunch(self.kernel, grid, {name: arguments[name] for name in names}, options))
 
         return record
 
 
 @contextmanager
-def recording(amd: bool = False) -> Iterator[list[Recorded]]:
+def recording(amd: bool = False) -> Iterator[list[RecordedLaunch]]:
     """Launches made inside are listed instead, as an NVIDIA or an AMD device would get them."""
-    into: list[Recorded] = []
+    into: list[RecordedLaunch] = []
     kept = [(launch, "on_amd", launch.on_amd)]
     launch.on_amd = lambda: amd
     for module in _MODULES:
@@ -104,13 +104,13 @@ def attention_head(shape: Shape, dtype: torch.dtype, merge: str, channels_last: 
     )
 
 
-def forward_launches(head: Head, amd: bool = False) -> list[Recorded]:
+def forward_launches(head: Head, amd: bool = False) -> list[RecordedLaunch]:
     with recording(amd) as found:
         launch_forward.forward(head)
     return found
 
 
-def backward_launches(head: Head, amd: bool = False) -> list[Recorded]:
+def backward_launches(head: Head, amd: bool = False) -> list[RecordedLaunch]:
     """With gradients arriving at pooled vectors and diversity, as in training, and leaving to every input."""
     out = allocate_outputs(head)
     saved = Saved(**{name: getattr(out, name) for name in Saved._fields})

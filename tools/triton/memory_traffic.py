@@ -1,6 +1,6 @@
 """Bytes that the launches of a call move, counted from their geometry, beside the floor of the specification.
 
-    python -m sma_kernels.triton_kernels.traffic
+    python -m tools.triton.memory_traffic
 
 `device` counts every tensor once per launch, as if all repeats were served by a cache; `repeated` is what programs of
 one launch read again: the slices of C that derive the maps anew, the second walk, the blocks of the staged path.
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sma_kernels.triton_kernels.recorded import (
+from tools.triton.recorder import (
     SHAPES,
-    Recorded,
+    RecordedLaunch,
     attention_head,
     backward_launches,
     forward_launches,
@@ -54,7 +54,7 @@ def _ceil_div(size: int, block: int) -> int:
     return -(-size // block)
 
 
-def _repeats(launch: Recorded) -> dict[str, float]:
+def _repeats(launch: RecordedLaunch) -> dict[str, float]:
     """How often a whole tensor is read, for the arguments that are read more than once."""
     arguments, grid, name = launch.arguments, launch.grid, launch.kernel.__name__
     if name == "forward_kernel":
@@ -90,7 +90,7 @@ def _share(arguments: dict, blocks: int) -> int:
     return 1 if arguments["G"] == 1 else blocks
 
 
-def traffic_of(launch: Recorded) -> Traffic:
+def traffic_of(launch: RecordedLaunch) -> Traffic:
     tensors = {name: value for name, value in launch.arguments.items() if isinstance(value, Tensor)}
     outputs = launch.kernel.arg_names[: WRITTEN[launch.kernel.__name__]]
     repeats = _repeats(launch)

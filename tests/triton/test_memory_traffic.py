@@ -10,8 +10,8 @@ pytest.importorskip("triton")
 if os.environ.get("TRITON_INTERPRET") == "1":
     pytest.skip("launches are recorded from compiled kernels", allow_module_level=True)
 
-from sma_kernels.triton_kernels.recorded import SHAPES, attention_head, backward_launches, forward_launches
-from sma_kernels.triton_kernels.traffic import floors, traffic_of
+from tools.triton.memory_traffic import floors, traffic_of
+from tools.triton.recorder import SHAPES, attention_head, backward_launches, forward_launches
 
 LIMITS = {"S1": (1.4, 1.5), "S2": (1.3, 1.3), "S3": (1.15, 1.2), "S4": (1.15, 1.1), "S5": (1.15, 1.35)}
 LAUNCHES = {"S1": (1, 3), "S2": (1, 3), "S3": (2, 3), "S4": (2, 3), "S5": (2, 6)}
