@@ -57,16 +57,16 @@ def _interprets() -> bool:
 
 
 def forward(head: Head) -> Outputs:
-    from sma_kernels.triton_kernels import launch_forward
+    from sma_kernels.triton_kernels import launch
 
     checks.memory(**inputs_of(head)._asdict())
-    return launch_forward.forward(head)
+    return launch.forward(head)
 
 
 def backward(head: Head, saved: Saved, cotangents: Cotangents, needs: list[bool]) -> Gradients:
-    from sma_kernels.triton_kernels import launch_backward
+    from sma_kernels.triton_kernels import launch
 
     checks.memory(**inputs_of(head)._asdict())
     checks.memory(**{f"saved_{name}": tensor for name, tensor in saved._asdict().items()})
     checks.memory(**{f"grad_{name}": tensor for name, tensor in cotangents._asdict().items()})
-    return launch_backward.backward(head, saved, cotangents, needs)
+    return launch.backward(head, saved, cotangents, needs)

@@ -11,7 +11,7 @@ pytest.importorskip("triton")
 if os.environ.get("TRITON_INTERPRET") == "1":
     pytest.skip("the compiler needs a process without the interpreter", allow_module_level=True)
 
-from sma_kernels.triton_kernels import launch
+from sma_kernels.triton_kernels import host
 from tools.triton import codegen_report
 from tools.triton.recorder import SHAPES, attention_head, forward_launches
 
@@ -72,11 +72,11 @@ def test_shared_memory_is_there_on_every_card(version):
     "version, capability, rows",
     (((3, 6), (8, 6), 64), ((3, 6), (8, 9), 64), ((3, 6), (8, 0), 128), ((3, 6), (9, 0), 128), ((3, 8), (8, 9), 128)),
 )
-def test_what_only_an_a100_holds_is_staged_on_smaller_cards(version, capability, rows, monkeypatch):
-    monkeypatch.setattr(launch, "TRITON_VERSION", version)
+def test_what_only_an_a100_holds_is_blocked_on_smaller_gpus(version, capability, rows, monkeypatch):
+    monkeypatch.setattr(host, "TRITON_VERSION", version)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    assert launch.max_forward_rows(torch.device("cuda")) == rows
-    monkeypatch.setattr(launch, "max_forward_rows", lambda device: rows)
+    assert host.max_forward_rows(torch.device("cuda"), False) == rows
+    monkeypatch.setattr(host, "max_forward_rows", lambda device, amd: rows)
     head = attention_head(SHAPES["S5"], torch.bfloat16, "max", False)
     kernels = [recorded.kernel.__name__ for recorded in forward_launches(head)]
     assert ("forward_kernel" in kernels) == (rows == 128)
@@ -85,7 +85,7 @@ def test_what_only_an_a100_holds_is_staged_on_smaller_cards(version, capability,
 @every_table
 def test_sixteen_bit_products_use_matrix_instructions(version):
     """float32 too, through TF32 or AMD's own; the N x N algebra and the sum over samples have no products."""
-    without = ("reduce", "softmax_rows", "staged_gram_backward", "staged_correlation")
+    without = ("reduce", "softmax_rows", "blocked_gram_backward", "blocked_correlation")
     for row, figures in TABLES[version].items():
         if row.split()[5] not in without:
             assert figures["tensor"], row

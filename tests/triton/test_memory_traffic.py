@@ -35,7 +35,8 @@ def test_slices_read_the_values_once():
         head = attention_head(SHAPES[shape], torch.bfloat16, "max", False)
         values = head.values
         for launch in forward_launches(head) + backward_launches(head):
-            if launch.arguments.get("values") is not None:
-                blocks = launch.arguments.get("SLICE_C", launch.arguments["BLOCK_C"])
+            if launch.flat().get("values.data") is not None:
+                sizes = launch.sizes()
+                blocks = sizes.get("SLICE_C") or sizes["BLOCK_C"]
                 slices = launch.arguments.get("slices", launch.grid[1])
                 assert slices * blocks >= values.shape[1] > (slices - 1) * blocks

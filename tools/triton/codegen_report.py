@@ -45,24 +45,30 @@ _POINTERS = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.float16: "*f
 
 
 def _source(launch: RecordedLaunch, target: GPUTarget) -> ASTSource:
-    """The kernel specialised as a launch does it: aligned pointers, integers that are 1 or divide by 16."""
-    signature: dict[str, str] = {}
-    constants: dict[str, Any] = {}
+    """The kernel specialized as a launch does it: aligned pointers, integers that are 1 or divide by 16."""
+    constants: dict[tuple[int, ...], Any] = {}
     attributes: dict[tuple[int, ...], list] = {}
-    for index, parameter in enumerate(launch.kernel.params):
-        name, value = parameter.name, launch.arguments[parameter.name]
+
+    def specialized(value: Any, path: tuple[int, ...], constant: bool) -> Any:
+        """Triton's type of an argument, or of each member of a record."""
         integer = isinstance(value, int) and not isinstance(value, bool)
-        if parameter.is_constexpr or value is None or (integer and value == 1):
-            signature[name], constants[name] = "constexpr", value
-        elif isinstance(value, torch.Tensor):
-            signature[name] = _POINTERS[value.dtype]
-            attributes[(index,)] = [["tt.divisibility", 16]]
-        elif isinstance(value, float):
-            signature[name] = "fp32"
-        else:
-            signature[name] = "i32" if value < 2**31 else "i64"
-            if value % 16 == 0:
-                attributes[(index,)] = [["tt.divisibility", 16]]
+        if constant or value is None or (integer and value == 1):
+            constants[path] = value
+            return "constexpr"
+        if isinstance(value, tuple):
+            return type(value)(*(specialized(member, (*path, i), False) for i, member in enumerate(value)))
+        if isinstance(value, float):
+            return "fp32"
+        if isinstance(value, torch.Tensor) or value % 16 == 0:
+            attributes[path] = [["tt.divisibility", 16]]
+        if isinstance(value, torch.Tensor):
+            return _POINTERS[value.dtype]
+        return "i32" if value < 2**31 else "i64"
+
+    signature = {
+        parameter.name: specialized(launch.arguments[parameter.name], (index,), parameter.is_constexpr)
+        for index, parameter in enumerate(launch.kernel.params)
+    }
     return ASTSource(launch.kernel, signature, constants, attributes)
 
 

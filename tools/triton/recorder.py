@@ -1,59 +1,57 @@
-"""What the launchers would launch for a call, found on tensors without memory: no GPU, no driver, no numbers."""
+"""What the launchers would launch for a call, recorded on tensors without memory: no GPU, no driver, no numbers."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from triton.runtime.jit import JITFunction
+import triton.language as tl
 
 from sma_kernels.head import Cotangents, Head, Saved, allocate_outputs, inputs_of
-from sma_kernels.triton_kernels import launch, launch_backward, launch_forward, launch_staged
+from sma_kernels.triton_kernels import launch
+from sma_kernels.triton_kernels.host import Launcher
 
-_MODULES = (launch_forward, launch_backward, launch_staged)
+
+def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, tuple):
+        for name, member in zip(value._fields, value, strict=True):
+            yield from _flat(f"{prefix}.{name}", member)
+    else:
+        yield prefix, value.value if isinstance(value, tl.constexpr) else value
 
 
 @dataclass(frozen=True)
 class RecordedLaunch:
-    """One launch: the kernel, its grid, its arguments by name, and the compiler's options."""
+    """One launch: the kernel, its grid, its arguments by parameter, and the compiler's options."""
 
-    kernel: JITFunction
+    kernel: Callable
     grid: tuple[int, ...]
     arguments: dict[str, Any]
     options: dict[str, int]
 
+    def flat(self) -> dict[str, Any]:
+        """Members of records by their path, as in "inputs.features"; other arguments by their name."""
+        return {path: leaf for name, value in self.arguments.items() for path, leaf in _flat(name, value)}
 
-class _Recorder:
-    def __init__(self, kernel: JITFunction, into: list[RecordedLaunch]):
-        self.kernel, self.into = kernel, into
-
-    def __getitem__(self, grid):
-        def record(*args, **kwargs):
-            options = {name: kwargs.pop(name) for name in ("num_warps", "num_stages") if name in kwargs}
-            names = self.kernel.arg_names
-            arguments = {**dict(zip(names, args, strict=False)), **kwargs}
-            self.into.append(RecordedLaunch(self.kernel, grid, {name: arguments[name] for name in names}, options))
-
-        return record
+    def sizes(self) -> dict[str, Any]:
+        """Compile-time arguments by their own names: tiles, and settings such as SINGLE."""
+        return {
+            path.rpartition(".")[2]: leaf for path, leaf in self.flat().items() if path.rpartition(".")[2].isupper()
+        }
 
 
-@contextmanager
-def recording(amd: bool = False) -> Iterator[list[RecordedLaunch]]:
-    """Launches made inside are listed instead, as an NVIDIA or an AMD device would get them."""
-    into: list[RecordedLaunch] = []
-    kept = [(launch, "on_amd", launch.on_amd)]
-    launch.on_amd = lambda: amd
-    for module in _MODULES:
-        for name, value in list(vars(module).items()):
-            if isinstance(value, JITFunction):
-                kept.append((module, name, value))
-                setattr(module, name, _Recorder(value, into))
-    try:
-        yield into
-    finally:
-        for module, name, value in kept:
-            setattr(module, name, value)
+@dataclass
+class Recorder(Launcher):
+    """Lists launches as an NVIDIA or an AMD device would get them."""
+
+    amd: bool = False
+    launches: list[RecordedLaunch] = field(default_factory=list)
+
+    def __call__(self, kernel, grid, *arguments, **options):
+        compiler = {name: options.pop(name) for name in ("num_warps", "num_stages") if name in options}
+        names = kernel.arg_names
+        by_name = {**dict(zip(names, arguments, strict=False)), **options}
+        self.launches.append(RecordedLaunch(kernel, grid, {name: by_name[name] for name in names}, compiler))
 
 
 @dataclass(frozen=True)
@@ -104,18 +102,18 @@ def attention_head(shape: Shape, dtype: torch.dtype, merge: str, channels_last: 
     )
 
 
-def forward_launches(head: Head, amd: bool = False) -> list[RecordedLaunch]:
-    with recording(amd) as found:
-        launch_forward.forward(head)
-    return found
+def forward_launches(args: Head, amd: bool = False) -> list[RecordedLaunch]:
+    recorder = Recorder(amd)
+    launch.forward(args, recorder)
+    return recorder.launches
 
 
-def backward_launches(head: Head, amd: bool = False) -> list[RecordedLaunch]:
-    """With gradients arriving at pooled vectors and diversity, as in training, and leaving to every input."""
-    out = allocate_outputs(head)
+def backward_launches(args: Head, amd: bool = False) -> list[RecordedLaunch]:
+    """With gradients of pooled vectors and diversity, as in training, and for every input."""
+    out = allocate_outputs(args)
     saved = Saved(**{name: getattr(out, name) for name in Saved._fields})
-    cotangents = Cotangents(pooled=out.pooled, diversity=out.diversity)
-    needs = [tensor is not None for tensor in inputs_of(head)]
-    with recording(amd) as found:
-        launch_backward.backward(head, saved, cotangents, needs)
-    return found
+    grad_outputs = Cotangents(pooled=out.pooled, diversity=out.diversity)
+    needs = [tensor is not None for tensor in inputs_of(args)]
+    recorder = Recorder(amd)
+    launch.backward(args, saved, grad_outputs, needs, recorder)
+    return recorder.launches
