@@ -23,8 +23,9 @@ from benchmarks.gpu_report.measure import captured, copies_of
 from benchmarks.passes import forward_backward
 from benchmarks.shapes import SHAPES
 from benchmarks.timing import interleaved, medians
-from sma_kernels.triton_kernels import launch_backward, launch_forward, launch_staged, plan
-from sma_kernels.triton_kernels.plan import BackwardPlan, ForwardPlan, Launch, Sizes, StagedPlan, ceil_div
+from sma_kernels.triton_kernels import launch, plan
+from sma_kernels.triton_kernels.blocked import launch as blocked
+from sma_kernels.triton_kernels.plan import BackwardPlan, BlockedPlan, ForwardPlan, Launch, Sizes, ceil_div
 
 ROUNDS = 9
 MAX_COPIES = 16
@@ -66,7 +67,7 @@ def maps_backward(
     return replace(base, maps=_launch(base.maps, grid, warps, stages, PART_D=PART_D, **tiles))
 
 
-def blocks(sizes: Sizes, base: StagedPlan, BLOCK_L: int, PART_D: int) -> StagedPlan:
+def blocks(sizes: Sizes, base: BlockedPlan, BLOCK_L: int, PART_D: int) -> BlockedPlan:
     return replace(base, tiles={**base.tiles, "BLOCK_L": BLOCK_L}, part_d=PART_D)
 
 
@@ -77,11 +78,11 @@ class Kernel(NamedTuple):
 
 
 KERNELS = {
-    "maps forward": Kernel(maps_forward, launch_forward, "forward_plan"),
-    "pool": Kernel(pool, launch_forward, "forward_plan"),
-    "values backward": Kernel(values_backward, launch_backward, "backward_plan"),
-    "maps backward": Kernel(maps_backward, launch_backward, "backward_plan"),
-    "blocks": Kernel(blocks, launch_staged, "staged_plan"),
+    "maps forward": Kernel(maps_forward, launch, "forward_plan"),
+    "pool": Kernel(pool, launch, "forward_plan"),
+    "values backward": Kernel(values_backward, launch, "backward_plan"),
+    "maps backward": Kernel(maps_backward, launch, "backward_plan"),
+    "blocks": Kernel(blocks, blocked, "blocked_plan"),
 }
 
 

@@ -16,9 +16,9 @@ import torch
 
 from benchmarks.gpu_report.markdown import preferred_times
 from sma_kernels.backends import preference
-from sma_kernels.triton_kernels.recorded import SHAPES, Shape, attention_head, backward_launches, forward_launches
-from sma_kernels.triton_kernels.traffic import floors, traffic_of
 from tests.cuda_emulator import emulated
+from tools.triton.memory_traffic import floors, traffic_of
+from tools.triton.recorder import SHAPES, Shape, attention_head, backward_launches, forward_launches
 
 MULTIPROCESSORS, SHARED_LIMIT = 132, 227 * 1024  # an H100 or H200
 MEGABYTES_PER_LAUNCH = 6  # what 3 TB/s move in 2 microseconds, about the minimum cost of one more launch

@@ -57,16 +57,16 @@ def _interprets() -> bool:
 
 
 def forward(args: AttentionArgs) -> Outputs:
-    from sma_kernels.triton_kernels import launch_forward
+    from sma_kernels.triton_kernels import launch
 
     checks.memory(**inputs_of(args)._asdict())
-    return launch_forward.forward(args)
+    return launch.forward(args)
 
 
 def backward(args: AttentionArgs, saved: Saved, grad_outputs: GradOutputs, needs: list[bool]) -> GradInputs:
-    from sma_kernels.triton_kernels import launch_backward
+    from sma_kernels.triton_kernels import launch
 
     checks.memory(**inputs_of(args)._asdict())
     checks.memory(**{f"saved_{name}": tensor for name, tensor in saved._asdict().items()})
     checks.memory(**{f"grad_{name}": tensor for name, tensor in grad_outputs._asdict().items()})
-    return launch_backward.backward(args, saved, grad_outputs, needs)
+    return launch.backward(args, saved, grad_outputs, needs)

@@ -5,16 +5,16 @@ import triton.language as tl
 
 
 @triton.jit
-def scalar_of(tensor, value):
-    """A 0-d tensor's element where one was passed, else the float."""
-    if tensor is not None:
-        return tl.load(tensor).to(tl.float32)
+def load_scalar(scalar):
+    """The element of the 0-d tensor if the caller passed one, else the float."""
+    if scalar.tensor is not None:
+        return tl.load(scalar.tensor).to(tl.float32)
     else:
-        return value
+        return scalar.value
 
 
 @triton.jit
-def correlation_of(cos, temperature, relation_bias, n, valid, N: tl.constexpr):
+def correlation(cos, temperature, relation_bias, n, valid, N: tl.constexpr):
     """S of one sample in the row order of its tiles; relation_bias [N,N] or None. Padding holds 0."""
     inside = valid[:, None] & valid[None, :]
     scores = cos / temperature
@@ -32,6 +32,6 @@ def correlation_backward(s, ds):
 
 
 @triton.jit
-def refine_tile(m, s, gate, PRECISION: tl.constexpr):
+def refine(m, s, gate, PRECISION: tl.constexpr):
     """m' = m + gate * (S m - m)."""
     return m + gate * (tl.dot(s, m, input_precision=PRECISION) - m)

@@ -1,4 +1,4 @@
-"""The cosine Gram matrix of a sample's maps, the hinge on it, and the way back to the maps."""
+"""The cosine Gram matrix of the maps of one sample, its hinge, and the way back to the maps."""
 
 import triton
 import triton.language as tl
@@ -14,10 +14,27 @@ def diagonal(matrix, SIZE: tl.constexpr):
 
 
 @triton.jit
-def inverse_norms(gram, SIZE: tl.constexpr):
-    """(1 / max(norm, floor), norm > floor) from an un-normalised Gram matrix, whose diagonal holds norm**2."""
-    norm = tl.sqrt(diagonal(gram, SIZE))
+def inverse_of_norm(squared):
+    """(1 / max(norm, floor), norm > floor) from squared norms."""
+    norm = tl.sqrt(squared)
     return 1.0 / tl.maximum(norm, NORM_FLOOR, propagate_nan=tl.PropagateNan.ALL), norm > NORM_FLOOR
+
+
+@triton.jit
+def inverse_norms(gram, SIZE: tl.constexpr):
+    """(1 / max(norm, floor), norm > floor) of each map, from the Gram matrix in registers."""
+    return inverse_of_norm(diagonal(gram, SIZE))
+
+
+@triton.jit
+def load_inverse_norms(gram, n, N: tl.constexpr):
+    """The same for the maps n, from the stored Gram matrix [N,N] of one sample."""
+    return inverse_of_norm(tl.load(gram + n.to(tl.int64) * (N + 1), mask=n < N, other=0.0))
+
+
+@triton.jit
+def cosine_gram(gram, inverse_i, inverse_j):
+    return gram * inverse_i[:, None] * inverse_j[None, :]
 
 
 @triton.jit
@@ -29,7 +46,7 @@ def channel_pairs(region, valid, SIZE: tl.constexpr):
 
 
 @triton.jit
-def hinge_rows(cos, pairs, margin):
+def hinge_diversity(cos, pairs, margin):
     """Sum of max(0, cos - margin) over the pairs of each row; a NaN cosine stays NaN."""
     excess = cos - margin
     return tl.sum(tl.where(pairs, tl.where(excess <= 0.0, 0.0, excess), 0.0), 1)
@@ -38,7 +55,8 @@ def hinge_rows(cos, pairs, margin):
 @triton.jit
 def gram_backward(dcos, cos, inverse, above_floor, SIZE: tl.constexpr):
     """Q [SIZE,SIZE] with dm = Q m: from the gradient of cos, through cos = m^ m^T and m^ = m / max(norm, floor)."""
-    both = dcos + tl.trans(dcos)
-    along = tl.where(above_floor, inverse * inverse * tl.sum(both * cos, 1), 0.0)
+    dcos_sym = dcos + tl.trans(dcos)
+    row_projection = tl.where(above_floor, inverse * inverse * tl.sum(dcos_sym * cos, 1), 0.0)
     i = tl.arange(0, SIZE)
-    return inverse[:, None] * both * inverse[None, :] - tl.where(i[:, None] == i[None, :], along[:, None], 0.0)
+    scaled = inverse[:, None] * dcos_sym * inverse[None, :]
+    return scaled - tl.where(i[:, None] == i[None, :], row_projection[:, None], 0.0)

@@ -1,110 +1,230 @@
-"""What every launcher needs: layouts, dtypes and precision as the kernels take them."""
-
-import contextlib
-import math
-from dataclasses import dataclass
-from typing import NamedTuple
+"""Entry points: the launches of a forward and of a backward. See the table in __init__.py."""
 
 import torch
-import triton
-import triton.language as tl
 from torch import Tensor
 
-from sma_kernels.args import AttentionArgs as Head
-from sma_kernels.triton_kernels.plan import MAX_ROWS, Sizes
+from sma_kernels.args import (
+    AttentionArgs,
+    GradInputs,
+    GradOutputs,
+    Outputs,
+    Saved,
+    allocate_grad_inputs,
+    allocate_outputs,
+)
+from sma_kernels.triton_kernels.blocked import launch as blocked
+from sma_kernels.triton_kernels.config import GradSource, MapGrads, ParamGrads, ParamOffsets, ValueGrads
+from sma_kernels.triton_kernels.fused import launch as fused
+from sma_kernels.triton_kernels.host import (
+    AttentionPartials,
+    Call,
+    FeatureMap,
+    Launcher,
+    absent_map,
+    constants,
+    contiguous,
+    device_guard,
+    feature_map,
+    is_dense,
+)
+from sma_kernels.triton_kernels.plan import BackwardPlan, Launch, Sizes, backward_plan, forward_plan, pool_launch
+from sma_kernels.triton_kernels.pool import blocked_value_gradient_kernel, pool_kernel, value_gradients_kernel
+from sma_kernels.triton_kernels.reduce import reduce_kernel
 
-TRITON_VERSION = tuple(int(part) for part in triton.__version__.split(".")[:2])
-
-
-@dataclass(frozen=True)
-class FeatureMap:
-    """A dense [B,C,H,W] tensor as the kernels read it: whole samples, rows of L (NCHW) or of C (channels_last)."""
-
-    tensor: Tensor
-    batch: int  # stride between samples
-    stride: int  # length of a row
-    last: bool  # rows of C
-    vec: int  # elements of one load of at most 16 bytes that a row, a sample and so every tile start at
-
-
-def is_dense(tensor: Tensor) -> bool:
-    """Read in place: each sample dense NCHW or channels_last, with any stride between samples."""
-    sample = tensor[0]
-    return sample.is_contiguous() or sample.permute(1, 2, 0).is_contiguous()
-
-
-def feature_map(tensor: Tensor) -> FeatureMap:
-    if not is_dense(tensor):
-        tensor = tensor.contiguous()
-    channels, positions = tensor.shape[1], tensor.shape[2] * tensor.shape[3]
-    last = positions == 1 or not tensor[0].is_contiguous()
-    row = channels if last else positions
-    batch = tensor.stride(0) if tensor.shape[0] > 1 else channels * positions
-    return FeatureMap(tensor, batch, row, last, math.gcd(16 // tensor.element_size(), row, batch))
-
-
-def absent_map(positions: int, itemsize: int) -> FeatureMap:
-    """Strides that a kernel takes for a map which is not there; they still tell how the positions divide."""
-    return FeatureMap(torch.empty(0), 0, positions, False, math.gcd(16 // itemsize, positions))
+PARAMETERS = ("weight", "bias", "relation_bias", "temperature", "gate")
+DEVICE = Launcher()
 
 
-def sizes_of(head: Head) -> Sizes:
-    grid = head.grid
-    width = head.weight.shape[2] if head.weight is not None else 0
-    return Sizes(
-        batch=grid.shape[0],
-        C=head.values.shape[1] if head.values is not None else 0,
-        L=grid.shape[-2] * grid.shape[-1],
-        R=head.regions,
-        K=head.channels,
-        D=width,
-        G=grid.shape[1] // width if width else 1,
-        itemsize=grid.element_size(),
-        merge=head.merge if head.values is not None else "none",
-        split=precision_of(grid.dtype) == "tf32x3",
-        amd=on_amd(),
-        max_rows=max_forward_rows(grid.device),
+def forward(args: AttentionArgs, launcher: Launcher = DEVICE) -> Outputs:
+    call, out = Call(args, launcher), allocate_outputs(args)
+    sizes = call.sizes
+    values = feature_map(args.values) if args.values is not None else absent_map(sizes)
+    with device_guard(args.grid):
+        if sizes.forward_fits:
+            plan = forward_plan(sizes)
+            fused.forward_maps(call, out, values, plan)
+            pool = plan.pool
+        else:
+            blocked.forward_maps(call, out)
+            pool = pool_launch(sizes) if sizes.C else None
+        if pool is not None:
+            _pool(call, out, values, pool)
+    return out
+
+
+def _pool(call: Call, out: Outputs, values: FeatureMap, launch: Launch) -> None:
+    call.launcher(
+        pool_kernel,
+        launch.grid,
+        out.pooled,
+        out.attention if out.attention is not None else call.inputs.maps,
+        out.attention_sum,
+        values.dense,
+        call.sizes.C,
+        call.sizes.L,
+        X=values.layout,
+        POOL=call.pool_tile(launch),
+        num_warps=launch.warps,
+        num_stages=launch.stages,
     )
 
 
-def max_forward_rows(device: torch.device) -> int:
-    """A forward of 128 rows takes 128 KB of shared memory on 8.x with Triton 3.6, and 96 KB with 3.8; of these devices, 8.6
-    and 8.9 have 99 KB."""
-    if TRITON_VERSION >= (3, 8) or device.type != "cuda" or on_amd():
-        return MAX_ROWS
-    return MAX_ROWS // 2 if torch.cuda.get_device_capability(device) in ((8, 6), (8, 9)) else MAX_ROWS
+def param_offsets(sizes: Sizes, needed: list[bool]) -> ParamOffsets:
+    """`needed` in the order of PARAMETERS."""
+    lengths = (sizes.N * sizes.D, sizes.N, sizes.N * sizes.N, 1, 1)
+    offsets, numel = [], 0
+    for length, need in zip(lengths, needed, strict=True):
+        offsets.append(numel if need else -1)
+        numel += length if need else 0
+    return ParamOffsets(*offsets, numel)
 
 
-def on_amd() -> bool:
-    return torch.version.hip is not None
+class _Target:
+    """A gradient and the tensor that a kernel writes for it, which differ if the gradient is not dense."""
+
+    def __init__(self, gradient: Tensor | None, dense: bool):
+        self.gradient = gradient
+        self.written = (
+            gradient if gradient is None or dense else torch.empty_like(gradient, memory_format=torch.contiguous_format)
+        )
+
+    def as_map(self, absent: FeatureMap) -> FeatureMap:
+        return feature_map(self.written) if self.written is not None else absent
+
+    def finish(self) -> None:
+        if self.written is not self.gradient:
+            self.gradient.copy_(self.written)
 
 
-def device_guard(tensor: Tensor):
-    return torch.cuda.device(tensor.device) if tensor.is_cuda else contextlib.nullcontext()
+def _targets(gradients: GradInputs) -> dict[str, _Target]:
+    return {
+        name: _Target(
+            gradient,
+            gradient is None or (is_dense(gradient) if name in ("values", "features") else gradient.is_contiguous()),
+        )
+        for name, gradient in gradients._asdict().items()
+    }
 
 
-def precision_of(dtype: torch.dtype) -> str:
-    """Precision of products of float32 operands. Three TF32 products carry float32 through tensor cores; AMD's matrix
-    cores take float32 as it is. Float16 keeps float32 operands inside: its range loses small maps."""
-    if on_amd():
-        return "ieee"
-    tf32 = dtype == torch.float32 and torch.backends.cuda.matmul.fp32_precision == "tf32"
-    return "tf32" if tf32 or dtype == torch.bfloat16 else "tf32x3"
+def backward(
+    args: AttentionArgs, saved: Saved, grad_outputs: GradOutputs, needs: list[bool], launcher: Launcher = DEVICE
+) -> GradInputs:
+    call, gradients = Call(args, launcher), allocate_grad_inputs(args, needs)
+    targets = _targets(gradients)
+    sizes = call.sizes
+    parameters = ParamGrads(*(targets[name].written for name in PARAMETERS))
+    offsets = param_offsets(sizes, [written is not None for written in parameters])
+    plan = backward_plan(sizes, max(1, offsets.NUMEL))
+    needs_maps = any(targets[name].written is not None for name in (*PARAMETERS, "features", "maps"))
+    with device_guard(args.grid):
+        partials = AttentionPartials()
+        if grad_outputs.pooled is not None:
+            partials = _values(call, saved, grad_outputs.pooled, targets["values"], plan, needs_maps)
+        elif targets["values"].written is not None:
+            targets["values"].written.zero_()
+        if needs_maps:
+            partial = call.scratch(sizes.batch, offsets.NUMEL) if offsets.NUMEL else None
+            _maps(call, saved, grad_outputs, targets, partial, partials, offsets, plan)
+            if partial is not None:
+                _parameters(call, parameters, partial, offsets, plan.parameters)
+        for target in targets.values():
+            target.finish()
+    return gradients
 
 
-def narrow_type(dtype: torch.dtype) -> tl.dtype:
-    """Operands of products with maps or their gradients: bfloat16 keeps their range, float16 would not."""
-    return tl.bfloat16 if dtype == torch.bfloat16 else tl.float32
+def _values(
+    call: Call, saved: Saved, grad_pooled: Tensor, target: _Target, plan: BackwardPlan, needs_maps: bool
+) -> AttentionPartials:
+    """Writes the gradient of the values; returns each slice's partial gradient of A, if anything needs it."""
+    args, sizes = call.args, call.sizes
+    values = feature_map(args.values)
+    dx = target.as_map(values)
+    partials = AttentionPartials()
+    if needs_maps:
+        count = plan.slices * plan.values.grid[2]
+        partials = AttentionPartials(
+            call.scratch(sizes.batch, plan.slices, sizes.A, sizes.L),
+            call.scratch(sizes.batch, count, sizes.A),
+            plan.slices,
+            count,
+        )
+    elif target.written is None:
+        return partials
+    attention = saved.attention if saved.attention is not None else call.inputs.maps
+    pooling = (grad_pooled.contiguous(), attention, saved.attention_sum)
+    in_blocks = plan.values_blocked
+    if in_blocks is None or partials.attention is not None:
+        written = target.written if in_blocks is None else None
+        call.launcher(
+            value_gradients_kernel,
+            plan.values.grid,
+            ValueGrads(written, partials.attention, partials.delta, dx.batch_stride, dx.row_stride),
+            *pooling,
+            values.dense,
+            sizes.C,
+            sizes.L,
+            plan.slices,
+            X=values.layout,
+            DX=dx.layout,
+            POOL=call.pool_tile(plan.values),
+            num_warps=plan.values.warps,
+            num_stages=plan.values.stages,
+        )
+    if in_blocks is not None and target.written is not None:
+        call.launcher(
+            blocked_value_gradient_kernel,
+            in_blocks.grid,
+            dx.dense,
+            *pooling,
+            sizes.C,
+            sizes.L,
+            DX=dx.layout,
+            POOL=call.pool_tile(in_blocks),
+            num_warps=in_blocks.warps,
+            num_stages=in_blocks.stages,
+        )
+    return partials
 
 
-def contiguous(tensor: Tensor | None) -> Tensor | None:
-    return None if tensor is None else tensor.contiguous()
+def _maps(
+    call: Call,
+    saved: Saved,
+    grad_outputs: GradOutputs,
+    targets: dict[str, _Target],
+    partial: Tensor | None,
+    partials: AttentionPartials,
+    offsets: ParamOffsets,
+    plan: BackwardPlan,
+) -> None:
+    """Writes the gradients of features or maps, and the partial sums of each sample's parameter gradients."""
+    df = targets["features"].as_map(absent_map(call.sizes))
+    written = targets["features"].written, targets["maps"].written
+    outputs = MapGrads(*written, partial, df.batch_stride, df.row_stride)
+    grads = GradSource(
+        contiguous(grad_outputs.attention),
+        partials.attention,
+        partials.delta,
+        contiguous(grad_outputs.maps),
+        saved.winner,
+        partials.slices,
+        partials.partials,
+    )
+    if call.sizes.backward_fits:
+        fused.backward_maps(call, saved, grad_outputs, grads, outputs, df, offsets, plan.maps)
+    else:
+        blocked.backward_maps(call, saved, grad_outputs, grads, outputs, df, offsets)
 
 
-class AttentionShares(NamedTuple):
-    """What the backward of the pooling leaves of the gradient of A; see pool.value_gradients_kernel."""
-
-    attention: Tensor | None = None  # float32 [B,slices,A,L]
-    along: Tensor | None = None  # float32 [B,alongs,A]
-    slices: int = 1
-    alongs: int = 1
+def _parameters(call: Call, outputs: ParamGrads, partial: Tensor, offsets: ParamOffsets, launch: Launch) -> None:
+    call.launcher(
+        reduce_kernel,
+        launch.grid,
+        outputs,
+        partial,
+        call.sizes.batch,
+        N=call.sizes.N,
+        D=call.sizes.D,
+        OFFSETS=constants(offsets),
+        **launch.tiles,
+        num_warps=launch.warps,
+    )

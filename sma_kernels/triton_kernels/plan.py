@@ -1,8 +1,8 @@
 """Which launches a call takes, and their tiles: plain numbers, without torch or Triton.
 
 Tiles of bfloat16 are the fastest of those timed on an H200 (docs/gpu-kernels.md). The others come from compiling for sm_80,
-sm_90, sm_100 and gfx942 (see codegen-*.json): the largest that neither spill registers nor pass 99 KB of shared memory
-(64 KB on gfx942), but for the spills that docs/gpu-kernels.md names.
+sm_90, sm_100 and gfx942 (tools/triton/codegen-*.json): the largest that neither spill registers nor pass 99 KB of shared
+memory (64 KB on gfx942), but for the spills that docs/gpu-kernels.md names.
 """
 
 from dataclasses import dataclass
@@ -11,24 +11,24 @@ MAX_ROWS = 128  # rows of a tile of maps, padding included, that one program hol
 MAX_ROWS_BACKWARD = 64  # the backward holds several N x N matrices at once
 SPLIT_OPERANDS = 2  # operands in two parts take twice the registers, so half the rows
 MAX_ROWS_POOLED = 64  # rows of A in the backward of the pooling
-BLOCK_ROWS = 64  # rows of a block of maps in the staged path
+BLOCK_ROWS = 64  # rows of a block of maps in the blocked path
 BLOCK_ROWS_SPLIT = 16  # the same with split operands: 32 rows spill on sm_80
 MAX_WIDTH = 256  # D
-MAX_POSITIONS = 4096  # beyond it one program per sample walks too long
-MANY_POSITIONS = 512  # L from which walking them takes longer than the algebra of N x N matrices
+MAX_POSITIONS = 4096  # beyond it one program per sample takes too long
+MANY_POSITIONS = 512  # L from which the passes over them take longer than the algebra of N x N matrices
 ENOUGH_PROGRAMS = 256  # about two on each multiprocessor of a large GPU
-MAX_REDERIVED = 0.5  # share of |X| that re-reading F in every slice may cost before maps take a launch of their own
+MAX_RECOMPUTED = 0.5  # share of |X| that re-reading F in every slice may cost before maps take a launch of their own
 MAX_PARTIALS = 0.1  # share of a slice's traffic that its partial gradient of A may cost
 
 
-def padded(size: int, least: int = 1) -> int:
-    """The next power of two, at least `least`."""
-    return max(least, 1 << (size - 1).bit_length())
+def padded(size: int, minimum: int = 1) -> int:
+    """The next power of two, at least `minimum`."""
+    return max(minimum, 1 << (size - 1).bit_length())
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes of one call; C = 0 without values, D = 0 where the maps are given."""
+    """Sizes of one call; C = 0 without values, D = 0 if the maps are inputs."""
 
     batch: int
     C: int
@@ -65,13 +65,13 @@ class Sizes:
         return self.K_PAD * self.R_PAD
 
     @property
-    def held(self) -> int:
+    def register_rows(self) -> int:
         """Rows of a tile, counted by the registers that their products take."""
         return self.rows * (SPLIT_OPERANDS if self.split else 1)
 
     @property
     def forward_fits(self) -> bool:
-        return self.held <= self.max_rows and self.D <= MAX_WIDTH and self.L <= MAX_POSITIONS
+        return self.register_rows <= self.max_rows and self.D <= MAX_WIDTH and self.L <= MAX_POSITIONS
 
     @property
     def timed(self) -> bool:
@@ -80,7 +80,7 @@ class Sizes:
 
     @property
     def backward_fits(self) -> bool:
-        return self.forward_fits and self.held <= MAX_ROWS_BACKWARD
+        return self.forward_fits and self.register_rows <= MAX_ROWS_BACKWARD
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class ForwardPlan:
 @dataclass(frozen=True)
 class BackwardPlan:
     values: Launch
-    values_staged: Launch | None  # the gradient of the values in a launch of its own, where A takes several blocks
+    values_blocked: Launch | None  # the gradient of the values in a launch of its own, where A takes several blocks
     slices: int
     maps: Launch
     parameters: Launch
@@ -115,7 +115,7 @@ def ceil_div(size: int, block: int) -> int:
 
 
 def _map_tiles(sizes: Sizes, backward: bool) -> tuple[dict[str, int], int]:
-    """BLOCK_L, BLOCK_D and warps of a kernel that derives maps."""
+    """BLOCK_L, BLOCK_D and warps of a kernel that computes maps."""
     block_l, warps = _timed_tile(sizes, backward) if sizes.timed else _unspilled_tile(sizes, backward)
     block_d = max(16, (64 if sizes.itemsize == 4 else 128) // padded(sizes.G))
     tiles = {
@@ -129,14 +129,14 @@ def _timed_tile(sizes: Sizes, backward: bool) -> tuple[int, int]:
     """Positions and warps, the fastest of those that were timed on an H200 at the standard shapes in bfloat16."""
     if not backward:
         return (64, 4) if sizes.rows <= 64 else (32, 8)
-    # More warps hold the N x N matrices in fewer registers; fewer ones walk many positions faster.
+    # More warps hold the N x N matrices in fewer registers; fewer ones are faster over many positions.
     return 64 if sizes.L > 64 else 32, 8 if sizes.rows > 32 and sizes.L <= MANY_POSITIONS else 4
 
 
 def _unspilled_tile(sizes: Sizes, backward: bool) -> tuple[int, int]:
     """Positions and warps that do not spill."""
     block_l = 16 if sizes.rows > 64 else 32 if backward else 64
-    if sizes.split and sizes.itemsize == 2 and sizes.held > 64 and sizes.L > 64:
+    if sizes.split and sizes.itemsize == 2 and sizes.register_rows > 64 and sizes.L > 64:
         block_l = 16  # float16: tiles of 64 positions spill up to 520 bytes on sm_80, of 32 positions up to 32
     return block_l, 4 if sizes.rows <= 32 or (sizes.amd and backward) else 8
 
@@ -161,11 +161,11 @@ def forward_plan(sizes: Sizes) -> ForwardPlan:
     blocks = ceil_div(sizes.C, block_c)
     wanted = min(blocks, max(1, ENOUGH_PROGRAMS // max(1, sizes.batch))) if single else blocks
     features = sizes.G * sizes.D if sizes.D else sizes.N
-    while single and wanted > 1 and (wanted - 1) * features > MAX_REDERIVED * sizes.C:
+    while single and wanted > 1 and (wanted - 1) * features > MAX_RECOMPUTED * sizes.C:
         wanted -= 1
     slice_c = block_c * padded(ceil_div(blocks, max(1, wanted)))
     slices = ceil_div(sizes.C, slice_c)
-    pools = sizes.C > 0 and (single or (slices - 1) * features <= MAX_REDERIVED * sizes.C)
+    pools = sizes.C > 0 and (single or (slices - 1) * features <= MAX_RECOMPUTED * sizes.C)
     maps = Launch(
         (sizes.batch, slices if pools else 1),
         {**tiles, "SLICE_C": slice_c if pools else block_c, "BLOCK_C": block_c},
@@ -183,7 +183,7 @@ def backward_plan(sizes: Sizes, parameters: int) -> BackwardPlan:
     if sizes.timed and a_pad <= 16:
         block_l, block_c = 64, 128 if enough_c > 64 else 64
     block_l, block_c = min(block_l, padded(sizes.L, 16)), min(block_c, padded(max(sizes.C, 1), 16))
-    least = MAX_PARTIALS * 2 * sizes.itemsize  # a slice of s channels moves 2*s*itemsize bytes a position
+    least = MAX_PARTIALS * 2 * sizes.itemsize  # a slice of s channels moves 2*s*itemsize bytes per position
     slice_c = padded(max(1, enough_c), block_c)
     while slice_c < sizes.C and least * slice_c < 8 * sizes.A:
         slice_c *= 2
@@ -196,9 +196,9 @@ def backward_plan(sizes: Sizes, parameters: int) -> BackwardPlan:
         {"A_PAD": a_pad, "SLICE_C": slice_c, "CHUNK_L": chunk_l, "BLOCK_C": block_c, "BLOCK_L": block_l},
         8 if sizes.split else 4,
     )
-    values_staged = None
+    values_blocked = None
     if a_pad < sizes.A:
-        values_staged = Launch(
+        values_blocked = Launch(
             (sizes.batch, ceil_div(sizes.C, block_c), ceil_div(sizes.L, block_l)),
             {"BLOCK_A": 32, "BLOCK_C": block_c, "BLOCK_L": block_l},
             4,
@@ -208,12 +208,12 @@ def backward_plan(sizes: Sizes, parameters: int) -> BackwardPlan:
     maps = Launch((sizes.batch, max(1, ceil_div(sizes.D, part_d))), {**tiles, "PART_D": part_d}, warps)
     block = 128
     reduce = Launch((ceil_div(parameters, block),), {"BLOCK_B": 16, "BLOCK": block}, 4)
-    return BackwardPlan(values, values_staged, slices, maps, reduce)
+    return BackwardPlan(values, values_blocked, slices, maps, reduce)
 
 
 @dataclass(frozen=True)
-class StagedPlan:
-    """Blocks of K_PAD x R_PAD maps, and the tiles of the kernels that walk them."""
+class BlockedPlan:
+    """Blocks of K_PAD x R_PAD maps, and the tiles of the kernels on them."""
 
     K_PAD: int
     R_PAD: int
@@ -228,11 +228,11 @@ class StagedPlan:
         return self.channel_blocks * self.region_blocks
 
 
-def staged_plan(sizes: Sizes) -> StagedPlan:
+def blocked_plan(sizes: Sizes) -> BlockedPlan:
     rows = BLOCK_ROWS_SPLIT if sizes.split else BLOCK_ROWS
     k_pad = max(1, min(padded(sizes.K), rows // 16))
     r_pad = rows // k_pad
-    return StagedPlan(
+    return BlockedPlan(
         k_pad,
         r_pad,
         ceil_div(sizes.K, k_pad),

@@ -7,15 +7,15 @@ pytest.importorskip("triton")
 
 from benchmarks.shapes import SHAPES
 from benchmarks.triton_tiles import changed, variants
-from sma_kernels.triton_kernels.recorded import SHAPES as RECORDED
-from sma_kernels.triton_kernels.recorded import attention_head, backward_launches, forward_launches
+from tools.triton.recorder import SHAPES as RECORDED
+from tools.triton.recorder import attention_head, backward_launches, forward_launches
 
 LAUNCHED = {
     "maps forward": ("forward_kernel", forward_launches),
     "pool": ("pool_kernel", forward_launches),
     "values backward": ("value_gradients_kernel", backward_launches),
     "maps backward": ("backward_kernel", backward_launches),
-    "blocks": ("staged_maps_backward_kernel", backward_launches),
+    "blocks": ("blocked_maps_backward_kernel", backward_launches),
 }
 
 
@@ -27,7 +27,7 @@ def test_every_variant_changes_the_kernel_that_it_names(shape):
         name, launches = LAUNCHED[kernel]
         with changed(kernel, sizes):
             (launch, *_) = (launch for launch in launches(head) if launch.kernel.__name__ == name)
-        arguments = {**launch.arguments, "warps": launch.options["num_warps"], "stages": launch.options["num_stages"]}
+        arguments = {**launch.sizes(), "warps": launch.options["num_warps"], "stages": launch.options["num_stages"]}
         assert {size: arguments[size] for size in sizes} == sizes
         names.add(name)
     assert names == {

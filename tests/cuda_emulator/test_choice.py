@@ -7,8 +7,8 @@ pytest.importorskip("triton")
 
 from sma_kernels import backends
 from sma_kernels.backends import preference
-from sma_kernels.triton_kernels.recorded import SHAPES, Shape, attention_head
 from tools.backend_preference import DTYPE, MERGE, counted_table, measured_table, write
+from tools.triton.recorder import SHAPES, Shape, attention_head
 
 SMALL = Shape(batch=2, C=16, side=1, R=1, K=1, D=8)
 LARGE = Shape(batch=512, C=4096, side=14, R=16, K=8)

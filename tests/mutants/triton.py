@@ -9,7 +9,7 @@ CODEGEN = "tests/triton/test_codegen.py"
 GROUPED = (NUMBERS, "-k", "test_float32 and sma_attention and softmax-max-grouped")
 SIGMOID = (NUMBERS, "-k", "test_float32 and sma_attention and sigmoid-mean-grouped")
 TILES = (NUMBERS, "-k", "test_paths and several and max and not bfloat16 and not shared")
-STAGED = (NUMBERS, "-k", "test_paths[staged-max]")
+BLOCKED = (NUMBERS, "-k", "test_paths[blocked-max]")
 
 
 def kernel(file: str, old: str, new: str, *tests: str) -> Mutant:
@@ -28,29 +28,29 @@ MUTANTS = [
         *SIGMOID,
     ),
     # A dropped term, a scale, a sign.
-    kernel("gram.py", "both = dcos + tl.trans(dcos)", "both = 2.0 * dcos", *TILES),
-    kernel("gram.py", "- tl.where(i[:, None] == i[None, :], along[:, None], 0.0)", "", *TILES),
-    kernel("staged_correlation_backward.py", "diagonal_i - along_i", "diagonal_i", *STAGED),
+    kernel("gram.py", "dcos_sym = dcos + tl.trans(dcos)", "dcos_sym = 2.0 * dcos", *TILES),
+    kernel("gram.py", "- tl.where(i[:, None] == i[None, :], row_projection[:, None], 0.0)", "", *TILES),
+    kernel("blocked/correlation.py", "diag_i - row_projection", "diag_i", *BLOCKED),
     kernel(
-        "staged_correlation_backward.py",
+        "blocked/correlation.py",
         "tl.where(on_diagonal, q_ij, 0.0)",
         "tl.where(on_diagonal, 0.0, q_ij)",
-        *STAGED,
+        *BLOCKED,
     ),
     kernel("correlation.py", "return s * (ds - tl.sum(ds * s, 1)[:, None])", "return s * ds", *TILES),
-    kernel("backward.py", "/ (temperature * temperature)", "/ temperature", *TILES),
-    kernel("backward.py", "gate * tl.trans(s)", "gate * s", *TILES),
-    kernel("backward.py", "row_dot = row_dot * shrink + gained", "row_dot = row_dot + gained", *TILES),
-    kernel("pool.py", "along = tl.where(total > SUM_FLOOR, along * inverse, 0.0)", "along = along * 0.0", *TILES),
+    kernel("fused/backward.py", "/ (t * t)", "/ t", *TILES),
+    kernel("fused/backward.py", "g * tl.trans(s)", "g * s", *TILES),
+    kernel("fused/backward.py", "delta = delta * alpha + tile_delta", "delta = delta + tile_delta", *TILES),
+    kernel("pool.py", "delta = tl.where(total > SUM_FLOOR, delta * inverse, 0.0)", "delta = delta * 0.0", *TILES),
     kernel(
         "merge.py",
-        "spread = tl.where(k < K, da[None, :, :] / K, 0.0)",
-        "spread = tl.where(k < K, da[None, :, :], 0.0)",
+        "spread = tl.where(k < TILE.K, da[None, :, :] / TILE.K, 0.0)",
+        "spread = tl.where(k < TILE.K, da[None, :, :], 0.0)",
         *SIGMOID,
     ),
-    kernel("attention_maps_backward.py", "return dm * m * (1.0 - m)", "return dm * m", *SIGMOID),
+    kernel("attention_maps.py", "return dm * m * (1.0 - m)", "return dm * m", *SIGMOID),
     kernel(
-        "attention_maps_backward.py",
+        "attention_maps.py",
         " * tl.where(L > 1, 1.0, 0.0)",
         "",
         NUMBERS,
@@ -58,15 +58,23 @@ MUTANTS = [
         "odd_sizes and height and not values",
     ),
     # What earlier tiles summed, and an offset.
-    kernel("attention_maps.py", "total * shrink + tl.sum(m, 1)", "total + tl.sum(m, 1)", *TILES),
-    kernel("forward.py", "gram = gram * shrink[:, None] * shrink[None, :]", "gram = gram * shrink[:, None]", *TILES),
+    kernel("attention_maps.py", "row_sum * alpha + tl.sum(m, 1)", "row_sum + tl.sum(m, 1)", *TILES),
+    kernel("fused/forward.py", "gram = gram * alpha[:, None] * alpha[None, :]", "gram = gram * alpha[:, None]", *TILES),
     kernel(
-        "staged_forward.py", "return block % KB * K_PAD, block // KB * R_PAD", "return block % KB * K_PAD, 0", *STAGED
+        "blocked/forward.py",
+        "return block % KB * TILE.K_PAD, block // KB * TILE.R_PAD",
+        "return block % KB * TILE.K_PAD, 0",
+        *BLOCKED,
     ),
     kernel(
-        "pool.py", "first = part * SLICE_C", "first = 0", NUMBERS, "-k", "test_paths and two and max and not bfloat16"
+        "pool.py",
+        "first = slice_id * POOL.SLICE_C",
+        "first = 0",
+        NUMBERS,
+        "-k",
+        "test_paths and two and max and not bfloat16",
     ),
-    # The winner of the maximum.
+    # The argmax.
     kernel(
         "merge.py",
         "has_nan = tl.max(is_nan.to(tl.int32), 0) > 0",
@@ -77,13 +85,20 @@ MUTANTS = [
     ),
     kernel(
         "merge.py",
-        "tl.min(tl.where(takes & (k < K), k, K), 0)",
-        "tl.max(tl.where(takes & (k < K), k, 0), 0)",
+        "tl.min(tl.where(is_max & (k < K), k, K), 0)",
+        "tl.max(tl.where(is_max & (k < K), k, 0), 0)",
         EDGES,
         "-k",
         "first_maximum",
     ),
-    kernel("staged_forward.py", "better = (found > a)", "better = (found >= a)", EDGES, "-k", "first_maximum"),
+    kernel(
+        "blocked/forward.py",
+        "greater_or_nan = (block_a > a)",
+        "greater_or_nan = (block_a >= a)",
+        EDGES,
+        "-k",
+        "first_maximum",
+    ),
     kernel(
         "gram.py",
         "tl.where(excess <= 0.0, 0.0, excess)",
@@ -101,8 +116,8 @@ MUTANTS = [
     ),
     kernel(
         "pool.py",
-        "min(l_first + CHUNK_L, L)",
-        "min(l_first + CHUNK_L, L // BLOCK_L * BLOCK_L)",
+        "min(l_first + POOL.CHUNK_L, L)",
+        "min(l_first + POOL.CHUNK_L, L // BLOCK_L * BLOCK_L)",
         GUARDS,
         "-k",
         "several and max",
@@ -116,18 +131,18 @@ MUTANTS = [
     ),
     Mutant(
         "sma_kernels/triton_kernels/plan.py",
-        "self.held <= self.max_rows",
-        "self.held <= MAX_ROWS",
-        (CODEGEN, "-k", "smaller_cards"),
+        "self.register_rows <= self.max_rows",
+        "self.register_rows <= MAX_ROWS",
+        (CODEGEN, "-k", "smaller_gpus"),
     ),
     # Launchers.
-    kernel("launch_backward.py", "self.gradient.copy_(self.written)", "pass", EDGES, "-k", "parameters_of_other"),
+    kernel("launch.py", "self.gradient.copy_(self.written)", "pass", EDGES, "-k", "parameters_of_other"),
     kernel(
-        "launch_staged.py",
-        "walk(groups, sharing, groups, True, False)",
-        "walk(groups, 1, groups, True, False)",
+        "blocked/launch.py",
+        "launch(groups, sharing, groups,",
+        "launch(groups, 1, groups,",
         NUMBERS,
         "-k",
-        "staged and shared",
+        "blocked and shared",
     ),
 ]

@@ -55,7 +55,7 @@ def test_import_and_a_cpu_call_load_no_kernels():
 def test_kernels_import_without_a_driver():
     python(
         "from triton.runtime import driver\n"
-        "from sma_kernels.triton_kernels import launch_forward, launch_backward\n"
+        "from sma_kernels.triton_kernels import launch\n"
         "assert driver._active is None, 'an import asked for the driver'\n"
     )
 
@@ -118,7 +118,7 @@ def test_a_call_on_another_device_and_no_recompile():
     case = Case(regions=12, channels=4, embed=64, values=256, height=7, width=7)
     tensors = cases.inputs(case, torch.bfloat16, device=f"cuda:{torch.cuda.device_count() - 1}")
     cases.run(case, tensors, "triton")
-    from sma_kernels.triton_kernels.forward import forward_kernel
+    from sma_kernels.triton_kernels.fused.forward import forward_kernel
 
     compiled = {device: len(cache[0]) for device, cache in forward_kernel.device_caches.items()}
     cases.run(case, tensors, "triton")

@@ -11,14 +11,15 @@ pytest.importorskip("triton")
 if os.environ.get("TRITON_INTERPRET") == "1":
     pytest.skip("the compiler needs a process without the interpreter", allow_module_level=True)
 
-from sma_kernels.triton_kernels import codegen, launch
-from sma_kernels.triton_kernels.recorded import SHAPES, attention_head, forward_launches
+from sma_kernels.triton_kernels import host
+from tools.triton import codegen_report
+from tools.triton.recorder import SHAPES, attention_head, forward_launches
 
-TABLES = codegen.tables()
-COMPILED = TABLES.get(codegen.VERSION, {})  # by the Triton that is installed
+TABLES = codegen_report.tables()
+COMPILED = TABLES.get(codegen_report.VERSION, {})  # by the Triton that is installed
 NVIDIA, AMD = 99 * 1024, 64 * 1024  # shared memory of a block on 8.6, 8.9 and 12.0; of gfx942
 QUICK = [
-    *(("S1", "bfloat16", target) for target in codegen.TARGETS),
+    *(("S1", "bfloat16", target) for target in codegen_report.TARGETS),
     *(("S4", "bfloat16", "sm_90"), ("S5", "bfloat16", "sm_90"), ("S3", "float16", "sm_80")),
 ]
 
@@ -47,10 +48,10 @@ A100_ONLY = {
 every_table = pytest.mark.parametrize("version", TABLES)
 
 
-@pytest.mark.skipif(not COMPILED, reason=f"no table of Triton {codegen.VERSION}")
+@pytest.mark.skipif(not COMPILED, reason=f"no table of Triton {codegen_report.VERSION}")
 @every_table
 def test_every_launch_has_its_row(version):
-    assert list(TABLES[version]) == list(codegen.every_launch())
+    assert list(TABLES[version]) == list(codegen_report.every_launch())
 
 
 @every_table
@@ -71,11 +72,11 @@ def test_shared_memory_is_there_on_every_card(version):
     "version, capability, rows",
     (((3, 6), (8, 6), 64), ((3, 6), (8, 9), 64), ((3, 6), (8, 0), 128), ((3, 6), (9, 0), 128), ((3, 8), (8, 9), 128)),
 )
-def test_what_only_an_a100_holds_is_staged_on_smaller_cards(version, capability, rows, monkeypatch):
-    monkeypatch.setattr(launch, "TRITON_VERSION", version)
+def test_what_only_an_a100_holds_is_blocked_on_smaller_gpus(version, capability, rows, monkeypatch):
+    monkeypatch.setattr(host, "TRITON_VERSION", version)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    assert launch.max_forward_rows(torch.device("cuda")) == rows
-    monkeypatch.setattr(launch, "max_forward_rows", lambda device: rows)
+    assert host.max_forward_rows(torch.device("cuda"), False) == rows
+    monkeypatch.setattr(host, "max_forward_rows", lambda device, amd: rows)
     head = attention_head(SHAPES["S5"], torch.bfloat16, "max", False)
     kernels = [recorded.kernel.__name__ for recorded in forward_launches(head)]
     assert ("forward_kernel" in kernels) == (rows == 128)
@@ -84,7 +85,7 @@ def test_what_only_an_a100_holds_is_staged_on_smaller_cards(version, capability,
 @every_table
 def test_sixteen_bit_products_use_matrix_instructions(version):
     """float32 too, through TF32 or AMD's own; the N x N algebra and the sum over samples have no products."""
-    without = ("reduce", "softmax_rows", "staged_gram_backward", "staged_correlation")
+    without = ("reduce", "softmax_rows", "blocked_gram_backward", "blocked_correlation")
     for row, figures in TABLES[version].items():
         if row.split()[5] not in without:
             assert figures["tensor"], row
@@ -101,17 +102,17 @@ def test_values_are_read_as_wide_as_a_row_allows(version):
 
 
 def same(row: str, recorded, target: str) -> None:
-    figures = json.loads(json.dumps(codegen.measure(recorded, target)))
+    figures = json.loads(json.dumps(codegen_report.measure(recorded, target)))
     expected = COMPILED[row]
     for name in ("spilled", "tensor", "load_bytes", "warps"):
         assert figures.get(name) == expected.get(name), f"{row}: {name}"
     assert figures["shared"] <= expected["shared"], row
 
 
-@pytest.mark.skipif(not COMPILED, reason=f"no table of Triton {codegen.VERSION}")
+@pytest.mark.skipif(not COMPILED, reason=f"no table of Triton {codegen_report.VERSION}")
 @pytest.mark.parametrize("shape, dtype, target", QUICK)
 def test_table_is_what_compiles(shape, dtype, target):
-    for row, recorded in codegen.launches_of(shape, dtype, "max", False, target).items():
+    for row, recorded in codegen_report.launches_of(shape, dtype, "max", False, target).items():
         same(row, recorded, target)
 
 
@@ -119,4 +120,4 @@ def test_table_is_what_compiles(shape, dtype, target):
 @pytest.mark.parametrize("row", COMPILED)
 def test_whole_table_is_what_compiles(row):
     shape, dtype, merge, layout, _, _, target = row.split()
-    same(row, codegen.launches_of(shape, dtype, merge, layout == "channels_last", target)[row], target)
+    same(row, codegen_report.launches_of(shape, dtype, merge, layout == "channels_last", target)[row], target)

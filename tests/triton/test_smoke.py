@@ -14,9 +14,12 @@ from triton.runtime.jit import JITFunction
 
 from benchmarks.gpu_report.smoke import SMOKES, set_precision
 from sma_kernels import backends
-from sma_kernels.triton_kernels import launch_backward, launch_forward, launch_staged
-from sma_kernels.triton_kernels.recorded import recording
+from sma_kernels.triton_kernels import launch
+from sma_kernels.triton_kernels.blocked import launch as blocked
+from sma_kernels.triton_kernels.fused import launch as fused
+from sma_kernels.triton_kernels.host import Launcher
 from tests import cases
+from tools.triton.recorder import Recorder
 
 
 def test_every_kernel_is_launched(monkeypatch):
@@ -24,7 +27,7 @@ def test_every_kernel_is_launched(monkeypatch):
     monkeypatch.setattr(backends.triton, "not_supported_reasons", lambda head: [])
     kernels = {
         value.__name__
-        for module in (launch_forward, launch_backward, launch_staged)
+        for module in (launch, fused, blocked)
         for value in vars(module).values()
         if isinstance(value, JITFunction)
     }
@@ -33,9 +36,10 @@ def test_every_kernel_is_launched(monkeypatch):
     try:
         for smoke in SMOKES:
             set_precision(smoke.tf32)
-            with recording() as launches:
-                cases.run(smoke.case, cases.inputs(smoke.case, smoke.dtype), "triton")
-            launched |= {launch.kernel.__name__ for launch in launches}
+            recorder = Recorder()
+            monkeypatch.setattr(Launcher, "__call__", recorder)
+            cases.run(smoke.case, cases.inputs(smoke.case, smoke.dtype), "triton")
+            launched |= {recorded.kernel.__name__ for recorded in recorder.launches}
     finally:
         torch.backends.cuda.matmul.fp32_precision = precision
     assert launched == kernels

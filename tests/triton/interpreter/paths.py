@@ -9,8 +9,8 @@ PATHS = (
     "one launch",
     "one launch, several tiles",
     "two launches",
-    "staged",
-    "staged, many pooled rows",
+    "blocked",
+    "blocked, many pooled rows",
 )
 
 
@@ -19,16 +19,16 @@ def take(path: str, monkeypatch, merge: str, shared: bool) -> Case:
     # A hinge that only just bites measures the rounding of one cosine: the margin is low.
     small = dict(batch=1, regions=3, channels=2, embed=5, height=5, width=4, merge=merge, shared=shared, margin=0.1)
     if path == "one launch":
-        monkeypatch.setattr(plan, "MAX_REDERIVED", 1e9)
+        monkeypatch.setattr(plan, "MAX_RECOMPUTED", 1e9)
         return Case(**small, values=150)
     if path == "one launch, several tiles":
-        # Enough positions beyond the first tile that some rows have their peak there.
+        # Enough positions beyond the first tile that some rows have their maximum there.
         return Case(**{**small, "height": 7, "width": 19}, values=19)
     if path == "two launches":
-        monkeypatch.setattr(plan, "MAX_REDERIVED", 0.0)
+        monkeypatch.setattr(plan, "MAX_RECOMPUTED", 0.0)
         monkeypatch.setattr(plan, "ENOUGH_PROGRAMS", 3)
         return Case(**{**small, "height": 5, "width": 13, "embed": 35}, values=133)
-    if path == "staged":
+    if path == "blocked":
         monkeypatch.setattr(plan, "MAX_POSITIONS", 8)
         monkeypatch.setattr(plan, "BLOCK_ROWS", 16)
         monkeypatch.setattr(plan, "BLOCK_ROWS_SPLIT", 8)

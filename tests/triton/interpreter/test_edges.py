@@ -1,4 +1,4 @@
-"""NaN, infinities, ties, empty batches, repeats and layouts, on the fused and on the staged path."""
+"""NaN, infinities, ties, empty batches, repeats and layouts, on the fused and on the blocked path."""
 
 import math
 
@@ -12,9 +12,9 @@ from tests.cases import Case
 SIZES = dict(batch=2, regions=3, channels=2, embed=5, values=9, height=3, width=7)
 
 
-@pytest.fixture(params=("fused", "staged"))
+@pytest.fixture(params=("fused", "blocked"))
 def path(request, monkeypatch):
-    if request.param == "staged":
+    if request.param == "blocked":
         monkeypatch.setattr(plan, "MAX_POSITIONS", 8)
         monkeypatch.setattr(plan, "BLOCK_ROWS", 32)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sma_kernels.triton_kernels import plan
-from sma_kernels.triton_kernels.launch import sizes_of
+from sma_kernels.triton_kernels.host import sizes_of
 from tests import cases
 from tests.cases import Case
 from tests.triton.interpreter.paths import PATHS, head_of, take
@@ -34,13 +34,13 @@ def test_sixteen_bits(activation, merge, dtype, as_hardware):
 @pytest.mark.parametrize("merge", ("max", "mean", "none"))
 @pytest.mark.parametrize("path", PATHS)
 def test_paths(path, merge, monkeypatch):
-    seeds = 1 if "staged" in path else 2  # staged calls take longest
+    seeds = 1 if "blocked" in path else 2  # blocked calls take longest
     keeps_rule(take(path, monkeypatch, merge, shared=False), torch.float32, seeds)
 
 
-def test_staged_features_in_several_blocks(monkeypatch):
-    """Two blocks of D to derive maps from, three to write gradients of."""
-    case = replace(take("staged", monkeypatch, "max", shared=False), embed=35)
+def test_blocked_features_in_several_blocks(monkeypatch):
+    """Two blocks of D to compute maps from, three to write gradients of."""
+    case = replace(take("blocked", monkeypatch, "max", shared=False), embed=35)
     keeps_rule(case, torch.float32)
 
 
@@ -79,10 +79,10 @@ def test_paths_are_the_ones_they_claim(monkeypatch):
     """No path is tested on a call that takes another."""
     for path in PATHS:
         with monkeypatch.context() as patch:
-            sizes = sizes_of(head_of(take(path, patch, "max", False)))
+            sizes = sizes_of(head_of(take(path, patch, "max", False)), amd=False)
             forward, backward = plan.forward_plan(sizes), plan.backward_plan(sizes, 1)
-            staged = plan.staged_plan(sizes)
-            assert sizes.backward_fits == ("staged" not in path)
+            blocked = plan.blocked_plan(sizes)
+            assert sizes.backward_fits == ("blocked" not in path)
             if path == "one launch":
                 assert forward.single and forward.pools and forward.maps.grid[1] > 1
             elif path == "one launch, several tiles":
@@ -90,13 +90,13 @@ def test_paths_are_the_ones_they_claim(monkeypatch):
             elif path == "two launches":
                 assert not forward.pools and forward.pool.grid[1] > 1
                 assert backward.slices > 1 and backward.maps.grid[1] > 1
-            elif path == "staged":
+            elif path == "blocked":
                 assert not sizes.forward_fits and not sizes.backward_fits
-                assert staged.channel_blocks > 1 and staged.region_blocks > 1
+                assert blocked.channel_blocks > 1 and blocked.region_blocks > 1
             else:
-                assert path == "staged, many pooled rows" and not sizes.backward_fits
-                sizes = sizes_of(head_of(take(path, patch, "none", False)))
-                assert plan.backward_plan(sizes, 1).values_staged is not None
+                assert path == "blocked, many pooled rows" and not sizes.backward_fits
+                sizes = sizes_of(head_of(take(path, patch, "none", False)), amd=False)
+                assert plan.backward_plan(sizes, 1).values_blocked is not None
                 assert plan.pool_launch(sizes).grid[2] > 1
 
 
@@ -118,7 +118,7 @@ def test_odd_sizes(sizes):
 
 
 @pytest.mark.parametrize("output", cases.OUTPUTS["sma_attention"])
-@pytest.mark.parametrize("path", ("one launch", "staged"))
+@pytest.mark.parametrize("path", ("one launch", "blocked"))
 def test_each_output_alone_reaches_every_input(output, path, monkeypatch):
     """A loss on one output leaves the other four cotangents absent."""
     case = take(path, monkeypatch, "max", False)

@@ -1,9 +1,9 @@
 """Bytes that the launches of a call move, counted from their geometry, beside the floor of the specification.
 
-    python -m sma_kernels.triton_kernels.traffic
+    python -m tools.triton.memory_traffic
 
 `device` counts every tensor once per launch, as if all repeats were served by a cache; `repeated` is what programs of
-one launch read again: the slices of C that derive the maps anew, the second walk, the blocks of the staged path.
+one launch read again: the slices of C that recompute the maps, the second pass, the blocks of the blocked path.
 """
 
 from dataclasses import dataclass
@@ -11,28 +11,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sma_kernels.triton_kernels.recorded import (
+from tools.triton.recorder import (
     SHAPES,
-    Recorded,
+    RecordedLaunch,
     attention_head,
     backward_launches,
     forward_launches,
 )
 
-WRITTEN = {  # the first arguments of a kernel are its outputs: their number
-    "forward_kernel": 7,
-    "pool_kernel": 1,
-    "value_gradients_kernel": 3,
-    "backward_kernel": 3,
-    "reduce_kernel": 5,
-    "moments_kernel": 4,
-    "staged_correlation_kernel": 2,
-    "staged_attention_kernel": 4,
-    "staged_value_gradient_kernel": 1,
-    "softmax_rows_kernel": 1,
-    "staged_gram_backward_kernel": 4,
-    "staged_maps_backward_kernel": 3,
-}
+OUTPUTS = {"blocked_gram_backward_kernel": 3}  # how many of a kernel's first arguments it writes; of the others one
 
 
 @dataclass(frozen=True)
@@ -54,54 +41,52 @@ def _ceil_div(size: int, block: int) -> int:
     return -(-size // block)
 
 
-def _repeats(launch: Recorded) -> dict[str, float]:
-    """How often a whole tensor is read, for the arguments that are read more than once."""
-    arguments, grid, name = launch.arguments, launch.grid, launch.kernel.__name__
+def _repeats(launch: RecordedLaunch) -> dict[str, float]:
+    """How often a whole tensor is read, for the tensors that are read more than once."""
+    grid, name, sizes = launch.grid, launch.kernel.__name__, launch.sizes()
     if name == "forward_kernel":
-        walks = 1 if arguments["SINGLE"] else 2
-        return {"features": walks * grid[1], "maps_in": walks * grid[1]}
+        passes = 1 if sizes["SINGLE"] else 2
+        return {"inputs.features": passes * grid[1], "inputs.maps": passes * grid[1]}
     if name == "pool_kernel":
-        return {"attention": grid[1], "values": grid[2]}
+        return {"attention": grid[1], "values.data": grid[2]}
     if name == "value_gradients_kernel":
-        slices, chunks = arguments["slices"], grid[2]
-        return {"attention": slices, "grad_pooled": chunks, "values": grid[1] // slices}
+        slices, chunks = launch.arguments["slices"], grid[2]
+        return {"attention": slices, "grad_pooled": chunks, "values.data": grid[1] // slices}
     if name == "backward_kernel":
         both = 2 * grid[1]
-        own = 1 if arguments["AT_WEIGHT"] >= 0 else 0
-        return {"features": both + own, **dict.fromkeys(("partial_attention", "winner", "grad_attention"), both)}
+        own = 1 if sizes["WEIGHT"] >= 0 else 0
+        grads = ("grads.partial_attention", "grads.argmax", "grads.attention")
+        return {"inputs.features": both + own, **dict.fromkeys(grads, both)}
     if name == "moments_kernel":
-        return {"features": 2 * grid[1] * grid[2] / _share(arguments, grid[1]), "winner": grid[1] * grid[2]}
-    if name == "staged_attention_kernel":
-        return {"features": 1 + _blocks(arguments)}
-    if name == "staged_maps_backward_kernel":
-        blocks = _blocks(arguments)
-        every = grid[2] * arguments["SHARING"] * grid[1] * (1 + blocks) / blocks
-        return {"features": every, "partial_attention": every, "winner": every}
+        share = 1 if sizes["G"] == 1 else grid[1]  # with a feature group per channel, a block reads only its own groups
+        return {"inputs.features": 2 * grid[1] * grid[2] / share, "grads.argmax": grid[1] * grid[2]}
+    if name == "blocked_attention_kernel":
+        return {"inputs.features": 1 + _blocks(sizes)}
+    if name == "blocked_maps_backward_kernel":
+        blocks = _blocks(sizes)
+        every = grid[2] * sizes["PROGRAM_BLOCKS"] * grid[1] * (1 + blocks) / blocks
+        return dict.fromkeys(("inputs.features", "grads.partial_attention", "grads.argmax"), every)
     return {}
 
 
-def _blocks(arguments: dict) -> int:
+def _blocks(sizes: dict) -> int:
     """Blocks of maps of one sample."""
-    return _ceil_div(arguments["K"], arguments["K_PAD"]) * _ceil_div(arguments["R"], arguments["R_PAD"])
+    return _ceil_div(sizes["K"], sizes["K_PAD"]) * _ceil_div(sizes["R"], sizes["R_PAD"])
 
 
-def _share(arguments: dict, blocks: int) -> int:
-    """With a feature group per channel, a block reads its own groups only."""
-    return 1 if arguments["G"] == 1 else blocks
-
-
-def traffic_of(launch: Recorded) -> Traffic:
-    tensors = {name: value for name, value in launch.arguments.items() if isinstance(value, Tensor)}
-    outputs = launch.kernel.arg_names[: WRITTEN[launch.kernel.__name__]]
+def traffic_of(launch: RecordedLaunch) -> Traffic:
+    outputs = launch.kernel.arg_names[: OUTPUTS.get(launch.kernel.__name__, 1)]
     repeats = _repeats(launch)
     read = written = repeated = 0
-    for name, tensor in tensors.items():
+    for path, tensor in launch.flat().items():
+        if not isinstance(tensor, Tensor):
+            continue
         size = _bytes(tensor)
-        if name in outputs:
+        if path.partition(".")[0] in outputs:
             written += size
         else:
             read += size
-            repeated += int(size * max(0.0, repeats.get(name, 1) - 1))
+            repeated += int(size * max(0.0, repeats.get(path, 1) - 1))
     return Traffic(read, written, repeated)
 
 

@@ -1,8 +1,8 @@
 """Compiles what the launchers launch, ahead of time and without a GPU, and reads what the compilers made of it.
 
-    python -m sma_kernels.triton_kernels.codegen            prints the table of the newest Triton
-    python -m sma_kernels.triton_kernels.codegen 3.6        prints where that Triton does worse
-    python -m sma_kernels.triton_kernels.codegen --write    compiles every variant and writes the table of this Triton
+    python -m tools.triton.codegen_report            prints the table of the newest Triton
+    python -m tools.triton.codegen_report 3.6        prints where that Triton does worse
+    python -m tools.triton.codegen_report --write    compiles every variant and writes the table of this Triton
 
 Each minor version of Triton has a table of its own. Static evidence: registers, spills, shared memory, instructions. It
 says nothing of speed.
@@ -21,9 +21,9 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from sma_kernels.triton_kernels.recorded import (
+from tools.triton.recorder import (
     SHAPES,
-    Recorded,
+    RecordedLaunch,
     attention_head,
     backward_launches,
     forward_launches,
@@ -44,34 +44,40 @@ FLOAT16_TARGETS = ("sm_80", "sm_90")
 _POINTERS = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.float16: "*fp16", torch.uint8: "*u8"}
 
 
-def _source(launch: Recorded, target: GPUTarget) -> ASTSource:
-    """The kernel specialised as a launch does it: aligned pointers, integers that are 1 or divide by 16."""
-    signature: dict[str, str] = {}
-    constants: dict[str, Any] = {}
+def _source(launch: RecordedLaunch, target: GPUTarget) -> ASTSource:
+    """The kernel specialized as a launch does it: aligned pointers, integers that are 1 or divide by 16."""
+    constants: dict[tuple[int, ...], Any] = {}
     attributes: dict[tuple[int, ...], list] = {}
-    for index, parameter in enumerate(launch.kernel.params):
-        name, value = parameter.name, launch.arguments[parameter.name]
+
+    def specialized(value: Any, path: tuple[int, ...], constant: bool) -> Any:
+        """Triton's type of an argument, or of each member of a record."""
         integer = isinstance(value, int) and not isinstance(value, bool)
-        if parameter.is_constexpr or value is None or (integer and value == 1):
-            signature[name], constants[name] = "constexpr", value
-        elif isinstance(value, torch.Tensor):
-            signature[name] = _POINTERS[value.dtype]
-            attributes[(index,)] = [["tt.divisibility", 16]]
-        elif isinstance(value, float):
-            signature[name] = "fp32"
-        else:
-            signature[name] = "i32" if value < 2**31 else "i64"
-            if value % 16 == 0:
-                attributes[(index,)] = [["tt.divisibility", 16]]
+        if constant or value is None or (integer and value == 1):
+            constants[path] = value
+            return "constexpr"
+        if isinstance(value, tuple):
+            return type(value)(*(specialized(member, (*path, i), False) for i, member in enumerate(value)))
+        if isinstance(value, float):
+            return "fp32"
+        if isinstance(value, torch.Tensor) or value % 16 == 0:
+            attributes[path] = [["tt.divisibility", 16]]
+        if isinstance(value, torch.Tensor):
+            return _POINTERS[value.dtype]
+        return "i32" if value < 2**31 else "i64"
+
+    signature = {
+        parameter.name: specialized(launch.arguments[parameter.name], (index,), parameter.is_constexpr)
+        for index, parameter in enumerate(launch.kernel.params)
+    }
     return ASTSource(launch.kernel, signature, constants, attributes)
 
 
-def compiled(launch: Recorded, target_name: str):
+def compiled(launch: RecordedLaunch, target_name: str):
     target = TARGETS[target_name]
     return triton.compile(_source(launch, target), target=target, options=dict(launch.options))
 
 
-def measure(launch: Recorded, target_name: str) -> dict[str, Any]:
+def measure(launch: RecordedLaunch, target_name: str) -> dict[str, Any]:
     """Registers a thread, spilled registers (bytes of stack on NVIDIA), shared memory, and how wide values are read."""
     binary = compiled(launch, target_name)
     figures: dict[str, Any] = {"shared": binary.metadata.shared, "warps": launch.options["num_warps"]}
@@ -113,7 +119,7 @@ def _field(text: str, name: str) -> int:
     return int(re.search(rf"\.{name}:\s+(\d+)", text).group(1))
 
 
-def launches_of(shape: str, dtype: str, merge: str, channels_last: bool, target: str) -> dict[str, Recorded]:
+def launches_of(shape: str, dtype: str, merge: str, channels_last: bool, target: str) -> dict[str, RecordedLaunch]:
     """Launches of a training step at a standard shape, by the row of the table that each one fills."""
     head = attention_head(SHAPES[shape], getattr(torch, dtype), merge, channels_last)
     amd = TARGETS[target].backend == "hip"
@@ -126,7 +132,7 @@ def launches_of(shape: str, dtype: str, merge: str, channels_last: bool, target:
     return found
 
 
-def every_launch() -> dict[str, tuple[Recorded, str]]:
+def every_launch() -> dict[str, tuple[RecordedLaunch, str]]:
     """All rows of the table: (launch, target)."""
     return {
         row: (launch, target)

@@ -10,8 +10,8 @@ pytest.importorskip("triton")
 if os.environ.get("TRITON_INTERPRET") == "1":
     pytest.skip("launches are recorded from compiled kernels", allow_module_level=True)
 
-from sma_kernels.triton_kernels.recorded import SHAPES, attention_head, backward_launches, forward_launches
-from sma_kernels.triton_kernels.traffic import floors, traffic_of
+from tools.triton.memory_traffic import floors, traffic_of
+from tools.triton.recorder import SHAPES, attention_head, backward_launches, forward_launches
 
 LIMITS = {"S1": (1.4, 1.5), "S2": (1.3, 1.3), "S3": (1.15, 1.2), "S4": (1.15, 1.1), "S5": (1.15, 1.35)}
 LAUNCHES = {"S1": (1, 3), "S2": (1, 3), "S3": (2, 3), "S4": (2, 3), "S5": (2, 6)}
@@ -35,7 +35,8 @@ def test_slices_read_the_values_once():
         head = attention_head(SHAPES[shape], torch.bfloat16, "max", False)
         values = head.values
         for launch in forward_launches(head) + backward_launches(head):
-            if launch.arguments.get("values") is not None:
-                blocks = launch.arguments.get("SLICE_C", launch.arguments["BLOCK_C"])
+            if launch.flat().get("values.data") is not None:
+                sizes = launch.sizes()
+                blocks = sizes.get("SLICE_C") or sizes["BLOCK_C"]
                 slices = launch.arguments.get("slices", launch.grid[1])
                 assert slices * blocks >= values.shape[1] > (slices - 1) * blocks

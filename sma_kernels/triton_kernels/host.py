@@ -1,0 +1,217 @@
+"""What the launches of one call share: layouts, sizes, dtypes and precision, and the records that kernels take."""
+
+import contextlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any, NamedTuple
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from sma_kernels.args import AttentionArgs
+from sma_kernels.triton_kernels.config import (
+    DenseMap,
+    GradSource,
+    Layout,
+    MapInputs,
+    ParamOffsets,
+    PoolTile,
+    Scalar,
+    Tile,
+)
+from sma_kernels.triton_kernels.plan import MAX_ROWS, Launch, Sizes
+
+TRITON_VERSION = tuple(int(part) for part in triton.__version__.split(".")[:2])
+
+
+class Launcher:
+    """Starts kernels on the current device; tools/triton/recorder.py has one that lists the launches instead."""
+
+    amd = torch.version.hip is not None
+
+    def __call__(self, kernel: Callable, grid: tuple[int, ...], *arguments: Any, **options: Any) -> None:
+        kernel[grid](*arguments, **options)
+
+
+@dataclass(frozen=True)
+class FeatureMap:
+    """A dense [B,C,H,W] tensor as the kernels read it: whole samples, rows of L (NCHW) or of C (channels_last)."""
+
+    tensor: Tensor | None
+    batch_stride: int
+    row_stride: int  # length of a row
+    last: bool  # rows of C
+    vec: int  # elements of one load of at most 16 bytes that a row, a sample and so every tile start at
+
+    @property
+    def dense(self) -> DenseMap:
+        return DenseMap(self.tensor, self.batch_stride, self.row_stride)
+
+    @property
+    def layout(self) -> Layout:
+        return constants(Layout(self.last, self.vec))
+
+
+def is_dense(tensor: Tensor) -> bool:
+    """Read in place: each sample dense NCHW or channels_last, with any stride between samples."""
+    sample = tensor[0]
+    return sample.is_contiguous() or sample.permute(1, 2, 0).is_contiguous()
+
+
+def feature_map(tensor: Tensor) -> FeatureMap:
+    if not is_dense(tensor):
+        tensor = tensor.contiguous()
+    channels, positions = tensor.shape[1], tensor.shape[2] * tensor.shape[3]
+    last = positions == 1 or not tensor[0].is_contiguous()
+    row = channels if last else positions
+    batch_stride = tensor.stride(0) if tensor.shape[0] > 1 else channels * positions
+    return FeatureMap(tensor, batch_stride, row, last, math.gcd(16 // tensor.element_size(), row, batch_stride))
+
+
+def absent_map(sizes: Sizes) -> FeatureMap:
+    """Strides that a kernel takes for an absent map; they still say how the positions divide."""
+    return FeatureMap(None, 0, sizes.L, False, math.gcd(16 // sizes.itemsize, sizes.L))
+
+
+def max_forward_rows(device: torch.device, amd: bool) -> int:
+    """A forward of 128 rows takes 128 KB of shared memory on 8.x with Triton 3.6, and 96 KB with 3.8; of these devices, 8.6
+    and 8.9 have 99 KB."""
+    if TRITON_VERSION >= (3, 8) or device.type != "cuda" or amd:
+        return MAX_ROWS
+    return MAX_ROWS // 2 if torch.cuda.get_device_capability(device) in ((8, 6), (8, 9)) else MAX_ROWS
+
+
+def sizes_of(args: AttentionArgs, amd: bool) -> Sizes:
+    grid = args.grid
+    width = args.weight.shape[2] if args.weight is not None else 0
+    return Sizes(
+        batch=grid.shape[0],
+        C=args.values.shape[1] if args.values is not None else 0,
+        L=grid.shape[-2] * grid.shape[-1],
+        R=args.regions,
+        K=args.channels,
+        D=width,
+        G=grid.shape[1] // width if width else 1,
+        itemsize=grid.element_size(),
+        merge=args.merge if args.values is not None else "none",
+        split=precision_of(grid.dtype, amd) == "tf32x3",
+        amd=amd,
+        max_rows=max_forward_rows(grid.device, amd),
+    )
+
+
+def device_guard(tensor: Tensor):
+    return torch.cuda.device(tensor.device) if tensor.is_cuda else contextlib.nullcontext()
+
+
+def precision_of(dtype: torch.dtype, amd: bool) -> str:
+    """Precision of products of float32 operands. Three TF32 products carry float32 through tensor cores; AMD's matrix
+    cores take float32 as it is. Float16 keeps float32 operands inside: its range loses small maps."""
+    if amd:
+        return "ieee"
+    tf32 = dtype == torch.float32 and torch.backends.cuda.matmul.fp32_precision == "tf32"
+    return "tf32" if tf32 or dtype == torch.bfloat16 else "tf32x3"
+
+
+def dot_dtype(dtype: torch.dtype) -> tl.dtype:
+    """Operands of products with maps or their gradients: bfloat16 keeps their range, float16 would not."""
+    return tl.bfloat16 if dtype == torch.bfloat16 else tl.float32
+
+
+def contiguous(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.contiguous()
+
+
+class AttentionPartials(NamedTuple):
+    """What the backward of the pooling leaves of the gradient of A; see pool.value_gradients_kernel."""
+
+    attention: Tensor | None = None  # float32 [B,slices,A,L]
+    delta: Tensor | None = None  # float32 [B,partials,A]
+    slices: int = 1
+    partials: int = 1
+
+
+@cache
+def constants(record: Tile | PoolTile | Layout | ParamOffsets) -> Any:
+    """The record as an argument of a kernel. The compiler of Triton before 3.8 needs tl.constexpr as members, or kernels could
+    not pass them to functions or put them in a shape; the interpreter, and the launches of newer versions, are better off
+    with plain numbers."""
+    plain = TRITON_VERSION >= (3, 8) or triton.knobs.runtime.interpret
+    return record if plain else type(record)(*map(tl.constexpr, record))
+
+
+NO_GRADS = GradSource(None, None, None, None, None, 1, 1)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call on the host, and the records of kernel arguments that follow from its inputs."""
+
+    args: AttentionArgs
+    launcher: Launcher
+
+    @cached_property
+    def sizes(self) -> Sizes:
+        return sizes_of(self.args, self.launcher.amd)
+
+    @cached_property
+    def features(self) -> FeatureMap:
+        return feature_map(self.args.features) if self.args.features is not None else absent_map(self.sizes)
+
+    @cached_property
+    def inputs(self) -> MapInputs:
+        args, features = self.args, self.features
+        weight, bias = contiguous(args.weight), contiguous(args.bias)
+        strides = features.batch_stride, features.row_stride
+        return MapInputs(features.tensor, contiguous(args.maps), weight, bias, *strides)
+
+    @property
+    def softmax_rows(self) -> bool:
+        """Softmax statistics of each row are needed: maps are computed, by a softmax."""
+        return self.args.features is not None and self.args.activation == "softmax"
+
+    @property
+    def temperature(self) -> Scalar:
+        return Scalar(self.args.temperature_tensor, self.args.temperature)
+
+    @property
+    def gate(self) -> Scalar:
+        return Scalar(self.args.gate_tensor, self.args.gate)
+
+    @property
+    def precision(self) -> str:
+        return precision_of(self.args.grid.dtype, self.launcher.amd)
+
+    def scratch(self, *size: int) -> Tensor:
+        return self.args.grid.new_empty(size, dtype=torch.float32)
+
+    def tile(self, R_PAD: int, K_PAD: int, BLOCK_L: int, BLOCK_D: int, PART_D: int = 0) -> Tile:
+        sizes = self.sizes
+        tile = Tile(
+            R=sizes.R,
+            K=sizes.K,
+            N=sizes.N,
+            A=sizes.A,
+            D=sizes.D,
+            G=sizes.G,
+            R_PAD=R_PAD,
+            K_PAD=K_PAD,
+            ROWS=K_PAD * R_PAD,
+            BLOCK_L=BLOCK_L,
+            BLOCK_D=BLOCK_D,
+            PART_D=PART_D,
+            SOFTMAX=self.args.activation == "softmax",
+            MERGE=sizes.merge,
+            DOT_DTYPE=dot_dtype(self.args.grid.dtype),
+            PRECISION=self.precision,
+        )
+        return constants(tile)
+
+    def pool_tile(self, launch: Launch) -> PoolTile:
+        sizes = {name: launch.tiles.get(name, 0) for name in PoolTile._fields}
+        dtype = dot_dtype(self.args.grid.dtype)
+        return constants(PoolTile(**{**sizes, "A": self.sizes.A, "DOT_DTYPE": dtype, "PRECISION": self.precision}))

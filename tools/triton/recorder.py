@@ -1,0 +1,121 @@
+"""What the launchers would launch for a call, recorded on tensors without memory: no GPU, no driver, no numbers."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import triton.language as tl
+
+from sma_kernels.args import AttentionArgs, GradOutputs, Saved, allocate_outputs, inputs_of
+from sma_kernels.triton_kernels import launch
+from sma_kernels.triton_kernels.host import Launcher
+
+
+def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, tuple):
+        for name, member in zip(value._fields, value, strict=True):
+            yield from _flat(f"{prefix}.{name}", member)
+    else:
+        yield prefix, value.value if isinstance(value, tl.constexpr) else value
+
+
+@dataclass(frozen=True)
+class RecordedLaunch:
+    """One launch: the kernel, its grid, its arguments by parameter, and the compiler's options."""
+
+    kernel: Callable
+    grid: tuple[int, ...]
+    arguments: dict[str, Any]
+    options: dict[str, int]
+
+    def flat(self) -> dict[str, Any]:
+        """Members of records by their path, as in "inputs.features"; other arguments by their name."""
+        return {path: leaf for name, value in self.arguments.items() for path, leaf in _flat(name, value)}
+
+    def sizes(self) -> dict[str, Any]:
+        """Compile-time arguments by their own names: tiles, and settings such as SINGLE."""
+        return {
+            path.rpartition(".")[2]: leaf for path, leaf in self.flat().items() if path.rpartition(".")[2].isupper()
+        }
+
+
+@dataclass
+class Recorder(Launcher):
+    """Lists launches as an NVIDIA or an AMD device would get them."""
+
+    amd: bool = False
+    launches: list[RecordedLaunch] = field(default_factory=list)
+
+    def __call__(self, kernel, grid, *arguments, **options):
+        compiler = {name: options.pop(name) for name in ("num_warps", "num_stages") if name in options}
+        names = kernel.arg_names
+        by_name = {**dict(zip(names, arguments, strict=False)), **options}
+        self.launches.append(RecordedLaunch(kernel, grid, {name: by_name[name] for name in names}, compiler))
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One row of the table of standard shapes."""
+
+    batch: int
+    C: int
+    side: int
+    R: int
+    K: int
+    D: int = 64
+
+
+SHAPES = {
+    "S1": Shape(64, 512, 7, 12, 4),
+    "S2": Shape(64, 2048, 7, 12, 4),
+    "S3": Shape(64, 1024, 14, 12, 4),
+    "S4": Shape(32, 256, 28, 8, 4),
+    "S5": Shape(256, 2048, 14, 12, 8),
+}
+
+
+def attention_head(
+    shape: Shape, dtype: torch.dtype, merge: str, channels_last: bool, activation="softmax"
+) -> AttentionArgs:
+    """A call of `sma_attention` as `SMAAttention` makes it, without memory."""
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+
+    def map_of(channels: int) -> torch.Tensor:
+        size = (shape.batch, channels, shape.side, shape.side)
+        return torch.empty(size, dtype=dtype, device="meta").contiguous(memory_format=layout)
+
+    def parameter(*size: int) -> torch.Tensor:
+        return torch.empty(size, device="meta")
+
+    total = shape.R * shape.K
+    return AttentionArgs(
+        values=map_of(shape.C),
+        features=map_of(shape.K * shape.D),
+        weight=parameter(shape.R, shape.K, shape.D),
+        bias=parameter(shape.R, shape.K),
+        temperature_tensor=parameter(),
+        gate_tensor=parameter(),
+        relation_bias=parameter(total, total),
+        activation=activation,
+        merge=merge,
+        diversify=True,
+        correlate=True,
+    )
+
+
+def forward_launches(args: AttentionArgs, amd: bool = False) -> list[RecordedLaunch]:
+    recorder = Recorder(amd)
+    launch.forward(args, recorder)
+    return recorder.launches
+
+
+def backward_launches(args: AttentionArgs, amd: bool = False) -> list[RecordedLaunch]:
+    """With gradients of pooled vectors and diversity, as in training, and for every input."""
+    out = allocate_outputs(args)
+    saved = Saved(**{name: getattr(out, name) for name in Saved._fields})
+    grad_outputs = GradOutputs(pooled=out.pooled, diversity=out.diversity)
+    needs = [tensor is not None for tensor in inputs_of(args)]
+    recorder = Recorder(amd)
+    launch.backward(args, saved, grad_outputs, needs, recorder)
+    return recorder.launches
