@@ -5,7 +5,7 @@ import pytest
 
 from sma_models.ablation.contrasts import (
     FIXED,
-    ArmRuns,
+    ArmMeasures,
     Contrast,
     estimate,
     factorial_effects,
@@ -129,7 +129,7 @@ def arms(seeds=20, **shifts):
     found = {}
     for name in ("wide", "own", "diversity", "correlation", "both"):
         score = 0.5 + luck + shifts.get(name, 0) + rng.normal(0, 0.002, seeds)
-        found[name] = ArmRuns({"f1": score, "auc": score, "energy": score}, maps)
+        found[name] = ArmMeasures({"f1": score, "auc": score, "energy": score}, maps)
     return found
 
 
