@@ -10,10 +10,10 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(items):
-    without_card = pytest.mark.skip(reason="needs a CUDA card")
+    needs_gpu = pytest.mark.skip(reason="needs a CUDA GPU")
     for item in items:
         if item.get_closest_marker("gpu") and not torch.cuda.is_available():
-            item.add_marker(without_card)
+            item.add_marker(needs_gpu)
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ PUBLIC = {
     "sma_models.models.export": ("save_onnx", "save_program"),
     "sma_models.figures.collect": ("run_attention", "run_on_synthetic", "AttentionViews", "RegionView"),
     "sma_models.figures.attention": ("draw_attention",),
-    "sma_models.figures.correlation": ("draw_correlation",),
+    "sma_models.figures.correlation_matrix": ("draw_correlation",),
     "sma_models.figures.training_curves": ("draw_curves",),
 }
 

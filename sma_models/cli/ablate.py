@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sma_models.ablation.arms import Arm, make_arms, make_sweeps
 from sma_models.ablation.config import Ablation
 from sma_models.ablation.experiment import Experiment, prepare
-from sma_models.ablation.plots import draw_arms, draw_contrasts
+from sma_models.ablation.result_plots import draw_arms, draw_contrasts
 from sma_models.ablation.result_tables import markdown
 from sma_models.ablation.run_files import ArmRun, in_processes
 from sma_models.ablation.summary import compare, summarize_arm

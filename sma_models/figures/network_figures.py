@@ -16,7 +16,7 @@ from sma_models.faces.predictor import FacePredictor
 from sma_models.faces.sources import FreeNames, files_below
 from sma_models.figures.attention import draw_attention
 from sma_models.figures.collect import run_attention, run_on_synthetic
-from sma_models.figures.correlation import draw_correlation
+from sma_models.figures.correlation_matrix import draw_correlation
 
 DEFAULT_COUNT = 12  # images drawn by default: each takes up to a second
 

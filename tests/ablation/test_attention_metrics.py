@@ -17,8 +17,8 @@ MASK = [1, 0.5, 0, 0]
 
 
 def scores(attention, mask=MASK):
-    found = region_scores(torch.tensor([attention], dtype=torch.float32), torch.tensor([mask], dtype=torch.float32))
-    return dict(zip(("energy", "pointing", "iou"), found[:, 0].tolist(), strict=True))
+    scores = region_scores(torch.tensor([attention], dtype=torch.float32), torch.tensor([mask], dtype=torch.float32))
+    return dict(zip(("energy", "pointing", "iou"), scores[:, 0].tolist(), strict=True))
 
 
 def test_energy_pointing_and_overlap_by_hand():
@@ -73,12 +73,12 @@ def test_only_faces_that_show_the_region_count(looking):
     for rows in (slice(0, 1), slice(1, 4)):
         part = type(output)(*(tensor[rows] for tensor in output))
         metric.update(attention, part, present[rows], masks[rows])
-    found = metric.compute()
+    scores = metric.compute()
     share = output.attention[:2, 0, 0, 0] / output.attention[:2, 0].sum((1, 2))
-    assert float(found["energy"][0]) == pytest.approx(float(share.mean()), rel=1e-5)
+    assert float(scores["energy"][0]) == pytest.approx(float(share.mean()), rel=1e-5)
     area = effective_area(output.attention[:, 0].flatten(1))[[0, 1, 3]].mean()
-    assert float(found["area"][0]) == pytest.approx(float(area), rel=1e-5)
-    assert found["energy"][1].isnan() and found["area"][1].isnan()
+    assert float(scores["area"][0]) == pytest.approx(float(area), rel=1e-5)
+    assert scores["energy"][1].isnan() and scores["area"][1].isnan()
 
 
 def test_winner_shares_show_a_starved_channel(looking):
@@ -89,9 +89,9 @@ def test_winner_shares_show_a_starved_channel(looking):
     attention = SMAAttention(3, 2, 2, 4, correlate=False)
     metric = RegionAttention(2, 2)
     metric.update(attention, output._replace(maps=maps, attention=maps.amax(2)), present, None)
-    found = metric.compute()
-    assert found["winner_share"][0].tolist() == pytest.approx([0.9 / 1.5, 0.6 / 1.5])
-    assert found["energy"].isnan().all()
+    scores = metric.compute()
+    assert scores["winner_share"][0].tolist() == pytest.approx([0.9 / 1.5, 0.6 / 1.5])
+    assert scores["energy"].isnan().all()
 
 
 def test_maps_that_are_merged_and_refined(looking):

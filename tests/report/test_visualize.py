@@ -12,7 +12,7 @@ from sma_models.cli import main
 from sma_models.faces.predictor import FacePredictor
 from sma_models.figures.attention import cosine, draw_attention
 from sma_models.figures.collect import VIEW, run_attention, run_on_synthetic
-from sma_models.figures.correlation import draw_correlation, region_shares
+from sma_models.figures.correlation_matrix import draw_correlation, region_shares
 from sma_models.figures.network_figures import DEFAULT_COUNT, evenly_spaced, network_figures
 from sma_models.figures.training_curves import draw_curves, find_log
 from sma_models.synthetic import SyntheticFaces
@@ -177,7 +177,7 @@ def test_drawn_faces_show_their_unit_most_and_strangers_get_a_face(tmp_path, rea
     assert [view.name for view in views] == list(REGIONS)
     assert all(view.true_region.any() and view.true_region.shape == (VIEW, VIEW) for view in views)
     # Brows lie above the mouth.
-    top, bottom = (np.argwhere(views[place].true_region)[:, 0].mean() for place in (0, 1))
+    top, bottom = (np.argwhere(views[index].true_region)[:, 0].mean() for index in (0, 1))
     assert top < VIEW / 2 < bottom
     assert len(seen.views) == 3
     # The first face of the set that shows AU1 at intensity 5 of 5.
