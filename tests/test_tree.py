@@ -22,7 +22,7 @@ LONG_FILES = {
 # Names with several meanings that are left: this set may only shrink.
 AMBIGUOUS_NAMES = {"base.py", "calibration.py", "checks.py", "choice.py", "test_edges.py", "test_smoke.py"}
 # Names that Python, pytest or this project uses in many folders for the same purpose.
-COMMON_NAMES = {"__init__.py", "__main__.py", "conftest.py"}
+COMMON_NAMES = {"__init__.py", "__main__.py", "conftest.py", "environment.py"}
 # Folders whose files are named after what they belong to: a command, or the file whose mutants they hold.
 NAMED_AFTER_OTHERS = ("sma_models/cli/", "tests/mutants/", "sma_kernels/triton_kernels/", "sma_kernels/backends/")
 # Names of variables that say nothing. Uses that are left per folder: these numbers may only fall.

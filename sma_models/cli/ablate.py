@@ -22,8 +22,8 @@ from sma_models.ablation.result_tables import markdown
 from sma_models.ablation.run_files import ArmRun, in_processes
 from sma_models.ablation.summary import compare, summarize_arm
 from sma_models.cli.lightning import shipped
-from sma_models.synthetic.machine import machine
 from sma_models.utils.cpu import available_cpus
+from sma_models.utils.environment import describe_machine
 from sma_models.utils.jsonable import to_jsonable
 from sma_models.utils.run_dir import SETTINGS, check_same_settings
 
@@ -98,7 +98,7 @@ def run_ablation(settings: Ablation, out: Path, cache: Path, processes: int, com
         "phase": settings.phase,
         "data": experiment.description,
         "command": f"sma-net ablate {command}",
-        "environment": machine(),
+        "environment": describe_machine(),
         "seeds": seeds,
         "sweep_seeds": len(sweep_seeds),
         "arms": summaries,

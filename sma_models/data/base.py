@@ -145,7 +145,7 @@ class FaceDataModule(lightning.LightningDataModule, ABC):
             canvas_size(image_size)
         self.batch_size, self.num_workers, self.augment = batch_size, num_workers, augment
         self.selection, self.seed, self.image_size = selection, seed, image_size
-        self.faces: Any = None  # Faces, from `setup` on
+        self.faces: Any = None  # FaceTable, from `setup` on
         self._sampler: EpochSampler | None = None  # of the training part
         self._resumed: Position | None = None  # where a run goes on that was begun before
         # How the pictures were aligned, as `sma-net align` noted it.

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sma_models.figures.style import BLUE, CYAN, GREEN, GREY, PURPLE, RED
@@ -61,7 +62,7 @@ def draw_curves(logs: Sequence[Path]) -> Figure:
     return figure
 
 
-def _draw(axis, line: _Line, curves: list[list[tuple[int, float]]]) -> None:
+def _draw(axis: Axes, line: _Line, curves: list[list[tuple[int, float]]]) -> None:
     for number, points in enumerate(curves):
         axis.plot(
             *zip(*points, strict=True),

@@ -12,8 +12,8 @@ from sma_models.models.sma_net import SMANet
 from sma_models.utils.finite import require_finite_weights
 
 ENTRY = "sma_net"  # {"kind": "au" or "expression", "regions": names, "network": fields of NetworkConfig,
-# "data": people, subjects, alignment and selection of what it was trained on, see FaceData.origin; "starts_from": weights,
-# "made_by": see `provenance`}
+# "data": people, subjects, alignment and selection of what it was trained on, see FaceDataModule.origin;
+# "starts_from": weights, "made_by": see `provenance`}
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """SMA-Net: a backbone, several attention maps per region, and one linear unit per region."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import timm
 import torch
@@ -123,7 +123,7 @@ class SMANet(nn.Module):
         for buffer, values in ((self.mean, self.config.mean), (self.std, self.config.std)):
             buffer.copy_(torch.tensor(values, dtype=buffer.dtype, device="cpu").view(3, 1, 1))
 
-    def _apply(self, fn, recurse=True):
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """All that moves or casts the network comes here; `to_empty` leaves buffers unwritten that no checkpoint holds."""
         super()._apply(fn, recurse)
         self.reset_parameters()

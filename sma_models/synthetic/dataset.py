@@ -1,32 +1,32 @@
-"""A sequence of synthetic faces with known action units, rendered when asked for."""
+"""A sequence of synthetic faces with known action units, rendered on access."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from sma_models.synthetic.checks import one_of, whole_number
-from sma_models.synthetic.identity import draw_identity
+from sma_models.synthetic.argument_checks import one_of, whole_number
+from sma_models.synthetic.identity import Identity, draw_identity
 from sma_models.synthetic.labels import MODES, sample_intensities
 from sma_models.synthetic.rates import AUS, COLUMN, LABEL_THRESHOLD
 from sma_models.synthetic.regions import measure_region, measure_regions
 from sma_models.synthetic.render import render
-from sma_models.synthetic.scene import draw_scene
+from sma_models.synthetic.scene import Scene, draw_scene
+from sma_models.synthetic.types import BoolArray, Image, Intensities
 
 
 class SyntheticFace(NamedTuple):
     """One face: image uint8 RGB [size, size, 3], intensities int8 [15] in 0 to 5, subject number."""
 
-    image: np.ndarray
-    intensities: np.ndarray
+    image: Image
+    intensities: Intensities
     subject: int
 
 
 class SyntheticFaces:
-    """Faces drawn from numbers alone, with the intensity of 15 action units each (see `AUS`).
+    """Procedurally generated faces, each with the intensities of 15 action units (see `AUS`).
 
-    Image i shows subject `first_subject + i % subjects`. Everything about it follows from `seed`, its subject
-    and i, whatever was asked before and in whichever process. Ranges of subjects that do not overlap share no
-    face.
+    Image i shows subject `first_subject + i % subjects`. It depends only on `seed`, its subject and i, not on
+    earlier calls or the process. Ranges of subjects that do not overlap share no face.
 
     Args:
         count: number of images, at least 0.
@@ -38,10 +38,19 @@ class SyntheticFaces:
             keeps the base rates and drops every correlation except that AU24 excludes AU25 and AU26.
 
     Raises:
-        ValueError: an argument is out of range; it is named, with what came and what was expected.
+        ValueError: an argument is out of range; the message names it, its value and what was expected.
     """
 
-    def __init__(self, count, *, seed=0, size=128, subjects=100, first_subject=0, mode="correlated"):
+    def __init__(
+        self,
+        count: int,
+        *,
+        seed: int = 0,
+        size: int = 128,
+        subjects: int = 100,
+        first_subject: int = 0,
+        mode: str = "correlated",
+    ) -> None:
         self.count = whole_number("count", count, 0)
         self.seed = whole_number("seed", seed, 0, 2**63 - 1)
         self.size = whole_number("size", size, 32, 512)
@@ -49,72 +58,72 @@ class SyntheticFaces:
         self.first_subject = whole_number("first_subject", first_subject, 0)
         self.mode = one_of("mode", mode, MODES)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, index):
-        """The `SyntheticFace` at index; negative counts from the end; IndexError beyond either."""
-        identity, scene, intensities = self._parts(index)
+    def __getitem__(self, index: int) -> SyntheticFace:
+        """The `SyntheticFace` at index; negative indices count from the end; IndexError out of range."""
+        identity, scene, intensities = self._render_inputs(index)
         image = render(identity, scene, intensities, self.size)
         return SyntheticFace(image, intensities, self.subject(index))
 
-    def subject(self, index):
+    def subject(self, index: int) -> int:
         """Number of the subject of one image."""
-        return self.first_subject + self._place(index) % self.subjects
+        return self.first_subject + self._from_start(index) % self.subjects
 
-    def intensities(self, index):
+    def intensities(self, index: int) -> Intensities:
         """Intensities, int8 [15] in 0 to 5, of one image, without rendering it."""
-        place = self._place(index)
-        return sample_intensities(self.mode, self.seed, [self.subject(place)], [place])[0]
+        index = self._from_start(index)
+        return sample_intensities(self.mode, self.seed, [self.subject(index)], [index])[0]
 
-    def labels(self, index):
-        """Labels, bool [15], of one image: which intensities are at least 2."""
+    def labels(self, index: int) -> BoolArray:
+        """Labels, bool [15], of one image: True for intensities of at least 2."""
         return self.intensities(index) >= LABEL_THRESHOLD
 
-    def all_intensities(self):
+    def all_intensities(self) -> Intensities:
         """Intensities, int8 [count, 15], of every image."""
-        places = np.arange(self.count)
-        return sample_intensities(self.mode, self.seed, self.first_subject + places % self.subjects, places)
+        indices = np.arange(self.count)
+        return sample_intensities(self.mode, self.seed, self.first_subject + indices % self.subjects, indices)
 
-    def all_labels(self):
+    def all_labels(self) -> BoolArray:
         """Labels, bool [count, 15], of every image."""
         return self.all_intensities() >= LABEL_THRESHOLD
 
-    def regions(self, index):
+    def regions(self, index: int) -> BoolArray:
         """True regions, bool [15, size, size], of one image.
 
         The region of an action unit is measured: the pixels that change by more than 4 of 255 when the same
-        face in the same scene is drawn without it, closed by 3 pixels. It is empty where the intensity is 0,
-        or where something lies in front.
+        face in the same scene is rendered without it, closed by 3 pixels. It is empty if the intensity is 0
+        or the region is occluded.
         """
-        return measure_regions(*self._parts(index), self.size)
+        return measure_regions(*self._render_inputs(index), self.size)
 
-    def neutralised(self, index, au):
-        """One image with the region of one AU painted with the subject's neutral face: uint8 [size, size, 3].
+    def neutralized(self, index: int, au: int) -> Image:
+        """One image with the region of one AU replaced by the subject's neutral face: uint8 [size, size, 3].
 
-        The neutral face is seen in the same scene. An image in which the intensity of `au` is 0 stays as it
-        is.
-        ValueError if `au` is not one of `AUS`.
+        The neutral face is rendered in the same scene. An image in which the intensity of `au` is 0 is
+        unchanged. ValueError if `au` is not one of `AUS`.
         """
         column = COLUMN[one_of("au", au, AUS)]
-        identity, scene, intensities = self._parts(index)
+        identity, scene, intensities = self._render_inputs(index)
         image = render(identity, scene, intensities, self.size)
         if intensities[column]:
             region = measure_region(identity, scene, intensities, column, image)
             image[region] = render(identity, scene, np.zeros_like(intensities), self.size)[region]
         return image
 
-    def _place(self, index):
-        place = index + self.count if index < 0 else index
-        if not 0 <= place < self.count:
+    def _from_start(self, index: int) -> int:
+        """`index` counted from the start; IndexError if it is out of range."""
+        nonnegative = index + self.count if index < 0 else index
+        if not 0 <= nonnegative < self.count:
             raise IndexError(f"index is {index}; expected {-self.count} to {self.count - 1}")
-        return place
+        return nonnegative
 
-    def _parts(self, index):
-        place = self._place(index)
-        subject = self.subject(place)
+    def _render_inputs(self, index: int) -> tuple[Identity, Scene, Intensities]:
+        index = self._from_start(index)
+        subject = self.subject(index)
         return (
             draw_identity(self.seed, subject),
-            draw_scene(self.seed, subject, place),
-            self.intensities(place),
+            draw_scene(self.seed, subject, index),
+            self.intensities(index),
         )

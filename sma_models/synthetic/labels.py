@@ -1,8 +1,9 @@
-"""Action-unit intensities by a Gaussian copula: correlated as in published data, or independent."""
+"""Action-unit intensities from a Gaussian copula: correlated as in published data, or independent."""
 
 from functools import cache
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sma_models.synthetic.latent import CORRELATED_RAW, LATENT
 from sma_models.synthetic.rates import (
@@ -15,7 +16,8 @@ from sma_models.synthetic.rates import (
     exclude,
     reach,
 )
-from sma_models.synthetic.streams import normals
+from sma_models.synthetic.rng import normals
+from sma_models.synthetic.types import FloatArray, Intensities
 
 MODES = ("correlated", "independent")
 
@@ -24,7 +26,7 @@ _INDEPENDENT_25_26 = -0.155
 
 
 @cache
-def _sampler(mode):
+def _sampler(mode: str) -> tuple[FloatArray, FloatArray]:
     """Cholesky factor [15, 15] and cutpoints [15, 5] of one mode."""
     matrix = np.eye(len(AUS))
     if mode == "correlated":
@@ -33,18 +35,19 @@ def _sampler(mode):
             row, column = COLUMN[first], COLUMN[second]
             matrix[row, column] = matrix[column, row] = value
     else:
-        # Without other correlations the share that AU24 clears is the share of images that show it.
-        kept = 1.0 - reach(BASE_RATES[EXCLUDING])[0]
-        raw = {au: BASE_RATES[au] / kept for au in EXCLUDED}
+        # Without other correlations, AU24 clears the others in exactly the share of images that show it.
+        not_cleared = 1.0 - reach(BASE_RATES[EXCLUDING])[0]
+        raw = {au: BASE_RATES[au] / not_cleared for au in EXCLUDED}
         rows = [COLUMN[au] for au in EXCLUDED]
         matrix[rows, rows[::-1]] = _INDEPENDENT_25_26
-    return np.linalg.cholesky(matrix), cutpoints({**BASE_RATES, **raw})
+    factor = np.linalg.cholesky(matrix).astype(np.float64)
+    return factor, cutpoints({**BASE_RATES, **raw})
 
 
-def sample_intensities(mode, seed, subjects, indices):
+def sample_intensities(mode: str, seed: int, subjects: ArrayLike, indices: ArrayLike) -> Intensities:
     """Intensities 0 to 5, int8 [n, 15], of n (subject, index) pairs."""
     factor, cuts = _sampler(mode)
     noise = normals(seed, subjects, indices, len(AUS))
-    # einsum keeps one order of summation; a matrix product may change its last bits with the number of rows.
+    # einsum fixes the order of summation; the last bits of a matrix product may change with the number of rows.
     latent = np.einsum("nj,ij->ni", noise, factor, optimize=False)
     return exclude((latent[:, :, None] > cuts[None]).sum(axis=2).astype(np.int8))

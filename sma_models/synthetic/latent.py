@@ -1,9 +1,9 @@
-"""Constants of the label sampler, printed by `python -m sma_models.synthetic.calibration`."""
+"""Constants of the label sampler, printed by `python -m tools.synthetic_faces.calibrate_labels`."""
 
-# Label rates of AU25 and AU26 before AU24 clears some of them, so that what is left meets the base rates.
+# Label rates of AU25 and AU26 before AU24 clears some of them; the remaining labels meet the base rates.
 CORRELATED_RAW = {25: 0.3727, 26: 0.1203}
 
-# Correlation of the latent normals of two action units, where it is not 0.
+# Correlations of the latent normals of two action units; all others are 0.
 LATENT = {
     (1, 2): 0.753,
     (4, 6): -0.201,

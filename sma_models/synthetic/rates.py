@@ -1,8 +1,15 @@
-"""What the labels must look like: the published targets, and how one intensity becomes five levels."""
+"""Published targets of the labels, and the thresholds between the five intensities."""
 
+from collections.abc import Mapping
 from statistics import NormalDist
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
+
+from sma_models.synthetic.types import FloatArray
+
+Integer = TypeVar("Integer", bound=np.integer)
 
 AUS = (1, 2, 4, 6, 7, 9, 10, 12, 14, 15, 17, 23, 24, 25, 26)
 COLUMN = {au: column for column, au in enumerate(AUS)}
@@ -42,35 +49,30 @@ CORRELATIONS = {
     (4, 12): -0.26,
 }
 
-# Pressed lips cannot part: any trace of the first rules out any trace of the others.
+# Pressed lips cannot part: if the first shows at all, the others do not.
 EXCLUDING, EXCLUDED = 24, (25, 26)
 
-# Of the images with the label, the share that reaches intensity 3, 4 and 5: weak action is the most common.
+# Share of the labeled images that reach intensity 3, 4 and 5: weak action is the most common.
 _HIGHER = (0.60, 0.30, 0.10)
 
 
-def reach(rate):
-    """Probability of reaching intensity 1, 2, 3, 4, 5, given the rate of the label: five floats.
+def reach(rate: float) -> tuple[float, ...]:
+    """Probabilities of reaching intensity 1, 2, 3, 4, 5, from the rate of the label: five floats.
 
-    Intensity 1 (visible, yet no label) is rarer where the label is nearly absent or nearly constant.
+    Intensity 1 (visible, but not labeled) is rarer if the label is nearly absent or nearly constant.
     """
     return (rate + 0.8 * rate * (1.0 - rate), rate, *(share * rate for share in _HIGHER))
 
 
-def cutpoints(rates):
-    """Latent values at which each intensity begins, float64 [15, 5], for label rates {au: rate}."""
+def cutpoints(rates: Mapping[int, float]) -> FloatArray:
+    """Latent values at which each intensity begins, float64 [15, 5], from label rates by AU."""
     normal = NormalDist()
     return np.array([[normal.inv_cdf(1.0 - p) for p in reach(rates[au])] for au in AUS])
 
 
-def exclude(intensities):
-    """Clear, in place, what the excluding AU rules out; intensities is [..., 15]."""
+def exclude(intensities: NDArray[Integer]) -> NDArray[Integer]:
+    """Clear the excluded AUs of intensities [..., 15], in place, where the excluding AU shows."""
     present = intensities[..., COLUMN[EXCLUDING]] > 0
     for au in EXCLUDED:
         intensities[..., COLUMN[au]] *= ~present
     return intensities
-
-
-def phi(first, second):
-    """Correlation of two columns of booleans."""
-    return float(np.corrcoef(first, second)[0, 1])

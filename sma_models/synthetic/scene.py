@@ -1,50 +1,58 @@
-"""What varies from picture to picture and has nothing to do with action units."""
+"""Nuisances that vary per image, independent of every action unit."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sma_models.synthetic.colors import as_color
+from sma_models.synthetic.identity import Identity
 from sma_models.synthetic.rates import AUS
-from sma_models.synthetic.streams import SCENE, generator
+from sma_models.synthetic.rng import SCENE, generator
+from sma_models.synthetic.types import Color, Intensities, Strengths
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Pose, light, camera, occlusion, and movements that are no label. The default is a plain portrait."""
+    """Pose, light, camera, occlusion, and movements without a label. The default is a plain portrait.
+
+    Angles are in radians, shift in half image widths, blur in pixels of a 128-pixel image, noise is its
+    standard deviation in gray levels of 255.
+    """
 
     yaw: float = 0.0
     pitch: float = 0.0
     roll: float = 0.0
     scale: float = 1.0
-    shift: tuple = (0.0, 0.0)
-    light: tuple = (0.0, 0.0)
+    shift: tuple[float, float] = (0.0, 0.0)
+    light: tuple[float, float] = (0.0, 0.0)
     ambient: float = 1.0
-    tint: tuple = (1.0, 1.0, 1.0)
+    tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
     blur: float = 0.0
     noise: float = 0.0
     noise_seed: int = 0
-    background: tuple = ((150.0, 160.0, 170.0),) * 4
-    clothes: tuple = (70.0, 80.0, 110.0)
-    occluder: tuple = ()
+    background: tuple[Color, ...] = ((150.0, 160.0, 170.0),) * 4
+    clothes: Color = (70.0, 80.0, 110.0)
+    # Center, horizontal and vertical radius in half face widths, color; empty for none.
+    occluder: tuple[float, float, float, float, Color] | tuple[()] = ()
     blink: float = 0.0
     speech: float = 0.0
-    gaze: tuple = (0.0, 0.0)
-    # Factor on each action unit on the left and right of the picture, and what is added to its intensity.
-    sides: tuple = ((1.0,) * len(AUS),) * 2
-    jitter: tuple = (0.0,) * len(AUS)
+    gaze: tuple[float, float] = (0.0, 0.0)
+    # Factor on each action unit on the left and right of the image, and an offset to its intensity.
+    sides: tuple[tuple[float, ...], ...] = ((1.0,) * len(AUS),) * 2
+    jitter: tuple[float, ...] = (0.0,) * len(AUS)
 
 
 PLAIN = Scene()
 
 
-def draw_scene(seed, subject, index):
+def draw_scene(seed: int, subject: int, index: int) -> Scene:
     """The scene of one image."""
     rng = generator(SCENE, seed, subject, index)
 
-    def span(low, high):
+    def span(low: float, high: float) -> float:
         return float(rng.uniform(low, high))
 
-    def chance(probability):
+    def chance(probability: float) -> bool:
         return bool(rng.random() < probability)
 
     scene = Scene(
@@ -59,23 +67,23 @@ def draw_scene(seed, subject, index):
         blur=span(0.3, 0.9) if chance(0.4) else 0.0,
         noise=span(1.0, 8.0),
         noise_seed=int(rng.integers(2**31)),
-        background=tuple(map(tuple, (rng.uniform(40, 220, 3) + rng.uniform(-30, 30, (4, 3))).tolist())),
-        clothes=tuple(rng.uniform(20, 200, 3).tolist()),
+        background=tuple(map(as_color, rng.uniform(40, 220, 3) + rng.uniform(-30, 30, (4, 3)))),
+        clothes=as_color(rng.uniform(20, 200, 3)),
         gaze=(span(-0.3, 0.3), span(-0.2, 0.2)),
         sides=tuple(map(tuple, (1.0 + np.array([[1], [-1]]) * rng.uniform(-0.12, 0.12, len(AUS))).tolist())),
         jitter=tuple(rng.uniform(-0.5, 0.5, len(AUS)).tolist()),
     )
     if chance(0.06):
         scene = replace(scene, blink=span(0.5, 1.0))
-    # A mouth that speaks opens less than the least AU25 that would be labelled.
+    # A speaking mouth opens less than the weakest labeled AU25.
     if chance(0.35):
         scene = replace(scene, speech=span(0.05, 0.2))
     if chance(0.12):
         angle, distance = span(0, 2 * np.pi), span(0.85, 1.15)
-        colour = tuple(rng.uniform(30, 220, 3).tolist())
-        radii = (span(0.2, 0.42), span(0.2, 0.42))
+        color = as_color(rng.uniform(30, 220, 3))
+        x_radius, y_radius = span(0.2, 0.42), span(0.2, 0.42)
         x, y = distance * np.cos(angle), 1.2 * distance * np.sin(angle)
-        scene = replace(scene, occluder=(x, y, *radii, colour))
+        scene = replace(scene, occluder=(x, y, x_radius, y_radius, color))
     return scene
 
 
@@ -83,9 +91,9 @@ def draw_scene(seed, subject, index):
 _LIMIT = 1.25
 
 
-def strengths(identity, scene, intensities):
-    """How far each action unit is shown, 0 to about 1.4: {au: float} for the two halves of the picture."""
-    sides = ({}, {})
+def strengths(identity: Identity, scene: Scene, intensities: Intensities) -> tuple[Strengths, Strengths]:
+    """How strongly each action unit shows, 0 to about 1.4, on the left and right of the image."""
+    sides: tuple[dict[int, float], dict[int, float]] = ({}, {})
     for column, au in enumerate(AUS):
         level = float(intensities[column])
         shown = (level + scene.jitter[column]) / 5.0 * identity.expressiveness[column] if level > 0 else 0.0

@@ -19,7 +19,7 @@ NEUTRAL = np.zeros(len(AUS), np.int8)
 def drawn(subject):
     """A drawn face of 256 pixels and the centres of its eyes [2,2]."""
     identity = draw_identity(0, subject)
-    eyes = [eye.centre for eye in landmarks(identity, PLAIN, NEUTRAL).eyes]
+    eyes = [eye.center for eye in landmarks(identity, PLAIN, NEUTRAL).eyes]
     return render(identity, PLAIN, NEUTRAL, 256), Projection(PLAIN, 256)(np.array(eyes)) / 2**SHIFT
 
 

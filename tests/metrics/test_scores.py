@@ -16,7 +16,7 @@ from sma_models.metrics.scores import (
     f1_score,
     roc_auc,
 )
-from sma_models.synthetic import difficulty
+from tools.synthetic_faces import difficulty
 
 NAN = math.nan
 LOGITS = torch.tensor([[2.0, -1.0, 1.0], [-0.5, -2.0, 0.0], [1.0, 0.5, -1.0], [-3.0, 3.0, 2.0], [0.2, 9.0, 0.0]])
@@ -68,7 +68,7 @@ def test_auc_ranks_what_a_sigmoid_would_make_equal(dtype):
     assert roc_auc(logits, truth) == pytest.approx(float((pairs > 0).double().mean()), abs=1e-12)
 
 
-def test_the_difficulty_of_drawn_faces_is_measured_on_logits():
+def test_the_difficulty_of_synthetic_faces_is_measured_on_logits():
     level = torch.tensor([20.0, 30.0])
     logits = difficulty.predict(lambda images: level[: len(images), None], torch.zeros(2, 3, 8, 8, dtype=torch.uint8))
     assert logits[:, 0].tolist() == [20, 30]

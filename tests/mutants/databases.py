@@ -332,7 +332,12 @@ MEASURES = [
         "float(2 * (truth & called).sum() / (positives + called.sum()))",
         METRICS,
     ),
-    models("synthetic/difficulty", "model(prepare(part)) for", "model(prepare(part)).sigmoid() for", METRICS),
+    Mutant(
+        "tools/synthetic_faces/difficulty.py",
+        "model(prepare(part)) for",
+        "model(prepare(part)).sigmoid() for",
+        (METRICS,),
+    ),
     models("metrics/calibration", "middle if middle.float() > below else scores[best]", "middle", CALIBRATION),
     models("metrics/calibration", "2 * hits.double()", "2 * hits", CALIBRATION),
     models("metrics/calibration", "float(x.mean()), float(x.std()) or 1.0", "0.0, 1.0", CALIBRATION),

@@ -1,4 +1,4 @@
-"""The true region of an action unit is measured on pixels."""
+"""True regions of action units, compared with measurements on pixels."""
 
 import cv2
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 
 from sma_models.synthetic import AUS, SyntheticFaces
 from sma_models.synthetic.identity import draw_identity
-from sma_models.synthetic.regions import differing
+from sma_models.synthetic.regions import changed_pixels
 from sma_models.synthetic.render import render
 from sma_models.synthetic.scene import draw_scene
 
@@ -35,11 +35,11 @@ def test_threshold_is_more_than_four_in_any_channel():
     first = np.full((20, 20, 3), 100, np.uint8)
     second = first.copy()
     second[5, 5, 1] = 104
-    assert not differing(first, second).any()
+    assert not changed_pixels(first, second).any()
     second[5, 5, 1] = 105
-    assert differing(first, second).sum() == 1
+    assert changed_pixels(first, second).sum() == 1
     second[5, 5, 1] = 95
-    assert differing(first, second)[5, 5]
+    assert changed_pixels(first, second)[5, 5]
 
 
 def test_gaps_of_up_to_six_pixels_close():
@@ -47,7 +47,7 @@ def test_gaps_of_up_to_six_pixels_close():
     for gap, closes in ((5, True), (8, False)):
         second = first.copy()
         second[:, 10] = second[:, 10 + gap + 1] = 50
-        assert differing(first, second)[15, 10 : 12 + gap].all() == closes
+        assert changed_pixels(first, second)[15, 10 : 12 + gap].all() == closes
 
 
 def test_the_measuring_does_not_change_the_image():
@@ -58,20 +58,20 @@ def test_the_measuring_does_not_change_the_image():
 
 
 @pytest.mark.parametrize("au", AUS)
-def test_every_labelled_unit_shows(au):
-    """In the pictures of the dataset, with noise and occlusion, nearly every labelled unit has a region."""
+def test_every_labeled_unit_shows(au):
+    """In images of the dataset, with noise and occlusion, nearly every labeled unit has a region."""
     faces = SyntheticFaces(4_000, seed=6)
     k = AUS.index(au)
-    labelled = np.flatnonzero(faces.all_intensities()[:, k] == 2)[:12]
+    labeled = np.flatnonzero(faces.all_intensities()[:, k] == 2)[:12]
     areas = []
-    for index in labelled:
+    for index in labeled:
         intensities = faces.intensities(int(index))
         subject = faces.subject(int(index))
         identity, scene = draw_identity(6, subject), draw_scene(6, subject, int(index))
         without = intensities.copy()
         without[k] = 0
         pair = (render(identity, scene, levels, 128) for levels in (intensities, without))
-        areas.append(differing(*pair).sum())
+        areas.append(changed_pixels(*pair).sum())
     assert np.median(areas) > 40
     assert np.mean(np.array(areas) > 5) > 0.8
 

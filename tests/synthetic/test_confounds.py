@@ -1,4 +1,4 @@
-"""Subjects and scenes vary, and neither tells anything about action units."""
+"""Subjects and scenes vary, and neither correlates with action units."""
 
 from dataclasses import fields
 
@@ -11,10 +11,10 @@ from sma_models.synthetic.projection import SHIFT, Projection
 from sma_models.synthetic.render import landmarks, render
 from sma_models.synthetic.scene import PLAIN, Scene, draw_scene, strengths
 
-# An estimate of 0 has a standard error of .009, so that .05 is beyond chance.
+# The standard error of an estimate of 0 is .009, so .05 is beyond chance.
 COUNT, SEED = 12_000, 8
 NOTHING = np.zeros(len(AUS), np.int8)
-# Every confound that the protocol names.
+# Every confound named in the protocol.
 NAMED = (
     "brow_height",
     "brow_slant",
@@ -30,12 +30,12 @@ NAMED = (
 
 @pytest.fixture(scope="module")
 def labels():
-    """With a subject an image, so that a trait has as many independent values as there are images."""
+    """One subject per image, so that a trait has as many independent values as there are images."""
     return SyntheticFaces(COUNT, seed=SEED, subjects=COUNT).all_labels()
 
 
 def numbers(value):
-    """Every number inside a field, flat."""
+    """All numbers inside a field, flattened."""
     if isinstance(value, dict):
         return [number for key in sorted(value) for number in numbers(value[key])]
     if isinstance(value, tuple):
@@ -52,12 +52,14 @@ def check_unrelated(rows, labels):
     assert np.abs(correlations).max() < 0.05
 
 
-def test_traits_of_subjects_tell_nothing_about_labels(labels):
+def test_traits_of_subjects_do_not_correlate_with_labels(labels):
     people = [draw_identity(SEED, subject) for subject in range(COUNT)]
-    check_unrelated([numbers(tuple(getattr(who, f.name) for f in fields(Identity))) for who in people], labels)
+    check_unrelated(
+        [numbers(tuple(getattr(identity, f.name) for f in fields(Identity))) for identity in people], labels
+    )
 
 
-def test_scenes_tell_nothing_about_labels(labels):
+def test_scenes_do_not_correlate_with_labels(labels):
     rows = []
     for index in range(COUNT):
         scene = draw_scene(SEED, index, index)
@@ -70,14 +72,14 @@ def test_scenes_tell_nothing_about_labels(labels):
 def test_named_confounds_vary_and_show(name):
     values = [getattr(draw_identity(1, subject), name) for subject in range(200)]
     assert len(set(values)) > 40
-    low, high = (draw_identity(1, int(pick)) for pick in (np.argmin(values), np.argmax(values)))
+    low, high = (draw_identity(1, int(subject)) for subject in (np.argmin(values), np.argmax(values)))
     assert not np.array_equal(render(low, PLAIN, NOTHING, 64), render(high, PLAIN, NOTHING, 64))
 
 
-def test_static_wrinkles_vary_by_place():
+def test_static_wrinkles_vary_by_area():
     people = [draw_identity(1, subject) for subject in range(200)]
-    for place in WRINKLES:
-        amounts = [who.wrinkles[place] for who in people]
+    for area in WRINKLES:
+        amounts = [identity.wrinkles[area] for identity in people]
         assert min(amounts) == 0
         assert max(amounts) > 0.4
 
@@ -91,20 +93,20 @@ def test_identity_is_drawn_once():
     assert again == draw_identity(3, 5)
 
 
-def test_speech_opens_less_than_any_labelled_au25():
-    least = min(
+def test_speech_opens_less_than_any_labeled_au25():
+    weakest = min(
         sum(side[25] for side in strengths(draw_identity(0, i), draw_scene(0, i, i), NOTHING + 2)) / 2
         for i in range(2_000)
     )
     spoken = [draw_scene(0, i, i).speech for i in range(2_000)]
     assert 0.2 < np.mean(np.array(spoken) > 0) < 0.5
-    assert max(spoken) < least
+    assert max(spoken) < weakest
 
 
 def test_speech_and_blinks_show_without_any_action_unit():
-    who = draw_identity(0, 3)
-    assert landmarks(who, Scene(speech=0.2), NOTHING).gap > 0.02
-    rest, closed = landmarks(who, PLAIN, NOTHING), landmarks(who, Scene(blink=1.0), NOTHING)
+    identity = draw_identity(0, 3)
+    assert landmarks(identity, Scene(speech=0.2), NOTHING).gap > 0.02
+    rest, closed = landmarks(identity, PLAIN, NOTHING), landmarks(identity, Scene(blink=1.0), NOTHING)
     assert closed.eyes[0].opening < 0.1 * rest.eyes[0].opening
     blinks = [draw_scene(0, i, i).blink for i in range(2_000)]
     assert 0.03 < np.mean(np.array(blinks) > 0) < 0.1
@@ -140,13 +142,13 @@ def test_scenes_vary():
         Scene(gaze=(0.3, 0.0)),
     ],
 )
-def test_each_nuisance_changes_the_picture(scene):
-    who = draw_identity(0, 3)
-    assert not np.array_equal(render(who, scene, NOTHING, 128), render(who, PLAIN, NOTHING, 128))
+def test_each_nuisance_changes_the_image(scene):
+    identity = draw_identity(0, 3)
+    assert not np.array_equal(render(identity, scene, NOTHING, 128), render(identity, PLAIN, NOTHING, 128))
 
 
 def test_a_turned_head_shows_its_depth():
-    """The nose moves against the outline, sideways with yaw and up or down with pitch."""
+    """The nose moves relative to the outline, sideways with yaw and up or down with pitch."""
     nose, outline = np.array([[0.0, 0.2]]), np.array([[-1.1, 0.2], [1.1, 0.2]])
     for scene, axis in ((Scene(yaw=0.3), 0), (Scene(pitch=0.2), 1)):
         project = Projection(scene, 128)
@@ -156,7 +158,7 @@ def test_a_turned_head_shows_its_depth():
 
 
 def test_an_unshown_unit_is_never_shown():
-    """Jitter, asymmetry and expressiveness act on what is there; they show nothing at intensity 0."""
+    """Jitter, asymmetry and expressiveness have no effect at intensity 0."""
     for index in range(50):
         for side in strengths(draw_identity(0, index), draw_scene(0, index, index), NOTHING):
             assert not any(side.values())

@@ -1,8 +1,10 @@
-"""Find the latent correlations and raw rates that give the published label statistics.
+"""Finds the latent correlations and raw rates that reproduce the published label statistics.
 
-`python -m sma_models.synthetic.calibration` prints the constants that `latent.py` holds. They are stored, not
-computed on import, because an eigenvalue routine may differ in its last bits between machines.
+`python -m tools.synthetic_faces.calibrate_labels` prints the constants of `sma_models/synthetic/latent.py`. They are
+stored rather than computed on import, because an eigenvalue routine may differ in its last bits between machines.
 """
+
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -15,16 +17,16 @@ from sma_models.synthetic.rates import (
     LABEL_THRESHOLD,
     cutpoints,
     exclude,
-    phi,
 )
+from sma_models.synthetic.types import BoolArray, FloatArray
 
 _SMALLEST_EIGENVALUE = 0.03
 _SAMPLES = 200_000
 _ROUNDS = 25
 
 
-def complete(pairs):
-    """The correlation matrix [15, 15] that comes nearest to `pairs`; other entries are free."""
+def complete(pairs: Mapping[tuple[int, int], float]) -> FloatArray:
+    """The correlation matrix [15, 15] closest to the correlations of `pairs`; other entries are free."""
     matrix = np.eye(len(AUS))
     for _ in range(500):
         for (a, b), value in pairs.items():
@@ -36,15 +38,20 @@ def complete(pairs):
     return matrix * scale[:, None] * scale[None, :]
 
 
-def sample(noise, matrix, raw):
-    """Labels, bool [n, 15], from standard normal noise [n, 15], a latent correlation and raw rates."""
+def sample(noise: FloatArray, matrix: FloatArray, raw: Mapping[int, float]) -> BoolArray:
+    """Labels, bool [n, 15], from standard normal noise [n, 15], latent correlations [15, 15] and raw rates."""
     latent = noise @ np.linalg.cholesky(matrix).T
     levels = (latent[:, :, None] > cutpoints(raw)[None]).sum(axis=2)
     return exclude(levels) >= LABEL_THRESHOLD
 
 
-def calibrate():
-    """Latent correlation float64 [15, 15], rounded to 3 digits, and raw rates of the excluded AUs."""
+def phi(first: BoolArray, second: BoolArray) -> float:
+    """Correlation of two columns of booleans."""
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def calibrate() -> tuple[FloatArray, dict[int, float]]:
+    """Latent correlations, float64 [15, 15] rounded to 3 digits, and raw rates of the excluded AUs."""
     noise = np.random.default_rng(0).standard_normal((_SAMPLES, len(AUS)))
     raw, pairs = dict(BASE_RATES), dict(CORRELATIONS)
     for _ in range(_ROUNDS):
@@ -59,7 +66,7 @@ def calibrate():
     return np.round(complete(pairs), 3) + 0.0, {au: round(float(raw[au]), 4) for au in EXCLUDED}
 
 
-def main():
+def main() -> None:
     matrix, raw = calibrate()
     print("CORRELATED_RAW =", raw)
     print("LATENT = {")

@@ -1,6 +1,6 @@
-"""Measure what is promised of the synthetic faces, and draw the picture to look at.
+"""Measures the documented properties of the synthetic faces, and draws the sample grid.
 
-`python -m sma_models.synthetic.figures` writes `docs/synthetic_faces.json` and
+`python -m tools.synthetic_faces.figures` writes `docs/synthetic_faces.json` and
 `docs/images/synthetic_faces.png`.
 """
 
@@ -8,26 +8,28 @@ import argparse
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from sma_models.synthetic.dataset import SyntheticFaces
 from sma_models.synthetic.identity import draw_identity
-from sma_models.synthetic.machine import machine
 from sma_models.synthetic.rates import AUS, BASE_RATES, COLUMN, CORRELATIONS, EXCLUDED, EXCLUDING
 from sma_models.synthetic.render import render
 from sma_models.synthetic.scene import PLAIN, draw_scene
+from sma_models.synthetic.types import Image
+from sma_models.utils.environment import describe_machine
 
 LABELS = 100_000
-# Two subjects without glasses, beard and fringe, so that every row shows what it is about.
+# Two subjects without glasses, beard and fringe, which would cover some action units.
 GRID_SUBJECTS = (22, 20)
 GRID_LEVELS = (0, 3, 5)
 SIZE = 128
 
 
-def grid():
-    """uint8 RGB: a row an AU, and neutral, 3 and 5 of each subject."""
+def grid() -> Image:
+    """uint8 RGB: one row per AU, with intensities 0, 3 and 5 of each subject."""
     rows = []
     for column, au in enumerate(AUS):
         margin = np.full((SIZE, 56, 3), 255, np.uint8)
@@ -40,19 +42,19 @@ def grid():
                 row.append(render(draw_identity(0, subject), PLAIN, intensities, SIZE))
         rows.append(np.hstack(row))
     header = np.full((24, rows[0].shape[1], 3), 255, np.uint8)
-    for place, level in enumerate(GRID_LEVELS * len(GRID_SUBJECTS)):
+    for column, level in enumerate(GRID_LEVELS * len(GRID_SUBJECTS)):
         name = str(level) if level else "neutral"
-        at = (56 + place * SIZE + 40, 17)
-        cv2.putText(header, name, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+        origin = (56 + column * SIZE + 40, 17)
+        cv2.putText(header, name, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
     return np.vstack([header, *rows])
 
 
-def label_figures(mode):
-    """Base rates, correlations and exclusions, with how far they are from what they must be."""
+def label_figures(mode: str) -> dict[str, Any]:
+    """Base rates, correlations and exclusions, with their largest errors against the targets."""
     labels = SyntheticFaces(LABELS, mode=mode).all_labels()
-    phi = np.corrcoef(labels.T)
+    phi = np.asarray(np.corrcoef(labels.T))
     rates = {f"AU{au}": round(float(labels[:, COLUMN[au]].mean()), 3) for au in AUS}
-    figures = {
+    figures: dict[str, Any] = {
         "labels": LABELS,
         "base_rates": rates,
         "largest_rate_error": round(max(abs(rates[f"AU{au}"] - BASE_RATES[au]) for au in AUS), 3),
@@ -70,10 +72,11 @@ def label_figures(mode):
     return {**figures, "largest_phi_but_exclusion": round(float(np.abs(phi).max()), 3)}
 
 
-def nuisance_figures(count=20_000):
+def nuisance_figures(count: int = 20_000) -> dict[str, Any]:
     """Largest correlation of light, pose and occlusion with any label."""
     labels = SyntheticFaces(count, subjects=count).all_labels()
-    rows = {"yaw": [], "pitch": [], "roll": [], "light_x": [], "light_y": [], "ambient": [], "occluded": []}
+    names = ("yaw", "pitch", "roll", "light_x", "light_y", "ambient", "occluded")
+    rows: dict[str, list[float]] = {name: [] for name in names}
     for index in range(count):
         scene = draw_scene(0, index, index)
         values = (scene.yaw, scene.pitch, scene.roll, *scene.light, scene.ambient, bool(scene.occluder))
@@ -84,11 +87,11 @@ def nuisance_figures(count=20_000):
     return {"images": count, "largest_correlation_with_a_label": largest}
 
 
-def region_figures(count=300):
-    """Share of the picture that the region of each labelled unit covers, in percent: median over images."""
+def region_figures(count: int = 300) -> dict[str, Any]:
+    """Share of the image that the region of each labeled AU covers, in percent: median over images."""
     faces = SyntheticFaces(count)
     labels = faces.all_labels()
-    shares = {au: [] for au in AUS}
+    shares: dict[int, list[float]] = {au: [] for au in AUS}
     for index in range(count):
         regions = faces.regions(index)
         for column in np.flatnonzero(labels[index]):
@@ -99,31 +102,31 @@ def region_figures(count=300):
     }
 
 
-def speed_figures(count=1_000):
-    """Images a second on one core, rendering included, at several sizes."""
+def speed_figures(count: int = 1_000) -> dict[str, Any]:
+    """Images per second on one core, rendering included, at several sizes."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     speeds = {}
     for size in (64, 96, 128, 224):
         faces = SyntheticFaces(count, size=size)
         faces[0]
-        # Processor time: another program on the core must not count as ours.
+        # Processor time, so that other programs on the core do not count.
         started = time.process_time()
         for index in range(count):
             faces[index]
         speeds[f"{size} px"] = round(count / (time.process_time() - started))
     cv2.setNumThreads(threads)
-    return {"images": count, "threads": 1, "images_per_second_per_core": speeds, "machine": machine()}
+    return {"images": count, "threads": 1, "images_per_second_per_core": speeds, "machine": describe_machine()}
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--docs", type=Path, default=Path("docs"), help="folder to write to")
+    parser.add_argument("--docs", type=Path, default=Path("docs"), help="output folder")
     docs = parser.parse_args().docs
     (docs / "images").mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(docs / "images" / "synthetic_faces.png"), cv2.cvtColor(grid(), cv2.COLOR_RGB2BGR))
     figures = {
-        "command": "python -m sma_models.synthetic.figures",
+        "command": "python -m tools.synthetic_faces.figures",
         "correlated": label_figures("correlated"),
         "independent": label_figures("independent"),
         "nuisances": nuisance_figures(),

@@ -9,14 +9,14 @@ import pytest
 from sma_models.synthetic import AUS
 from sma_models.synthetic.identity import draw_identity
 from sma_models.synthetic.projection import SHIFT, Projection
-from sma_models.synthetic.regions import differing
+from sma_models.synthetic.regions import changed_pixels
 from sma_models.synthetic.render import render
 from sma_models.synthetic.scene import PLAIN
 
-# Without glasses and beard, so that what is asked for is not covered.
+# Without glasses and beard, which would cover some changes.
 SUBJECTS = [s for s in range(40) if not draw_identity(0, s).glasses and not draw_identity(0, s).beard][:8]
 
-# Zones as (least |x|, greatest |x|, least y, greatest y) in half face widths, y down from the cheekbones.
+# Zones as (min |x|, max |x|, min y, max y) in half face widths, y down from the cheekbones.
 WITHIN = {
     1: (0.0, 0.84, -1.0, -0.25),
     2: (0.15, 1.0, -1.0, -0.25),
@@ -113,42 +113,42 @@ def subject(request):
 
 @pytest.mark.parametrize("level", [2, 5])
 @pytest.mark.parametrize("au", AUS)
-def test_changes_stay_in_their_part_of_the_face(au, level, subject):
-    region = differing(face(subject), face(subject, au, level))
+def test_changes_stay_within_their_zone(au, level, subject):
+    region = changed_pixels(face(subject), face(subject, au, level))
     assert region.sum() > 15
     assert not (region & ~inside(WITHIN[au])).any()
 
 
 @pytest.mark.parametrize(("au", "zone"), [(au, zone) for au, zones in NEVER.items() for zone in zones])
-def test_forbidden_zones_stay_as_they_are(au, zone, subject):
-    region = differing(face(subject), face(subject, au, 5))
+def test_forbidden_zones_do_not_change(au, zone, subject):
+    region = changed_pixels(face(subject), face(subject, au, 5))
     assert not (region & inside(zone)).any()
 
 
 @pytest.mark.parametrize("name", SHOWS)
 def test_required_zones_change(name, subject):
     au, zone = SHOWS[name]
-    region = differing(face(subject), face(subject, au, 5)) & inside(zone)
+    region = changed_pixels(face(subject), face(subject, au, 5)) & inside(zone)
     assert region.sum() > 0.15 * inside(zone).sum()
-    assert (differing(face(subject), face(subject, au, 2)) & inside(zone)).any()
+    assert (changed_pixels(face(subject), face(subject, au, 2)) & inside(zone)).any()
 
 
-def grain(picture, zone):
-    """Mean steps between rows and between columns within a zone."""
+def roughness(image, zone):
+    """Mean absolute differences between rows and between columns within a zone."""
     mask = inside(zone)
-    rows, columns = np.abs(np.diff(picture, axis=0)), np.abs(np.diff(picture, axis=1))
+    rows, columns = np.abs(np.diff(image, axis=0)), np.abs(np.diff(image, axis=1))
     return rows[mask[1:]].mean(), columns[mask[:, 1:]].mean()
 
 
 def test_au1_and_au2_wrinkle_the_forehead_horizontally(subject):
-    rows, columns = grain(change(subject, 1), (0.0, 0.22, -0.85, -0.65))
+    rows, columns = roughness(change(subject, 1), (0.0, 0.22, -0.85, -0.65))
     assert rows > 2 * columns
-    rows, columns = grain(change(subject, 2), (0.5, 0.75, -0.85, -0.65))
+    rows, columns = roughness(change(subject, 2), (0.5, 0.75, -0.85, -0.65))
     assert rows > columns
 
 
 def test_au4_furrow_is_vertical(subject):
-    rows, columns = grain(change(subject, 4), (0.0, 0.1, -0.5, -0.38))
+    rows, columns = roughness(change(subject, 4), (0.0, 0.1, -0.5, -0.38))
     assert columns > 2 * rows
 
 
@@ -162,29 +162,29 @@ def test_furrows_are_dark(au, zone, subject):
 
 
 def test_au14_dimple_is_dark_and_its_bulge_light(subject):
-    moved = change(subject, 14)
-    assert moved[inside((0.3, 0.6, 0.55, 0.8))].min() < -15
-    assert moved[inside((0.42, 0.75, 0.55, 0.8))].max() > 4
+    difference = change(subject, 14)
+    assert difference[inside((0.3, 0.6, 0.55, 0.8))].min() < -15
+    assert difference[inside((0.42, 0.75, 0.55, 0.8))].max() > 4
 
 
 def test_au17_wrinkles_the_chin(subject):
     before, after = (
-        grain(picture.mean(axis=2), (0.0, 0.18, 0.9, 1.15)) for picture in (face(subject), face(subject, 17, 5))
+        roughness(image.mean(axis=2), (0.0, 0.18, 0.9, 1.15)) for image in (face(subject), face(subject, 17, 5))
     )
     assert sum(after) > sum(before) + 1
 
 
 def test_au24_bulges_are_light(subject):
-    moved = change(subject, 24)
-    assert moved[inside((0.0, 0.15, 0.42, 0.62))].max() > 4
-    assert moved[inside((0.0, 0.15, 0.75, 0.95))].max() > 4
+    difference = change(subject, 24)
+    assert difference[inside((0.0, 0.15, 0.42, 0.62))].max() > 4
+    assert difference[inside((0.0, 0.15, 0.75, 0.95))].max() > 4
 
 
 def test_au25_shows_a_dark_gap_or_teeth(subject):
-    moved = change(subject, 25)[inside((0.0, 0.15, 0.6, 0.9))]
-    assert moved.min() < -20
+    difference = change(subject, 25)[inside((0.0, 0.15, 0.6, 0.9))]
+    assert difference.min() < -20
     if draw_identity(0, subject).teeth:
-        assert moved.max() > 20
+        assert difference.max() > 20
 
 
 @pytest.mark.parametrize("au", AUS)
@@ -196,10 +196,11 @@ def test_the_change_grows_with_intensity(au, subject):
 
 @pytest.mark.parametrize("first", AUS)
 def test_no_two_units_look_alike(first, subject):
-    """The change by one unit is not the change by another: their pictures of difference hardly correlate."""
-    mine = change(subject, first)
+    """The difference images of two units hardly correlate."""
+    first_change = change(subject, first)
     for second in AUS:
         if second != first:
-            other = change(subject, second)
-            alike = (mine * other).sum() / np.sqrt((mine**2).sum() * (other**2).sum())
-            assert alike < 0.75, f"AU{first} and AU{second}: {alike:.2f}"
+            second_change = change(subject, second)
+            norm = np.sqrt((first_change**2).sum() * (second_change**2).sum())
+            similarity = (first_change * second_change).sum() / norm
+            assert similarity < 0.75, f"AU{first} and AU{second}: {similarity:.2f}"

@@ -1,4 +1,4 @@
-"""The sequence of synthetic faces: determinism, subjects, pickling, arguments, painted regions."""
+"""The sequence of synthetic faces: determinism, subjects, pickling, arguments, neutralized regions."""
 
 import hashlib
 import pickle
@@ -38,11 +38,11 @@ def test_order_of_calls_does_not_matter():
     assert np.array_equal(first[5].image, forward[5])
 
 
-def test_a_fresh_process_draws_the_same():
+def test_a_fresh_process_renders_the_same():
     faces = SyntheticFaces(50, seed=3, size=96)
-    here = hashlib.sha256(b"".join(faces[i].image.tobytes() for i in (31, 4, 17))).hexdigest()
-    there = subprocess.run([sys.executable, "-c", DIGEST], capture_output=True, text=True, check=True).stdout
-    assert there.strip() == here
+    local_digest = hashlib.sha256(b"".join(faces[i].image.tobytes() for i in (31, 4, 17))).hexdigest()
+    other_digest = subprocess.run([sys.executable, "-c", DIGEST], capture_output=True, text=True, check=True).stdout
+    assert other_digest.strip() == local_digest
 
 
 def test_count_does_not_change_the_faces():
@@ -61,7 +61,7 @@ def test_subjects_repeat_and_splits_are_disjoint():
     assert not np.array_equal(train[0].image, test[0].image)
 
 
-def test_pickled_copy_draws_the_same():
+def test_pickled_copy_renders_the_same():
     faces = SyntheticFaces(40, seed=9, size=64, subjects=3, first_subject=2, mode="independent")
     copy = pickle.loads(pickle.dumps(faces))
     assert len(copy) == 40
@@ -119,7 +119,7 @@ def test_wrong_arguments_are_named(arguments, message):
 @pytest.mark.parametrize("au", [0, 3, 27, "12", None, True])
 def test_unknown_action_unit(au):
     with pytest.raises(ValueError, match=r"au is .*; expected one of 1, 2, 4,"):
-        SyntheticFaces(5).neutralised(0, au)
+        SyntheticFaces(5).neutralized(0, au)
 
 
 def test_numpy_integers_are_whole_numbers():
@@ -127,24 +127,24 @@ def test_numpy_integers_are_whole_numbers():
     assert np.array_equal(faces[np.int64(2)].image, SyntheticFaces(4, seed=3, size=64)[2].image)
 
 
-def test_neutralised_changes_only_the_region():
+def test_neutralized_changes_only_the_region():
     faces = SyntheticFaces(60, seed=2)
-    seen = 0
+    regions_checked = 0
     for index in range(20):
         face, regions = faces[index], faces.regions(index)
         for k in np.flatnonzero(face.intensities)[:2]:
-            painted = faces.neutralised(index, AUS[k])
-            changed = (painted != face.image).any(axis=2)
+            neutralized = faces.neutralized(index, AUS[k])
+            changed = (neutralized != face.image).any(axis=2)
             assert not (changed & ~regions[k]).any()
             if regions[k].sum() > 50:
                 assert changed.any()
-                seen += 1
-    assert seen > 10
+                regions_checked += 1
+    assert regions_checked > 10
 
 
-def test_neutralised_is_the_face_itself_without_the_unit():
+def test_neutralized_is_the_face_itself_without_the_unit():
     faces = SyntheticFaces(60, seed=2)
     for index in range(5):
         face = faces[index]
         k = int(np.flatnonzero(face.intensities == 0)[0])
-        assert np.array_equal(faces.neutralised(index, AUS[k]), face.image)
+        assert np.array_equal(faces.neutralized(index, AUS[k]), face.image)

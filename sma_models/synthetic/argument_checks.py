@@ -1,9 +1,13 @@
-"""Arguments that are wrong are named, with what came and what was expected."""
+"""Checks of arguments, whose errors name the argument, its value and what was expected."""
 
 import operator
+from collections.abc import Sequence
+from typing import SupportsIndex, TypeVar
+
+T = TypeVar("T")
 
 
-def whole_number(name, value, low, high=None):
+def whole_number(name: str, value: SupportsIndex, low: int, high: int | None = None) -> int:
     """`value` as an int within [low, high]; ValueError otherwise."""
     try:
         number = None if isinstance(value, bool) else operator.index(value)
@@ -15,8 +19,8 @@ def whole_number(name, value, low, high=None):
     return number
 
 
-def one_of(name, value, allowed):
-    """`value` if it is allowed; ValueError otherwise."""
+def one_of(name: str, value: T, allowed: Sequence[T]) -> T:
+    """`value` if it is among the allowed values; ValueError otherwise."""
     if isinstance(value, bool) or value not in allowed:
         raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, allowed))}")
     return value

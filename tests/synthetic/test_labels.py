@@ -6,7 +6,7 @@ import pytest
 from sma_models.synthetic import AUS, SyntheticFaces
 from sma_models.synthetic.labels import sample_intensities
 
-# Written out again, not imported: these are the published figures that the package must meet.
+# Written out rather than imported: the published figures that the package must meet.
 RATES = dict(
     zip(
         AUS,
@@ -57,7 +57,7 @@ def test_correlations(seed):
 
 
 def test_independent_mode_keeps_no_correlation_but_the_exclusion():
-    # Many labels: what AU24 leaves between AU25 and AU26 if nothing is done about it is only .05.
+    # Many labels, because uncorrected exclusion by AU24 would correlate AU25 and AU26 by only .05.
     phi = np.corrcoef(SyntheticFaces(200_000, seed=3, mode="independent").all_labels().T)
     np.fill_diagonal(phi, 0.0)
     pressed, parted = column(24), [column(25), column(26)]
@@ -89,14 +89,14 @@ def test_one_label_agrees_with_all_labels(faces):
         assert np.array_equal(faces.intensities(index), levels[index])
 
 
-def test_rows_do_not_depend_on_their_neighbours():
+def test_rows_do_not_depend_on_their_neighbors():
     indices = np.arange(500)
     whole = sample_intensities("correlated", 5, indices % 7, indices)
     backwards = sample_intensities("correlated", 5, (indices % 7)[::-1], indices[::-1])
     assert np.array_equal(whole, backwards[::-1])
 
 
-def test_images_of_one_subject_and_of_neighbours_are_not_alike():
+def test_images_of_one_subject_and_of_neighbors_are_not_alike():
     levels = SyntheticFaces(COUNT, seed=4, subjects=50).all_intensities().astype(float)
     for lag in (1, 50):
         for k in range(len(AUS)):

@@ -11,7 +11,7 @@ from sma_models.synthetic.render import landmarks
 from sma_models.synthetic.scene import PLAIN
 
 SUBJECTS = range(12)
-# A movement smaller than this, in half face widths, is under a third of a pixel at 128 pixels.
+# In half face widths: less than a third of a pixel at 128 pixels.
 STILL = 0.008
 
 
