@@ -11,7 +11,7 @@ WHEEL_VENV = build/wheel-venv
 OLDEST_VENV = $(CURDIR)/.venv-oldest
 OLDEST_TREE = build/oldest
 IN_OLDEST = cd $(OLDEST_TREE) && env PATH="$(OLDEST_VENV)/bin:$$PATH"
-# The card that is present; where there is none, one architecture is enough to compile, link and import the CUDA kernels.
+# The GPU of this machine; without one, one architecture is enough to compile, link and import the CUDA kernels.
 export TORCH_CUDA_ARCH_LIST ?= $(shell nvidia-smi -L >/dev/null 2>&1 || echo 9.0)
 
 .PHONY: demo test test-core test-cuda test-triton codegen-full lint bench bench-gate mutants
@@ -26,7 +26,7 @@ test: test-core test-cuda test-triton
 test-core: $(VENV)/.ready
 	$(RUN) -m pytest -q -m "not slow" -n auto --dist loadfile tests --ignore=tests/cuda_emulator --ignore=tests/triton
 
-# The CUDA kernels on an emulated card and as machine code.
+# The CUDA kernels on an emulated GPU and as machine code.
 test-cuda: $(VENV)/.ready
 	$(RUN) -m pytest -q -m "not slow" -n auto tests/cuda_emulator
 
@@ -45,7 +45,7 @@ lint: $(VENV)/.ready
 	git ls-files '*.h' '*.cpp' '*.cuh' '*.cu' | xargs $(VENV)/bin/clang-format --dry-run -Werror
 	$(RUN) -m mypy
 
-# Every table and picture of benchmarks/results; about an hour on two quiet cores.
+# Every table and plot of benchmarks/results; about an hour on two quiet cores.
 bench: $(VENV)/.ready
 	$(RUN) -m pytest -q benchmarks --benchmark-columns=median,iqr,rounds --benchmark-sort=name
 	$(RUN) -m benchmarks.compare

@@ -10,7 +10,7 @@ from benchmarks.passes import PASSES
 from benchmarks.shapes import CPU_SHAPES, inputs, on_cpu
 from tests.cases import FUNCTIONS
 
-ROWS = [(function, peer) for function in FUNCTIONS for peer in implementations(function, CPU)]
+ROWS = [(function, name) for function in FUNCTIONS for name in implementations(function, CPU)]
 
 
 @pytest.mark.parametrize("function, implementation", ROWS)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-BLUE, CYAN, GREEN, PURPLE, RED, GREY = "#4477aa", "#66ccee", "#228833", "#aa3377", "#ee6677", "#777777"
+BLUE, CYAN, GREEN, PURPLE, RED, GRAY = "#4477aa", "#66ccee", "#228833", "#aa3377", "#ee6677", "#777777"
 DPI = 150
 
 

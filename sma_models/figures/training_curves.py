@@ -8,7 +8,7 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sma_models.figures.style import BLUE, CYAN, GREEN, GREY, PURPLE, RED
+from sma_models.figures.style import BLUE, CYAN, GREEN, GRAY, PURPLE, RED
 from sma_models.utils.run_dir import LOG
 
 
@@ -23,22 +23,22 @@ _PANELS = {
     "loss": (
         _Line("train/task", "training", BLUE),
         _Line("val/task", "validation", RED),
-        _Line("train/diversity", "diversity term, training", GREY, "--"),
+        _Line("train/diversity", "diversity term, training", GRAY, "--"),
     ),
     "score on validation subjects": (
         _Line("val/f1", "F1, mean of AUs", BLUE),
         _Line("val/f1_half", "F1 at ½", PURPLE),
         _Line("val/auc", "AUC", GREEN),
-        _Line("val/constant", "F1, always present", GREY, "--"),
+        _Line("val/constant", "F1, always present", GRAY, "--"),
         _Line("val/macro_f1", "macro-F1", BLUE),
         _Line("val/accuracy", "accuracy", CYAN),
-        _Line("val/majority_macro_f1", "macro-F1, majority guess", GREY, "--"),
-        _Line("val/majority_accuracy", "accuracy, majority guess", GREY, ":"),
+        _Line("val/majority_macro_f1", "macro-F1, majority guess", GRAY, "--"),
+        _Line("val/majority_accuracy", "accuracy, majority guess", GRAY, ":"),
     ),
     "attention": (
         _Line("val/cosine_before", "cosine within a region, before refinement", BLUE),
         _Line("val/cosine_after", "the same, after refinement", RED),
-        _Line("val/moved", "displacement of maps by refinement", GREY, "--"),
+        _Line("val/moved", "displacement of maps by refinement", GRAY, "--"),
     ),
 }
 
@@ -58,7 +58,7 @@ def draw_curves(logs: Sequence[Path]) -> Figure:
         if axis.lines:
             axis.legend(fontsize=8)
         else:
-            axis.text(0.5, 0.5, "nothing was logged", transform=axis.transAxes, ha="center", color=GREY)
+            axis.text(0.5, 0.5, "nothing was logged", transform=axis.transAxes, ha="center", color=GRAY)
     return figure
 
 

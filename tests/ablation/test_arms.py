@@ -1,4 +1,4 @@
-"""Arms, their parts of the faces, and what they share."""
+"""Arms, their splits of the faces, and what they share."""
 
 from dataclasses import replace
 
@@ -58,7 +58,7 @@ def test_a_sweep_that_no_head_can_be_made_of_is_told_before_anything_runs(field,
 
 
 def people(settings):
-    """The subjects of every set and part, and the seeds of initialisations."""
+    """The subjects of every split and phase, and the seeds of initializations."""
     subjects = []
     for data in (backbone_data(settings, 0), arm_data(settings)):
         data.setup("fit")
@@ -70,7 +70,7 @@ def test_no_person_and_no_seed_is_used_twice():
     development, seeds = people(SETTINGS)
     evaluation, fresh = people(replace(SETTINGS, phase="evaluation"))
     every = development + evaluation
-    # The backbone's test part, which nobody looks at, has one face.
+    # The test split of the backbone, which is not used, has one face.
     assert [len(part) for part in every] == 2 * [3, 3, 1, 3, 3, 3, 3]
     assert len(set.union(*every)) == sum(map(len, every))
     assert len(seeds) == len(fresh) == 20 and not seeds & fresh
@@ -117,7 +117,7 @@ def test_arms_start_from_the_same_tensors_where_they_share_them():
     assert not torch.equal(other["classifier.weight"], own["classifier.weight"])
 
 
-def test_initialisation_leaves_the_generator_alone():
+def test_initialization_leaves_the_generator_alone():
     torch.manual_seed(1)
     expected = torch.rand(1)
     torch.manual_seed(1)

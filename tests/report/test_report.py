@@ -201,8 +201,8 @@ def test_a_browser_draws_it_without_a_network(demo, tmp_path, width):
     )  # fmt: skip
     page = cv2.imread(str(shot))
     assert page.shape[1] == width
-    # The pictures are there: nothing else on the page has colours as strong as those of the curves and of the faces.
-    colourful = np.ptp(page.astype(int), axis=2) > 60
-    assert colourful[:, 20:-20].any(1).sum() > 600
+    # The figures are drawn: nothing else on the page has colors as strong as those of the curves and the faces.
+    colorful = np.ptp(page.astype(int), axis=2) > 60
+    assert colorful[:, 20:-20].any(1).sum() > 600
     # Nothing is wider than the window: the margin stays free.
     assert np.ptp(page[:, -8:].astype(int), axis=(0, 1)).max() < 4
