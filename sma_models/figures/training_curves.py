@@ -8,7 +8,7 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sma_models.figures.style import BLUE, CYAN, GREEN, GRAY, PURPLE, RED
+from sma_models.figures.style import BLUE, CYAN, GRAY, GREEN, PURPLE, RED
 from sma_models.utils.run_dir import LOG
 
 
