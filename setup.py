@@ -1,6 +1,6 @@
-"""Builds the extension module `sma_kernels._C` and writes down, beside it, what was built and what was left out.
+"""Builds the extension module `sma_kernels._C` and records beside it what was built and what was left out.
 
-SMA_BUILD=0 builds nothing: the package then runs through its reference. SMA_CUDA=0 leaves the CUDA kernels out.
+SMA_BUILD=0 builds nothing; the package then runs its reference implementation. SMA_CUDA=0 omits the CUDA kernels.
 SMA_SANITIZE=1 adds AddressSanitizer and UndefinedBehaviorSanitizer, whose libraries the process must preload
 (tools/test_asan.sh).
 """
@@ -22,8 +22,8 @@ import cuda_build
 SOURCES = sorted(str(path) for folder in ("csrc", "csrc/cpu", "csrc/ops") for path in Path(folder).glob("*.cpp"))
 HEADERS = sorted(str(path) for path in Path("csrc").rglob("*.h"))
 COMPILE_ARGS = ["-O3", "-g0", "-fno-math-errno", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-psabi"]
-# at::parallel_for is inlined from torch's header, and runs on one thread where the compiler knows no OpenMP. The library
-# carries the name of torch's own, which is loaded already: one pool of threads, torch.set_num_threads reigns over both.
+# at::parallel_for is inlined from torch's header and is single-threaded without OpenMP. The OpenMP library has the same name as
+# torch's, which is already loaded, so both share one thread pool and torch.set_num_threads controls both.
 OPENMP_ARGS = ["-fopenmp"]
 SANITIZE_ARGS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 if os.environ.get("SMA_SANITIZE") == "1":
@@ -32,9 +32,9 @@ if os.environ.get("SMA_SANITIZE") == "1":
 
 
 def compiler() -> str | None:
-    """The C++ compiler that the build will call, or None."""
-    asked = os.environ.get("CXX", "").split()
-    return shutil.which(asked[0]) if asked else next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
+    """The C++ compiler that the build uses, or None."""
+    cxx = os.environ.get("CXX", "").split()
+    return shutil.which(cxx[0]) if cxx else next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
 
 
 def why_not_built() -> str | None:
@@ -46,7 +46,7 @@ def why_not_built() -> str | None:
 
 
 class BuildExtension(build_ext):
-    """Hands the compilation to torch's own build class, which knows torch's include folders, ABI and ninja."""
+    """Delegates to torch's build class, which knows torch's include folders, its ABI and ninja."""
 
     def run(self):
         reason = why_not_built()
@@ -67,8 +67,8 @@ class BuildExtension(build_ext):
                 "pip install --no-build-isolation -e ."
             ) from error
         os.environ.setdefault("MAX_JOBS", str(build_jobs.build_jobs()))
-        # setuptools compares the module with its sources alone, and would keep one that belongs to another torch, or that
-        # was built before nvcc was there. ninja knows which files need compiling, of the same torch.
+        # setuptools only compares the module with its sources. It would keep a module built for another torch or before nvcc
+        # was installed. For the same torch, ninja knows which files must be compiled.
         self.force = True
         if self.read_facts().get("torch") != torch.__version__:
             shutil.rmtree(self.build_temp, ignore_errors=True)

@@ -10,10 +10,10 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(items):
-    needs_gpu = pytest.mark.skip(reason="needs a CUDA GPU")
+    without_gpu = pytest.mark.skip(reason="needs a CUDA GPU")
     for item in items:
         if item.get_closest_marker("gpu") and not torch.cuda.is_available():
-            item.add_marker(needs_gpu)
+            item.add_marker(without_gpu)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from sma_models.cli import main
 from sma_models.cli.lightning import run
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 INLINE = re.compile(r"`((?:sma-net|make|python -m) [^`]+)`")
 LIGHTNING = ("fit", "validate", "test", "crossval")

@@ -9,15 +9,15 @@ GIB_PER_JOB = 2  # a file that includes torch's headers takes about 1.5 GiB to c
 
 
 def build_jobs() -> int:
-    """As many as cores and available memory allow; one where the system does not report its memory as Linux does."""
+    """As many as cores and available memory allow; one if the system does not report its memory in the way of Linux."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores, int(available_gib() // GIB_PER_JOB)))
 
 
 def available_gib(root: Path = Path("/")) -> float:
-    """Memory that can be had without swapping, page cache included, within the limits of a container."""
+    """Memory available without swapping, including page cache, within the limits of a container."""
     try:
-        # Not the free memory that os.sysconf reports: page cache leaves almost none after large downloads.
+        # The free memory that os.sysconf reports excludes page cache, which fills almost all of it after large downloads.
         available = _fields(root / "proc/meminfo")["MemAvailable:"] * 2**10
     except (OSError, ValueError, KeyError):
         return 0.0
@@ -25,7 +25,7 @@ def available_gib(root: Path = Path("/")) -> float:
 
 
 def _left_by_cgroups(root: Path) -> Iterator[int]:
-    """Bytes up to the limit of this process's cgroup (version 2) and of each one around it that has a limit."""
+    """Remaining bytes of the cgroup (version 2) of this process and of each enclosing one that has a limit."""
     top = root / "sys/fs/cgroup"
     try:
         own = top / re.findall(r"^0::/(.*)$", (root / "proc/self/cgroup").read_text(), re.MULTILINE)[0]
@@ -36,7 +36,7 @@ def _left_by_cgroups(root: Path) -> Iterator[int]:
             return
         try:
             limit, used = (int((folder / name).read_text()) for name in ("memory.max", "memory.current"))
-            yield limit - used + _fields(folder / "memory.stat")["inactive_file"]  # cache, which counts as used
+            yield limit - used + _fields(folder / "memory.stat")["inactive_file"]  # counted, but reclaimable
         except (OSError, ValueError, KeyError):  # no limit: the file is missing or reads "max"
             continue
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Says what a fresh machine lacks before anything is downloaded. Argument: the Python to use.
+# Checks the prerequisites before anything is downloaded. Argument: the Python to use.
 python="$1"
 fail() {
   echo "sma-kernels: $1" >&2

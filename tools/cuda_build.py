@@ -1,6 +1,6 @@
-"""What the build needs to know of CUDA: which nvcc, for which architectures, with which flags; or why it is left out.
+"""How to build the CUDA kernels (nvcc, architectures, flags), or why they are left out.
 
-Nothing here asks whether a card is present to decide whether to build.
+Whether to build them does not depend on the presence of a GPU.
 """
 
 import os
@@ -10,14 +10,14 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-EVERY_CARD = "8.0;9.0;10.0;12.0+PTX"  # 8.0 serves 8.6 and 8.9; where no card is present to be asked
+ALL_ARCHITECTURES = "8.0;9.0;10.0;12.0+PTX"  # without a GPU; 8.0 also runs on 8.6 and 8.9
 SYSTEM_NVCC = "/usr/local/cuda/bin/nvcc"
 NVCC_ARGS = ["-O3", "-std=c++20", "--threads=1", "-Xfatbin=-compress-all", "-Xcompiler=-fvisibility=hidden"]
 
 
 @dataclass
 class CudaBuild:
-    left_out: str | None = None  # the reason, or None where CUDA is built
+    left_out: str | None = None  # the reason, or None if CUDA is built
     home: Path | None = None
     architectures: list[str] = field(default_factory=list)
     include_dirs: list[str] = field(default_factory=list)
@@ -34,7 +34,7 @@ def headers() -> list[str]:
 
 
 def pip_folders() -> list[Path]:
-    """Where pip's packages of the toolkit and of the runtime keep their include, lib and bin folders."""
+    """Folders with include, lib and bin of the CUDA toolkit and runtime packages from pip."""
     try:
         import nvidia
     except ImportError:
@@ -43,10 +43,10 @@ def pip_folders() -> list[Path]:
 
 
 def home_of(nvcc: str) -> Path | None:
-    """The toolkit that a compiler belongs to. It is asked, since the one on PATH may be a script that calls another."""
-    told = subprocess.run([nvcc, "--dryrun", "-x", "cu", "/dev/null"], capture_output=True, text=True, check=False)
-    found = re.search(r"^#\$ _HERE_=(.*)$", told.stderr + told.stdout, re.MULTILINE)
-    return Path(found[1]).parent if found else None
+    """The toolkit of a compiler, as reported by itself: nvcc on PATH may be a script that calls another one."""
+    done = subprocess.run([nvcc, "--dryrun", "-x", "cu", "/dev/null"], capture_output=True, text=True, check=False)
+    match = re.search(r"^#\$ _HERE_=(.*)$", done.stderr + done.stdout, re.MULTILINE)
+    return Path(match[1]).parent if match else None
 
 
 def find_home() -> Path | None:
@@ -58,23 +58,23 @@ def find_home() -> Path | None:
 
 
 def release_of(home: Path) -> str | None:
-    told = subprocess.run([home / "bin" / "nvcc", "--version"], capture_output=True, text=True, check=False).stdout
-    found = re.search(r"release (\d+\.\d+)", told)
-    return found[1] if found else None
+    output = subprocess.run([home / "bin" / "nvcc", "--version"], capture_output=True, text=True, check=False).stdout
+    match = re.search(r"release (\d+\.\d+)", output)
+    return match[1] if match else None
 
 
 def choose_architectures() -> list[str]:
     import torch
 
-    asked = os.environ.get("TORCH_CUDA_ARCH_LIST", "").replace(",", ";").replace(" ", ";")
-    if not asked and torch.cuda.is_available():
-        cards = {torch.cuda.get_device_capability(index) for index in range(torch.cuda.device_count())}
-        asked = ";".join(f"{major}.{minor}" for major, minor in sorted(cards) if major >= 8)
-    return [name for name in (asked or EVERY_CARD).split(";") if name]
+    requested = os.environ.get("TORCH_CUDA_ARCH_LIST", "").replace(",", ";").replace(" ", ";")
+    if not requested and torch.cuda.is_available():
+        capabilities = {torch.cuda.get_device_capability(index) for index in range(torch.cuda.device_count())}
+        requested = ";".join(f"{major}.{minor}" for major, minor in sorted(capabilities) if major >= 8)
+    return [name for name in (requested or ALL_ARCHITECTURES).split(";") if name]
 
 
 def plan() -> CudaBuild:
-    """Call it before torch.utils.cpp_extension is imported: it sets CUDA_HOME and TORCH_CUDA_ARCH_LIST for it."""
+    """Must be called before torch.utils.cpp_extension is imported, because it sets CUDA_HOME and TORCH_CUDA_ARCH_LIST."""
     import torch
 
     if os.environ.get("SMA_CUDA") == "0":
@@ -100,5 +100,5 @@ def plan() -> CudaBuild:
     architectures = choose_architectures()
     os.environ["CUDA_HOME"] = str(home)
     os.environ["TORCH_CUDA_ARCH_LIST"] = ";".join(architectures)
-    # pip's runtime has its versioned name only, so it is linked by that name; torch has loaded it before this module.
+    # The runtime from pip only has a versioned file name, so it is linked by that name; torch loads it before this module.
     return CudaBuild(None, home, architectures, includes, [str(runtime[0].parent)], [f"-l:{runtime[0].name}"])

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The operator tests on a build of the C++ code with AddressSanitizer and UndefinedBehaviorSanitizer: test_asan.sh PYTHON
-# The build lies in build/asan, apart from the one in use; what has not changed is not compiled again.
+# It is built in build/asan, separate from the regular build; unchanged files are not recompiled.
 set -eu
 python=$1
 tree=build/asan
@@ -10,10 +10,10 @@ tar -cf - --exclude='*.so' --exclude=_build.json --exclude=__pycache__ \
 cd "$tree"
 export PYTHONPATH="$PWD" SMA_CUDA=0 OMP_WAIT_POLICY=PASSIVE
 SMA_SANITIZE=1 "$python" -W ignore setup.py -q build_ext --inplace
-# Without libstdc++ the first C++ exception ends the process: libasan looks for the library's throw before it is loaded.
-# Python and torch keep memory until they end, which is no leak of ours.
+# libasan looks up the throw function of libstdc++ at startup; unless the library is preloaded, the first C++ exception aborts.
+# Leak detection is off because Python and torch keep memory until they exit.
 export LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libstdc++.so)"
 export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
-# The sanitizers write to the process's own standard error, which pytest would otherwise keep when they end it.
+# The sanitizers write to file descriptor 2 before they abort; pytest's default capture would lose that output.
 exec "$python" -m pytest -q --capture=sys -p no:cacheprovider -m "not slow" tests/torch_integration/test_raw_operators.py \
     tests/operators/test_edges.py tests/operators/test_layouts.py tests/operators/test_accuracy.py

@@ -25,6 +25,7 @@ ARM_COLUMNS: tuple[Column, ...] = (
     ("iou", "IoU"),
     (AGREEMENT, "agreement"),
 )
+_SUMMARY_COLUMNS = tuple(column for column in ARM_COLUMNS if column[0] not in ("pointing", "iou"))
 _INSIDE_COLUMNS: tuple[Column, ...] = (
     ("area", "effective area"),
     ("cosine_before", "cosine before"),
@@ -132,14 +133,21 @@ def _contrast(row: dict[str, Any], result: Result) -> tuple[str, ...]:
     )
 
 
+def _contrast_summary(result: Result) -> list[str]:
+    """The contrasts in five columns, with the interval beside the difference."""
+    rows = []
+    for contrast in result["contrasts"]:
+        number, measure, arms, difference, interval, *_, verdict = _contrast(contrast, result)
+        rows.append((number, measure, arms, f"{difference} ({interval})", verdict))
+    return table_lines(("", "measure", "arms", "difference (95 %)", ""), rows)
+
+
 def _arm_table(arms: dict[str, Arm], columns: tuple[Column, ...], last: dict[str, Callable[[Arm], str]]) -> list[str]:
     """One row per arm: the columns that any arm has, and those of `last`."""
-    columns = tuple(
-        (name, title) for name, title in columns if any(_mean(arm, name) is not None for arm in arms.values())
-    )
-    header = ("arm", *(title for _, title in columns), *last)
+    measured = [column for column in columns if any(_mean(arm, column[0]) is not None for arm in arms.values())]
+    header = ("arm", *(title for _, title in measured), *last)
     rows = (
-        (arm["title"], *(_cell(arm, name) for name, _ in columns), *(text(arm) for text in last.values()))
+        (arm["title"], *(_cell(arm, name) for name, _ in measured), *(text(arm) for text in last.values()))
         for arm in arms.values()
     )
     return table_lines(header, rows)
@@ -147,6 +155,11 @@ def _arm_table(arms: dict[str, Arm], columns: tuple[Column, ...], last: dict[str
 
 def _arms(result: Result) -> list[str]:
     return _arm_table(result["arms"], ARM_COLUMNS, _COST)
+
+
+def _arm_summary(result: Result) -> list[str]:
+    """The arms in five columns: action units have an AUC, expressions an accuracy."""
+    return _arm_table(result["arms"], _SUMMARY_COLUMNS, {})
 
 
 def _inside(result: Result) -> list[str]:
@@ -228,7 +241,9 @@ def _signed(value: float | None) -> str:
 SECTIONS: dict[str, Callable[[Result], list[str]]] = {
     "description": _description,
     "contrasts": _contrasts,
+    "contrast_summary": _contrast_summary,
     "arms": _arms,
+    "arm_summary": _arm_summary,
     "chance": _chance,
     "inside": _inside,
     "factorial": _factorial,

@@ -4,6 +4,7 @@ from tests.mutants.mutant import Mutant
 
 JOBS = ("tests/test_build_jobs.py",)
 ENVIRONMENT = ("tests/benchmarks/test_environment.py",)
+REPOSITORY = ("tests/test_repository.py",)
 SOURCES = ("tests/test_install.py", "-k", "source_distribution")
 
 
@@ -29,4 +30,12 @@ MUTANTS = [
     # The revision of a result.
     environment("except (OSError, subprocess.CalledProcessError):", "except subprocess.CalledProcessError:"),
     environment("text=True, check=True, cwd=folder", "text=True, cwd=folder"),
+    # What maintainers rely on.
+    Mutant("tools/check_commit_subject.py", "> MAX_LENGTH", ">= MAX_LENGTH", REPOSITORY),
+    Mutant("tools/check_commit_subject.py", "rest and rest[0].strip()", "rest", REPOSITORY),
+    Mutant("tools/check_wheel.py", 'path.name == "__main__.py"', "False", REPOSITORY),
+    Mutant("tools/check_wheel.py", 'r"^if', 'r"if', REPOSITORY),
+    Mutant(".github/workflows/ci.yml", "run: make test-asan", "run: make test", REPOSITORY),
+    Mutant(".github/workflows/ci.yml", '"3.12", "3.13"', '"3.12"', REPOSITORY),
+    Mutant("Makefile", "test-fast: $(VENV)/.ready ##", "test-fast: $(VENV)/.ready #", REPOSITORY),
 ]
