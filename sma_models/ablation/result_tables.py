@@ -49,6 +49,8 @@ _RENAMED = {"tier": "protocol", "part": "phase", "machine": "environment"}
 def read_result(path: Path) -> Result:
     """The results.json of `sma-net ablate`, also of an earlier version."""
     result = {_RENAMED.get(key, key): value for key, value in json.loads(path.read_text(encoding="utf-8")).items()}
+    for old, new in _RENAMED.items():
+        result["command"] = result["command"].replace(f"--{old} ", f"--{new} ")  # to be run with this version
     for arm in (*result["arms"].values(), *result["sweeps"].values()):
         if "exercised" in arm:
             arm["refinement_active"] = arm.pop("exercised")
