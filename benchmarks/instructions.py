@@ -39,7 +39,7 @@ def compiler() -> str:
 def build() -> Path:
     """Compile the kernels with a small program that calls them."""
     BUILD.mkdir(parents=True, exist_ok=True)
-    sources = [ROOT / "benchmarks" / "kernels_alone.cpp", *sorted((ROOT / "csrc" / "cpu").glob("*.cpp"))]
+    sources = [ROOT / "benchmarks" / "bench_kernels.cpp", *sorted((ROOT / "csrc" / "cpu").glob("*.cpp"))]
     objects = {source: BUILD / f"{source.stem}.o" for source in sources}
     rules = [
         f"rule compile\n command = g++ {' '.join(FLAGS)} -MMD -MF $out.d -c $in -o $out\n depfile = $out.d\n deps = gcc",

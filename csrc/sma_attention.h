@@ -1,8 +1,8 @@
-// Sizes and pointers of one call of the attention head: the one description that all kernels share.
+// Sizes and pointers of one call: the one description that all kernels share.
 // No torch header is included here, so that a kernel file compiles in seconds.
 //
-// The five operators run one pipeline: maps (from features, or given) -> cosine Gram -> diversity, correlation
-// -> refine -> merge -> pool. A stage runs when its pointers are there.
+// The five operators run one pipeline: maps (from features, or the caller's) -> cosine Gram -> diversity, correlation
+// -> refine -> merge -> pool. A stage runs if its pointers are set.
 #pragma once
 
 #include <cstdint>
@@ -37,20 +37,20 @@ struct FeatureMap {
   int64_t position_stride;
 };
 
-// A float, or a 0-d tensor in the wide dtype where `data` is not null (it may live on the device).
+// A float, or a 0-d acc_t tensor if `data` is not null (it may be in device memory).
 struct Scalar {
   const void* data;
   double value;
 };
 
-// T is the dtype of values, features and maps; wide is float, or double where T is double.
+// T is the dtype of values, features and maps; acc_t, of parameters and sums, is float, or double if T is double.
 struct Inputs {
   FeatureMap values;          // T [B,C,L]
   FeatureMap features;        // T [B,G*D,L]
-  const void* maps;           // T [B,N,L]; null where maps come from features
-  const void* weight;         // wide [R,K,D]
-  const void* bias;           // wide [R,K], may be null
-  const void* relation_bias;  // wide [N,N], may be null
+  const void* maps;           // T [B,N,L]; null if maps come from features
+  const void* weight;         // acc_t [R,K,D]
+  const void* bias;           // acc_t [R,K], may be null
+  const void* relation_bias;  // acc_t [N,N], may be null
   Scalar temperature;
   Scalar gate;
   Activation activation;
@@ -63,43 +63,43 @@ struct Inputs {
 // Rows of A: R of them, or N with Merge::none.
 struct Outputs {
   void* pooled;         // T [B,A,C]
-  void* attention;      // T [B,A,L], null where A is the given maps
-  void* maps;           // T [B,N,L], null where maps are given
-  void* diversity;      // wide [B]
-  void* correlation;    // wide [B,N,N]
-  void* attention_sum;  // wide [B,A], before the floor
-  uint8_t* winner;      // [B,R,L] for Merge::max
+  void* attention;      // T [B,A,L], null if A is the caller's maps
+  void* maps;           // T [B,N,L], null if maps are the caller's
+  void* diversity;      // acc_t [B]
+  void* correlation;    // acc_t [B,N,N]
+  void* attention_sum;  // acc_t [B,A], before the floor
+  uint8_t* argmax;      // [B,R,L], channel of the maximum, for Merge::max
 };
 
-// Forward results that the backward reads; attention is the given maps where the forward wrote none. The pooled values
-// are not among them: <df, f> = sum_l A_l dA_l, with the un-normalised dA, is at hand without their rounding.
+// Forward results that the backward reads; attention is the caller's maps if the forward wrote none. The pooled values
+// are not needed: <df, f> = sum_l A_l dA_l, with the unnormalized dA, avoids their rounding.
 struct Saved {
   const void* attention;
   const void* maps;
   const void* correlation;
   const void* attention_sum;
-  const uint8_t* winner;
+  const uint8_t* argmax;
 };
 
-// Incoming gradients, contiguous; null where none arrived.
-struct Cotangents {
+// Gradients of the outputs, contiguous; null if absent.
+struct GradOutputs {
   const void* pooled;       // T [B,A,C]
   const void* attention;    // T [B,A,L]
   const void* maps;         // T [B,N,L]
-  const void* diversity;    // wide [B]
-  const void* correlation;  // wide [B,N,N]
+  const void* diversity;    // acc_t [B]
+  const void* correlation;  // acc_t [B,N,N]
 };
 
-// Outgoing gradients; data null where not needed.
-struct Gradients {
+// Gradients of the inputs; data null if not needed.
+struct GradInputs {
   FeatureMap values;    // T
   FeatureMap features;  // T
   void* maps;           // T [B,N,L]
-  void* weight;         // wide [R,K,D]
-  void* bias;           // wide [R,K]
-  void* temperature;    // wide []
-  void* gate;           // wide []
-  void* relation_bias;  // wide [N,N]
+  void* weight;         // acc_t [R,K,D]
+  void* bias;           // acc_t [R,K]
+  void* temperature;    // acc_t []
+  void* gate;           // acc_t []
+  void* relation_bias;  // acc_t [N,N]
 };
 
 }  // namespace sma

@@ -1,12 +1,12 @@
-// Multi-channel attention: logits, activation, and their gradients, for one sample.
+// Multi-channel attention for one sample: logits, activation, and their backward.
 #pragma once
 
-#include "map_products.h"
+#include "map_gemm.h"
 
 namespace sma::cpu::SMA_ISA {
 namespace {
 
-// The maps that read feature group g: rows `first`, `first + step`, ... of the [N, .] matrices.
+// The maps of a feature group: rows `first`, `first + step`, ... of the [N, .] matrices.
 struct GroupRows {
   int64_t first, step, count;
 
@@ -16,75 +16,76 @@ struct GroupRows {
         count(shape.groups == 1 ? shape.maps() : shape.regions) {}
 };
 
-template <typename W>
-SMA_INLINE W row_max(const W* row, int64_t width) {
-  Vector<W> best = load(row);
-  for (int64_t l = lanes<W>; l < width; l += lanes<W>) {
-    const Vector<W> x = load(row + l);
-    best = x > best ? x : best;  // a NaN reaches the result through the exponentials
+template <typename acc_t>
+SMA_INLINE acc_t row_max(const acc_t* row, int64_t width) {
+  Vector<acc_t> max = load(row);
+  for (int64_t l = lanes<acc_t>; l < width; l += lanes<acc_t>) {
+    const Vector<acc_t> x = load(row + l);
+    max = x > max ? x : max;  // a NaN reaches the softmax through the exponentials
   }
-  return fold_lanes<W>(best, [](Vector<W> a, Vector<W> b) { return b > a ? b : a; });
+  return fold_lanes<acc_t>(max, [](Vector<acc_t> a, Vector<acc_t> b) { return b > a ? b : a; });
 }
 
-// Softmax of a padded row. It divides: a reciprocal's rounding would be shared by the whole row, and such errors do not
-// average out in the gradients of temperature and gate.
-template <typename W>
-SMA_INLINE void softmax_row(W* row, int64_t width) {
-  const Vector<W> top = broadcast(row_max(row, width));
-  const Vector<W> sums = sum_vectors<W>(width, [&](int64_t l) {
-    const Vector<W> e = exponential(load(row + l) - top);
+// Softmax of a padded row. Divides rather than multiplying by a reciprocal, whose rounding error would be common to the
+// row and not average out in the gradients of temperature and gate.
+template <typename acc_t>
+SMA_INLINE void softmax_row(acc_t* row, int64_t width) {
+  const Vector<acc_t> max = broadcast(row_max(row, width));
+  const Vector<acc_t> sums = sum_vectors<acc_t>(width, [&](int64_t l) {
+    const Vector<acc_t> e = exponential(load(row + l) - max);
     store(e, row + l);
     return e;
   });
-  const Vector<W> total = broadcast(sum_lanes<W>(sums));
-  for (int64_t l = 0; l < width; l += lanes<W>) store(load(row + l) / total, row + l);
+  const Vector<acc_t> sum = broadcast(sum_lanes<acc_t>(sums));
+  for (int64_t l = 0; l < width; l += lanes<acc_t>) store(load(row + l) / sum, row + l);
 }
 
-template <typename W>
-SMA_INLINE void sigmoid_row(W* row, int64_t width) {
-  for (int64_t l = 0; l < width; l += lanes<W>) store(W(1) / (W(1) + exponential(-load(row + l))), row + l);
+template <typename acc_t>
+SMA_INLINE void sigmoid_row(acc_t* row, int64_t width) {
+  for (int64_t l = 0; l < width; l += lanes<acc_t>) store(acc_t(1) / (acc_t(1) + exponential(-load(row + l))), row + l);
 }
 
-// Positions of a feature group that are in work at a time: all, or where channels lie innermost as many as stay in the
-// first cache.
-template <typename W>
+// Positions per tile of a feature group: all (NCHW), or as many as stay in L1 (channels_last).
+template <typename acc_t>
 inline int64_t feature_positions(const Shape& shape, bool positions_inner) {
-  const int64_t fitting = most(6144 / shape.embed, 3 * lanes<W>);
-  const int64_t pieces = positions_inner ? 1 : (shape.positions + fitting - 1) / fitting;
-  return padded<W>((shape.positions + pieces - 1) / pieces);
+  const int64_t l1_positions = max_of(6144 / shape.embed, 3 * lanes<acc_t>);
+  const int64_t tiles = positions_inner ? 1 : (shape.positions + l1_positions - 1) / l1_positions;
+  return padded<acc_t>((shape.positions + tiles - 1) / tiles);
 }
 
-template <typename W>
+template <typename acc_t>
 inline int64_t feature_steps(const Shape& shape, int64_t position_step) {
-  return steps_of<W>(GroupRows(shape, 0).count, least(position_step, shape.positions), shape.embed);
+  return product_steps<acc_t>(GroupRows(shape, 0).count, min_of(position_step, shape.positions), shape.embed);
 }
 
-template <typename W>
-inline int64_t feature_tile(const Shape& shape, const Inputs& in) {
-  return shape.embed ? padded<W>(shape.embed) * feature_positions<W>(shape, in.features.position_stride == 1) : 0;
+template <typename acc_t>
+inline int64_t feature_buffer_size(const Shape& shape, const Inputs& in) {
+  return shape.embed ? padded<acc_t>(shape.embed) * feature_positions<acc_t>(shape, in.features.position_stride == 1)
+                     : 0;
 }
 
-// maps[N, width] from features. Padding holds -inf before the activation, hence 0 after it.
-template <typename T, typename W>
-inline void attention_maps(const Shape& shape, const Inputs& in, int64_t sample, W* maps, int64_t width, W* tile) {
+// maps [N, width] from features. Padding is -inf before the activation, hence 0 after it.
+template <typename T, typename acc_t>
+inline void attention_maps(const Shape& shape, const Inputs& in, int64_t sample, acc_t* maps, int64_t width,
+                           acc_t* buffer) {
   const SampleMap<T> features(in.features, sample);
-  const W* weight = static_cast<const W*>(in.weight);
-  const W* bias = static_cast<const W*>(in.bias);
+  const acc_t* weight = static_cast<const acc_t*>(in.weight);
+  const acc_t* bias = static_cast<const acc_t*>(in.bias);
   const bool inner = features.positions_inner();
-  const int64_t position_step = feature_positions<W>(shape, inner);
-  const int64_t steps = feature_steps<W>(shape, position_step);
-  Ahead next;
-  in_memory_order(
+  const int64_t position_step = feature_positions<acc_t>(shape, inner);
+  const int64_t steps = feature_steps<acc_t>(shape, position_step);
+  Prefetcher prefetch;
+  for_tiles_in_memory_order(
       inner, {0, shape.groups * shape.embed, 0, shape.positions}, shape.embed, position_step,
-      [&](const Piece& following, int64_t pieces) { next = Ahead(features, following, pieces * steps); },
-      [&](const Piece& piece) {
-        const GroupRows rows(shape, piece.channel / shape.embed);
-        sum_channels<false>(features, piece, weight + rows.first * shape.embed, rows.step * shape.embed, rows.count,
-                            maps + rows.first * width, rows.step * width, tile, next);
+      [&](const MapTile& next_run, int64_t tiles) { prefetch = Prefetcher(features, next_run, tiles * steps); },
+      [&](const MapTile& tile) {
+        const GroupRows rows(shape, tile.channel / shape.embed);
+        sum_channels<false>(features, tile, weight + rows.first * shape.embed, rows.step * shape.embed, rows.count,
+                            maps + rows.first * width, rows.step * width, buffer, prefetch);
       });
   for (int64_t n = 0; n < shape.maps(); ++n) {
-    W* row = maps + n * width;
-    const W shift = bias ? bias[n] : W(0);
+    acc_t* row = maps + n * width;
+    const acc_t shift = bias ? bias[n] : acc_t(0);
     for (int64_t l = 0; l < shape.positions; ++l) row[l] += shift;
     for (int64_t l = shape.positions; l < width; ++l) row[l] = -INFINITY;
     in.activation == Activation::softmax ? softmax_row(row, width) : sigmoid_row(row, width);
@@ -92,55 +93,57 @@ inline void attention_maps(const Shape& shape, const Inputs& in, int64_t sample,
 }
 
 // Turns dmaps into dlogits, in place.
-template <typename W>
-inline void activation_backward(const Shape& shape, Activation activation, const W* maps, W* dmaps, int64_t width) {
+template <typename acc_t>
+inline void activation_backward(const Shape& shape, Activation activation, const acc_t* maps, acc_t* dmaps,
+                                int64_t width) {
   for (int64_t n = 0; n < shape.maps(); ++n) {
-    const W* m = maps + n * width;
-    W* d = dmaps + n * width;
+    const acc_t* m = maps + n * width;
+    acc_t* d = dmaps + n * width;
     if (activation == Activation::softmax) {
-      const Vector<W> dots = sum_vectors<W>(width, [&](int64_t l) { return load(m + l) * load(d + l); });
-      const Vector<W> dot = broadcast(sum_lanes<W>(dots));
-      for (int64_t l = 0; l < width; l += lanes<W>) store(load(m + l) * (load(d + l) - dot), d + l);
+      const Vector<acc_t> dots = sum_vectors<acc_t>(width, [&](int64_t l) { return load(m + l) * load(d + l); });
+      const Vector<acc_t> delta = broadcast(sum_lanes<acc_t>(dots));
+      for (int64_t l = 0; l < width; l += lanes<acc_t>) store(load(m + l) * (load(d + l) - delta), d + l);
     } else {
-      for (int64_t l = 0; l < width; l += lanes<W>) {
-        const Vector<W> x = load(m + l);
-        store(load(d + l) * x * (W(1) - x), d + l);
+      for (int64_t l = 0; l < width; l += lanes<acc_t>) {
+        const Vector<acc_t> x = load(m + l);
+        store(load(d + l) * x * (acc_t(1) - x), d + l);
       }
     }
   }
 }
 
-// dfeatures, and this sample's part of dweight [N, padded D] and dbias [N], from dlogits [N, width]. `weight`
-// [N, padded D] is scratch: rows of the parameter itself need not be whole vectors.
-template <typename T, typename W>
-inline void attention_maps_backward(const Shape& shape, const Inputs& in, const Gradients& out, int64_t sample,
-                                    const W* dlogits, int64_t width, W* weight, W* tile, W* dweight, W* dbias) {
-  const SampleMap<T> features(in.features, sample), dfeatures(out.features, sample);
-  const int64_t embed = shape.embed, embed_width = padded<W>(embed);
+// dfeatures of a sample from dlogits [N, width]; adds to dweight [N, padded D] and dbias [N]. `weight` [N, padded D] is
+// scratch for a padded copy of the parameter.
+template <typename T, typename acc_t>
+inline void attention_maps_backward(const Shape& shape, const Inputs& in, const GradInputs& grad_inputs, int64_t sample,
+                                    const acc_t* dlogits, int64_t width, acc_t* weight, acc_t* buffer, acc_t* dweight,
+                                    acc_t* dbias) {
+  const SampleMap<T> features(in.features, sample), dfeatures(grad_inputs.features, sample);
+  const int64_t embed = shape.embed, embed_width = padded<acc_t>(embed);
   const bool inner = features.positions_inner();
-  const int64_t position_step = feature_positions<W>(shape, inner);
-  const int64_t steps = feature_steps<W>(shape, position_step);
-  if (out.features.data)
-    copy_in(shape.maps(), embed, static_cast<const W*>(in.weight), embed, weight, embed_width, embed_width);
-  Ahead next_features, next_dfeatures;
-  in_memory_order(
+  const int64_t position_step = feature_positions<acc_t>(shape, inner);
+  const int64_t steps = feature_steps<acc_t>(shape, position_step);
+  if (grad_inputs.features.data)
+    copy_in(shape.maps(), embed, static_cast<const acc_t*>(in.weight), embed, weight, embed_width, embed_width);
+  Prefetcher prefetch_features, prefetch_dfeatures;
+  for_tiles_in_memory_order(
       inner, {0, shape.groups * embed, 0, shape.positions}, embed, position_step,
-      [&](const Piece& following, int64_t pieces) {
-        next_dfeatures = Ahead(dfeatures, following, pieces * steps);
-        if (out.weight) next_features = Ahead(features, following, pieces * steps);
+      [&](const MapTile& next_run, int64_t tiles) {
+        prefetch_dfeatures = Prefetcher(dfeatures, next_run, tiles * steps);
+        if (grad_inputs.weight) prefetch_features = Prefetcher(features, next_run, tiles * steps);
       },
-      [&](const Piece& piece) {
-        const GroupRows rows(shape, piece.channel / embed);
-        const W* d = dlogits + rows.first * width;
-        if (out.features.data)
-          write_product(dfeatures, piece, weight + rows.first * embed_width, rows.step * embed_width, rows.count, d,
-                        rows.step * width, tile, next_dfeatures);
-        if (out.weight)
-          sum_positions<true>(features, piece, d, rows.step * width, rows.count, dweight + rows.first * embed_width,
-                              rows.step * embed_width, tile, next_features);
+      [&](const MapTile& tile) {
+        const GroupRows rows(shape, tile.channel / embed);
+        const acc_t* d = dlogits + rows.first * width;
+        if (grad_inputs.features.data)
+          write_product(dfeatures, tile, weight + rows.first * embed_width, rows.step * embed_width, rows.count, d,
+                        rows.step * width, buffer, prefetch_dfeatures);
+        if (grad_inputs.weight)
+          sum_positions<true>(features, tile, d, rows.step * width, rows.count, dweight + rows.first * embed_width,
+                              rows.step * embed_width, buffer, prefetch_features);
       });
-  if (!out.bias) return;
-  for (int64_t n = 0; n < shape.maps(); ++n) dbias[n] += sum_row(dlogits + n * width, shape.positions);
+  if (!grad_inputs.bias) return;
+  for (int64_t n = 0; n < shape.maps(); ++n) dbias[n] += row_sum(dlogits + n * width, shape.positions);
 }
 
 }  // namespace

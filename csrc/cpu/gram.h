@@ -1,46 +1,47 @@
-// The cosine Gram matrix of one sample's maps, which diversity and correlation share; and the diversity hinge.
+// Cosine Gram matrix of one sample's maps, shared by diversity and correlation; and the hinge of the diversity.
 #pragma once
 
-#include "product.h"
+#include "gemm.h"
 
 namespace sma::cpu::SMA_ISA {
 namespace {
 
 // Matrices [N, width] and [N] of one sample. cos_ij = gram_ij * inverse_norm_i * inverse_norm_j.
-template <typename W>
+template <typename acc_t>
 struct Cosines {
-  W* cos;
-  W* inverse_norm;    // padded with zeros
-  bool* above_floor;  // the norm is above its floor, so that it has a gradient
+  acc_t* cos;
+  acc_t* inverse_norm;  // padded with zeros
+  bool* above_floor;    // whether the norm exceeds its floor, so that it has a gradient
   int64_t count, width;
 
-  explicit Cosines(const Shape& shape) : count(shape.maps()), width(padded<W>(shape.maps())) {}
+  explicit Cosines(const Shape& shape) : count(shape.maps()), width(padded<acc_t>(shape.maps())) {}
   Cosines(Arena& arena, const Shape& shape) : Cosines(shape) { take_from(arena); }
 
   void take_from(Arena& arena) {
-    cos = arena.take<W>(count * width);
-    inverse_norm = arena.take<W>(width);
+    cos = arena.take<acc_t>(count * width);
+    inverse_norm = arena.take<acc_t>(width);
     above_floor = arena.take<bool>(count);
   }
 };
 
-// maps [N, maps_width]; `transposed` is [L, cosines.width], maps with positions as rows.
-template <typename W>
-inline void cosine_gram(const Shape& shape, const W* maps, int64_t maps_width, const W* transposed,
-                        const Cosines<W>& cosines, Ahead& next) {
+// maps [N, maps_width]; `transposed` [L, cosines.width] holds them with positions as rows.
+template <typename acc_t>
+inline void cosine_gram(const Shape& shape, const acc_t* maps, int64_t maps_width, const acc_t* transposed,
+                        const Cosines<acc_t>& cosines, Prefetcher& prefetch) {
   const int64_t count = cosines.count, width = cosines.width;
-  multiply<W, false>(count, width, shape.positions, maps, maps_width, 1, transposed, width, cosines.cos, width, next);
+  multiply<acc_t, false>(count, width, shape.positions, maps, maps_width, 1, transposed, width, cosines.cos, width,
+                         prefetch);
   for (int64_t i = 0; i < count; ++i) {
-    const W norm = std::sqrt(cosines.cos[i * width + i]);
-    cosines.above_floor[i] = norm > W(kNormFloor);
-    cosines.inverse_norm[i] = W(1) / (norm < W(kNormFloor) ? W(kNormFloor) : norm);
+    const acc_t norm = std::sqrt(cosines.cos[i * width + i]);
+    cosines.above_floor[i] = norm > acc_t(kNormFloor);
+    cosines.inverse_norm[i] = acc_t(1) / (norm < acc_t(kNormFloor) ? acc_t(kNormFloor) : norm);
   }
   for (int64_t i = count; i < width; ++i) cosines.inverse_norm[i] = 0;
   for (int64_t i = 0; i < count; ++i)
     for (int64_t j = 0; j < count; ++j) cosines.cos[i * width + j] *= cosines.inverse_norm[i] * cosines.inverse_norm[j];
 }
 
-// Calls body(i, j) for every ordered pair of different maps of one region.
+// Calls body(i, j) for every ordered pair of different maps in the same region.
 template <typename Body>
 SMA_INLINE void for_pairs_within_regions(const Shape& shape, Body body) {
   for (int64_t i = 0; i < shape.maps(); ++i) {
@@ -50,46 +51,48 @@ SMA_INLINE void for_pairs_within_regions(const Shape& shape, Body body) {
   }
 }
 
-template <typename W>
-SMA_INLINE W pair_share(const Shape& shape) {
-  return shape.channels > 1 ? W(1) / static_cast<W>(shape.maps() * (shape.channels - 1)) : W(0);
+// 1 / (R K (K-1)), the weight of one ordered pair.
+template <typename acc_t>
+SMA_INLINE acc_t pair_weight(const Shape& shape) {
+  return shape.channels > 1 ? acc_t(1) / static_cast<acc_t>(shape.maps() * (shape.channels - 1)) : acc_t(0);
 }
 
-// Mean excess of the cosine over the margin; written so that a NaN cosine stays NaN.
-template <typename W>
-inline W hinge_diversity(const Shape& shape, const Cosines<W>& cosines, W margin) {
-  double total = 0;  // of as many terms as there are pairs
+// Mean excess of the cosines over the margin; NaN cosines stay NaN.
+template <typename acc_t>
+inline acc_t hinge_diversity(const Shape& shape, const Cosines<acc_t>& cosines, acc_t margin) {
+  double total = 0;  // in double: there are R K (K-1) terms
   for_pairs_within_regions(shape, [&](int64_t i, int64_t j) {
-    const W excess = cosines.cos[i * cosines.width + j] - margin;
-    total += excess <= 0 ? W(0) : excess;
+    const acc_t excess = cosines.cos[i * cosines.width + j] - margin;
+    total += excess <= 0 ? acc_t(0) : excess;
   });
-  return static_cast<W>(total) * pair_share<W>(shape);
+  return static_cast<acc_t>(total) * pair_weight<acc_t>(shape);
 }
 
-template <typename W>
-inline void hinge_diversity_backward(const Shape& shape, const Cosines<W>& cosines, W margin, W cotangent, W* dcos) {
-  const W slope = cotangent * pair_share<W>(shape);
+template <typename acc_t>
+inline void hinge_diversity_backward(const Shape& shape, const Cosines<acc_t>& cosines, acc_t margin,
+                                     acc_t grad_diversity, acc_t* dcos) {
+  const acc_t slope = grad_diversity * pair_weight<acc_t>(shape);
   for_pairs_within_regions(shape, [&](int64_t i, int64_t j) {
     if (!(cosines.cos[i * cosines.width + j] <= margin)) dcos[i * cosines.width + j] += slope;
   });
 }
 
-// Turns dcos into Q [N, width] with dmaps += Q maps. With E = dcos + dcos^T and u = 1/norm,
-// Q_ij = u_i E_ij u_j, less u_i^2 sum_j E_ij cos_ij on the diagonal where the norm has a gradient.
-template <typename W>
-inline void cosine_gram_backward(const Cosines<W>& cosines, const W* dcos, W* q) {
+// Q [N, width] such that dmaps += Q maps. With E = dcos + dcos^T and u = 1/norm, Q_ij = u_i E_ij u_j; where the norm
+// has a gradient, the diagonal also loses u_i^2 times the row projection sum_j E_ij cos_ij.
+template <typename acc_t>
+inline void cosine_gram_backward(const Cosines<acc_t>& cosines, const acc_t* dcos, acc_t* q) {
   const int64_t count = cosines.count, width = cosines.width;
-  transpose<W>(count, count, dcos, width, q, width, width);
+  transpose<acc_t>(count, count, dcos, width, q, width, width);
   for (int64_t i = 0; i < count; ++i) {
-    const Vector<W> u = broadcast(cosines.inverse_norm[i]);
-    Vector<W> along{};
-    for (int64_t j = 0; j < width; j += lanes<W>) {
-      const Vector<W> e = load(dcos + i * width + j) + load(q + i * width + j);
-      along += e * load(cosines.cos + i * width + j);
+    const Vector<acc_t> u = broadcast(cosines.inverse_norm[i]);
+    Vector<acc_t> row_projection{};
+    for (int64_t j = 0; j < width; j += lanes<acc_t>) {
+      const Vector<acc_t> e = load(dcos + i * width + j) + load(q + i * width + j);
+      row_projection += e * load(cosines.cos + i * width + j);
       store(u * e * load(cosines.inverse_norm + j), q + i * width + j);
     }
     if (cosines.above_floor[i])
-      q[i * width + i] -= cosines.inverse_norm[i] * cosines.inverse_norm[i] * sum_lanes<W>(along);
+      q[i * width + i] -= cosines.inverse_norm[i] * cosines.inverse_norm[i] * sum_lanes<acc_t>(row_projection);
   }
 }
 

@@ -1,6 +1,5 @@
-// One instruction set's table of kernels. The including file defines SMA_ISA (a namespace) and SMA_VECTOR_BYTES and
-// selects the target beforehand; every function here has internal linkage, so that no other file links to code its
-// CPU may not have.
+// The table of kernels for one instruction set. The including file selects the target and defines SMA_ISA (a namespace)
+// and SMA_VECTOR_BYTES. Functions have internal linkage, so that the linker cannot merge code across instruction sets.
 #pragma once
 
 #include "backward.h"
@@ -8,85 +7,86 @@
 namespace sma::cpu::SMA_ISA {
 namespace {
 
-template <typename T, typename W>
+template <typename T, typename acc_t>
 size_t forward_scratch(const Shape& shape, const Inputs& in) {
   Arena arena{nullptr};
-  ForwardScratch<T, W>(arena, shape, in);
+  ForwardScratch<T, acc_t>(arena, shape, in);
   return arena.used;
 }
 
-template <typename T, typename W>
+template <typename T, typename acc_t>
 size_t backward_scratch(const Shape& shape, const Inputs& in) {
   Arena arena{nullptr};
-  BackwardScratch<T, W>(arena, shape, in);
+  BackwardScratch<T, acc_t>(arena, shape, in);
   return arena.used;
 }
 
-template <typename T, typename W>
-void forward_maps(const Shape& shape, const Inputs& in, const Outputs& out, void* attention, int64_t sample,
+template <typename T, typename acc_t>
+void forward_maps(const Shape& shape, const Inputs& in, const Outputs& grad_inputs, void* attention, int64_t sample,
                   void* memory) {
   Arena arena{static_cast<char*>(memory)};
-  ForwardScratch<T, W> scratch(arena, shape, in);
-  W* own = static_cast<W*>(attention);
-  if (own) own += sample * merged_rows(shape, in) * shape.positions;
-  Forward<T, W>{shape, in, out, sample, scratch}.maps_to_attention(own);
+  ForwardScratch<T, acc_t> scratch(arena, shape, in);
+  acc_t* sample_attention = static_cast<acc_t*>(attention);
+  if (sample_attention) sample_attention += sample * merged_rows(shape, in) * shape.positions;
+  Forward<T, acc_t>{shape, in, grad_inputs, sample, scratch}.maps_to_attention(sample_attention);
 }
 
-template <typename T, typename W>
-void forward_pool(const Shape& shape, const Inputs& in, const Outputs& out, const void* attention, int64_t sample,
-                  int64_t first, int64_t last, void* memory) {
+template <typename T, typename acc_t>
+void forward_pool(const Shape& shape, const Inputs& in, const Outputs& grad_inputs, const void* attention,
+                  int64_t sample, int64_t first, int64_t last, void* memory) {
   Arena arena{static_cast<char*>(memory)};
-  ForwardScratch<T, W> scratch(arena, shape, in);
-  const W* own = static_cast<const W*>(attention) + sample * merged_rows(shape, in) * shape.positions;
-  Forward<T, W>{shape, in, out, sample, scratch}.pool(own, first, last);
+  ForwardScratch<T, acc_t> scratch(arena, shape, in);
+  const acc_t* sample_attention =
+      static_cast<const acc_t*>(attention) + sample * merged_rows(shape, in) * shape.positions;
+  Forward<T, acc_t>{shape, in, grad_inputs, sample, scratch}.pool(sample_attention, first, last);
 }
 
-template <typename W>
+template <typename acc_t>
 size_t partial_size(const Shape& shape) {
   Arena arena{nullptr};
-  Partial<W>(arena, shape);
-  return arena.used / sizeof(W);
+  Partial<acc_t>(arena, shape);
+  return arena.used / sizeof(acc_t);
 }
 
-template <typename T, typename W>
-void backward(const Shape& shape, const Inputs& in, const Saved& saved, const Cotangents& given, const Gradients& out,
-              void* partial_memory, int64_t sample, void* memory) {
+template <typename T, typename acc_t>
+void backward(const Shape& shape, const Inputs& in, const Saved& saved, const GradOutputs& grad_outputs,
+              const GradInputs& grad_inputs, void* partial_memory, int64_t sample, void* memory) {
   Arena arena{static_cast<char*>(memory)}, partial_arena{static_cast<char*>(partial_memory)};
-  const BackwardScratch<T, W> scratch(arena, shape, in);
-  const Partial<W> partial(partial_arena, shape);
-  Backward<T, W>{shape, in, saved, given, out, sample, scratch, partial}.run();
+  const BackwardScratch<T, acc_t> scratch(arena, shape, in);
+  const Partial<acc_t> partial(partial_arena, shape);
+  Backward<T, acc_t>{shape, in, saved, grad_outputs, grad_inputs, sample, scratch, partial}.run();
 }
 
-template <typename W>
-void add_rows(int64_t rows, int64_t columns, const W* from, int64_t from_row, void* to, bool first) {
+template <typename acc_t>
+void add_rows(int64_t rows, int64_t columns, const acc_t* from, int64_t from_row, void* to, bool first) {
   if (!to) return;
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = 0; j < columns; ++j) {
-      W* target = static_cast<W*>(to) + i * columns + j;
-      *target = (first ? W(0) : *target) + from[i * from_row + j];
+      acc_t* target = static_cast<acc_t*>(to) + i * columns + j;
+      *target = (first ? acc_t(0) : *target) + from[i * from_row + j];
     }
 }
 
-template <typename W>
-void reduce_partials(const Shape& shape, const Gradients& out, const void* partials, int64_t count) {
+template <typename acc_t>
+void reduce_partials(const Shape& shape, const GradInputs& grad_inputs, const void* partials, int64_t count) {
   char* memory = static_cast<char*>(const_cast<void*>(partials));
   const int64_t maps = shape.maps();
   for (int64_t i = 0; i < count; ++i) {
-    Arena arena{memory + i * partial_size<W>(shape) * sizeof(W)};
-    const Partial<W> partial(arena, shape);
+    Arena arena{memory + i * partial_size<acc_t>(shape) * sizeof(acc_t)};
+    const Partial<acc_t> partial(arena, shape);
     const bool first = i == 0;
-    add_rows(maps, shape.embed, partial.weight, padded<W>(shape.embed), out.weight, first);
-    add_rows(1, maps, partial.bias, maps, out.bias, first);
-    add_rows(maps, maps, partial.relation_bias, padded<W>(maps), out.relation_bias, first);
-    add_rows(1, 1, partial.temperature, 1, out.temperature, first);
-    add_rows(1, 1, partial.gate, 1, out.gate, first);
+    add_rows(maps, shape.embed, partial.weight, padded<acc_t>(shape.embed), grad_inputs.weight, first);
+    add_rows(1, maps, partial.bias, maps, grad_inputs.bias, first);
+    add_rows(maps, maps, partial.relation_bias, padded<acc_t>(maps), grad_inputs.relation_bias, first);
+    add_rows(1, 1, partial.temperature, 1, grad_inputs.temperature, first);
+    add_rows(1, 1, partial.gate, 1, grad_inputs.gate, first);
   }
 }
 
-template <typename T, typename W>
+template <typename T, typename acc_t>
 constexpr Kernels table(const char* instructions) {
-  return {instructions,       forward_scratch<T, W>, backward_scratch<T, W>, forward_maps<T, W>,
-          forward_pool<T, W>, partial_size<W>,       backward<T, W>,         reduce_partials<W>};
+  return {instructions,           forward_scratch<T, acc_t>, backward_scratch<T, acc_t>, forward_maps<T, acc_t>,
+          forward_pool<T, acc_t>, partial_size<acc_t>,       backward<T, acc_t>,         reduce_partials<acc_t>};
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Chooses the instruction set when the program runs: one binary serves every CPU.
+// Selects the instruction set at run time: one binary serves every CPU.
 #include "kernels.h"
 
 #include <cstdlib>
@@ -20,18 +20,19 @@ const Kernels& kernels(Dtype dtype);
 
 namespace {
 
-using Table = const Kernels& (*)(Dtype);
+using KernelTable = const Kernels& (*)(Dtype);
 
-Table choose() {
+KernelTable select_isa() {
 #if defined(__x86_64__)
-  const char* asked = std::getenv("SMA_CPU_CAPABILITY");
-  const bool narrow = asked && std::strcmp(asked, "baseline") == 0, no_wide = asked && std::strcmp(asked, "avx2") == 0;
+  const char* requested = std::getenv("SMA_CPU_CAPABILITY");
+  const bool only_baseline = requested && std::strcmp(requested, "baseline") == 0;
+  const bool only_avx2 = requested && std::strcmp(requested, "avx2") == 0;
   __builtin_cpu_init();
   const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-  if (has_avx512 && !narrow && !no_wide) return avx512::kernels;
-  if (has_avx2 && !narrow) return avx2::kernels;
+  if (has_avx512 && !only_baseline && !only_avx2) return avx512::kernels;
+  if (has_avx2 && !only_baseline) return avx2::kernels;
 #endif
   return baseline::kernels;
 }
@@ -39,7 +40,7 @@ Table choose() {
 }  // namespace
 
 const Kernels& kernels(Dtype dtype) {
-  static const Table table = choose();
+  static const KernelTable table = select_isa();
   return table(dtype);
 }
 

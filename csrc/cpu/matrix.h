@@ -1,5 +1,5 @@
-// Matrices between memory and scratch: copy, transpose, convert.
-// Scratch matrices have rows padded to whole vectors; padding is zero unless said otherwise.
+// Copies, transposes and converts matrices between memory and scratch.
+// Rows of scratch matrices are padded to whole vectors, with zeros unless noted.
 #pragma once
 
 #include <type_traits>
@@ -10,80 +10,80 @@
 namespace sma::cpu::SMA_ISA {
 namespace {
 
-// Hands out scratch. Run once on a null base, it tells how much is needed.
+// Bump allocator. With a null base it only counts bytes.
 struct Arena {
   char* base;
   size_t used = 0;
 
-  template <typename W>
-  W* take(int64_t count) {
-    char* taken = base + used;
-    used += (static_cast<size_t>(count) * sizeof(W) + 63) / 64 * 64;
-    return base ? reinterpret_cast<W*>(taken) : nullptr;
+  template <typename acc_t>
+  acc_t* take(int64_t count) {
+    char* start = base + used;
+    used += (static_cast<size_t>(count) * sizeof(acc_t) + 63) / 64 * 64;
+    return base ? reinterpret_cast<acc_t*>(start) : nullptr;
   }
 };
 
-// to[rows, to_row] = from[rows, from_row], `columns` of them, zeros up to `width`.
-template <typename W, typename T>
-SMA_INLINE void copy_in(int64_t rows, int64_t columns, const T* from, int64_t from_row, W* to, int64_t to_row,
+// to[rows, to_row] = from[rows, from_row], the first `columns`, then zeros up to `width`.
+template <typename acc_t, typename T>
+SMA_INLINE void copy_in(int64_t rows, int64_t columns, const T* from, int64_t from_row, acc_t* to, int64_t to_row,
                         int64_t width) {
   for (int64_t i = 0; i < rows; ++i) {
     const T* source = from + i * from_row;
-    W* target = to + i * to_row;
+    acc_t* target = to + i * to_row;
     int64_t j = 0;
-    for (; j + lanes<W> <= columns; j += lanes<W>) store(load(source + j), target + j);
-    for (; j < columns; ++j) target[j] = to_wide(source[j]);
+    for (; j + lanes<acc_t> <= columns; j += lanes<acc_t>) store(load(source + j), target + j);
+    for (; j < columns; ++j) target[j] = to_acc(source[j]);
     for (; j < width; ++j) target[j] = 0;
   }
 }
 
-template <typename W, typename T>
-SMA_INLINE void copy_out(int64_t rows, int64_t columns, const W* from, int64_t from_row, T* to, int64_t to_row) {
+template <typename acc_t, typename T>
+SMA_INLINE void copy_out(int64_t rows, int64_t columns, const acc_t* from, int64_t from_row, T* to, int64_t to_row) {
   for (int64_t i = 0; i < rows; ++i) {
-    const W* source = from + i * from_row;
+    const acc_t* source = from + i * from_row;
     T* target = to + i * to_row;
     int64_t j = 0;
-    for (; j + lanes<W> <= columns; j += lanes<W>) store(load(source + j), target + j);
-    for (; j < columns; ++j) narrow(source[j], target + j);
+    for (; j + lanes<acc_t> <= columns; j += lanes<acc_t>) store(load(source + j), target + j);
+    for (; j < columns; ++j) from_acc(source[j], target + j);
   }
 }
 
-template <typename W, int step, size_t... j>
-SMA_INLINE void exchange(Vector<W>& a, Vector<W>& b, std::index_sequence<j...>) {
-  constexpr int n = lanes<W>;
-  const Vector<W> low = __builtin_shufflevector(a, b, ((j & step) ? n + j - step : j)...);
+template <typename acc_t, int step, size_t... j>
+SMA_INLINE void exchange(Vector<acc_t>& a, Vector<acc_t>& b, std::index_sequence<j...>) {
+  constexpr int n = lanes<acc_t>;
+  const Vector<acc_t> low = __builtin_shufflevector(a, b, ((j & step) ? n + j - step : j)...);
   b = __builtin_shufflevector(a, b, ((j & step) ? n + j : j + step)...);
   a = low;
 }
 
-template <typename W, int step = 1>
-SMA_INLINE void transpose_block(Vector<W>* rows) {
-  if constexpr (step < lanes<W>) {
-    for (int i = 0; i < lanes<W>; ++i)
-      if (!(i & step)) exchange<W, step>(rows[i], rows[i + step], std::make_index_sequence<lanes<W>>{});
-    transpose_block<W, 2 * step>(rows);
+template <typename acc_t, int step = 1>
+SMA_INLINE void transpose_block(Vector<acc_t>* rows) {
+  if constexpr (step < lanes<acc_t>) {
+    for (int i = 0; i < lanes<acc_t>; ++i)
+      if (!(i & step)) exchange<acc_t, step>(rows[i], rows[i + step], std::make_index_sequence<lanes<acc_t>>{});
+    transpose_block<acc_t, 2 * step>(rows);
   }
 }
 
-// to[columns, to_row] = from[rows, from_row] transposed; columns of `to` are zero from `rows` up to `width`.
-template <typename W, typename T>
-inline void transpose(int64_t rows, int64_t columns, const T* from, int64_t from_row, W* to, int64_t to_row,
+// to[columns, to_row] = from[rows, from_row] transposed, then zeros from column `rows` up to `width`.
+template <typename acc_t, typename T>
+inline void transpose(int64_t rows, int64_t columns, const T* from, int64_t from_row, acc_t* to, int64_t to_row,
                       int64_t width) {
-  constexpr int n = lanes<W>;
+  constexpr int n = lanes<acc_t>;
   int64_t i = 0;
   for (; i + n <= rows; i += n) {
     int64_t j = 0;
     for (; j + n <= columns; j += n) {
-      Vector<W> block[n];
+      Vector<acc_t> block[n];
       for (int v = 0; v < n; ++v) block[v] = load(from + (i + v) * from_row + j);
-      transpose_block<W>(block);
+      transpose_block<acc_t>(block);
       for (int v = 0; v < n; ++v) store(block[v], to + (j + v) * to_row + i);
     }
     for (; j < columns; ++j)
-      for (int v = 0; v < n; ++v) to[j * to_row + i + v] = to_wide(from[(i + v) * from_row + j]);
+      for (int v = 0; v < n; ++v) to[j * to_row + i + v] = to_acc(from[(i + v) * from_row + j]);
   }
   for (; i < width; ++i)
-    for (int64_t j = 0; j < columns; ++j) to[j * to_row + i] = i < rows ? to_wide(from[i * from_row + j]) : W(0);
+    for (int64_t j = 0; j < columns; ++j) to[j * to_row + i] = i < rows ? to_acc(from[i * from_row + j]) : acc_t(0);
 }
 
 // One sample of a feature map, in either layout.
@@ -103,30 +103,30 @@ struct SampleMap {
   }
 };
 
-// Some channels at some positions of a feature map.
-struct Piece {
+// A range of channels at a range of positions of a feature map: first channel, count, first position, count.
+struct MapTile {
   int64_t channel, channels, position, positions;
 };
 
-// to[count, to_row]: channels `first`.. as rows over `positions` from `start`, zeros up to to_row.
-template <typename W, typename T>
-inline void read_channels(const SampleMap<T>& map, const Piece& piece, W* to, int64_t to_row) {
-  const T* from = map.at(piece.channel, piece.position);
+// to[channels, to_row]: the tile with channels as rows, zeros up to to_row.
+template <typename acc_t, typename T>
+inline void read_channels(const SampleMap<T>& map, const MapTile& tile, acc_t* to, int64_t to_row) {
+  const T* from = map.at(tile.channel, tile.position);
   if (map.positions_inner()) {
-    copy_in(piece.channels, piece.positions, from, map.channel_stride, to, to_row, to_row);
+    copy_in(tile.channels, tile.positions, from, map.channel_stride, to, to_row, to_row);
   } else {
-    transpose<W>(piece.positions, piece.channels, from, map.position_stride, to, to_row, to_row);
+    transpose<acc_t>(tile.positions, tile.channels, from, map.position_stride, to, to_row, to_row);
   }
 }
 
-// to[positions, to_row]: positions as rows over channels `first`.., zeros up to to_row.
-template <typename W, typename T>
-inline void read_positions(const SampleMap<T>& map, const Piece& piece, W* to, int64_t to_row) {
-  const T* from = map.at(piece.channel, piece.position);
+// to[positions, to_row]: the tile with positions as rows, zeros up to to_row.
+template <typename acc_t, typename T>
+inline void read_positions(const SampleMap<T>& map, const MapTile& tile, acc_t* to, int64_t to_row) {
+  const T* from = map.at(tile.channel, tile.position);
   if (map.positions_inner()) {
-    transpose<W>(piece.channels, piece.positions, from, map.channel_stride, to, to_row, to_row);
+    transpose<acc_t>(tile.channels, tile.positions, from, map.channel_stride, to, to_row, to_row);
   } else {
-    copy_in(piece.positions, piece.channels, from, map.position_stride, to, to_row, to_row);
+    copy_in(tile.positions, tile.channels, from, map.position_stride, to, to_row, to_row);
   }
 }
 

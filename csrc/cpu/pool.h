@@ -1,145 +1,148 @@
-// Attention pooling: f = A X^T / max(sum A, floor), and its gradients, for one sample and a range of channels.
+// Attention pooling f = A X^T / max(sum A, floor), for one sample and a range of channels, and its backward.
 #pragma once
 
-#include "map_products.h"
+#include "map_gemm.h"
 
 namespace sma::cpu::SMA_ISA {
 namespace {
 
-template <typename W>
-SMA_INLINE W inverse_sum(W sum) {
-  return W(1) / (sum < W(kSumFloor) ? W(kSumFloor) : sum);
+template <typename acc_t>
+SMA_INLINE acc_t inverse_sum(acc_t sum) {
+  return acc_t(1) / (sum < acc_t(kSumFloor) ? acc_t(kSumFloor) : sum);
 }
 
-// What is pooled of X at a time: few channels or, where these lie innermost, few positions, so that the next ones asked
-// for stay in the second cache.
-template <typename W>
-constexpr int64_t kPoolChannels = 3 * lanes<W>;
-constexpr int64_t kPoolPositions = 512, kPoolPositionsLast = 32;
+// Tile sizes of X in the forward: few channels (NCHW) or few positions (channels_last), so that prefetched ones stay in
+// L2.
+template <typename acc_t>
+constexpr int64_t kPoolChannels = 3 * lanes<acc_t>;
+constexpr int64_t kPoolPositions = 512, kPoolPositionsNhwc = 32;
 
-template <typename W>
-inline int64_t pool_tile(const Shape& shape) {
-  return least(kPoolPositions, padded<W>(shape.positions)) * kPoolChannels<W>;
+template <typename acc_t>
+inline int64_t pool_buffer_size(const Shape& shape) {
+  return min_of(kPoolPositions, padded<acc_t>(shape.positions)) * kPoolChannels<acc_t>;
 }
 
-// to [rows, kPoolChunk] += from [rows, kPoolChunk], `channels` of them, in whole vectors.
-template <typename W>
-inline void add_sums(int64_t rows, int64_t channels, const W* from, W* to) {
+// to [rows, kPoolChunk] += from [rows, kPoolChunk], the first `channels`, in whole vectors.
+template <typename acc_t>
+inline void add_sums(int64_t rows, int64_t channels, const acc_t* from, acc_t* to) {
   for (int64_t a = 0; a < rows; ++a)
-    for (int64_t i = a * kPoolChunk; i < a * kPoolChunk + channels; i += lanes<W>)
+    for (int64_t i = a * kPoolChunk; i < a * kPoolChunk + channels; i += lanes<acc_t>)
       store(load(to + i) + load(from + i), to + i);
 }
 
-// pooled [rows, C], channels first..last, from attention [rows, L] and attention_sum [rows], kPoolChunk channels at a
-// time. Each kPoolPositions positions are summed on their own, as in a product. `sums` and `later` [rows, kPoolChunk],
-// of the first ones and of those that are added to them, and `tile` are scratch.
-template <typename T, typename W>
-inline void attention_pool(const Shape& shape, const SampleMap<T>& values, const W* attention, const W* attention_sum,
-                           int64_t rows, int64_t first, int64_t last, T* pooled, W* sums, W* later, W* tile) {
+// pooled [rows, C], channels first..last, from attention [rows, L] and attention_sum [rows], in chunks of kPoolChunk
+// channels. Positions are summed in blocks of kPoolPositions, like the depth of a product: the first block in `sums`,
+// later ones in `block_sums` (both [rows, kPoolChunk]), which are added. These and `buffer` are scratch.
+template <typename T, typename acc_t>
+inline void attention_pool(const Shape& shape, const SampleMap<T>& values, const acc_t* attention,
+                           const acc_t* attention_sum, int64_t rows, int64_t first, int64_t last, T* pooled,
+                           acc_t* sums, acc_t* block_sums, acc_t* buffer) {
   const bool inner = values.positions_inner();
-  const int64_t position_step = inner ? kPoolPositions : kPoolPositionsLast;
-  const int64_t steps = steps_of<W>(rows, kPoolChannels<W>, least(position_step, shape.positions));
-  Ahead next;
+  const int64_t position_step = inner ? kPoolPositions : kPoolPositionsNhwc;
+  const int64_t steps = product_steps<acc_t>(rows, kPoolChannels<acc_t>, min_of(position_step, shape.positions));
+  Prefetcher prefetch;
   for (int64_t start = first; start < last; start += kPoolChunk) {
-    const int64_t channels = least(kPoolChunk, last - start), after = start + channels;
-    const Piece next_chunk{after, least(inner ? kPoolChannels<W> : kPoolChunk, last - after), 0,
-                           inner ? shape.positions : least(position_step, shape.positions)};
-    in_memory_order(
-        inner, {start, channels, 0, shape.positions}, kPoolChannels<W>, position_step,
-        [&](const Piece& following, int64_t pieces) {
-          const bool ends = following.channels <= 0 || following.positions <= 0;
-          next = Ahead(values, ends ? next_chunk : following, pieces * steps);
+    const int64_t channels = min_of(kPoolChunk, last - start), after = start + channels;
+    const MapTile next_chunk{after, min_of(inner ? kPoolChannels<acc_t> : kPoolChunk, last - after), 0,
+                             inner ? shape.positions : min_of(position_step, shape.positions)};
+    for_tiles_in_memory_order(
+        inner, {start, channels, 0, shape.positions}, kPoolChannels<acc_t>, position_step,
+        [&](const MapTile& next_run, int64_t tiles) {
+          const bool chunk_ends = next_run.channels <= 0 || next_run.positions <= 0;
+          prefetch = Prefetcher(values, chunk_ends ? next_chunk : next_run, tiles * steps);
         },
-        [&](const Piece& piece) {
-          const int64_t channel = piece.channel - start, end = piece.position + piece.positions;
-          const bool is_later = piece.position >= kPoolPositions;
-          W* own = (is_later ? later : sums) + channel;
-          if (piece.position % kPoolPositions == 0)
-            sum_positions<false>(values, piece, attention, shape.positions, rows, own, kPoolChunk, tile, next);
+        [&](const MapTile& tile) {
+          const int64_t channel = tile.channel - start, end = tile.position + tile.positions;
+          const bool is_later_block = tile.position >= kPoolPositions;
+          acc_t* block = (is_later_block ? block_sums : sums) + channel;
+          if (tile.position % kPoolPositions == 0)
+            sum_positions<false>(values, tile, attention, shape.positions, rows, block, kPoolChunk, buffer, prefetch);
           else
-            sum_positions<true>(values, piece, attention, shape.positions, rows, own, kPoolChunk, tile, next);
-          if (is_later && (end % kPoolPositions == 0 || end == shape.positions))
-            add_sums(rows, piece.channels, own, sums + channel);
+            sum_positions<true>(values, tile, attention, shape.positions, rows, block, kPoolChunk, buffer, prefetch);
+          if (is_later_block && (end % kPoolPositions == 0 || end == shape.positions))
+            add_sums(rows, tile.channels, block, sums + channel);
         });
     for (int64_t a = 0; a < rows; ++a) {
-      const W scale = inverse_sum(attention_sum[a]);
+      const acc_t scale = inverse_sum(attention_sum[a]);
       for (int64_t i = 0; i < channels; ++i)
-        narrow(sums[a * kPoolChunk + i] * scale, pooled + a * shape.values + start + i);
+        from_acc(sums[a * kPoolChunk + i] * scale, pooled + a * shape.values + start + i);
     }
   }
 }
 
-// What is in work of X and dX at a time in the backward.
-constexpr int64_t kBackwardChannels = 64, kBackwardChannelsLast = 512, kBackwardPositionsLast = 16;
+// Tile sizes of X and dX in the backward.
+constexpr int64_t kBackwardChannels = 64, kBackwardChannelsNhwc = 512, kBackwardPositionsNhwc = 16;
 
-template <typename W>
-inline int64_t pool_backward_tile(const Shape& shape) {
-  const int64_t channels = padded<W>(shape.values), positions = padded<W>(shape.positions);
-  return most(least(kBackwardChannels, channels) * positions,
-              least(kBackwardChannelsLast, channels) * kBackwardPositionsLast);
+template <typename acc_t>
+inline int64_t pool_backward_buffer_size(const Shape& shape) {
+  const int64_t channels = padded<acc_t>(shape.values), positions = padded<acc_t>(shape.positions);
+  return max_of(min_of(kBackwardChannels, channels) * positions,
+                min_of(kBackwardChannelsNhwc, channels) * kBackwardPositionsNhwc);
 }
 
-// Of the gradient of the pooled values: not a power of two, lest all rows share one set of the first cache.
-template <typename W>
+// Row stride of dpooled: not a power of two, which would map all rows to one set of L1.
+template <typename acc_t>
 inline int64_t dpooled_width(const Shape& shape) {
-  return padded<W>(shape.values) + 64 / sizeof(W);
+  return padded<acc_t>(shape.values) + 64 / sizeof(acc_t);
 }
 
-// scaled [rows, dpooled_width]: dpooled [rows, C] divided by the floored sum, padded with zeros.
-template <typename T, typename W>
-inline void scale_dpooled(const Shape& shape, const T* dpooled, const W* attention_sum, int64_t rows, W* scaled) {
-  const int64_t width = dpooled_width<W>(shape);
+// scaled [rows, dpooled_width] = dpooled [rows, C] / max(attention_sum, floor), padded with zeros.
+template <typename T, typename acc_t>
+inline void scale_dpooled(const Shape& shape, const T* dpooled, const acc_t* attention_sum, int64_t rows,
+                          acc_t* scaled) {
+  const int64_t width = dpooled_width<acc_t>(shape);
   copy_in(rows, shape.values, dpooled, shape.values, scaled, width, width);
   for (int64_t a = 0; a < rows; ++a) {
-    const Vector<W> scale = broadcast(inverse_sum(attention_sum[a]));
-    W* row = scaled + a * width;
-    for (int64_t i = 0; i < width; i += lanes<W>) store(load(row + i) * scale, row + i);
+    const Vector<acc_t> scale = broadcast(inverse_sum(attention_sum[a]));
+    acc_t* row = scaled + a * width;
+    for (int64_t i = 0; i < width; i += lanes<acc_t>) store(load(row + i) * scale, row + i);
   }
 }
 
-// The gradient of the division by sum A takes <df, f> / sum A from every position. Read off as sum_l A_l dA_l / sum A,
-// which needs no rounded f and, with the sum of the A at hand, leaves sum_l A_l dA_l = 0 to the last bits.
-template <typename W>
-inline void normalisation_backward(int64_t rows, int64_t positions, const W* attention, const W* attention_sum,
-                                   int64_t width, W* dattention) {
+// Backward of the division by sum A: subtracts delta = <df, f> / sum A from dA. Computed as sum_l A_l dA_l / sum A,
+// which avoids the rounded f and, with the sum of this very A, leaves sum_l A_l dA_l = 0 to the last bits.
+template <typename acc_t>
+inline void normalization_backward(int64_t rows, int64_t positions, const acc_t* attention, const acc_t* attention_sum,
+                                   int64_t width, acc_t* dattention) {
   for (int64_t a = 0; a < rows; ++a) {
-    const W* weight = attention + a * width;
-    W* row = dattention + a * width;
-    if (!(attention_sum[a] <= W(kSumFloor))) {
-      const Vector<W> dots = sum_vectors<W>(width, [&](int64_t l) { return load(weight + l) * load(row + l); });
-      const Vector<W> sums = sum_vectors<W>(width, [&](int64_t l) { return load(weight + l); });
-      const W mean = sum_lanes<W>(dots) / sum_lanes<W>(sums);
-      for (int64_t l = 0; l < positions; ++l) row[l] -= mean;
+    const acc_t* weight = attention + a * width;
+    acc_t* row = dattention + a * width;
+    if (!(attention_sum[a] <= acc_t(kSumFloor))) {
+      const Vector<acc_t> dots = sum_vectors<acc_t>(width, [&](int64_t l) { return load(weight + l) * load(row + l); });
+      const Vector<acc_t> sums = sum_vectors<acc_t>(width, [&](int64_t l) { return load(weight + l); });
+      const acc_t delta = sum_lanes<acc_t>(dots) / sum_lanes<acc_t>(sums);
+      for (int64_t l = 0; l < positions; ++l) row[l] -= delta;
     }
     for (int64_t l = positions; l < width; ++l) row[l] = 0;
   }
 }
 
-// dvalues (where wanted) and dattention [rows, width] (where not null, overwritten) from the scaled dpooled and
+// dvalues (if its data is set) and dattention [rows, width] (if not null, overwritten) from the scaled dpooled and
 // attention [rows, width].
-template <typename T, typename W>
+template <typename T, typename acc_t>
 inline void attention_pool_backward(const Shape& shape, const SampleMap<T>& values, const SampleMap<T>& dvalues,
-                                    const W* scaled, const W* attention, int64_t width, int64_t rows, W* dattention,
-                                    W* tile) {
+                                    const acc_t* scaled, const acc_t* attention, int64_t width, int64_t rows,
+                                    acc_t* dattention, acc_t* buffer) {
   const bool inner = values.positions_inner();
-  const int64_t channel_step = inner ? kBackwardChannels : kBackwardChannelsLast;
-  const int64_t position_step = inner ? shape.positions : kBackwardPositionsLast;
-  const int64_t row = dpooled_width<W>(shape);
-  const int64_t steps = steps_of<W>(rows, least(channel_step, shape.values), least(position_step, shape.positions));
-  Ahead next_values, next_dvalues;
-  in_memory_order(
+  const int64_t channel_step = inner ? kBackwardChannels : kBackwardChannelsNhwc;
+  const int64_t position_step = inner ? shape.positions : kBackwardPositionsNhwc;
+  const int64_t row = dpooled_width<acc_t>(shape);
+  const int64_t steps =
+      product_steps<acc_t>(rows, min_of(channel_step, shape.values), min_of(position_step, shape.positions));
+  Prefetcher prefetch_values, prefetch_dvalues;
+  for_tiles_in_memory_order(
       inner, {0, shape.values, 0, shape.positions}, channel_step, position_step,
-      [&](const Piece& following, int64_t pieces) {
-        if (dattention) next_values = Ahead(values, following, pieces * steps);
-        next_dvalues = Ahead(dvalues, following, pieces * steps);
+      [&](const MapTile& next_run, int64_t tiles) {
+        if (dattention) prefetch_values = Prefetcher(values, next_run, tiles * steps);
+        prefetch_dvalues = Prefetcher(dvalues, next_run, tiles * steps);
       },
-      [&](const Piece& piece) {
-        const W* left = scaled + piece.channel;
-        if (dattention && piece.channel == 0)
-          sum_channels<false>(values, piece, left, row, rows, dattention, width, tile, next_values);
+      [&](const MapTile& tile) {
+        const acc_t* left = scaled + tile.channel;
+        if (dattention && tile.channel == 0)
+          sum_channels<false>(values, tile, left, row, rows, dattention, width, buffer, prefetch_values);
         else if (dattention)
-          sum_channels<true>(values, piece, left, row, rows, dattention, width, tile, next_values);
-        if (dvalues.data) write_product(dvalues, piece, left, row, rows, attention, width, tile, next_dvalues);
+          sum_channels<true>(values, tile, left, row, rows, dattention, width, buffer, prefetch_values);
+        if (dvalues.data) write_product(dvalues, tile, left, row, rows, attention, width, buffer, prefetch_dvalues);
       });
 }
 

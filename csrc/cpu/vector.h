@@ -1,5 +1,5 @@
-// Vectors of the instruction set being compiled, element conversion, and exp. No intrinsics where the compiler's
-// own vector types will do.
+// Vectors of the instruction set being compiled, element conversion, and exp. The compiler's vector types serve
+// wherever they suffice; intrinsics do the rest.
 #pragma once
 
 #include <cmath>
@@ -20,32 +20,33 @@ struct f16 {
   uint16_t bits;
 };
 
-SMA_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-SMA_INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+// Not std::min: an out-of-line copy compiled for one instruction set could be linked into another's code.
+SMA_INLINE int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
+SMA_INLINE int64_t max_of(int64_t a, int64_t b) { return a > b ? a : b; }
 
-template <typename W>
-constexpr int lanes = SMA_VECTOR_BYTES / sizeof(W);
+template <typename acc_t>
+constexpr int lanes = SMA_VECTOR_BYTES / sizeof(acc_t);
 
 template <typename E, int count>
 struct VectorOf {
   typedef E type __attribute__((vector_size(count * sizeof(E))));
 };
-template <typename W>
-using Vector = typename VectorOf<W, lanes<W>>::type;
+template <typename acc_t>
+using Vector = typename VectorOf<acc_t, lanes<acc_t>>::type;
 
-template <typename W>
-using IndexOf = std::conditional_t<sizeof(W) == 4, int32_t, int64_t>;
-template <typename W>
-using Index = typename VectorOf<IndexOf<W>, lanes<W>>::type;
+template <typename acc_t>
+using IndexOf = std::conditional_t<sizeof(acc_t) == 4, int32_t, int64_t>;
+template <typename acc_t>
+using Index = typename VectorOf<IndexOf<acc_t>, lanes<acc_t>>::type;
 
-template <typename W>
-SMA_INLINE Vector<W> broadcast(W x) {
-  return x - Vector<W>{};
+template <typename acc_t>
+SMA_INLINE Vector<acc_t> broadcast(acc_t x) {
+  return x - Vector<acc_t>{};
 }
 
-template <typename W>
+template <typename acc_t>
 constexpr int64_t padded(int64_t n) {
-  return (n + lanes<W> - 1) / lanes<W> * lanes<W>;
+  return (n + lanes<acc_t> - 1) / lanes<acc_t> * lanes<acc_t>;
 }
 
 template <typename To, typename From>
@@ -56,13 +57,13 @@ SMA_INLINE To bit_cast(const From& from) {
   return to;
 }
 
-// --- element conversion: T in memory, W (float or double) in registers ---
+// --- element conversion: T in memory, acc_t (float or double) in registers ---
 
 SMA_INLINE float half_to_float(uint16_t h) {
   const uint32_t sign = static_cast<uint32_t>(h & 0x8000u) << 16;
   const uint32_t magnitude = h & 0x7fffu;
   if (magnitude >= 0x7c00u) return bit_cast<float>(sign | 0x7f800000u | (magnitude & 0x3ffu) << 13);
-  // Rescaling by 2^112 also normalises subnormals.
+  // Rescaling by 2^112 also normalizes subnormals.
   const float scaled = bit_cast<float>(magnitude << 13) * 5192296858534827628530496329220096.0f;
   return bit_cast<float>(bit_cast<uint32_t>(scaled) | sign);
 }
@@ -80,19 +81,19 @@ SMA_INLINE uint16_t float_to_half(float x) {
   return sign | static_cast<uint16_t>((magnitude - 0x38000000u + 0xfffu + odd) >> 13);
 }
 
-SMA_INLINE float to_wide(float x) { return x; }
-SMA_INLINE double to_wide(double x) { return x; }
-SMA_INLINE float to_wide(bf16 x) { return bit_cast<float>(static_cast<uint32_t>(x.bits) << 16); }
-SMA_INLINE float to_wide(f16 x) { return half_to_float(x.bits); }
+SMA_INLINE float to_acc(float x) { return x; }
+SMA_INLINE double to_acc(double x) { return x; }
+SMA_INLINE float to_acc(bf16 x) { return bit_cast<float>(static_cast<uint32_t>(x.bits) << 16); }
+SMA_INLINE float to_acc(f16 x) { return half_to_float(x.bits); }
 
-SMA_INLINE void narrow(float x, float* to) { *to = x; }
-SMA_INLINE void narrow(double x, double* to) { *to = x; }
-SMA_INLINE void narrow(float x, bf16* to) {
+SMA_INLINE void from_acc(float x, float* to) { *to = x; }
+SMA_INLINE void from_acc(double x, double* to) { *to = x; }
+SMA_INLINE void from_acc(float x, bf16* to) {
   const uint32_t bits = bit_cast<uint32_t>(x);
   const uint32_t rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
   to->bits = static_cast<uint16_t>(x == x ? rounded : (bits >> 16 | 0x40u));
 }
-SMA_INLINE void narrow(float x, f16* to) { to->bits = float_to_half(x); }
+SMA_INLINE void from_acc(float x, f16* to) { to->bits = float_to_half(x); }
 
 SMA_INLINE Vector<float> load(const float* p) {
   Vector<float> v;
@@ -118,8 +119,8 @@ SMA_INLINE Vector<float> load(const bf16* p) {
 SMA_INLINE void store(Vector<float> v, bf16* p) {
   const Words bits = bit_cast<Words>(v);
   const Words rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
-  const Words kept = v == v ? rounded : (bits >> 16 | 0x40u);
-  const HalfWords half = __builtin_convertvector(kept, HalfWords);
+  const Words bf16_bits = v == v ? rounded : (bits >> 16 | 0x40u);
+  const HalfWords half = __builtin_convertvector(bf16_bits, HalfWords);
   std::memcpy(p, &half, sizeof(half));
 }
 
@@ -141,11 +142,11 @@ SMA_INLINE void store(Vector<float> v, f16* p) {
 #else
 SMA_INLINE Vector<float> load(const f16* p) {
   Vector<float> v;
-  for (int i = 0; i < lanes<float>; ++i) v[i] = to_wide(p[i]);
+  for (int i = 0; i < lanes<float>; ++i) v[i] = to_acc(p[i]);
   return v;
 }
 SMA_INLINE void store(Vector<float> v, f16* p) {
-  for (int i = 0; i < lanes<float>; ++i) narrow(v[i], p + i);
+  for (int i = 0; i < lanes<float>; ++i) from_acc(v[i], p + i);
 }
 #endif
 
@@ -156,8 +157,8 @@ SMA_INLINE Vector<double> exponential(Vector<double> x) {
   return x;
 }
 
-// Cody-Waite reduction and a polynomial of degree 6 on [-ln2/2, ln2/2]: below 2 ulp. Results under the smallest
-// normal number are 0; NaN stays NaN.
+// Cody-Waite reduction and a polynomial of degree 6 on [-ln2/2, ln2/2]: below 2 ulp. Results below the smallest
+// normal number flush to 0; NaN stays NaN.
 SMA_INLINE Vector<float> exponential(Vector<float> x) {
   using V = Vector<float>;
   const V rounder = broadcast(12582912.0f);  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
@@ -176,50 +177,50 @@ SMA_INLINE Vector<float> exponential(Vector<float> x) {
   return x == x ? result : x;
 }
 
-template <typename W, int step, size_t... j>
-SMA_INLINE Vector<W> rotated(Vector<W> v, std::index_sequence<j...>) {
-  return __builtin_shufflevector(v, v, ((j + step) % lanes<W>)...);
+template <typename acc_t, int step, size_t... j>
+SMA_INLINE Vector<acc_t> rotated(Vector<acc_t> v, std::index_sequence<j...>) {
+  return __builtin_shufflevector(v, v, ((j + step) % lanes<acc_t>)...);
 }
 
-// combine(combine(v0, v1), ...) over the lanes, as a tree.
-template <typename W, typename Combine, int step = lanes<W> / 2>
-SMA_INLINE W fold_lanes(Vector<W> v, Combine combine) {
+// Reduces the lanes with `combine`, as a tree.
+template <typename acc_t, typename Combine, int step = lanes<acc_t> / 2>
+SMA_INLINE acc_t fold_lanes(Vector<acc_t> v, Combine combine) {
   if constexpr (step == 0) {
     return v[0];
   } else {
-    return fold_lanes<W, Combine, step / 2>(combine(v, rotated<W, step>(v, std::make_index_sequence<lanes<W>>{})),
-                                            combine);
+    return fold_lanes<acc_t, Combine, step / 2>(
+        combine(v, rotated<acc_t, step>(v, std::make_index_sequence<lanes<acc_t>>{})), combine);
   }
 }
 
-template <typename W>
-SMA_INLINE W sum_lanes(Vector<W> v) {
-  return fold_lanes<W>(v, [](Vector<W> a, Vector<W> b) { return a + b; });
+template <typename acc_t>
+SMA_INLINE acc_t sum_lanes(Vector<acc_t> v) {
+  return fold_lanes<acc_t>(v, [](Vector<acc_t> a, Vector<acc_t> b) { return a + b; });
 }
 
-// Numbers that are summed one after the other in a lane. Longer sums are made of such blocks: their error grows with
-// the blocks, not with their length.
-template <typename W>
-constexpr int64_t kSumBlock = 64 * lanes<W>;
+// Elements that are summed sequentially. Longer sums are sums of such blocks, so that the error grows with the number
+// of blocks, not with the length.
+template <typename acc_t>
+constexpr int64_t kSumBlock = 64 * lanes<acc_t>;
 
-// The sum of term(0), term(lanes), ... below `width`, lane by lane.
-template <typename W, typename Term>
-SMA_INLINE Vector<W> sum_vectors(int64_t width, Term term) {
-  Vector<W> total{};
-  for (int64_t start = 0; start < width; start += kSumBlock<W>) {
-    const int64_t stop = least(start + kSumBlock<W>, width);
-    Vector<W> block{};
-    for (int64_t i = start; i < stop; i += lanes<W>) block += term(i);
+// term(0) + term(lanes) + ... up to `width`, per lane.
+template <typename acc_t, typename Term>
+SMA_INLINE Vector<acc_t> sum_vectors(int64_t width, Term term) {
+  Vector<acc_t> total{};
+  for (int64_t start = 0; start < width; start += kSumBlock<acc_t>) {
+    const int64_t stop = min_of(start + kSumBlock<acc_t>, width);
+    Vector<acc_t> block{};
+    for (int64_t i = start; i < stop; i += lanes<acc_t>) block += term(i);
     total += block;
   }
   return total;
 }
 
-// The sum of `count` numbers in a row.
-template <typename W>
-SMA_INLINE W sum_row(const W* row, int64_t count) {
-  const int64_t whole = count / lanes<W> * lanes<W>;
-  W total = sum_lanes<W>(sum_vectors<W>(whole, [&](int64_t i) { return load(row + i); }));
+// Sum of `count` contiguous elements.
+template <typename acc_t>
+SMA_INLINE acc_t row_sum(const acc_t* row, int64_t count) {
+  const int64_t whole = count / lanes<acc_t> * lanes<acc_t>;
+  acc_t total = sum_lanes<acc_t>(sum_vectors<acc_t>(whole, [&](int64_t i) { return load(row + i); }));
   for (int64_t i = whole; i < count; ++i) total += row[i];
   return total;
 }

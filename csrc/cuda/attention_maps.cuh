@@ -1,23 +1,23 @@
-// Step 1: maps of one sample from features and weight, or from the caller.
+// Step 1: attention maps of one sample, from features and weight or from the caller.
 #pragma once
 
 #include "../sma_attention.h"
-#include "contraction.cuh"
+#include "mma.cuh"
 #include "tiles.cuh"
 #include "workspace.cuh"
 
 namespace sma::cuda {
 
-// Calls visit(tile, group, first channel of the group, channels, first position, positions) for every tile of the
-// features of a sample: positions outermost, then groups, then channels. Tiles arrive two deep, by asynchronous
-// copies; every thread of the block calls, and a barrier follows each visit.
+// Calls visit(tile, group, first channel in the group, channels, first position, positions) for every tile of a
+// sample's features: positions outermost, then groups, then channels. Tiles are double-buffered by asynchronous copies.
+// All threads of the block must call; a barrier follows each visit.
 template <class T, class Visit>
 __device__ __forceinline__ void visit_features(const Sizes& n, const Map<const T>& features, int64_t sample,
                                                const MapStream<T>& stream, const Visit& visit) {
   const int steps = (n.embed + kTile - 1) / kTile;
   const int per_column = n.groups * steps;
   const int count = (n.positions + kTile - 1) / kTile * per_column;
-  const auto place = [&](int i, int& group, int& channel, int& channels, int& position, int& positions) {
+  const auto locate = [&](int i, int& group, int& channel, int& channels, int& position, int& positions) {
     position = i / per_column * kTile;
     positions = min(kTile, n.positions - position);
     group = i % per_column / steps;
@@ -27,7 +27,7 @@ __device__ __forceinline__ void visit_features(const Sizes& n, const Map<const T
   const auto start = [&](int i) {
     int group, channel, channels, position, positions;
     if (i < count) {
-      place(i, group, channel, channels, position, positions);
+      locate(i, group, channel, channels, position, positions);
       load_map(stream.buffers[i], features, sample, group * n.embed + channel, channels, position, positions);
     }
     commit_copies();
@@ -35,15 +35,23 @@ __device__ __forceinline__ void visit_features(const Sizes& n, const Map<const T
   start(0);
   for (int i = 0; i < count; ++i) {
     int group, channel, channels, position, positions;
-    place(i, group, channel, channels, position, positions);
+    locate(i, group, channel, channels, position, positions);
     start(i + 1);
     wait_copies<1>();
-    visit(stream.arrive(features, i, channels, positions), group, channel, channels, position, positions);
+    visit(stream.ready_tile(features, i, channels, positions), group, channel, channels, position, positions);
     sync_block();
   }
 }
 
-// The maps of group `group`: all of them where the group is shared, else channel `group` of every region.
+// Takes the buffers of a stream from shared memory.
+template <class T, bool kShared>
+__device__ __forceinline__ void take_buffers(Arrays<kShared>& arrays, bool flat, MapStream<T>& stream) {
+  stream.buffers.even = arrays.template tile<T>(kTileElements<T>);
+  stream.buffers.odd = arrays.template tile<T>(kTileElements<T>);
+  if (flat) stream.tile = arrays.template tile<T>(kTileElements<T>);
+}
+
+// The maps that read feature group `group`: all of them if the group is shared, else channel `group` of every region.
 struct GroupMaps {
   int count, first, step;
 
@@ -52,15 +60,15 @@ struct GroupMaps {
   __device__ __forceinline__ int operator()(int i) const { return first + i * step; }
 };
 
-template <class Mode, class T>
-__device__ __forceinline__ void derive_logits(const Sizes& n, const Map<const T>& features, int64_t sample,
-                                              const float* weight, const float* bias, const MapStream<T>& stream,
-                                              const Matrix& m) {
+template <class Mma, class T>
+__device__ __forceinline__ void attention_logits(const Sizes& n, const Map<const T>& features, int64_t sample,
+                                                 const float* weight, const float* bias, const MapStream<T>& stream,
+                                                 const Matrix& m) {
   visit_features(n, features, sample, stream,
                  [&](const T* data, int group, int channel, int channels, int position, int positions) {
                    const GroupMaps maps(n, group);
                    const Tile<T> tile{data, kPitch<T>, features.channels_last};
-                   contract<Mode>(
+                   block_matmul<Mma>(
                        maps.count, positions, channels,
                        [&](int i, int d) { return weight[static_cast<int64_t>(maps(i)) * n.embed + channel + d]; },
                        tile,
@@ -72,24 +80,24 @@ __device__ __forceinline__ void derive_logits(const Sizes& n, const Map<const T>
                  });
 }
 
-// Logits to maps in place, a warp a row.
-__device__ __forceinline__ void activate(const Sizes& n, Activation activation, const Matrix& m) {
+// Logits to maps in place, one warp per row.
+__device__ __forceinline__ void apply_activation(const Sizes& n, Activation activation, const Matrix& m) {
   for (int i = warp(); i < n.maps; i += warps()) {
     if (activation == Activation::sigmoid) {
       for (int l = lane(); l < n.positions; l += kLanes) m(i, l) = 1.0f / (1.0f + expf(-m(i, l)));
       continue;
     }
-    float largest = -INFINITY;
+    float row_max = -INFINITY;
     for (int l = lane(); l < n.positions; l += kLanes) {
-      if (beats(m(i, l), largest)) largest = m(i, l);
+      if (greater_or_nan(m(i, l), row_max)) row_max = m(i, l);
     }
-    largest = warp_max(largest);
-    float total = 0;
+    row_max = warp_max(row_max);
+    float row_sum = 0;
     for (int l = lane(); l < n.positions; l += kLanes) {
-      m(i, l) = expf(m(i, l) - largest);
-      total += m(i, l);
+      m(i, l) = expf(m(i, l) - row_max);
+      row_sum += m(i, l);
     }
-    const float scale = 1.0f / warp_sum(total);
+    const float scale = 1.0f / warp_sum(row_sum);
     for (int l = lane(); l < n.positions; l += kLanes) m(i, l) *= scale;
   }
 }
@@ -99,7 +107,7 @@ __device__ __forceinline__ void load_maps(const Sizes& n, const T* maps, int64_t
   const T* from = maps + sample * n.maps * n.positions;
   for (int i = warp(); i < n.maps; i += warps()) {
     const T* row = from + static_cast<int64_t>(i) * n.positions;
-    for (int l = lane(); l < n.positions; l += kLanes) m(i, l) = widen(row[l]);
+    for (int l = lane(); l < n.positions; l += kLanes) m(i, l) = to_acc(row[l]);
   }
 }
 
@@ -108,7 +116,7 @@ __device__ __forceinline__ void store_maps(const Sizes& n, const Matrix& m, T* m
   T* to = maps + sample * n.maps * n.positions;
   for (int i = warp(); i < n.maps; i += warps()) {
     T* row = to + static_cast<int64_t>(i) * n.positions;
-    for (int l = lane(); l < n.positions; l += kLanes) row[l] = narrow<T>(m(i, l));
+    for (int l = lane(); l < n.positions; l += kLanes) row[l] = from_acc<T>(m(i, l));
   }
 }
 

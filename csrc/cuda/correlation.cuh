@@ -1,8 +1,8 @@
-// Step 4: correlation of the maps of one sample, and the maps refined by it.
+// Step 4: correlation S of one sample's maps, and the refinement by it.
 #pragma once
 
 #include "../sma_attention.h"
-#include "contraction.cuh"
+#include "mma.cuh"
 #include "workspace.cuh"
 
 namespace sma::cuda {
@@ -11,24 +11,24 @@ __device__ __forceinline__ float scalar(const Scalar& setting) {
   return setting.data ? *static_cast<const float*>(setting.data) : static_cast<float>(setting.value);
 }
 
-// cos becomes S in place, a warp a row; also written to `correlation` [N,N].
-__device__ __forceinline__ void correlate(const Sizes& n, const Matrix& cos, float temperature,
-                                          const float* relation_bias, float* correlation) {
+// Turns cos into S in place and writes it to `correlation` [N,N]. One warp per row.
+__device__ __forceinline__ void correlation(const Sizes& n, const Matrix& cos, float temperature,
+                                            const float* relation_bias, float* correlation) {
   for (int i = warp(); i < n.maps; i += warps()) {
     const int64_t row = static_cast<int64_t>(i) * n.maps;
-    float largest = -INFINITY;
+    float row_max = -INFINITY;
     for (int j = lane(); j < n.maps; j += kLanes) {
       const float score = cos(i, j) / temperature + (relation_bias ? relation_bias[row + j] : 0.0f);
       cos(i, j) = score;
-      if (beats(score, largest)) largest = score;
+      if (greater_or_nan(score, row_max)) row_max = score;
     }
-    largest = warp_max(largest);
-    float total = 0;
+    row_max = warp_max(row_max);
+    float row_sum = 0;
     for (int j = lane(); j < n.maps; j += kLanes) {
-      cos(i, j) = expf(cos(i, j) - largest);
-      total += cos(i, j);
+      cos(i, j) = expf(cos(i, j) - row_max);
+      row_sum += cos(i, j);
     }
-    const float scale = 1.0f / warp_sum(total);
+    const float scale = 1.0f / warp_sum(row_sum);
     for (int j = lane(); j < n.maps; j += kLanes) {
       cos(i, j) *= scale;
       correlation[row + j] = cos(i, j);
@@ -36,15 +36,15 @@ __device__ __forceinline__ void correlate(const Sizes& n, const Matrix& cos, flo
   }
 }
 
-// strip[:, 0..columns) = m' at positions first.. of all maps.
-template <class Mode, class Correlation>
+// strip[:, 0..columns) = refined maps m' at positions first.. of all maps.
+template <class Mma, class Correlation>
 __device__ __forceinline__ void refine(const Sizes& n, const Matrix& m, const Correlation& correlation, float gate,
                                        int first, int columns, const Matrix& strip) {
-  contract<Mode>(
+  block_matmul<Mma>(
       n.maps, columns, n.maps, correlation, [&](int j, int l) { return m(j, first + l); },
       [&](int i, int l, float sum) {
-        const float own = m(i, first + l);
-        strip(i, l) = own + gate * (sum - own);
+        const float unrefined = m(i, first + l);
+        strip(i, l) = unrefined + gate * (sum - unrefined);
       });
 }
 

@@ -1,4 +1,4 @@
-// One entry for all dtypes. The kernels are instantiated in forward_*.cu and backward_*.cu.
+// Dispatch on the dtype. The kernels are instantiated in forward_*.cu and backward_*.cu.
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
@@ -13,13 +13,14 @@ int64_t forward_workspace_as(const Shape&, const Inputs&, const Outputs&, const 
 template <class T>
 const char* forward_as(const Shape&, const Inputs&, const Outputs&, const Device&, void*);
 template <class T>
-int64_t backward_workspace_as(const Shape&, const Inputs&, const Cotangents&, const Gradients&, const Device&);
+int64_t backward_workspace_as(const Shape&, const Inputs&, const GradOutputs&, const GradInputs&, const Device&);
 template <class T>
-const char* backward_as(const Shape&, const Inputs&, const Saved&, const Cotangents&, const Gradients&, const Device&,
+const char* backward_as(const Shape&, const Inputs&, const Saved&, const GradOutputs&, const GradInputs&, const Device&,
                         void*);
 
-const char* refusal(Dtype dtype, const Shape& shape) {
-  if (dtype == Dtype::f64) return "float64 is left to backend='reference': cards run it at a small part of their speed";
+const char* not_supported_reason(Dtype dtype, const Shape& shape) {
+  if (dtype == Dtype::f64)
+    return "float64 is left to backend='reference': GPUs run it at a small fraction of their speed";
   for (const int64_t size : {shape.maps(), shape.groups * shape.embed, shape.values, shape.positions}) {
     if (size > INT_MAX / 2) return "an axis is longer than 2^30";
   }
@@ -43,10 +44,10 @@ int64_t forward_workspace(Dtype dtype, const Shape& shape, const Inputs& inputs,
                     [&](auto zero) { return forward_workspace_as<decltype(zero)>(shape, inputs, outputs, device); });
 }
 
-int64_t backward_workspace(Dtype dtype, const Shape& shape, const Inputs& inputs, const Cotangents& cotangents,
-                           const Gradients& gradients, const Device& device) {
+int64_t backward_workspace(Dtype dtype, const Shape& shape, const Inputs& inputs, const GradOutputs& grad_outputs,
+                           const GradInputs& grad_inputs, const Device& device) {
   return with_dtype(dtype, [&](auto zero) {
-    return backward_workspace_as<decltype(zero)>(shape, inputs, cotangents, gradients, device);
+    return backward_workspace_as<decltype(zero)>(shape, inputs, grad_outputs, grad_inputs, device);
   });
 }
 
@@ -57,9 +58,10 @@ const char* forward(Dtype dtype, const Shape& shape, const Inputs& inputs, const
 }
 
 const char* backward(Dtype dtype, const Shape& shape, const Inputs& inputs, const Saved& saved,
-                     const Cotangents& cotangents, const Gradients& gradients, const Device& device, void* workspace) {
+                     const GradOutputs& grad_outputs, const GradInputs& grad_inputs, const Device& device,
+                     void* workspace) {
   return with_dtype(dtype, [&](auto zero) {
-    return backward_as<decltype(zero)>(shape, inputs, saved, cotangents, gradients, device, workspace);
+    return backward_as<decltype(zero)>(shape, inputs, saved, grad_outputs, grad_inputs, device, workspace);
   });
 }
 

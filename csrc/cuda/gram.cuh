@@ -1,28 +1,29 @@
-// Steps 2 and 3: cosines between the maps of one sample, and the diversity term that reads them.
+// Steps 2 and 3: cosine Gram matrix of one sample's maps, and the hinge diversity.
 #pragma once
 
 #include "../sma_attention.h"
-#include "contraction.cuh"
+#include "mma.cuh"
 #include "workspace.cuh"
 
 namespace sma::cuda {
 
-// inverse[i] = 1 / max(|m_i|, floor); negative where the floor was taken, so that a backward can tell.
-__device__ __forceinline__ void invert_norms(const Sizes& n, const Matrix& m, float* inverse) {
+// inverse_norm[i] = 1 / max(|m_i|, floor), negated if the floor applies: such a norm has no gradient. One warp per row.
+__device__ __forceinline__ void inverse_norms(const Sizes& n, const Matrix& m, float* inverse_norm) {
   for (int i = warp(); i < n.maps; i += warps()) {
     float squares = 0;
     for (int l = lane(); l < n.positions; l += kLanes) squares = fmaf(m(i, l), m(i, l), squares);
     const float norm = sqrtf(warp_sum(squares));
     const float floor = static_cast<float>(kNormFloor);
-    if (lane() == 0) inverse[i] = norm <= floor ? -1.0f / floor : 1.0f / norm;
+    if (lane() == 0) inverse_norm[i] = norm <= floor ? -1.0f / floor : 1.0f / norm;
   }
 }
 
-template <class Mode>
-__device__ __forceinline__ void cosines(const Sizes& n, const Matrix& m, const float* inverse, const Matrix& cos) {
-  contract<Mode>(
+template <class Mma>
+__device__ __forceinline__ void cosine_gram(const Sizes& n, const Matrix& m, const float* inverse_norm,
+                                            const Matrix& cos) {
+  block_matmul<Mma>(
       n.maps, n.maps, n.positions, [&](int i, int l) { return m(i, l); }, [&](int l, int j) { return m(j, l); },
-      [&](int i, int j, float sum) { cos(i, j) = sum * fabsf(inverse[i]) * fabsf(inverse[j]); });
+      [&](int i, int j, float sum) { cos(i, j) = sum * fabsf(inverse_norm[i]) * fabsf(inverse_norm[j]); });
 }
 
 // 1 / (R K (K-1)), the weight of one ordered pair.
@@ -31,17 +32,13 @@ __device__ __forceinline__ float pair_weight(const Sizes& n) {
   return 1.0f / (pairs > 0 ? pairs : 1.0f);
 }
 
-__device__ __forceinline__ bool paired(const Sizes& n, int i, int j) {
-  return i != j && i / n.channels == j / n.channels;
-}
-
-// Thread 0 returns the diversity.
-__device__ __forceinline__ float diversity(const Sizes& n, const Matrix& cos, float margin, float* scratch) {
+// The diversity, in thread 0 only.
+__device__ __forceinline__ float hinge_diversity(const Sizes& n, const Matrix& cos, float margin, float* scratch) {
   float total = 0;
   for (int i = thread(); i < n.maps; i += threads()) {
     const int first = i / n.channels * n.channels;
     for (int j = first; j < first + n.channels; ++j) {
-      if (j != i) total += at_least(cos(i, j) - margin, 0.0f);
+      if (j != i) total += clamp_min(cos(i, j) - margin, 0.0f);
     }
   }
   return block_sum(total, scratch) * pair_weight(n);

@@ -1,4 +1,4 @@
-// Launches of a kernel whose one argument is a struct.
+// Launches a kernel that takes one struct.
 #pragma once
 
 #include <climits>

@@ -1,4 +1,4 @@
-// Host side of a forward: two launches, one where nothing is pooled.
+// Host side of a forward: two launches, or one if nothing is pooled.
 #pragma once
 
 #include "head_forward.cuh"
@@ -24,28 +24,28 @@ HeadForward<T> head_forward_of(const Shape& shape, const Inputs& in, const Outpu
   p.margin = static_cast<float>(in.margin);
   p.diversify = in.diversify;
   p.correlate = in.correlate;
-  p.merges = out.attention || out.attention_sum;
+  p.needs_attention = out.attention || out.attention_sum;
   p.attention = static_cast<T*>(out.attention);
   p.maps_out = static_cast<T*>(out.maps);
   p.diversity = static_cast<float*>(out.diversity);
   p.correlation = static_cast<float*>(out.correlation);
   p.attention_sum = static_cast<float*>(out.attention_sum);
-  p.winner = out.winner;
-  const HeadForwardArrays arrays(p.n, in.diversify || in.correlate, in.correlate);
+  p.argmax = out.argmax;
+  const HeadForwardSmem arrays(p.n, in.diversify || in.correlate, in.correlate);
   const int64_t tiles = kHeadThreads / kLanes * 4 + (in.features.data ? stream_bytes<T>(p.features.flat) : 0);
-  p.placement = place(arrays.floats, HeadForwardArrays::kCount, tiles, device.shared_limit);
+  p.placement = place_arrays(arrays.floats, HeadForwardSmem::kCount, tiles, device.shared_limit);
   return p;
 }
 
-template <class T, class Mode>
+template <class T, class Mma>
 const char* launch_head_forward(const HeadForward<T>& p, int64_t batch, void* stream) {
   if (p.placement.workspace == 0) {
-    return launch<head_forward<T, Mode, true>>(batch, kHeadThreads, p.placement.shared, stream, p);
+    return launch<head_forward<T, Mma, true>>(batch, kHeadThreads, p.placement.shared, stream, p);
   }
-  return launch<head_forward<T, Mode, false>>(batch, kHeadThreads, p.placement.shared, stream, p);
+  return launch<head_forward<T, Mma, false>>(batch, kHeadThreads, p.placement.shared, stream, p);
 }
 
-template <class T, class Mode>
+template <class T, class Mma>
 const char* launch_pool(const Shape& shape, const Inputs& in, const Outputs& out, const Device& device) {
   Pool<T> p{};
   p.n = sizes_of(shape, in.merge);
@@ -57,15 +57,15 @@ const char* launch_pool(const Shape& shape, const Inputs& in, const Outputs& out
   const int row_tiles = row_tiles_of<T>(p.n.rows);
   p.row_blocks = (p.n.rows + 16 * row_tiles - 1) / (16 * row_tiles);
   const int64_t tiles = tiles_of(shape.values);
-  p.slice_tiles = slice_tiles_of(shape.batch * p.row_blocks, tiles, 4, device.processors);
+  p.slice_tiles = slice_tiles_of(shape.batch * p.row_blocks, tiles, 4, device.sm_count);
   p.slices = static_cast<int>((tiles + p.slice_tiles - 1) / p.slice_tiles);
   p.placement.shared = static_cast<int>(stream_bytes<T>(p.values.flat) + 2 * row_tile_bytes<T>(row_tiles));
   const int64_t blocks = shape.batch * p.row_blocks * p.slices;
   const int shared = p.placement.shared;
-  if (row_tiles == 1) return launch<pool<T, Mode, 1>>(blocks, kStreamThreads, shared, device.stream, p);
-  if (row_tiles == 2) return launch<pool<T, Mode, 2>>(blocks, kStreamThreads, shared, device.stream, p);
+  if (row_tiles == 1) return launch<pool<T, Mma, 1>>(blocks, kStreamThreads, shared, device.stream, p);
+  if (row_tiles == 2) return launch<pool<T, Mma, 2>>(blocks, kStreamThreads, shared, device.stream, p);
   if constexpr (sizeof(T) == 2) {
-    return launch<pool<T, Mode, 4>>(blocks, kStreamThreads, shared, device.stream, p);
+    return launch<pool<T, Mma, 4>>(blocks, kStreamThreads, shared, device.stream, p);
   } else {
     return kNoInstance;
   }
@@ -81,11 +81,11 @@ const char* forward_as(const Shape& shape, const Inputs& in, const Outputs& out,
                        void* workspace) {
   HeadForward<T> head = head_forward_of<T>(shape, in, out, device);
   head.workspace = static_cast<float*>(workspace);
-  return with_modes<T>(device, [&](auto modes) -> const char* {
-    using Chosen = decltype(modes);
-    const char* failed = launch_head_forward<T, typename Chosen::Head>(head, shape.batch, device.stream);
-    if (failed || !out.pooled) return failed;
-    return launch_pool<T, typename Chosen::Stream>(shape, in, out, device);
+  return with_mma<T>(device, [&](auto choice) -> const char* {
+    using Choice = decltype(choice);
+    const char* error = launch_head_forward<T, typename Choice::Head>(head, shape.batch, device.stream);
+    if (error || !out.pooled) return error;
+    return launch_pool<T, typename Choice::Stream>(shape, in, out, device);
   });
 }
 

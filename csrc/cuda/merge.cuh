@@ -6,11 +6,11 @@
 
 namespace sma::cuda {
 
-// Merges positions first..first+columns of `refined` (whose column 0 is position `first`), a warp a row. Writes what
-// has a place, and adds to sums[row].
+// Merges positions first..first+columns of `refined` (whose column 0 is position `first`). Writes attention and argmax
+// if not null, and adds to sums[row]. One warp per row.
 template <class T>
 __device__ __forceinline__ void merge_strip(const Sizes& n, Merge merge, const Matrix& refined, int first, int columns,
-                                            T* attention, uint8_t* winner, float* sums) {
+                                            T* attention, uint8_t* argmax, float* sums) {
   for (int row = warp(); row < n.rows; row += warps()) {
     float total = 0;
     for (int l = lane(); l < columns; l += kLanes) {
@@ -21,18 +21,18 @@ __device__ __forceinline__ void merge_strip(const Sizes& n, Merge merge, const M
         for (int k = 0; k < n.channels; ++k) value += refined(row * n.channels + k, l);
         value /= static_cast<float>(n.channels);
       } else {
-        int best = 0;
+        int best_channel = 0;
         value = refined(row * n.channels, l);
         for (int k = 1; k < n.channels; ++k) {
           const float other = refined(row * n.channels + k, l);
-          if (beats(other, value)) {
+          if (greater_or_nan(other, value)) {
             value = other;
-            best = k;
+            best_channel = k;
           }
         }
-        if (winner) winner[static_cast<int64_t>(row) * n.positions + first + l] = static_cast<uint8_t>(best);
+        if (argmax) argmax[static_cast<int64_t>(row) * n.positions + first + l] = static_cast<uint8_t>(best_channel);
       }
-      if (attention) attention[static_cast<int64_t>(row) * n.positions + first + l] = narrow<T>(value);
+      if (attention) attention[static_cast<int64_t>(row) * n.positions + first + l] = from_acc<T>(value);
       total += value;
     }
     total = warp_sum(total);

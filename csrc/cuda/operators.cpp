@@ -14,7 +14,7 @@ cuda::Device current_device() {
   const cudaDeviceProp& properties = *at::cuda::getCurrentDeviceProperties();
   cuda::Device device{};
   device.shared_limit = static_cast<int>(properties.sharedMemPerBlockOptin);
-  device.processors = properties.multiProcessorCount;
+  device.sm_count = properties.multiProcessorCount;
   device.tf32 = at::globalContext().float32Precision(at::Float32Backend::CUDA, at::Float32Op::MATMUL) ==
                 at::Float32Precision::TF32;
   device.stream = at::cuda::getCurrentCUDAStream().stream();
@@ -22,7 +22,7 @@ cuda::Device current_device() {
 }
 
 void check(const Call& call) {
-  const char* reason = cuda::refusal(dtype_of(call.type), call.shape);
+  const char* reason = cuda::not_supported_reason(dtype_of(call.type), call.shape);
   TORCH_CHECK_VALUE(!reason, reason);
 }
 
@@ -69,7 +69,7 @@ GradientTuple backward_cuda(const OptionalTensor& grad_pooled, const OptionalTen
   check_arrived(call, cotangents, kept);
   Arrived arrived;
   const Saved saved = arrived.saved(kept, maps);
-  const Cotangents given = arrived.cotangents(cotangents);
+  const GradOutputs given = arrived.cotangents(cotangents);
   c10::SmallVector<bool, 8> flags;
   for (const bool need : needs) flags.push_back(need);
   GradientTensors out(arguments, call, flags);

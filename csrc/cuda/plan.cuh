@@ -1,9 +1,9 @@
-// Host side: how a call is cut into blocks, and where its arrays lie.
+// Host side: division of a call into blocks, and placement of its arrays.
 #pragma once
 
 #include <initializer_list>
 
-#include "contraction.cuh"
+#include "mma.cuh"
 #include "sma_attention_cuda.h"
 #include "tiles.cuh"
 #include "workspace.cuh"
@@ -20,75 +20,81 @@ inline Sizes sizes_of(const Shape& shape, Merge merge) {
 
 inline int64_t tiles_of(int64_t size) { return (size + kTile - 1) / kTile; }
 
-// The widest piece, 16 bytes at most, that divides every one of `bytes`.
-inline int common_piece(std::initializer_list<int64_t> bytes) {
-  int64_t joined = 16;
-  for (const int64_t value : bytes) joined |= value;
-  return static_cast<int>(joined & -joined);
+// The largest power of two, at most 16, that divides all of `bytes`.
+inline int common_vector_bytes(std::initializer_list<int64_t> bytes) {
+  int64_t bits = 16;
+  for (const int64_t value : bytes) bits |= value;
+  return static_cast<int>(bits & -bits);
 }
 
 template <class T>
 Rows<T> rows_of(T* data, int64_t batch, int64_t batch_stride, int64_t row_stride) {
   const int64_t size = sizeof(T);
-  return {data, batch_stride, row_stride,
-          common_piece({reinterpret_cast<int64_t>(data), batch > 1 ? batch_stride * size : 0, row_stride * size})};
+  return {
+      data, batch_stride, row_stride,
+      common_vector_bytes({reinterpret_cast<int64_t>(data), batch > 1 ? batch_stride * size : 0, row_stride * size})};
 }
 
-// `group` channels are read together: tiles start at its multiples.
+// Tiles start at multiples of `group` channels.
 template <class T>
 Map<T> map_of(const FeatureMap& map, int64_t batch, int64_t positions, int64_t group) {
   if (!map.data) return {};
   const int64_t size = sizeof(T);
   const bool channels_last = map.position_stride != 1;
-  Map<T> found{rows_of(static_cast<T*>(map.data), batch, map.batch_stride,
-                       channels_last ? map.position_stride : map.channel_stride),
-               channels_last, false};
+  Map<T> result{rows_of(static_cast<T*>(map.data), batch, map.batch_stride,
+                        channels_last ? map.position_stride : map.channel_stride),
+                channels_last, false};
   if (channels_last) {
-    found.rows.piece = common_piece({found.rows.piece, group * size});
-  } else if (found.rows.piece < 16 && positions <= kTile && map.channel_stride == positions) {
-    found.flat = common_piece({reinterpret_cast<int64_t>(map.data), batch > 1 ? map.batch_stride * size : 0,
-                               group * positions * size}) == 16;
+    result.rows.vector_bytes = common_vector_bytes({result.rows.vector_bytes, group * size});
+  } else if (result.rows.vector_bytes < 16 && positions <= kTile && map.channel_stride == positions) {
+    result.flat = common_vector_bytes({reinterpret_cast<int64_t>(map.data), batch > 1 ? map.batch_stride * size : 0,
+                                       group * positions * size}) == 16;
   }
-  return found;
+  return result;
 }
 
-// Arrays in shared memory while they fit, in their order, beside `tiles` bytes that must.
-inline Placement place(const int64_t* floats, int count, int64_t tiles, int64_t limit) {
-  Placement found{};
+// Places arrays in shared memory, in order, as long as they fit beside `tiles` bytes that must; the rest in the
+// workspace.
+inline Placement place_arrays(const int64_t* floats, int count, int64_t tiles, int64_t limit) {
+  Placement placement{};
   int64_t used = tiles;
   for (int i = 0; i < count; ++i) {
     const int64_t bytes = (floats[i] * 4 + 15) / 16 * 16;
     if (used + bytes <= limit) {
       used += bytes;
-      found.in_shared |= 1u << i;
+      placement.in_shared |= 1u << i;
     } else {
-      found.workspace += (floats[i] + 3) / 4 * 4;
+      placement.workspace += (floats[i] + 3) / 4 * 4;
     }
   }
-  found.shared = static_cast<int>(used);
-  return found;
+  placement.shared = static_cast<int>(used);
+  return placement;
 }
 
-// 16-row tiles of A that a block of the streaming kernels holds: 1, 2 or 4, and 2 at most in float32, where four would
-// pass the 99 KB of shared memory that the smaller cards have.
+// 16-row tiles of A per block of the streaming kernels: 1, 2 or 4, at most 2 in float32, where four would exceed the
+// 99 KB of shared memory of the smaller GPUs.
 template <class T>
 int row_tiles_of(int rows) {
-  const int most = sizeof(T) == 4 ? 2 : 4;
+  const int max_tiles = sizeof(T) == 4 ? 2 : 4;
   int tiles = 1;
-  while (tiles < most && 16 * tiles < rows) tiles *= 2;
+  while (tiles < max_tiles && 16 * tiles < rows) tiles *= 2;
   return tiles;
 }
 
 inline constexpr const char* kNoInstance =
-    "no kernel holds four row tiles of 32-bit elements; this is a bug of sma_kernels";
+    "no kernel holds four row tiles of 32-bit elements; this is a bug in sma_kernels";
 
-// Tiles of channels in a slice: as many as leave every processor four blocks, `most` at most.
-inline int slice_tiles_of(int64_t blocks_per_tile, int64_t tiles, int most, int processors) {
-  while (most > 1 && blocks_per_tile * ((tiles + most - 1) / most) < 4 * static_cast<int64_t>(processors)) most /= 2;
-  return most;
+// Tiles of channels per slice: the most, up to `max_tiles`, that leave four blocks per SM.
+inline int slice_tiles_of(int64_t blocks_per_tile, int64_t tiles, int max_tiles, int sm_count) {
+  int slice_tiles = max_tiles;
+  while (slice_tiles > 1 &&
+         blocks_per_tile * ((tiles + slice_tiles - 1) / slice_tiles) < 4 * static_cast<int64_t>(sm_count)) {
+    slice_tiles /= 2;
+  }
+  return slice_tiles;
 }
 
-// Bytes of the tiles through which a map streams.
+// Bytes of the shared-memory buffers of a MapStream.
 template <class T>
 int64_t stream_bytes(bool flat) {
   return (flat ? 3 : 2) * static_cast<int64_t>(kTileElements<T>) * static_cast<int64_t>(sizeof(T));
@@ -99,15 +105,15 @@ int64_t row_tile_bytes(int row_tiles) {
   return static_cast<int64_t>(16) * row_tiles * kPitch<T> * static_cast<int64_t>(sizeof(T));
 }
 
-// Hands out parts of a workspace, in floats; with a null base it only counts.
+// Bump allocator for the global workspace, in floats; with a null base it only counts.
 class Workspace {
  public:
   explicit Workspace(void* base) : base_(static_cast<float*>(base)) {}
 
   float* take(int64_t floats) {
-    float* part = base_ ? base_ + used_ : nullptr;
+    float* array = base_ ? base_ + used_ : nullptr;
     used_ += (floats + 3) / 4 * 4;
-    return part;
+    return array;
   }
   int64_t bytes() const { return used_ * static_cast<int64_t>(sizeof(float)); }
 
@@ -116,31 +122,32 @@ class Workspace {
   int64_t used_ = 0;
 };
 
-template <class T, bool kRounds>
-struct Modes;
+// The mma_* of the head kernels and of the streaming kernels; kAllowTf32 only with float32.
+template <class T, bool kAllowTf32>
+struct MmaChoice;
 template <>
-struct Modes<float, false> {
-  using Head = Ieee;
-  using Stream = Ieee;
+struct MmaChoice<float, false> {
+  using Head = mma_ieee;
+  using Stream = mma_ieee;
 };
 template <>
-struct Modes<float, true> {
-  using Head = Tf32<false>;
-  using Stream = Tf32<false>;
+struct MmaChoice<float, true> {
+  using Head = mma_tf32<false>;
+  using Stream = mma_tf32<false>;
 };
 template <class T>
-struct Modes<T, false> {
-  using Head = Tf32<true>;
-  using Stream = Half<T>;
+struct MmaChoice<T, false> {
+  using Head = mma_tf32<true>;
+  using Stream = mma_16bit<T>;
 };
 
-// Calls run(Modes<T, rounds>()).
+// Calls run(MmaChoice<T, tf32 allowed>()).
 template <class T, class Run>
-const char* with_modes(const Device& device, const Run& run) {
+const char* with_mma(const Device& device, const Run& run) {
   if constexpr (sizeof(T) == 4) {
-    if (device.tf32) return run(Modes<T, true>());
+    if (device.tf32) return run(MmaChoice<T, true>());
   }
-  return run(Modes<T, false>());
+  return run(MmaChoice<T, false>());
 }
 
 }  // namespace sma::cuda

@@ -1,11 +1,11 @@
-// Step 6, the second launch of a forward: values averaged under the rows of A.
+// Step 6, second launch of a forward: averages the values, weighted by the rows of A.
 //
-// A block owns some channels of one sample and up to 16*kRowTiles rows of A; it streams 64x64 tiles of the values,
-// two deep, and each warp carries 16 of a tile's channels.
+// A block handles a slice of channels of one sample and up to 16*kRowTiles rows of A. It streams double-buffered 64x64
+// tiles of the values; each warp handles 16 of a tile's channels.
 #pragma once
 
 #include "../sma_attention.h"
-#include "contraction.cuh"
+#include "mma.cuh"
 #include "tiles.cuh"
 #include "workspace.cuh"
 
@@ -17,14 +17,14 @@ template <class T>
 struct Pool {
   Sizes n;
   Map<const T> values;
-  Rows<const T> attention;  // [A,L] a sample
+  Rows<const T> attention;  // [B,A,L]
   const float* attention_sum;
   T* pooled;
-  int slices, slice_tiles, row_blocks;  // a slice is slice_tiles*64 channels
+  int slices, slice_tiles, row_blocks;  // a slice has slice_tiles*64 channels
   Placement placement;
 };
 
-template <class T, class Mode, int kRowTiles>
+template <class T, class Mma, int kRowTiles>
 __global__ void __launch_bounds__(kStreamThreads, kRowTiles == 4 ? 3 : 4) pool(const __grid_constant__ Pool<T> p) {
   const Sizes& n = p.n;
   const int slice = static_cast<int>(block() % p.slices);
@@ -46,8 +46,8 @@ __global__ void __launch_bounds__(kStreamThreads, kRowTiles == 4 ? 3 : 4) pool(c
   attention.odd = arrays.template tile<T>(16 * kRowTiles * kPitch<T>);
   if (p.values.flat) stream.tile = arrays.template tile<T>(kTileElements<T>);
 
-  // One tile of A serves every step where it holds all positions.
-  const auto attention_stage = [&](int i) { return steps == 1 ? 0 : i; };
+  // If one tile of A holds all positions, it serves every step.
+  const auto attention_buffer = [&](int i) { return steps == 1 ? 0 : i; };
   const auto start = [&](int i) {
     if (i < count) {
       const int channel = i / steps * kTile, position = i % steps * kTile;
@@ -56,8 +56,8 @@ __global__ void __launch_bounds__(kStreamThreads, kRowTiles == 4 ? 3 : 4) pool(c
                positions);
       if (steps > 1 || i == 0) {
         const T* from = p.attention.data + sample * p.attention.batch_stride + first_row * p.attention.row_stride;
-        load_tile(attention[attention_stage(i)], 16 * kRowTiles, from + position, p.attention.row_stride,
-                  p.attention.piece, rows, positions);
+        load_tile(attention[attention_buffer(i)], 16 * kRowTiles, from + position, p.attention.row_stride,
+                  p.attention.vector_bytes, rows, positions);
       }
     }
     commit_copies();
@@ -69,14 +69,14 @@ __global__ void __launch_bounds__(kStreamThreads, kRowTiles == 4 ? 3 : 4) pool(c
     const int channel = i / steps * kTile, position = i % steps * kTile;
     start(i + 1);
     wait_copies<1>();
-    const T* data = stream.arrive(p.values, i, min(kTile, channels - channel), min(kTile, n.positions - position));
+    const T* data = stream.ready_tile(p.values, i, min(kTile, channels - channel), min(kTile, n.positions - position));
     const Tile<T> x{data, kPitch<T>, !p.values.channels_last};
-    const Tile<T> a{attention[attention_stage(i)], kPitch<T>, false};
+    const Tile<T> a{attention[attention_buffer(i)], kPitch<T>, false};
     float sum[kRowTiles][2][4] = {};
 #pragma unroll 2
-    for (int k = 0; k < kTile; k += Mode::kDepth) {
-      const auto right = tile_right<Mode>(x, k, 16 * warp());
-      for (int r = 0; r < kRowTiles; ++r) Mode::multiply(sum[r], tile_left<Mode>(a, 16 * r, k), right);
+    for (int k = 0; k < kTile; k += Mma::kDepth) {
+      const auto right = tile_right<Mma>(x, k, 16 * warp());
+      for (int r = 0; r < kRowTiles; ++r) Mma::multiply(sum[r], tile_left<Mma>(a, 16 * r, k), right);
     }
     for (int r = 0; r < kRowTiles; ++r) {
       for (int half = 0; half < 2; ++half) {
@@ -91,8 +91,8 @@ __global__ void __launch_bounds__(kStreamThreads, kRowTiles == 4 ? 3 : 4) pool(c
             const int c = channel + 16 * warp() + accumulator_column(half, e);
             if (row < rows && c < channels) {
               const int64_t at = sample * n.rows + first_row + row;
-              const float floored = at_least(p.attention_sum[at], static_cast<float>(kSumFloor));
-              p.pooled[at * n.values + first_channel + c] = narrow<T>(total[r][half][e] / floored);
+              const float clamped_sum = clamp_min(p.attention_sum[at], static_cast<float>(kSumFloor));
+              p.pooled[at * n.values + first_channel + c] = from_acc<T>(total[r][half][e] / clamped_sum);
             }
             total[r][half][e] = 0;
           }

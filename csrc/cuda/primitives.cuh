@@ -1,5 +1,5 @@
-// Everything that is PTX or an intrinsic, behind named functions. Device code uses no other intrinsic, so that the
-// same code can run under a host emulation of this one file.
+// All PTX and intrinsics, behind named functions. Device code uses no others, so that it can run on the host with an
+// emulation of this one file.
 //
 // Lane layouts follow the PTX ISA, "Warp-level matrix instructions": with g = lane / 4 and t = lane % 4,
 //   accumulator of m16n8:  c0 (g, 2t)  c1 (g, 2t+1)  c2 (g+8, 2t)  c3 (g+8, 2t+1)
@@ -42,7 +42,7 @@ __device__ __forceinline__ unsigned shared_address(const void* pointer) {
 }
 
 // Starts a copy of `valid` bytes to shared memory and fills up to kBytes (4, 8 or 16) with zeros. Both addresses are
-// multiples of kBytes. 16-byte copies bypass L1, which a stream read once would only wash out.
+// multiples of kBytes. 16-byte copies bypass L1, which data that is read once would only pollute.
 template <int kBytes>
 __device__ __forceinline__ void copy_async(void* to, const void* from, int valid) {
   if constexpr (kBytes == 16) {
@@ -58,7 +58,7 @@ __device__ __forceinline__ void copy_async(void* to, const void* from, int valid
 // Closes the group of this thread's copies started since the last commit.
 __device__ __forceinline__ void commit_copies() { asm volatile("cp.async.commit_group;\n" ::: "memory"); }
 
-// Waits until at most kPending of this thread's groups are under way; other threads see the data after a barrier.
+// Waits until at most kPending of this thread's groups are in flight; other threads see the data after a barrier.
 template <int kPending>
 __device__ __forceinline__ void wait_copies() {
   asm volatile("cp.async.wait_group %0;\n" ::"n"(kPending) : "memory");
@@ -116,7 +116,7 @@ __device__ __forceinline__ float round_tf32(float value) {
   return __uint_as_float(rounded);
 }
 
-// Launches without waiting; null, or what the runtime reported.
+// Launches without waiting; null, or the runtime's error.
 template <auto kKernel, class Argument>
 const char* launch_kernel(unsigned blocks, int threads_per_block, int shared, void* stream, const Argument& argument) {
   if (shared > SharedMemoryLimit::kDefault) {
@@ -130,7 +130,7 @@ const char* launch_kernel(unsigned blocks, int threads_per_block, int shared, vo
     };
     if (const char* error = shared_memory_limit<kKernel>.ensure(device, shared, raise)) return error;
   }
-  kKernel<<<blocks, threads_per_block, shared, static_cast<cudaStream_t>(stream)> > >(argument);
+  kKernel<<<blocks, threads_per_block, shared, static_cast<cudaStream_t>(stream)>>>(argument);
   const cudaError_t error = cudaGetLastError();
   return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
 }

@@ -1,4 +1,4 @@
-// Backward, last launch: the samples' shares of the parameters' gradients, summed in a fixed order.
+// Backward, last launch: sums the parameter gradients over samples, in a fixed order.
 #pragma once
 
 #include <cstdint>
@@ -6,16 +6,16 @@
 namespace sma::cuda {
 
 struct Reduction {
-  const float* shares;  // [B,count]
-  float* total;         // [count]
+  const float* partials;  // [B,count]
+  float* total;           // [count]
   int64_t count;
-  int64_t first_block;  // of the grid
+  int64_t first_block;  // in the grid
 };
 
 struct Reductions {
-  static constexpr int kMost = 5;
-  Reduction part[kMost];
-  int parts;
+  static constexpr int kMaxEntries = 5;
+  Reduction entries[kMaxEntries];
+  int size;
   int64_t batch;
 };
 

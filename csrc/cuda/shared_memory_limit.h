@@ -1,4 +1,4 @@
-// How much dynamic shared memory the runtime lets a kernel have, which is raised before a launch that needs more.
+// Limit of a kernel's dynamic shared memory, which is raised before a launch that needs more.
 #pragma once
 
 #include <array>
@@ -8,14 +8,14 @@
 
 namespace sma::cuda {
 
-// The limits of one kernel. They only grow: with a call before every launch, two threads that launch the same kernel
-// with different sizes would lower each other's limit between call and launch.
+// The limits of one kernel, per device. They only grow: if every launch set its own, two threads that launch the same
+// kernel with different sizes could lower each other's limit between call and launch.
 class SharedMemoryLimit {
  public:
   static constexpr int kDefault = 48 * 1024;  // of every kernel on every device
-  static constexpr int kMaxDevices = 128;     // torch counts devices in 8 bits with a sign
+  static constexpr int kMaxDevices = 128;     // torch's device index is a signed byte
 
-  // Null once the kernel may have `bytes` on `device`, or what `raise(bytes)` reported; it is called under a lock.
+  // Ensures that the kernel may use `bytes` on `device`: null, or the error of `raise(bytes)`, called under a lock.
   template <class Raise>
   const char* ensure(int device, int bytes, Raise&& raise) {
     if (bytes <= kDefault) return nullptr;

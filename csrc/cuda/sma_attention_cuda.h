@@ -1,4 +1,4 @@
-// The CUDA kernels as the torch-facing code sees them. No torch header and no CUDA header here.
+// Interface of the CUDA kernels for the torch-facing code. No torch or CUDA headers here.
 #pragma once
 
 #include "../sma_attention.h"
@@ -6,26 +6,27 @@
 namespace sma::cuda {
 
 struct Device {
-  int shared_limit;  // bytes of shared memory that one block may ask for
-  int processors;
-  bool tf32;     // float32 products may round their operands to tf32
-  void* stream;  // cudaStream_t
+  int shared_limit;  // maximum bytes of dynamic shared memory per block
+  int sm_count;      // streaming multiprocessors
+  bool tf32;         // float32 products may round their operands to tf32
+  void* stream;      // cudaStream_t
 };
 
-// Why no kernel can run this call, or null. Dtype::f64 is refused, and sizes past 32 bits along one axis are.
-const char* refusal(Dtype dtype, const Shape& shape);
+// Why no kernel supports this call, or null. Dtype::f64 and axes beyond 32 bits are not supported.
+const char* not_supported_reason(Dtype dtype, const Shape& shape);
 
-// Bytes of the one workspace of a call; its contents need no initialisation and are not kept.
+// Bytes of the workspace of a call, which needs no initialization and may be discarded afterwards.
 int64_t forward_workspace(Dtype dtype, const Shape& shape, const Inputs& inputs, const Outputs& outputs,
                           const Device& device);
-int64_t backward_workspace(Dtype dtype, const Shape& shape, const Inputs& inputs, const Cotangents& cotangents,
-                           const Gradients& gradients, const Device& device);
+int64_t backward_workspace(Dtype dtype, const Shape& shape, const Inputs& inputs, const GradOutputs& grad_outputs,
+                           const GradInputs& grad_inputs, const Device& device);
 
-// Launches on the stream, without waiting; null, or what the launch reported. batch > 0; gradients of values are wanted
-// only where a gradient of the pooled values has arrived.
+// Launches on the stream without waiting; null, or the error of a launch. Requires batch > 0, and a gradient of the
+// pooled values if gradients of the values are requested.
 const char* forward(Dtype dtype, const Shape& shape, const Inputs& inputs, const Outputs& outputs, const Device& device,
                     void* workspace);
 const char* backward(Dtype dtype, const Shape& shape, const Inputs& inputs, const Saved& saved,
-                     const Cotangents& cotangents, const Gradients& gradients, const Device& device, void* workspace);
+                     const GradOutputs& grad_outputs, const GradInputs& grad_inputs, const Device& device,
+                     void* workspace);
 
 }  // namespace sma::cuda

@@ -1,14 +1,14 @@
-// Arrays of one block: in shared memory where they fit, else in a global workspace.
+// Arrays of one block: in shared memory if they fit, else in a global workspace.
 //
-// The host decides (plan.h); a kernel reads one bit an array. With kShared every array is known to fit, and the
-// compiler then knows the address space.
+// The host decides (place_arrays in plan.cuh); a kernel reads one bit per array. With kShared every array fits, and the
+// compiler knows the address space.
 #pragma once
 
-#include "numbers.cuh"
+#include "math.cuh"
 
 namespace sma::cuda {
 
-// Sizes of a call in 32 bits; the host checks that they fit. Products that may not fit are made in 64 bits.
+// Sizes of a call in 32 bits; the host checks that they fit. Products that may overflow are computed in 64 bits.
 struct Sizes {
   int regions, channels, maps, rows;  // maps = regions*channels; rows of A
   int groups, embed, values, positions;
@@ -24,11 +24,11 @@ struct Matrix {
 // A pitch that is 4 modulo 8 spreads eight rows over all banks.
 __host__ __device__ inline int pitch_of(int columns) { return (columns + 7) / 8 * 8 + 4; }
 
-// Which arrays of a kernel lie in shared memory, and the floats of the others.
+// Which arrays of a kernel are in shared memory (one bit each), and the sizes of both memories.
 struct Placement {
   uint32_t in_shared;
-  int64_t workspace;  // floats a block
-  int shared;         // bytes a block
+  int64_t workspace;  // floats per block
+  int shared;         // bytes per block
 };
 
 template <bool kShared>
@@ -36,7 +36,7 @@ class Arrays {
  public:
   __device__ Arrays(const Placement& placement, float* workspace) : bits_(placement.in_shared), next_(workspace) {}
 
-  // `count` floats; calls come in the order in which the host placed the arrays.
+  // `count` floats; the calls must follow the order in which the host placed the arrays.
   __device__ __forceinline__ float* take(int64_t count) {
     if (kShared || (bits_ & 1u)) {
       bits_ >>= 1;
@@ -48,12 +48,7 @@ class Arrays {
     return array;
   }
 
-  __device__ __forceinline__ Matrix matrix(int rows, int columns) {
-    const int pitch = pitch_of(columns);
-    return {take(static_cast<int64_t>(rows) * pitch), pitch};
-  }
-
-  // Elements that always lie in shared memory.
+  // `count` elements, always in shared memory.
   template <class T>
   __device__ __forceinline__ T* tile(int count) {
     return static_cast<T*>(carve_shared(cursor_, count * static_cast<int>(sizeof(T))));

@@ -272,7 +272,7 @@ const void* Arrived::pointer(const OptionalTensor& tensor) {
   return held_.back().data_ptr();
 }
 
-Cotangents Arrived::cotangents(const FiveTensors& tensors) {
+GradOutputs Arrived::cotangents(const FiveTensors& tensors) {
   const auto& [pooled, attention, maps, diversity, correlation] = tensors;
   return {pointer(pooled), pointer(attention), pointer(maps), pointer(diversity), pointer(correlation)};
 }

@@ -79,12 +79,12 @@ struct AllocatedOutputs {
   explicit AllocatedOutputs(const Call& call);
 };
 
-// Gradients in the layout that a kernel writes; `result` brings them to each input's dtype and strides.
+// GradInputs in the layout that a kernel writes; `result` brings them to each input's dtype and strides.
 class GradientTensors {
  public:
   GradientTensors(const HeadArguments& arguments, const Call& call, at::ArrayRef<bool> needs);
 
-  Gradients pointers{};
+  GradInputs pointers{};
   GradientTuple result() const;
 
  private:
@@ -101,7 +101,7 @@ void check_arrived(const Call& call, const FiveTensors& cotangents, const FiveTe
 // Pointers to saved results and incoming gradients, made contiguous where they are not.
 class Arrived {
  public:
-  Cotangents cotangents(const FiveTensors& tensors);
+  GradOutputs cotangents(const FiveTensors& tensors);
   Saved saved(const FiveTensors& tensors, const OptionalTensor& given_maps);
 
  private:

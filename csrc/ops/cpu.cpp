@@ -78,7 +78,7 @@ GradientTuple backward_on_cpu(const FiveTensors& cotangents, const FiveTensors& 
   check_arrived(call, cotangents, kept);
   Arrived arrived;
   const Saved saved = arrived.saved(kept, arguments.maps);
-  const Cotangents given = arrived.cotangents(cotangents);
+  const GradOutputs given = arrived.cotangents(cotangents);
   const cpu::Kernels& kernels = cpu::kernels(dtype_of(call.type));
   GradientTensors out(arguments, call, needs);
   const int64_t batch = call.shape.batch, runs = std::min((batch + kSamplesOfRun - 1) / kSamplesOfRun, kMostRuns);

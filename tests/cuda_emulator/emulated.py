@@ -228,17 +228,17 @@ def count(shape: dict[str, int], dtype: torch.dtype, merge: str) -> dict[str, An
 
 
 DTYPE_NAMES = {"__nv_bfloat16": "bf16", "__half": "f16", "float": "f32"}
-MODE_NAMES = {
-    "Ieee": "ieee",
-    "Tf32<false>": "tf32",
-    "Tf32<true>": "split-tf32",
-    "Half<__nv_bfloat16>": "16-bit",
-    "Half<__half>": "16-bit",
+MMA_NAMES = {
+    "mma_ieee": "ieee",
+    "mma_tf32<false>": "tf32",
+    "mma_tf32<true>": "split-tf32",
+    "mma_16bit<__nv_bfloat16>": "16-bit",
+    "mma_16bit<__half>": "16-bit",
 }
 
 
 def kernel_name(function: str) -> str:
-    """`pool bf16 16-bit 4` from what g++ calls the launch of `pool<__nv_bfloat16, Half<__nv_bfloat16>, 4>`."""
+    """`pool bf16 16-bit 4` from what g++ calls the launch of `pool<__nv_bfloat16, mma_16bit<__nv_bfloat16>, 4>`."""
     instance = re.search(
         r"kKernel = (?:sma::cuda::)?(?:\{anonymous\}::|<unnamed>::)?(\w+)(?:<(.*)>)?; Argument", function
     )
@@ -246,9 +246,9 @@ def kernel_name(function: str) -> str:
         raise ValueError(f"no kernel's name in {function}")
     if instance[2] is None:
         return instance[1]
-    dtype, mode, last = instance[2].replace("sma::cuda::", "").split(", ")
-    last = {"true": "shared", "false": "staged"}.get(last, last)
-    return f"{instance[1]} {DTYPE_NAMES[dtype]} {MODE_NAMES[mode]} {last}"
+    dtype, mma, last = instance[2].replace("sma::cuda::", "").split(", ")
+    last = {"true": "shared", "false": "workspace"}.get(last, last)
+    return f"{instance[1]} {DTYPE_NAMES[dtype]} {MMA_NAMES[mma]} {last}"
 
 
 @contextmanager

@@ -1,6 +1,5 @@
-// Stands in for the second half of csrc/cuda/primitives.cuh when the device code is compiled for the host. Each
-// operation is written from its documentation: for the matrix operations, from the tables of the PTX ISA that say which
-// lane holds which element, through the element's coordinates.
+// Replaces the second half of csrc/cuda/primitives.cuh when the device code is compiled for the host. Each operation is
+// written from its documentation; the matrix operations follow the PTX ISA's tables of which lane holds which element.
 #pragma once
 
 #include <algorithm>
@@ -8,7 +7,7 @@
 
 #include "emulator.h"
 
-// The headers of the 16-bit formats define these for compilers without CUDA, as nothing, but for the first.
+// The headers of the 16-bit formats define the other qualifiers as empty for compilers without CUDA.
 #undef __launch_bounds__
 #define __launch_bounds__(...)
 
@@ -70,15 +69,15 @@ struct Operands {
 // 2*(k/8) + row/8, in the half k%2.
 template <class T>
 float left(const Operands* lanes, int row, int k) {
-  const uint32_t held = lanes[4 * (row % 8) + k % 8 / 2].a[2 * (k / 8) + row / 8];
-  return element(static_cast<uint16_t>(held >> 16 * (k % 2)), T());
+  const uint32_t packed = lanes[4 * (row % 8) + k % 8 / 2].a[2 * (k / 8) + row / 8];
+  return element(static_cast<uint16_t>(packed >> 16 * (k % 2)), T());
 }
 
 // Element (k, column) of B, 16x8: lane 4*column + (k%8)/2, register k/8, half k%2.
 template <class T>
 float right(const Operands* lanes, int k, int column) {
-  const uint32_t held = lanes[4 * column + k % 8 / 2].b[k / 8];
-  return element(static_cast<uint16_t>(held >> 16 * (k % 2)), T());
+  const uint32_t packed = lanes[4 * column + k % 8 / 2].b[k / 8];
+  return element(static_cast<uint16_t>(packed >> 16 * (k % 2)), T());
 }
 
 // Accumulator register q of a lane is element (lane/4 + 8*(q/2), 2*(lane%4) + q%2).
@@ -129,7 +128,7 @@ inline void multiply_add(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uin
 }
 
 // tf32, 16x8x8: A (row, k) lies with lane 4*(row%8) + k%4 in register 2*(k/4) + row/8; B (k, column) with lane
-// 4*column + k%4 in register k/4. Operands lose what a card does not read: the 13 low bits.
+// 4*column + k%4 in register k/4. Operands lose the 13 low bits, which a GPU ignores.
 inline void multiply_add_tf32(float (&c)[4], const float (&a)[4], float b0, float b1) {
   const auto cut = [](float value) {
     uint32_t bits;

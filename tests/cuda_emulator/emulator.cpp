@@ -19,7 +19,7 @@ namespace {
 constexpr int kLanes = 32;
 constexpr size_t kStack = 256 * 1024;
 constexpr size_t kRedZone = 64;
-constexpr size_t kMostBrought = 64;
+constexpr size_t kMaxInputBytes = 64;
 constexpr unsigned char kPoison = 0xff;  // NaN in every float format
 
 struct Copy {
@@ -43,7 +43,7 @@ struct Warp {
   unsigned arrived = 0, lanes = 0, generation = 0;
   const char* operation = nullptr;
   size_t bytes = 0;
-  alignas(16) unsigned char brought[2][kLanes * kMostBrought];
+  alignas(16) unsigned char inputs[2][kLanes * kMaxInputBytes];
 };
 
 struct Array {
@@ -65,8 +65,8 @@ ucontext_t scheduler;
 const void* scheduler_stack;
 size_t scheduler_stack_size;
 const std::function<void()>* kernel;
-// The C library's own: AddressSanitizer's stands before it and clears the shadow of a whole stack at every switch,
-// which takes a third of the time. Switches are announced to it instead, and stacks cleared once a block.
+// The C library's own: AddressSanitizer's interceptor clears the shadow of a whole stack at every switch,
+// which takes a third of the time. Switches are announced to it instead, and stacks cleared once per block.
 const auto swap_context =
     reinterpret_cast<int (*)(ucontext_t*, const ucontext_t*)>(dlsym(dlopen("libc.so.6", RTLD_LAZY), "swapcontext"));
 bool counting_only = false;
@@ -101,10 +101,10 @@ void enter() {
 
 void resume(Fiber& fiber) {
   running = &fiber;
-  void* own = nullptr;
-  __sanitizer_start_switch_fiber(&own, fiber.context.uc_stack.ss_sp, fiber.context.uc_stack.ss_size);
+  void* fake_stack = nullptr;
+  __sanitizer_start_switch_fiber(&fake_stack, fiber.context.uc_stack.ss_sp, fiber.context.uc_stack.ss_size);
   swap_context(&scheduler, &fiber.context);
-  __sanitizer_finish_switch_fiber(own, nullptr, nullptr);
+  __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
 }
 
 void start(unsigned block, unsigned threads) {
@@ -175,8 +175,8 @@ void run(const char* name, unsigned blocks, unsigned threads, int shared, const 
         if (waiting != threads) fail("the block hangs: its threads wait at different places, or some have ended");
         for (Fiber& fiber : fibers) make_runnable(fiber);
       }
-      const size_t chosen = random_order() % runnable.size();
-      std::swap(runnable[chosen], runnable.back());
+      const size_t next = random_order() % runnable.size();
+      std::swap(runnable[next], runnable.back());
       Fiber& fiber = fibers[runnable.back()];
       runnable.pop_back();
       resume(fiber);
@@ -194,10 +194,10 @@ void barrier() {
   yield();
 }
 
-const unsigned char* meet(const char* name, const void* brought, size_t bytes) {
+const unsigned char* meet(const char* name, const void* inputs, size_t bytes) {
   Fiber& fiber = *running;
   Warp& warp = warps[fiber.id.warp];
-  if (bytes > kMostBrought) fail("a warp operation brings too much");
+  if (bytes > kMaxInputBytes) fail("the input of a warp operation is too large");
   if (warp.lanes != kLanes) fail("a warp operation in a warp that is not full");
   if (warp.arrived == 0) {
     warp.operation = name;
@@ -205,9 +205,9 @@ const unsigned char* meet(const char* name, const void* brought, size_t bytes) {
   } else if (warp.operation != name || warp.bytes != bytes) {
     fail("lanes of a warp meet in different operations");
   }
-  unsigned char* table = warp.brought[fiber.meetings % 2];
+  unsigned char* table = warp.inputs[fiber.meetings % 2];
   ++fiber.meetings;
-  memcpy(table + fiber.id.lane * bytes, brought, bytes);
+  memcpy(table + fiber.id.lane * bytes, inputs, bytes);
   fiber.state = Fiber::State::in_warp;
   if (++warp.arrived == warp.lanes) {
     warp.arrived = 0;
@@ -219,10 +219,10 @@ const unsigned char* meet(const char* name, const void* brought, size_t bytes) {
 
 void* carve(int cursor, int bytes) {
   if (bytes == 0) return nullptr;
-  const auto found = arrays.find(cursor);
-  if (found != arrays.end()) {
-    if (found->second.bytes != bytes) fail("threads carve different shared arrays");
-    return found->second.data;
+  const auto array = arrays.find(cursor);
+  if (array != arrays.end()) {
+    if (array->second.bytes != bytes) fail("threads carve different shared arrays");
+    return array->second.data;
   }
   if (cursor + bytes > shared_limit) fail("more shared memory is carved than the launch asked for");
   auto address = reinterpret_cast<uintptr_t>(shared_memory.data()) + shared_used + kRedZone;
@@ -236,7 +236,7 @@ void* carve(int cursor, int bytes) {
 }
 
 void copy(void* to, const void* from, int bytes, int valid) {
-  if (bytes != 4 && bytes != 8 && bytes != 16) fail("an asynchronous copy of a size that no card has");
+  if (bytes != 4 && bytes != 8 && bytes != 16) fail("an asynchronous copy of a size that no GPU has");
   if (valid < 0 || valid > bytes) fail("an asynchronous copy of more than its size");
   if (reinterpret_cast<uintptr_t>(to) % bytes || reinterpret_cast<uintptr_t>(from) % bytes) {
     fail("an asynchronous copy at a misaligned address");

@@ -1,8 +1,8 @@
-// Runs kernels on the host: one fiber a CUDA thread, blocks in turn.
+// Runs kernels on the host: one fiber per CUDA thread, one block after another.
 //
-// A fiber runs until it meets a barrier, a warp-wide operation or its end; which one goes on is drawn from a seed, so
-// that results which depend on an order between barriers change from seed to seed. Shared memory is poisoned before a
-// block starts and has red zones around every array. Any misuse that would hang or corrupt a card aborts.
+// A fiber runs until a barrier, a warp-wide operation or its end; the next one is drawn at random from a seed, so that
+// results that depend on the order of threads between barriers change with the seed. Shared memory is poisoned before a
+// block starts and has red zones around every array. Any misuse that would hang or corrupt a GPU aborts.
 #pragma once
 
 #include <cstdint>
@@ -18,19 +18,19 @@ struct Identity {
 
 void set_seed(uint64_t seed);
 
-// Runs `body` once a thread. `shared` bytes is what the launch asked for: carving more aborts. `name` tells the kernel.
+// Runs `body` once per thread. Carving more than the `shared` bytes of the launch aborts. `name` contains the kernel's.
 void run(const char* name, unsigned blocks, unsigned threads, int shared, const std::function<void()>& body);
 
-// With `counting`, `run` only counts the launch: for calls whose arrays are not there.
+// With `counting`, `run` only counts the launch: for calls without arrays.
 void count_only(bool counting);
 int64_t launches();
-std::string names();  // of the kernels that were counted, a line each
+std::string names();  // of the counted kernels, one per line
 
 const Identity& self();
 void barrier();
 
-// Lanes of a warp meet in operation `name`; every lane receives what all of them brought, 32 times `bytes`.
-const unsigned char* meet(const char* name, const void* brought, size_t bytes);
+// All lanes of a warp meet in operation `name`; each receives the inputs of all, 32 times `bytes`.
+const unsigned char* meet(const char* name, const void* input, size_t bytes);
 
 template <class Value>
 const Value* exchange(const char* name, const Value& value) {
@@ -40,7 +40,7 @@ const Value* exchange(const char* name, const Value& value) {
 // The array at `cursor` of the block's shared memory.
 void* carve(int cursor, int bytes);
 
-// Asynchronous copies. Data land only when their group is waited for; until then the target holds poison.
+// Asynchronous copies. Data arrive only when their group is waited for; until then the target is poisoned.
 void copy(void* to, const void* from, int bytes, int valid);
 void commit();
 void wait(int pending);

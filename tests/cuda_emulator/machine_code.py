@@ -50,17 +50,17 @@ def why_not() -> str | None:
 
 
 def short_name(mangled: str) -> str:
-    """pool<bf16,Half,4> from the symbol of an instance."""
+    """`pool bf16 16-bit 4` from the symbol of pool<__nv_bfloat16, mma_16bit<__nv_bfloat16>, 4>."""
     name = re.match(r"_ZN3sma4cuda(?:12_GLOBAL__N_\S*?)?\d*([a-z_]+)I", mangled)
     if name is None:
         return "reduce_parameters"
     kernel = re.sub(r"^\d+", "", name[1])
     dtype = "bf16" if "nv_bfloat16" in mangled else "f16" if "__half" in mangled else "f32"
-    mode = next(m for m in ("Ieee", "Tf32ILb0", "Tf32ILb1", "Half") if m in mangled.replace("__half", ""))
-    mode = {"Ieee": "ieee", "Tf32ILb0": "tf32", "Tf32ILb1": "split-tf32", "Half": "16-bit"}[mode]
+    mmas = {"mma_ieee": "ieee", "mma_tf32ILb0": "tf32", "mma_tf32ILb1": "split-tf32", "mma_16bit": "16-bit"}
+    mma = next(short for symbol, short in mmas.items() if symbol in mangled)
     last = re.search(r"EL[ib](\d+)EEEv", mangled)
-    where = last[1] if kernel in ("pool", "values_backward") else "shared" if last[1] == "1" else "staged"
-    return f"{kernel} {dtype} {mode} {where}"
+    where = last[1] if kernel in ("pool", "pool_backward") else "shared" if last[1] == "1" else "workspace"
+    return f"{kernel} {dtype} {mma} {where}"
 
 
 def compile_kernels(source: Path, architecture: str, folder: Path) -> dict[str, dict]:

@@ -1,6 +1,6 @@
-// Runs forward and backward calls that arrive on standard input and answers on standard output; host_device.py is the
-// other end. Every array is an allocation of its own, so that AddressSanitizer sees the first byte past it, and what a
-// kernel must write holds NaN before.
+// Runs forward and backward calls read from standard input and writes the results to standard output, for emulated.py.
+// Every array is its own allocation, so that AddressSanitizer detects the first byte past it, and is filled with NaN
+// before a kernel writes it.
 #include <unistd.h>
 
 #include <cstdio>
@@ -21,12 +21,12 @@ struct Free {
   void operator()(unsigned char* data) const { free(data); }
 };
 
-std::vector<std::unique_ptr<unsigned char, Free>> kept;
+std::vector<std::unique_ptr<unsigned char, Free>> allocations;
 
 unsigned char* allocate(int64_t bytes) {
   auto* data = static_cast<unsigned char*>(malloc(bytes));
   memset(data, 0xff, bytes);
-  kept.emplace_back(data);
+  allocations.emplace_back(data);
   return data;
 }
 
@@ -46,7 +46,8 @@ double real() {
   return value;
 }
 
-// An array: its bytes, or -1 for none; then where in them it starts, which may be an odd address; then the contents.
+// An array: its size in bytes, or -1 for none; then the offset of its first element, which may be odd; then its
+// contents.
 unsigned char* array() {
   const int64_t bytes = number();
   if (bytes < 0) return nullptr;
@@ -94,25 +95,25 @@ sma::Inputs read_inputs() {
   return in;
 }
 
-void answer() {
-  for (const Result& found : results) {
-    if (found.bytes > 0) fwrite(found.data, static_cast<size_t>(found.bytes), 1, stdout);
+void reply() {
+  for (const Result& result : results) {
+    if (result.bytes > 0) fwrite(result.data, static_cast<size_t>(result.bytes), 1, stdout);
   }
   fflush(stdout);
   results.clear();
-  kept.clear();
+  allocations.clear();
 }
 
-void check(const char* failed) {
-  if (!failed) return;
-  fprintf(stderr, "launch: %s\n", failed);
+void check(const char* error) {
+  if (!error) return;
+  fprintf(stderr, "launch: %s\n", error);
   _exit(4);
 }
 
 sma::cuda::Device read_device() {
   sma::cuda::Device device{};
   device.shared_limit = static_cast<int>(number());
-  device.processors = static_cast<int>(number());
+  device.sm_count = static_cast<int>(number());
   device.tf32 = number() != 0;
   return device;
 }
@@ -126,12 +127,12 @@ sma::Shape read_shape() {
   return shape;
 }
 
-void run_call(bool backwards) {
+void run_call(bool is_backward) {
   const auto dtype = static_cast<sma::Dtype>(number());
   const sma::cuda::Device device = read_device();
   const sma::Shape shape = read_shape();
   const sma::Inputs in = read_inputs();
-  if (!backwards) {
+  if (!is_backward) {
     sma::Outputs out{};
     out.pooled = result();
     out.attention = result();
@@ -139,79 +140,83 @@ void run_call(bool backwards) {
     out.diversity = result();
     out.correlation = result();
     out.attention_sum = result();
-    out.winner = result();
+    out.argmax = result();
     const int64_t bytes = sma::cuda::forward_workspace(dtype, shape, in, out, device);
     check(sma::cuda::forward(dtype, shape, in, out, device, allocate(bytes)));
-    return answer();
+    return reply();
   }
   sma::Saved saved{};
   saved.attention = array();
   saved.maps = array();
   saved.correlation = array();
   saved.attention_sum = array();
-  saved.winner = array();
-  sma::Cotangents c{};
-  for (const void** part : {&c.pooled, &c.attention, &c.maps, &c.diversity, &c.correlation}) *part = array();
-  sma::Gradients g{};
-  g.values = strided(result());
-  g.features = strided(result());
-  for (void** part : {&g.maps, &g.weight, &g.bias, &g.temperature, &g.gate, &g.relation_bias}) *part = result();
-  const int64_t bytes = sma::cuda::backward_workspace(dtype, shape, in, c, g, device);
-  check(sma::cuda::backward(dtype, shape, in, saved, c, g, device, allocate(bytes)));
-  answer();
+  saved.argmax = array();
+  sma::GradOutputs grad_outputs{};
+  for (const void** gradient : {&grad_outputs.pooled, &grad_outputs.attention, &grad_outputs.maps,
+                                &grad_outputs.diversity, &grad_outputs.correlation})
+    *gradient = array();
+  sma::GradInputs grad_inputs{};
+  grad_inputs.values = strided(result());
+  grad_inputs.features = strided(result());
+  for (void** gradient : {&grad_inputs.maps, &grad_inputs.weight, &grad_inputs.bias, &grad_inputs.temperature,
+                          &grad_inputs.gate, &grad_inputs.relation_bias})
+    *gradient = result();
+  const int64_t bytes = sma::cuda::backward_workspace(dtype, shape, in, grad_outputs, grad_inputs, device);
+  check(sma::cuda::backward(dtype, shape, in, saved, grad_outputs, grad_inputs, device, allocate(bytes)));
+  reply();
 }
 
 void run_probe() {
   const int operation = static_cast<int>(number());
   const unsigned char* in = array();
   probe(operation, in, result());
-  answer();
+  reply();
 }
 
-// Launches and bytes of workspace of a training step in NCHW, forward and backward, and the kernels' names as text that
-// is filled up with zeros; its arrays are not there.
+// Number of launches and workspace bytes of a training step in NCHW, forward and backward, and the kernels' names as
+// zero-padded text. Nothing runs, so all arrays are one placeholder.
 void count_call() {
   const auto dtype = static_cast<sma::Dtype>(number());
   const sma::cuda::Device device = read_device();
   const sma::Shape shape = read_shape();
-  alignas(16) static unsigned char anything[16];
-  void* const some = anything;
+  alignas(16) static unsigned char placeholder[16];
+  void* const pointer = placeholder;
   const auto map_of = [&](int64_t channels) {
-    return sma::FeatureMap{some, channels * shape.positions, shape.positions, 1};
+    return sma::FeatureMap{pointer, channels * shape.positions, shape.positions, 1};
   };
   sma::Inputs in{};
   in.merge = static_cast<sma::Merge>(number());
   in.diversify = in.correlate = true;
   in.values = map_of(shape.values);
   in.features = map_of(shape.groups * shape.embed);
-  in.weight = in.bias = in.relation_bias = in.temperature.data = in.gate.data = some;
-  sma::Outputs out{some,    some, some, static_cast<float*>(some), static_cast<float*>(some), static_cast<float*>(some),
-                   anything};
+  in.weight = in.bias = in.relation_bias = in.temperature.data = in.gate.data = pointer;
+  sma::Outputs out{pointer, pointer, pointer, pointer, pointer, pointer, placeholder};
   sma::Saved saved{};
-  saved.attention = saved.correlation = saved.attention_sum = some;
-  saved.winner = anything;
-  sma::Cotangents c{};
-  c.pooled = c.diversity = some;
-  sma::Gradients g{};
-  g.values = in.values;
-  g.features = in.features;
-  g.weight = g.bias = g.temperature = g.gate = g.relation_bias = some;
-  int64_t* found = reinterpret_cast<int64_t*>(result());
+  saved.attention = saved.correlation = saved.attention_sum = pointer;
+  saved.argmax = placeholder;
+  sma::GradOutputs grad_outputs{};
+  grad_outputs.pooled = grad_outputs.diversity = pointer;
+  sma::GradInputs grad_inputs{};
+  grad_inputs.values = in.values;
+  grad_inputs.features = in.features;
+  grad_inputs.weight = grad_inputs.bias = grad_inputs.temperature = grad_inputs.gate = grad_inputs.relation_bias =
+      pointer;
+  int64_t* counts = reinterpret_cast<int64_t*>(result());
   unsigned char* text = result();
   emulator::count_only(true);
-  check(sma::cuda::forward(dtype, shape, in, out, device, some));
-  found[0] = emulator::launches();
+  check(sma::cuda::forward(dtype, shape, in, out, device, pointer));
+  counts[0] = emulator::launches();
   std::string names = emulator::names();
-  found[1] = sma::cuda::forward_workspace(dtype, shape, in, out, device);
+  counts[1] = sma::cuda::forward_workspace(dtype, shape, in, out, device);
   emulator::count_only(true);
-  check(sma::cuda::backward(dtype, shape, in, saved, c, g, device, some));
-  found[2] = emulator::launches();
-  found[3] = sma::cuda::backward_workspace(dtype, shape, in, c, g, device);
+  check(sma::cuda::backward(dtype, shape, in, saved, grad_outputs, grad_inputs, device, pointer));
+  counts[2] = emulator::launches();
+  counts[3] = sma::cuda::backward_workspace(dtype, shape, in, grad_outputs, grad_inputs, device);
   names += emulator::names();
   names.resize(static_cast<size_t>(results.back().bytes));
   memcpy(text, names.data(), names.size());
   emulator::count_only(false);
-  answer();
+  reply();
 }
 
 }  // namespace

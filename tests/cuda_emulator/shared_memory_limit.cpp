@@ -1,5 +1,5 @@
-// Threads raise the limits of csrc/cuda/shared_memory_limit.h at a runtime that is played. The argument names what is
-// checked; exits with 1 at the first mistake.
+// Threads raise the limits of csrc/cuda/shared_memory_limit.h on a simulated runtime. The argument names the check;
+// exits with 1 at the first failure.
 #include "../../csrc/cuda/shared_memory_limit.h"
 
 #include <atomic>
@@ -128,7 +128,7 @@ void kernels_and_devices_are_apart() {
       expect(!runtimes[0][device].launch(first, device, 90 * kKilobyte), "a launch failed");
       expect(!runtimes[1][device].launch(second, device, 60 * kKilobyte), "a launch failed");
     }
-    expect(runtimes[0][device].calls == 1 && runtimes[1][device].calls == 1, "expected one call a kernel and device");
+    expect(runtimes[0][device].calls == 1 && runtimes[1][device].calls == 1, "expected one call per kernel and device");
   }
 }
 

@@ -51,7 +51,7 @@ def test_paths(path, dtype, backend, device):
 @pytest.mark.parametrize("limit", (36, 64), ids=lambda limit: f"{limit}KB")
 @pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16), ids=str)
 def test_arrays_that_do_not_fit_go_to_the_workspace(dtype, limit, backend, device, card):
-    """The staged path: less shared memory than any card has puts the maps, then everything, in the workspace."""
+    """The workspace path: less shared memory than any card has puts the maps, then everything, in the workspace."""
     small = dict(batch=2, regions=5, channels=4, embed=5, values=9, height=9, width=15)
     card.shared_limit = limit * 1024 + (30 * 1024 if dtype == torch.float32 else 0)
     assert not cases.error_excess(Case(**small), dtype, backend, device)

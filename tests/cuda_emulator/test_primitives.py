@@ -85,10 +85,10 @@ def test_carving_more_than_the_launch_asked_for_is_an_error(backend):
 @pytest.fixture(scope="module")
 def probe_library(tmp_path_factory):
     """Compiled by each process for itself: parallel tests would load what another one is writing."""
-    library = tmp_path_factory.mktemp("probe") / "probe_card.so"
+    library = tmp_path_factory.mktemp("probe") / "probe_gpu.so"
     flags = ["-O3", "-std=c++20", "-arch=native", "-Xcompiler=-fPIC", "-shared"]
     nvcc = cuda_build.find_home() / "bin" / "nvcc"
-    subprocess.run([nvcc, *flags, HERE / "probe_card.cu", "-o", library], check=True)
+    subprocess.run([nvcc, *flags, HERE / "probe_gpu.cu", "-o", library], check=True)
     return ctypes.CDLL(library)
 
 

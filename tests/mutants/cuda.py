@@ -24,8 +24,8 @@ MUTANTS = [
     kernel("attention_maps.cuh", "positions);\n    sync_block();\n  }\n}", "positions);\n  }\n}", WIDE),
     kernel(
         "head_forward.cuh",
-        "cosines<Mode>(n, m, inverse, cos);\n    sync_block();",
-        "cosines<Mode>(n, m, inverse, cos);",
+        "cosine_gram<Mma>(n, m, inverse_norm, cos);\n    sync_block();",
+        "cosine_gram<Mma>(n, m, inverse_norm, cos);",
         SMALL,
     ),
     kernel(
@@ -35,13 +35,18 @@ MUTANTS = [
         SMALL,
     ),
     kernel("tiles.cuh", "sync_block();\n    if (!map.flat)", "if (!map.flat)", WIDE),
-    kernel("values_backward.cuh", "}\n    sync_block();\n    if (makes_values) {", "}\n    if (makes_values) {", WIDE),
+    kernel(
+        "pool_backward.cuh",
+        "}\n    sync_block();\n    if (computes_grad_values) {",
+        "}\n    if (computes_grad_values) {",
+        WIDE,
+    ),
     kernel("reduce_parameters.cu", "sums[thread()] = total;\n  sync_block();", "sums[thread()] = total;", SMALL),
-    kernel("numbers.cuh", "scratch[warp()] = value;\n  sync_block();", "scratch[warp()] = value;", SMALL),
+    kernel("math.cuh", "scratch[warp()] = value;\n  sync_block();", "scratch[warp()] = value;", SMALL),
     # A copy that is not waited for, or not committed, or brings what is not there.
     kernel("pool.cuh", "wait_copies<1>();", "", WIDE),
     kernel("attention_maps.cuh", "wait_copies<1>();", "wait_copies<2>();", FLAT),
-    kernel("values_backward.cuh", "wait_copies<1>();", "", WIDE),
+    kernel("pool_backward.cuh", "wait_copies<1>();", "", WIDE),
     kernel("pool.cuh", "commit_copies();", "", WIDE),
     kernel(
         "tiles.cuh",
@@ -59,23 +64,23 @@ MUTANTS = [
     kernel("correlation.cuh", "m(j, first + l); },", "m(j, first + l + 1); },", SMALL),
     kernel("plan.cuh", "(flat ? 3 : 2)", "2", FLAT),
     # A swapped lane layout.
-    kernel("contraction.cuh", "2 * (lane() % 4) + e % 2", "2 * (lane() % 4) + 1 - e % 2", FLAT),
+    kernel("mma.cuh", "2 * (lane() % 4) + e % 2", "2 * (lane() % 4) + 1 - e % 2", FLAT),
     kernel(
-        "contraction.cuh",
+        "mma.cuh",
         "(row + i + 8 * upper) * tile.pitch + k + 8 * last",
         "(row + i + 8 * last) * tile.pitch + k + 8 * upper",
         WIDE,
     ),
     kernel(
-        "contraction.cuh",
+        "mma.cuh",
         "(column + i + 8 * last) * tile.pitch + k + 8 * upper",
         "(column + i + 8 * upper) * tile.pitch + k + 8 * last",
         WIDE,
     ),
-    kernel("contraction.cuh", "k + lane() % 4 + 4 * (e / 2)", "k + lane() % 4 + 4 * (e % 2)", FLAT),
+    kernel("mma.cuh", "k + lane() % 4 + 4 * (e / 2)", "k + lane() % 4 + 4 * (e % 2)", FLAT),
     # A reduction that leaves something out.
     kernel(
-        "numbers.cuh",
+        "math.cuh",
         "for (int mask = kLanes / 2; mask > 0; mask /= 2) value += shuffle_xor",
         "for (int mask = kLanes / 2; mask > 1; mask /= 2) value += shuffle_xor",
         SMALL,
@@ -83,8 +88,8 @@ MUTANTS = [
     kernel("reduce_parameters.cu", "for (int w = 1; w < warps(); ++w)", "for (int w = 2; w < warps(); ++w)", SMALL),
     kernel("merge_backward.cuh", "slice < slices; ++slice", "slice < 1; ++slice", "slices_and_order and float32"),
     # A term of the formulas, and NaN.
-    kernel("correlation_backward.cuh", "if (i == j && !(inverse[i] < 0))", "if (false)", SMALL),
-    kernel("numbers.cuh", "value > best || (value != value && best == best)", "value > best", "nan_wins"),
+    kernel("correlation_backward.cuh", "if (i == j && !(inverse_norm[i] < 0))", "if (false)", SMALL),
+    kernel("math.cuh", "value > best || (value != value && best == best)", "value > best", "nan_wins"),
     # The limit on shared memory: lowered, raised by two threads at once, taken for raised, or taken for another's.
     limit("if (bytes <= limit.load(std::memory_order_acquire)) return nullptr;", ""),
     limit("if (bytes <= limit.load(std::memory_order_relaxed)) return nullptr;", ""),

@@ -1,4 +1,4 @@
-// The probes as a library for a card: pointers are those of device memory.
+// The probes as a library for a GPU: pointers are to device memory.
 #include "probes.cuh"
 
 extern "C" const char* probe(int operation, const void* in, void* out, void* stream) {

@@ -1,4 +1,4 @@
-// Conversions, reductions over a warp or a block, and the comparisons that keep NaN.
+// Conversions, reductions over a warp or a block, and comparisons that propagate NaN.
 #pragma once
 
 #include "primitives.cuh"
@@ -11,32 +11,32 @@ __device__ __forceinline__ int lane() { return thread() % kLanes; }
 __device__ __forceinline__ int warp() { return thread() / kLanes; }
 __device__ __forceinline__ int warps() { return threads() / kLanes; }
 
-__device__ __forceinline__ float widen(float value) { return value; }
-__device__ __forceinline__ float widen(__nv_bfloat16 value) { return __bfloat162float(value); }
-__device__ __forceinline__ float widen(__half value) { return __half2float(value); }
+__device__ __forceinline__ float to_acc(float value) { return value; }
+__device__ __forceinline__ float to_acc(__nv_bfloat16 value) { return __bfloat162float(value); }
+__device__ __forceinline__ float to_acc(__half value) { return __half2float(value); }
 
 template <class T>
-__device__ __forceinline__ T narrow(float value);
+__device__ __forceinline__ T from_acc(float value);
 template <>
-__device__ __forceinline__ float narrow<float>(float value) {
+__device__ __forceinline__ float from_acc<float>(float value) {
   return value;
 }
 template <>
-__device__ __forceinline__ __nv_bfloat16 narrow<__nv_bfloat16>(float value) {
+__device__ __forceinline__ __nv_bfloat16 from_acc<__nv_bfloat16>(float value) {
   return __float2bfloat16(value);
 }
 template <>
-__device__ __forceinline__ __half narrow<__half>(float value) {
+__device__ __forceinline__ __half from_acc<__half>(float value) {
   return __float2half(value);
 }
 
-// Whether `value` takes the place of `best`: greater, or the first NaN.
-__device__ __forceinline__ bool beats(float value, float best) {
+// Whether `value` replaces `best` as the maximum: it is greater, or the first NaN.
+__device__ __forceinline__ bool greater_or_nan(float value, float best) {
   return value > best || (value != value && best == best);
 }
 
-// max(value, floor), NaN where value is NaN.
-__device__ __forceinline__ float at_least(float value, float floor) { return value < floor ? floor : value; }
+// max(value, floor); NaN stays NaN.
+__device__ __forceinline__ float clamp_min(float value, float floor) { return value < floor ? floor : value; }
 
 // Every lane receives the result; the order of the additions is fixed.
 __device__ __forceinline__ float warp_sum(float value) {
@@ -47,12 +47,12 @@ __device__ __forceinline__ float warp_sum(float value) {
 __device__ __forceinline__ float warp_max(float value) {
   for (int mask = kLanes / 2; mask > 0; mask /= 2) {
     const float other = shuffle_xor(value, mask);
-    if (beats(other, value)) value = other;
+    if (greater_or_nan(other, value)) value = other;
   }
   return value;
 }
 
-// Sum over the block, for thread 0 alone. `scratch` holds one float a warp and is free again after the next barrier.
+// Sum over the block, in thread 0 only. `scratch` holds one float per warp and may be reused after the next barrier.
 __device__ __forceinline__ float block_sum(float value, float* scratch) {
   value = warp_sum(value);
   if (lane() == 0) scratch[warp()] = value;

@@ -1,21 +1,21 @@
-// Matrix products of a warp and of a block, in three arithmetics that share one accumulator layout (primitives.cuh).
+// Matrix products per warp and per block. Three kinds of multiplication share one accumulator layout (primitives.cuh).
 //
-// A product is made of 16x16 tiles of the result. An arithmetic loads the fragments of a 16 x kDepth and a
-// kDepth x 16 operand and multiplies them; operands are functions of (row, column), or tiles in shared memory.
+// A product consists of 16x16 tiles of the result. An mma_* loads fragments of a 16 x kDepth and a kDepth x 16 operand
+// and multiplies them; operands are functions of (row, column), or tiles in shared memory.
 #pragma once
 
 #include <type_traits>
 
-#include "numbers.cuh"
+#include "math.cuh"
 
 namespace sma::cuda {
 
-// Where lane holds accumulator `e` of 16-column tile half `half`.
+// Coordinates, in a 16x16 tile, of accumulator `e` of column half `half` in this lane.
 __device__ __forceinline__ int accumulator_row(int e) { return lane() / 4 + 8 * (e / 2); }
 __device__ __forceinline__ int accumulator_column(int half, int e) { return 8 * half + 2 * (lane() % 4) + e % 2; }
 
-// float32 on the ordinary units, as accurate as IEEE sums are.
-struct Ieee {
+// float32 on the FP32 units, with IEEE accuracy.
+struct mma_ieee {
   static constexpr int kDepth = 4;
   struct Left {
     float value[2][kDepth];
@@ -26,22 +26,22 @@ struct Ieee {
 
   template <class Operand>
   static __device__ __forceinline__ Left left(const Operand& operand, int row, int k) {
-    Left found;
+    Left fragment;
     for (int h = 0; h < 2; ++h) {
-      for (int q = 0; q < kDepth; ++q) found.value[h][q] = operand(row + accumulator_row(2 * h), k + q);
+      for (int q = 0; q < kDepth; ++q) fragment.value[h][q] = operand(row + accumulator_row(2 * h), k + q);
     }
-    return found;
+    return fragment;
   }
 
   template <class Operand>
   static __device__ __forceinline__ Right right(const Operand& operand, int k, int column) {
-    Right found;
+    Right fragment;
     for (int q = 0; q < kDepth; ++q) {
       for (int half = 0; half < 2; ++half) {
-        for (int e = 0; e < 2; ++e) found.value[q][half][e] = operand(k + q, column + accumulator_column(half, e));
+        for (int e = 0; e < 2; ++e) fragment.value[q][half][e] = operand(k + q, column + accumulator_column(half, e));
       }
     }
-    return found;
+    return fragment;
   }
 
   static __device__ __forceinline__ void multiply(float (&sum)[2][4], const Left& a, const Right& b) {
@@ -55,10 +55,10 @@ struct Ieee {
   }
 };
 
-// float32 operands on the tensor cores. kSplit carries each operand as the sum of two tf32 numbers, which brings back
-// the accuracy of float32; without it operands are rounded to tf32.
+// float32 operands on the tensor cores. kSplit represents each operand as the sum of two tf32 numbers, which restores
+// float32 accuracy; otherwise operands are rounded to tf32.
 template <bool kSplit>
-struct Tf32 {
+struct mma_tf32 {
   static constexpr int kDepth = 8;
   struct Left {
     float high[4], low[4];
@@ -67,7 +67,7 @@ struct Tf32 {
     float high[2][2], low[2][2];
   };
 
-  // The remainder of a non-finite number is 0, so that the leading product alone decides between Inf and NaN.
+  // The remainder of a non-finite number is 0, so that only the leading product decides between Inf and NaN.
   static __device__ __forceinline__ void split(float value, float& high, float& low) {
     high = round_tf32(value);
     low = kSplit && fabsf(high) <= kLargest ? round_tf32(value - high) : 0;
@@ -76,22 +76,23 @@ struct Tf32 {
 
   template <class Operand>
   static __device__ __forceinline__ Left left(const Operand& operand, int row, int k) {
-    Left found;
+    Left fragment;
     for (int e = 0; e < 4; ++e) {
-      split(operand(row + lane() / 4 + 8 * (e % 2), k + lane() % 4 + 4 * (e / 2)), found.high[e], found.low[e]);
+      split(operand(row + lane() / 4 + 8 * (e % 2), k + lane() % 4 + 4 * (e / 2)), fragment.high[e], fragment.low[e]);
     }
-    return found;
+    return fragment;
   }
 
   template <class Operand>
   static __device__ __forceinline__ Right right(const Operand& operand, int k, int column) {
-    Right found;
+    Right fragment;
     for (int half = 0; half < 2; ++half) {
       for (int e = 0; e < 2; ++e) {
-        split(operand(k + lane() % 4 + 4 * e, column + 8 * half + lane() / 4), found.high[half][e], found.low[half][e]);
+        split(operand(k + lane() % 4 + 4 * e, column + 8 * half + lane() / 4), fragment.high[half][e],
+              fragment.low[half][e]);
       }
     }
-    return found;
+    return fragment;
   }
 
   static __device__ __forceinline__ void multiply(float (&sum)[2][4], const Left& a, const Right& b) {
@@ -111,7 +112,7 @@ struct Tf32 {
 
 // 16-bit tiles in shared memory on the tensor cores, float32 sums.
 template <class T>
-struct Half {
+struct mma_16bit {
   static constexpr int kDepth = 16;
   struct Left {
     uint32_t value[4];
@@ -126,7 +127,7 @@ struct Half {
   }
 };
 
-// A matrix in shared memory: element (i, j) at i*pitch + j, or at j*pitch + i where `transposed`.
+// A matrix in shared memory: element (i, j) at i*pitch + j, or at j*pitch + i if `transposed`.
 template <class T>
 struct Tile {
   const T* data;
@@ -134,61 +135,61 @@ struct Tile {
   bool transposed;
 
   __device__ __forceinline__ float operator()(int i, int j) const {
-    return widen(transposed ? data[j * pitch + i] : data[i * pitch + j]);
+    return to_acc(transposed ? data[j * pitch + i] : data[i * pitch + j]);
   }
 };
 
-template <class Mode, class T>
-__device__ __forceinline__ typename Mode::Left tile_left(const Tile<T>& tile, int row, int k) {
-  if constexpr (std::is_same_v<Mode, Half<T>>) {
-    typename Mode::Left found;
+template <class Mma, class T>
+__device__ __forceinline__ typename Mma::Left tile_left(const Tile<T>& tile, int row, int k) {
+  if constexpr (std::is_same_v<Mma, mma_16bit<T>>) {
+    typename Mma::Left fragment;
     const int i = lane() % 8, upper = lane() / 8 % 2, last = lane() / 16;
     if (tile.transposed) {
-      load_matrices_transposed(found.value, tile.data + (k + i + 8 * last) * tile.pitch + row + 8 * upper);
+      load_matrices_transposed(fragment.value, tile.data + (k + i + 8 * last) * tile.pitch + row + 8 * upper);
     } else {
-      load_matrices(found.value, tile.data + (row + i + 8 * upper) * tile.pitch + k + 8 * last);
+      load_matrices(fragment.value, tile.data + (row + i + 8 * upper) * tile.pitch + k + 8 * last);
     }
-    return found;
+    return fragment;
   } else {
-    return Mode::left(tile, row, k);
+    return Mma::left(tile, row, k);
   }
 }
 
-template <class Mode, class T>
-__device__ __forceinline__ typename Mode::Right tile_right(const Tile<T>& tile, int k, int column) {
-  if constexpr (std::is_same_v<Mode, Half<T>>) {
-    typename Mode::Right found;
+template <class Mma, class T>
+__device__ __forceinline__ typename Mma::Right tile_right(const Tile<T>& tile, int k, int column) {
+  if constexpr (std::is_same_v<Mma, mma_16bit<T>>) {
+    typename Mma::Right fragment;
     const int i = lane() % 8, upper = lane() / 8 % 2, last = lane() / 16;
     if (tile.transposed) {
-      load_matrices(found.value, tile.data + (column + i + 8 * last) * tile.pitch + k + 8 * upper);
+      load_matrices(fragment.value, tile.data + (column + i + 8 * last) * tile.pitch + k + 8 * upper);
     } else {
-      load_matrices_transposed(found.value, tile.data + (k + i + 8 * upper) * tile.pitch + column + 8 * last);
+      load_matrices_transposed(fragment.value, tile.data + (k + i + 8 * upper) * tile.pitch + column + 8 * last);
     }
-    return found;
+    return fragment;
   } else {
-    return Mode::right(tile, k, column);
+    return Mma::right(tile, k, column);
   }
 }
 
-// result(i, j) = sum over k of left(i, k) right(k, j), for the whole block: store(i, j, result), once for every element
-// and by the same thread for the same sizes. No barrier inside. Sums are carried in runs, so that the error of a long
-// one grows with its runs and not with its length.
-template <class Mode, class LeftOperand, class RightOperand, class Store>
-__device__ __forceinline__ void contract(int rows, int columns, int depth, const LeftOperand& left,
-                                         const RightOperand& right, const Store& store) {
-  constexpr int kRun = 256;
+// result(i, j) = sum over k of left(i, k) right(k, j), by the whole block. Calls store(i, j, result) once per element,
+// from the same thread for the same sizes. No barrier inside. The depth is summed in blocks, so that the error grows
+// with the number of blocks, not with the depth.
+template <class Mma, class LeftOperand, class RightOperand, class Store>
+__device__ __forceinline__ void block_matmul(int rows, int columns, int depth, const LeftOperand& left,
+                                             const RightOperand& right, const Store& store) {
+  constexpr int kDepthBlock = 256;
   const int column_tiles = (columns + 15) / 16;
   const int tiles = (rows + 15) / 16 * column_tiles;
   for (int tile = warp(); tile < tiles; tile += warps()) {
     const int row = tile / column_tiles * 16, column = tile % column_tiles * 16;
     float total[2][4] = {};
-    for (int start = 0; start < depth; start += kRun) {
-      const int stop = depth - start < kRun ? depth : start + kRun;
+    for (int start = 0; start < depth; start += kDepthBlock) {
+      const int stop = depth - start < kDepthBlock ? depth : start + kDepthBlock;
       const auto guarded_left = [&](int i, int k) { return i < rows && k < stop ? left(i, k) : 0.0f; };
       const auto guarded_right = [&](int k, int j) { return j < columns && k < stop ? right(k, j) : 0.0f; };
       float sum[2][4] = {};
-      for (int k = start; k < stop; k += Mode::kDepth) {
-        Mode::multiply(sum, Mode::left(guarded_left, row, k), Mode::right(guarded_right, k, column));
+      for (int k = start; k < stop; k += Mma::kDepth) {
+        Mma::multiply(sum, Mma::left(guarded_left, row, k), Mma::right(guarded_right, k, column));
       }
       for (int half = 0; half < 2; ++half) {
         for (int e = 0; e < 4; ++e) total[half][e] += sum[half][e];
