@@ -78,7 +78,7 @@ def failures(results: dict[str, Any]) -> Iterator[str]:
     for name, step in results["steps"].items():
         for label, command in step["commands"].items():
             if command["status"] != "ok":
-                tail = f"\n\n```\n{command['tail']}\n```" if command["end"] else ""
+                tail = f"\n\n```\n{command['end']}\n```" if command["end"] else ""
                 yield f"{name}, {label}: {command['status']}{tail}"
 
 

@@ -63,8 +63,8 @@ def test_a_slowed_kernel_is_stopped(monkeypatch):
 
 
 def test_the_kernels_execute_what_is_committed():
-    if instructions.why_not():
-        pytest.skip(instructions.why_not())
+    if instructions.unavailable():
+        pytest.skip(instructions.unavailable())
     committed = json.loads(instructions.TABLE.read_text())
     if committed["compiler"] != instructions.compiler():
         pytest.skip(f"counted with {committed['compiler']}, here is {instructions.compiler()}")
