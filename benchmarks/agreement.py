@@ -1,17 +1,17 @@
-"""What is timed computes what eager PyTorch computes."""
+"""Checks that timed implementations compute the same as eager PyTorch."""
 
 import torch
 from torch import Tensor
 
-from benchmarks.baselines import Peer, Tensors
+from benchmarks.baselines import Implementation, Tensors
 
-# Relative errors in the 2-norm. The tests hold the kernels to float64 more strictly; this is the last look before a clock.
+# Relative errors in the 2-norm. The tests compare the kernels with float64 more strictly; this is a last check before timing.
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.03, torch.float16: 0.03}
-SCALAR_FACTOR = 10  # times that for a gradient that is one number: such a sum may nearly vanish
+SCALAR_FACTOR = 10  # tolerance factor for scalar gradients: such a sum may nearly vanish
 
 
-def results_of(implementation: Peer, tensors: Tensors) -> dict[str, Tensor]:
-    """Outputs, and gradients under ones of alternating sign: a sum's constant gradient vanishes in a softmax."""
+def outputs_and_gradients(implementation: Implementation, tensors: Tensors) -> dict[str, Tensor]:
+    """Outputs, and gradients for cotangents of alternating sign: a constant cotangent vanishes in a softmax."""
     outputs = implementation(tensors)
     grad_outputs = [torch.ones_like(output) for output in outputs]
     for grad in grad_outputs:
@@ -19,29 +19,29 @@ def results_of(implementation: Peer, tensors: Tensors) -> dict[str, Tensor]:
     gradients = torch.autograd.grad(outputs, list(tensors.values()), grad_outputs, allow_unused=True)
     results = {f"output {index}": output.detach() for index, output in enumerate(outputs)}
     for name, gradient in zip(tensors, gradients, strict=True):
-        if gradient is not None and name != "bias":  # a softmax over positions does not see its bias: only rounding
+        if gradient is not None and name != "bias":  # a softmax over positions is invariant to its bias: only rounding
             results[f"gradient of {name}"] = gradient
     return results
 
 
 def differences(results: dict[str, Tensor], expected: dict[str, Tensor]) -> list[str]:
-    """The `results_of` an implementation that are not the expected ones; empty if all are."""
+    """Descriptions of the results that deviate from the expected ones; empty if none does."""
     tolerance = TOLERANCE[expected["output 0"].dtype]
-    wrong = [f"{name} is absent" for name in expected if name not in results]
+    deviations = [f"{name} is absent" for name in expected if name not in results]
     for name, result in results.items():
         reference = expected[name].double()
         error = float((result.double() - reference).norm() / reference.norm().clamp_min(1e-30))
         allowed = tolerance * (SCALAR_FACTOR if result.dim() == 0 else 1)
         if not error <= allowed:  # NaN is an error too
-            wrong.append(f"{name} differs by {error:.2g} of its norm, {allowed:g} is allowed")
-    return wrong
+            deviations.append(f"{name} differs by {error:.2g} of its norm (tolerance {allowed:g})")
+    return deviations
 
 
-def check(implementations: dict[str, Peer], tensors: Tensors) -> None:
-    """Raises unless all compute what the one named "eager" does. Bare SDPA pooling computes something else."""
-    expected = results_of(implementations["eager"], tensors)
+def check(implementations: dict[str, Implementation], tensors: Tensors) -> None:
+    """AssertionError unless all agree with the one named "eager"; bare SDPA pooling, another function, is exempt."""
+    expected = outputs_and_gradients(implementations["eager"], tensors)
     for name, implementation in implementations.items():
         if name not in ("eager", "sdpa pooling"):
-            wrong = differences(results_of(implementation, tensors), expected)
+            wrong = differences(outputs_and_gradients(implementation, tensors), expected)
             if wrong:
-                raise AssertionError(f"{name} is not what eager PyTorch computes: {'; '.join(wrong)}")
+                raise AssertionError(f"{name} differs from eager PyTorch: {'; '.join(wrong)}")

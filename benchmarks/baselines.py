@@ -1,4 +1,4 @@
-"""What is compared: each peer of a function maps its tensors to its outputs."""
+"""The compared implementations of each function: ours, and the baselines. Each maps tensors to outputs."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from torch.nn.functional import scaled_dot_product_attention
 import sma_kernels
 
 Tensors = dict[str, Tensor]
-Peer = Callable[[Tensors], tuple[Tensor, ...]]
+Implementation = Callable[[Tensors], tuple[Tensor, ...]]
 
 
 def _sma_attention(tensors: Tensors, **settings: str) -> tuple[Tensor, ...]:
@@ -17,7 +17,7 @@ def _sma_attention(tensors: Tensors, **settings: str) -> tuple[Tensor, ...]:
     return outputs.pooled, outputs.diversity
 
 
-# A function's call on the tensors that `shapes.inputs` makes for it, with the outputs that a loss uses.
+# Calls of each function on the tensors of `shapes.inputs`, with the outputs that a loss uses.
 CALLS: dict[str, Callable[..., tuple[Tensor, ...]]] = {
     "sma_attention": _sma_attention,
     "multi_channel_attention": lambda t, **settings: (sma_kernels.multi_channel_attention(**t, **settings),),
@@ -28,25 +28,25 @@ CALLS: dict[str, Callable[..., tuple[Tensor, ...]]] = {
 
 
 def unused_outputs(tensors: Tensors) -> list[Tensor]:
-    """The outputs of `sma_attention` that no peer's loss uses. Its callers get them all the same, except from
-    `torch.compile`, which leaves out what nobody asks for."""
-    found = sma_kernels.sma_attention(**tensors)
-    return [found.attention, found.maps, found.correlation]
+    """The outputs of `sma_attention` that the benchmark's loss does not use. All implementations compute them, except
+    `torch.compile`, which removes unused outputs."""
+    outputs = sma_kernels.sma_attention(**tensors)
+    return [outputs.attention, outputs.maps, outputs.correlation]
 
 
-def through(function: str, backend: str, **settings: str) -> Peer:
-    """`settings` are those of the function, such as merge="none"."""
+def with_backend(function: str, backend: str, **settings: str) -> Implementation:
+    """The function on one backend; `settings` are its keyword arguments, such as merge="none"."""
     return lambda tensors: CALLS[function](tensors, backend=backend, **settings)
 
 
-def compiled(function: str, mode: str | None = None, **settings: str) -> Peer:
-    """The eager form under `torch.compile`. A process that measures several shapes calls `torch.compiler.reset()` before
-    each: torch gives up on a function that it has compiled too often."""
-    return torch.compile(through(function, "reference", **settings), fullgraph=True, dynamic=False, mode=mode)
+def compiled(function: str, mode: str | None = None, **settings: str) -> Implementation:
+    """The eager form under `torch.compile`. A process that measures several shapes must call `torch.compiler.reset()`
+    before each: torch stops compiling a function after too many recompilations."""
+    return torch.compile(with_backend(function, "reference", **settings), fullgraph=True, dynamic=False, mode=mode)
 
 
 def sdpa_pooling(tensors: Tensors) -> tuple[Tensor, ...]:
-    """Attention pooling alone, one query per map: no diversity, correlation, refinement, merge, nor maps to look at."""
+    """Attention pooling alone, one query per map: without diversity, correlation, refinement, merge and attention maps."""
     values, features, weight = tensors["values"], tensors["features"], tensors["weight"]
     _, channels, width = weight.shape
     keys = features.flatten(2).unflatten(1, (channels, width)).mT  # [B,K,L,D]
@@ -55,18 +55,20 @@ def sdpa_pooling(tensors: Tensors) -> tuple[Tensor, ...]:
     return (scaled_dot_product_attention(queries, keys, pixels, scale=1.0),)
 
 
-def fused(device: torch.device) -> list[str]:
-    """Backends that run on tensors of this device here; the interpreted ones are for tests."""
+def available_backends(device: torch.device) -> list[str]:
+    """Fused backends that run on this device here; interpreted ones are excluded."""
     names = ("cpu",) if device.type == "cpu" else sma_kernels.backends.ON_GPU
     return [name for name in names if not sma_kernels.backends.FUSED[name].unavailable_reason()]
 
 
-def peers(function: str, device: torch.device) -> dict[str, Callable[[], Peer]]:
-    """Name to maker; the fused backends come first. What was compiled before is forgotten."""
+def implementations(function: str, device: torch.device) -> dict[str, Callable[[], Implementation]]:
+    """Factories by name, fused backends first. Resets torch.compile."""
     torch.compiler.reset()
-    found: dict[str, Callable[[], Peer]] = {name: (lambda name=name: through(function, name)) for name in fused(device)}
-    found["eager"] = lambda: through(function, "reference")
-    found["torch.compile"] = lambda: compiled(function)
+    makers: dict[str, Callable[[], Implementation]] = {
+        name: (lambda name=name: with_backend(function, name)) for name in available_backends(device)
+    }
+    makers["eager"] = lambda: with_backend(function, "reference")
+    makers["torch.compile"] = lambda: compiled(function)
     if function == "sma_attention":
-        found["sdpa pooling"] = lambda: sdpa_pooling
-    return found
+        makers["sdpa pooling"] = lambda: sdpa_pooling
+    return makers

@@ -1,7 +1,7 @@
-"""`make bench-gate`: has a change made the CPU kernels slower, beyond what repeats of one program differ by?
+"""`make bench-gate`: fails if a change made the CPU kernels slower, beyond the noise between repeats.
 
-Compares ratios, fused ÷ eager of the same run, with those committed for this class of machines (instruction set and number
-of threads). `--write` commits the ratios of this machine.
+Compares ratios, fused ÷ eager of the same run, with those committed for this instruction set and number of threads.
+`--write` stores the ratios of this machine.
 """
 
 import argparse
@@ -14,22 +14,22 @@ from dataclasses import dataclass
 import torch
 from rich.progress import track
 
-from benchmarks.baselines import Peer, through
+from benchmarks.baselines import Implementation, with_backend
 from benchmarks.compare import CPU, LAYOUTS, RESULTS
-from benchmarks.environment import ROOT, keep_heap, machine
+from benchmarks.environment import ROOT, disable_malloc_trim, environment
 from benchmarks.passes import forward_backward
-from benchmarks.shapes import inputs, on_cpu
+from benchmarks.shapes import CPU_SHAPES, inputs, on_cpu
 from benchmarks.timing import interleaved, medians
 
 TABLE = RESULTS / "gate.json"
-ROWS = [(shape, layout) for shape in ("S1", "S2", "S3", "S4") for layout in LAYOUTS]
+ROWS = [(shape, layout) for shape in CPU_SHAPES for layout in LAYOUTS]
 REPEATS = 5
-LEAST_MARGIN = 0.10  # a change below a tenth is not told from the weather
+LEAST_MARGIN = 0.10  # below 10 % a change is indistinguishable from noise
 
 
 @dataclass(frozen=True)
 class Ratios:
-    """Fused ÷ eager of several repeats: their middle, and how far apart they lie."""
+    """Fused ÷ eager over several repeats: median and range."""
 
     median: float
     spread: float
@@ -39,70 +39,71 @@ class Ratios:
         return Ratios(round(statistics.median(repeats), 4), round(max(repeats) - min(repeats), 4))
 
 
-def regression(committed: Ratios, found: Ratios) -> str | None:
-    """Why `found` is a regression, or None: it is above `committed` by more than both spread, and by more than a tenth."""
-    margin = max(committed.spread, found.spread, LEAST_MARGIN * committed.median)
-    if found.median <= committed.median + margin:
+def regression(committed: Ratios, measured: Ratios) -> str | None:
+    """Why `measured` is a regression, or None. A regression exceeds `committed` by more than either spread and 10 %."""
+    margin = max(committed.spread, measured.spread, LEAST_MARGIN * committed.median)
+    if measured.median <= committed.median + margin:
         return None
-    return f"{found.median:.3f} of eager's time, committed {committed.median:.3f}, margin {margin:.3f}"
+    return f"{measured.median:.3f} of eager's time, committed {committed.median:.3f}, margin {margin:.3f}"
 
 
-def ratio(shape_name: str, layout: str, fused: Peer | None = None, rounds: int = 11) -> float:
+def ratio(shape_name: str, layout: str, candidate: Implementation | None = None, rounds: int = 11) -> float:
     """Fused ÷ eager, forward and backward in float32, B = 16."""
     tensors = inputs(on_cpu(shape_name), torch.float32, LAYOUTS[layout], CPU)
-    peers = {"fused": fused or through("sma_attention", "cpu"), "eager": through("sma_attention", "reference")}
-    runs = {name: forward_backward(peer, tensors) for name, peer in peers.items()}
+    fused, eager = candidate or with_backend("sma_attention", "cpu"), with_backend("sma_attention", "reference")
+    runs = {"fused": forward_backward(fused, tensors), "eager": forward_backward(eager, tensors)}
     times = medians(interleaved(runs, rounds, CPU))
     return times["fused"] / times["eager"]
 
 
 def measure(repeats: int = REPEATS) -> dict[str, Ratios]:
-    """Every row, each repeat in a process of its own: where memory happens to lie lasts as long as a process."""
+    """Every row, each repeat in a new process, since the placement of memory lasts as long as a process."""
     command = [sys.executable, "-m", "benchmarks.gate", "--once"]
-    found = []
+    repeat_ratios = []
     for _ in track(range(repeats), "Measuring"):
-        done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-        found.append(json.loads(done.stdout))
-    return {row: Ratios.of([repeat[row] for repeat in found]) for row in found[0]}
+        process = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+        repeat_ratios.append(json.loads(process.stdout))
+    return {row: Ratios.of([repeat[row] for repeat in repeat_ratios]) for row in repeat_ratios[0]}
 
 
-def machine_class() -> str:
-    facts = machine(CPU)
+def hardware_class() -> str:
+    facts = environment(CPU)
     return f"{facts['instructions']}, {facts['threads']} threads"
 
 
-def judge(committed: dict[str, list], found: dict[str, Ratios]) -> dict[str, str]:
+def judge(committed: dict[str, list], measured: dict[str, Ratios]) -> dict[str, str]:
     """Regressions by row; {} if there is none."""
-    reasons = {row: regression(Ratios(*committed[row]), ratios) for row, ratios in found.items()}
+    reasons = {row: regression(Ratios(*committed[row]), ratios) for row, ratios in measured.items()}
     return {row: why for row, why in reasons.items() if why}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gate", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="commit this machine's ratios")
+    parser.add_argument("--write", action="store_true", help="store the ratios of this machine")
     parser.add_argument("--once", action="store_true", help="print the ratios of one repeat as JSON")
-    chosen = parser.parse_args()
-    keep_heap()
-    if chosen.once:
+    args = parser.parse_args()
+    disable_malloc_trim()
+    if args.once:
         print(json.dumps({f"{shape} {layout}": ratio(shape, layout) for shape, layout in ROWS}))
         return
     table = json.loads(TABLE.read_text()) if TABLE.exists() else {}
-    kind = machine_class()
-    if not chosen.write and kind not in table:
+    hardware = hardware_class()
+    if not args.write and hardware not in table:
         raise SystemExit(
-            f"no ratios are committed for {kind}; known: {', '.join(table) or 'none'}. --write commits yours"
+            f"no ratios are committed for {hardware}; known: {', '.join(table) or 'none'}. --write stores them"
         )
-    found = measure()
-    if chosen.write:
-        table[kind] = {"machine": machine(CPU), "rows": {row: [r.median, r.spread] for row, r in found.items()}}
+    measured = measure()
+    if args.write:
+        rows = {row: [ratios.median, ratios.spread] for row, ratios in measured.items()}
+        table[hardware] = {"environment": environment(CPU), "rows": rows}
         TABLE.write_text(json.dumps(table, indent=1) + "\n")
         return
-    slower = judge(table[kind]["rows"], found)
-    for row, why in slower.items():
-        print(f"slower: {row}: {why}")
+    slower = judge(table[hardware]["rows"], measured)
+    for row, reason in slower.items():
+        print(f"slower: {row}: {reason}")
     if slower:
         raise SystemExit(1)
-    print(f"no regression on {kind}")
+    print(f"no regression on {hardware}")
 
 
 if __name__ == "__main__":

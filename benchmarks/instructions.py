@@ -1,7 +1,7 @@
-"""`python -m benchmarks.instructions`: instructions that the CPU kernels execute for one sample, counted by callgrind.
+"""`python -m benchmarks.instructions`: instructions of the CPU kernels for one sample, counted by callgrind.
 
-Counts repeat exactly on a busy machine, and depend on the compiler. The AVX2 kernels are counted, since valgrind knows no
-AVX-512. `--write` commits the counts, which a test holds the kernels to.
+Counts are exact even on a busy machine, but depend on the compiler. The AVX2 kernels are counted, since valgrind does not
+support AVX-512. `--write` stores the counts, to which a test compares the kernels.
 """
 
 import argparse
@@ -13,20 +13,21 @@ import subprocess
 from pathlib import Path
 
 from benchmarks.environment import ROOT
-from benchmarks.shapes import SHAPES
+from benchmarks.shapes import CPU_SHAPES, SHAPES
+from sma_models.utils.markdown_table import table_lines
 
 BUILD = ROOT / "build" / "instructions"
 TABLE = Path(__file__).parent / "results" / "instructions.json"
 FLAGS = ("-std=c++20", "-O3", "-fno-math-errno", "-g1", "-Wno-psabi")
 ROWS = [
-    (shape, layout, direction)
-    for shape in ("S1", "S2", "S3", "S4")
+    (shape, layout, pass_name)
+    for shape in CPU_SHAPES
     for layout in ("nchw", "nhwc")
-    for direction in ("forward", "backward")
+    for pass_name in ("forward", "backward")
 ]
 
 
-def why_not() -> str | None:
+def unavailable() -> str | None:
     missing = [tool for tool in ("g++", "valgrind") if shutil.which(tool) is None]
     return f"needs {' and '.join(missing)}" if missing else None
 
@@ -36,7 +37,7 @@ def compiler() -> str:
 
 
 def build() -> Path:
-    """The kernels with the small program that calls them."""
+    """Compile the kernels with a small program that calls them."""
     BUILD.mkdir(parents=True, exist_ok=True)
     sources = [ROOT / "benchmarks" / "bench_kernels.cpp", *sorted((ROOT / "csrc" / "cpu").glob("*.cpp"))]
     objects = {source: BUILD / f"{source.stem}.o" for source in sources}
@@ -51,27 +52,27 @@ def build() -> Path:
     return BUILD / "count"
 
 
-def arguments(shape_name: str, layout: str, direction: str, rounds: int) -> list[str]:
+def arguments(shape_name: str, layout: str, pass_name: str, rounds: int) -> list[str]:
     shape = SHAPES[shape_name]
     sizes = (shape.regions, shape.channels, shape.embed, shape.values, shape.side**2)
-    return [direction, layout, *map(str, sizes), str(rounds)]
+    return [pass_name, layout, *map(str, sizes), str(rounds)]
 
 
-def warm_seconds(program: Path, shape_name: str, layout: str, direction: str, rounds: int = 30) -> float:
-    """The middle time of one sample that lies in the caches, on one thread, with this CPU's own instruction set."""
+def warm_seconds(program: Path, shape_name: str, layout: str, pass_name: str, rounds: int = 30) -> float:
+    """Median seconds of one sample in the caches, on one thread, with the instruction set of this CPU."""
     done = subprocess.run(
-        [program, *arguments(shape_name, layout, direction, rounds)], capture_output=True, text=True, check=True
+        [program, *arguments(shape_name, layout, pass_name, rounds)], capture_output=True, text=True, check=True
     )
     return float(done.stdout) * 1e-9
 
 
-def count(program: Path, shape_name: str, layout: str, direction: str, profile: Path | None = None) -> int:
-    """Instructions of one sample; callgrind's profile is kept where `profile` names a file."""
+def count(program: Path, shape_name: str, layout: str, pass_name: str, profile: Path | None = None) -> int:
+    """Instructions of one sample; the profile of callgrind is written to `profile`, if given."""
     done = subprocess.run(
         [
             *("valgrind", "--tool=callgrind", f"--callgrind-out-file={profile or '/dev/null'}"),
-            *("--collect-atstart=no", f"--toggle-collect=counted_{direction}"),
-            *(program, *arguments(shape_name, layout, direction, 0)),
+            *("--collect-atstart=no", f"--toggle-collect=counted_{pass_name}"),
+            *(program, *arguments(shape_name, layout, pass_name, 0)),
         ],
         capture_output=True,
         text=True,
@@ -87,22 +88,21 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--write", action="store_true", help="commit the counts")
-    parser.add_argument("--profile", nargs=3, metavar=("SHAPE", "LAYOUT", "DIRECTION"), help="where one count goes")
-    chosen = parser.parse_args()
+    parser.add_argument("--write", action="store_true", help="store the counts")
+    parser.add_argument("--profile", nargs=3, metavar=("SHAPE", "LAYOUT", "PASS"), help="annotate one count by source")
+    args = parser.parse_args()
     program = build()
-    if chosen.profile:
+    if args.profile:
         profile = BUILD / "profile"
-        count(program, *chosen.profile, profile)
+        count(program, *args.profile, profile)
         subprocess.run(["callgrind_annotate", profile, "--auto=no"], check=True)
         return
-    found = {" ".join(row): count(program, *row) for row in ROWS}
+    counts = {" ".join(row): count(program, *row) for row in ROWS}
     committed = json.loads(TABLE.read_text())["counts"] if TABLE.exists() else {}
-    print("| row | instructions | committed |\n|---|---|---|")
-    for row, counted in found.items():
-        print(f"| {row} | {counted:,} | {committed.get(row, 0):,} |")
-    if chosen.write:
-        TABLE.write_text(json.dumps({"compiler": compiler(), "counts": found}, indent=1) + "\n")
+    rows = ((row, f"{counted:,}", f"{committed.get(row, 0):,}") for row, counted in counts.items())
+    print("\n".join(table_lines(("row", "instructions", "committed"), rows)))
+    if args.write:
+        TABLE.write_text(json.dumps({"compiler": compiler(), "counts": counts}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""`python -m benchmarks.overhead`: what a call costs beside its arithmetic, on tensors so small that there is hardly any.
+"""`python -m benchmarks.overhead`: the cost of a call beside its arithmetic, on tiny tensors.
 
 Without gradient: the public function, the registered operator and the private operator, which is the raw kernel with its
-allocations. With gradient: forward and backward of the public function against an operator of the same arguments, outputs
-and saved tensors that `torch.library.register_autograd` makes and that only allocates, in the same run, turn by turn. The
-public function goes past the dispatcher in plain eager mode (`sma_kernels/fast_path.py`); compiled graphs call the
+allocations. With gradient: forward and backward of the public function against an operator with the same arguments, outputs
+and saved tensors, made by `torch.library.register_autograd`, that only allocates; in the same run, in turns. The public
+function bypasses the dispatcher if nothing intercepts the call (`sma_kernels/fast_path.py`); compiled graphs call the
 registered operator. Writes benchmarks/results/overhead.md.
 """
 
@@ -19,6 +19,7 @@ import torch
 import sma_kernels
 from sma_kernels import backends
 from sma_kernels.args import AttentionArgs, allocate_grad_inputs, allocate_outputs, flatten
+from sma_models.utils.markdown_table import table_lines
 
 TURNS, CALLS = 40, 200
 OUT = Path(__file__).parent / "results" / "overhead.md"
@@ -45,7 +46,7 @@ def head_of(t: dict[str, torch.Tensor]) -> AttentionArgs:
 
 
 def bare_operator() -> Callable:
-    """An operator with the schema of `sma_attention`, whose kernels only allocate and whose formula only passes on."""
+    """An operator with the schema of `sma_attention` whose kernels only allocate."""
     library = torch.library.Library("sma_overhead", "FRAGMENT")
     for name in ("sma_attention", "sma_attention_backward"):
         schema = str(getattr(torch.ops.sma_kernels, name).default._schema).split("(", 1)[1]
@@ -57,8 +58,8 @@ def bare_operator() -> Callable:
 
     def backward(*args):
         values, features, weight, bias, *rest = args[10:-1]
-        found = allocate_grad_inputs(AttentionArgs(values, features, None, weight, bias, *rest[:-1]), [True] * 8)
-        return tuple(gradient for gradient in found if gradient is not None)
+        gradients = allocate_grad_inputs(AttentionArgs(values, features, None, weight, bias, *rest[:-1]), [True] * 8)
+        return tuple(gradient for gradient in gradients if gradient is not None)
 
     library.impl("sma_attention", forward, "CompositeExplicitAutograd")
     library.impl("sma_attention_backward", backward, "CompositeExplicitAutograd")
@@ -84,23 +85,23 @@ def bare_operator() -> Callable:
         return tuple(gradients)
 
     torch.library.register_autograd("sma_overhead::sma_attention", derive, setup_context=setup_context, lib=library)
-    bare_operator.library = library  # it unregisters when it is collected
+    bare_operator.library = library  # unregisters when garbage-collected
     return operator
 
 
 def timed(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Median microseconds of a call, taken turn by turn."""
+    """Median microseconds per call, measured in turns."""
     for call in calls.values():
         for _ in range(CALLS):
             call()
-    found: dict[str, list[float]] = {name: [] for name in calls}
+    microseconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(TURNS):
         for name, call in calls.items():
             start = time.perf_counter()
             for _ in range(CALLS):
                 call()
-            found[name].append((time.perf_counter() - start) / CALLS * 1e6)
-    return {name: statistics.median(times) for name, times in found.items()}
+            microseconds[name].append((time.perf_counter() - start) / CALLS * 1e6)
+    return {name: statistics.median(times) for name, times in microseconds.items()}
 
 
 def with_gradient(operator: Callable, leaves: dict[str, torch.Tensor], arguments: tuple) -> Callable:
@@ -122,7 +123,7 @@ def main() -> None:
     flat = flatten(args)
     operator, raw = torch.ops.sma_kernels.sma_attention.default, torch.ops.sma_kernels._forward_cpu.default
     with torch.no_grad():
-        plain = timed(
+        without_gradient = timed(
             {
                 "raw kernel, `_forward_cpu`": lambda: raw(*flat),
                 "choice of the backend, `AttentionArgs` and `select`": lambda: backends.select("cpu", head_of(tensors)),
@@ -131,12 +132,12 @@ def main() -> None:
             }
         )
     leaves = {name: tensor.requires_grad_() for name, tensor in small_tensors().items()}
-    given, bare = operator_arguments(leaves), bare_operator()
+    operands, bare = operator_arguments(leaves), bare_operator()
     public = lambda: sma_kernels.sma_attention(**leaves, backend="cpu")  # noqa: E731
-    graded = timed(
+    with_gradients = timed(
         {
-            "bare operator of `register_autograd`": with_gradient(bare, leaves, given),
-            "registered operator": with_gradient(operator, leaves, given),
+            "bare operator of `register_autograd`": with_gradient(bare, leaves, operands),
+            "registered operator": with_gradient(operator, leaves, operands),
             "public function": with_gradient(lambda *_: public(), leaves, ()),
         }
     )
@@ -146,11 +147,10 @@ def main() -> None:
         f"Python {platform.python_version()}, torch {torch.__version__}, one thread.",
         "",
     ]
-    for title, found in (("without gradient", plain), ("forward and backward", graded)):
-        first = next(iter(found.values()))
-        lines += [f"| {title} | µs | above the first | ratio |", "|---|---|---|---|"]
-        lines += [f"| {name} | {t:.1f} | {t - first:+.1f} | {t / first:.2f} |" for name, t in found.items()]
-        lines.append("")
+    for title, times in (("without gradient", without_gradient), ("forward and backward", with_gradients)):
+        first = next(iter(times.values()))
+        rows = ((name, f"{t:.1f}", f"{t - first:+.1f}", f"{t / first:.2f}") for name, t in times.items())
+        lines += [*table_lines((title, "µs", "above the first", "ratio"), rows), ""]
     OUT.write_text("# Dispatch cost of a call\n\n" + "\n".join(lines))
     print(OUT.read_text())
 

@@ -1,4 +1,4 @@
-"""A peer's forward, backward, or both, as calls that can be timed."""
+"""Forward, backward, or both, of an implementation, as calls for timing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.baselines import Peer, Tensors
+from benchmarks.baselines import Implementation, Tensors
 
 
 @dataclass(frozen=True)
 class Timed:
-    """`run` takes what `prepare` made, which is not timed, and returns the results."""
+    """`run` takes the result of `prepare`, which is not timed, and returns the results."""
 
     run: Callable[[Any], list[Tensor]]
     prepare: Callable[[], Any] = lambda: None
@@ -22,35 +22,35 @@ class Timed:
 
 
 def _gradients(outputs: tuple[Tensor, ...], tensors: Tensors, cotangents: list[Tensor]) -> list[Tensor]:
-    """As `torch.autograd.grad`, whose checks in Python a training step makes once, of the loss, not for every head."""
+    """As `torch.autograd.grad`, without its checks in Python: a training step runs them once, not per head."""
     engine = torch.autograd.Variable._execution_engine
-    found = engine.run_backward(
+    gradients = engine.run_backward(
         outputs, tuple(cotangents), False, False, tuple(tensors.values()), allow_unreachable=True, accumulate_grad=False
     )
-    return [gradient for gradient in found if gradient is not None]
+    return [gradient for gradient in gradients if gradient is not None]
 
 
-def forward(peer: Peer, tensors: Tensors) -> Timed:
+def forward(implementation: Implementation, tensors: Tensors) -> Timed:
     def run(_) -> list[Tensor]:
         with torch.no_grad():
-            return list(peer(tensors))
+            return list(implementation(tensors))
 
     return Timed(run)
 
 
-def backward(peer: Peer, tensors: Tensors) -> Timed:
-    cotangents = [torch.randn_like(out) for out in peer(tensors)]
-    return Timed(lambda outputs: _gradients(outputs, tensors, cotangents), lambda: peer(tensors))
+def backward(implementation: Implementation, tensors: Tensors) -> Timed:
+    cotangents = [torch.randn_like(out) for out in implementation(tensors)]
+    return Timed(lambda outputs: _gradients(outputs, tensors, cotangents), lambda: implementation(tensors))
 
 
-def forward_backward(peer: Peer, tensors: Tensors) -> Timed:
-    cotangents = [torch.randn_like(out) for out in peer(tensors)]
+def forward_backward(implementation: Implementation, tensors: Tensors) -> Timed:
+    cotangents = [torch.randn_like(out) for out in implementation(tensors)]
 
     def run(_) -> list[Tensor]:
-        outputs = peer(tensors)
+        outputs = implementation(tensors)
         return [*outputs, *_gradients(outputs, tensors, cotangents)]
 
     return Timed(run)
 
 
-DIRECTIONS = {"forward": forward, "backward": backward, "forward+backward": forward_backward}
+PASSES = {"forward": forward, "backward": backward, "forward+backward": forward_backward}

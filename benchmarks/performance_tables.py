@@ -5,45 +5,47 @@ import json
 
 from benchmarks import roofline
 from benchmarks.compare import RESULTS
+from benchmarks.result_rows import current_names
+from sma_models.utils.markdown_table import table_lines
 
 
-def of_limits() -> str:
+def roofline_table() -> str:
     return roofline.table(json.loads((RESULTS / "cpu_limits.json").read_text())["rows"])
 
 
-def of_ratios() -> str:
-    """Of `sma_attention`: times of the peers as multiples of the fused kernels', and their memory as a share of eager's."""
+def ratio_table() -> str:
+    """Of `sma_attention`: times of the baselines as multiples of the fused kernels', whose memory is a share of eager's."""
+    results = map(current_names, json.loads((RESULTS / "cpu.json").read_text())["rows"])
     rows = {
-        tuple(row[name] for name in ("shape", "layout", "dtype", "direction")): row
-        for row in json.loads((RESULTS / "cpu.json").read_text())["rows"]
+        tuple(row[name] for name in ("shape", "layout", "dtype", "pass")): row
+        for row in results
         if row["function"] == "sma_attention"
     }
     both = "forward+backward"
 
-    def slower(peer: str, *case: str) -> str:
+    def slower(implementation: str, *case: str) -> str:
         times = rows[case]["milliseconds"]
-        return f"{times[peer] / times['cpu']:.2f}"
+        return f"{times[implementation] / times['cpu']:.2f}"
 
-    lines = [
-        "| shape | layout | eager | torch.compile | eager, bfloat16 | eager, forward alone | memory |",
-        "|---" * 7 + "|",
-    ]
+    header = ("shape", "layout", "eager", "torch.compile", "eager, bfloat16", "eager, forward alone", "memory")
+    cells = []
     for shape, layout in dict.fromkeys(case[:2] for case in rows):
-        held = rows[shape, layout, "float32", both]["peak_bytes"]
-        cells = [
-            shape,
-            layout,
-            slower("eager", shape, layout, "float32", both),
-            slower("torch.compile", shape, layout, "float32", both),
-            slower("eager", shape, layout, "bfloat16", both),
-            slower("eager", shape, layout, "float32", "forward"),
-            f"{held['cpu'] / held['eager']:.2f}",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        peak = rows[shape, layout, "float32", both]["peak_bytes"]
+        cells.append(
+            (
+                shape,
+                layout,
+                slower("eager", shape, layout, "float32", both),
+                slower("torch.compile", shape, layout, "float32", both),
+                slower("eager", shape, layout, "bfloat16", both),
+                slower("eager", shape, layout, "float32", "forward"),
+                f"{peak['cpu'] / peak['eager']:.2f}",
+            )
+        )
+    return "\n".join(table_lines(header, cells))
 
 
-TABLES = {"limits": of_limits, "ratios": of_ratios}
+TABLES = {"roofline": roofline_table, "ratios": ratio_table}
 
 
 def main() -> None:

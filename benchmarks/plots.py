@@ -1,4 +1,4 @@
-"""Pictures of the tables."""
+"""Plots of benchmark results."""
 
 import math
 from pathlib import Path
@@ -8,16 +8,16 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-COLOURS = plt.get_cmap("tab10").colors
+COLORS = plt.get_cmap("tab10").colors
 
 
-def bars(results: dict, path: Path, direction: str = "forward+backward") -> None:
-    """Speed-up over eager, and share of the floor, of each peer of `sma_attention` in one direction.
+def bars(results: dict, path: Path, pass_name: str = "forward+backward") -> None:
+    """Speed-up over eager, and share of the copy bandwidth, of each implementation of `sma_attention` in one pass.
 
-    `results`: {"rows": [...], "copy_bytes_per_second": ...} as `compare` and the GPU report have them. A time that is not
-    there leaves a gap.
+    `results`: {"rows": [...], "copy_bytes_per_second": ...} as from `compare` and the GPU report. A missing time leaves a
+    gap.
     """
-    rows = [row for row in results["rows"] if row["function"] == "sma_attention" and row["direction"] == direction]
+    rows = [row for row in results["rows"] if row["function"] == "sma_attention" and row["pass"] == pass_name]
     names = list(dict.fromkeys(name for row in rows for name in row["milliseconds"] if name != "sdpa pooling"))
     if not names:
         return
@@ -29,29 +29,31 @@ def bars(results: dict, path: Path, direction: str = "forward+backward") -> None
         centers = [position + (index - (len(names) - 1) / 2) * width for position in range(len(rows))]
         times = [row["milliseconds"].get(name, math.nan) for row in rows]
         eager = [row["milliseconds"].get("eager", math.nan) for row in rows]
-        floors = [1e3 * row["floor_bytes"] / bandwidth for row in rows]
-        colour = COLOURS[index % len(COLOURS)]
+        bounds = [1e3 * row["lower_bound_bytes"] / bandwidth for row in rows]
+        color = COLORS[index % len(COLORS)]
         above.bar(
-            centers, [slow / taken for slow, taken in zip(eager, times, strict=True)], width, label=name, color=colour
+            centers, [slow / taken for slow, taken in zip(eager, times, strict=True)], width, label=name, color=color
         )
-        below.bar(centers, [floor / taken for floor, taken in zip(floors, times, strict=True)], width, color=colour)
+        below.bar(
+            centers, [lower_bound / taken for lower_bound, taken in zip(bounds, times, strict=True)], width, color=color
+        )
     above.axhline(1, color="0.5", linewidth=0.8)
     above.set_ylabel("times as fast as eager")
-    below.set_ylabel("share of the copy bandwidth\n(bytes of the floor ÷ time)")
+    below.set_ylabel("share of the copy bandwidth\n(lower bound of bytes ÷ time)")
     for axes in (above, below):
         axes.set_xticks(range(len(rows)), labels, fontsize=7)
-    above.set_title(f"sma_attention, {direction}")
+    above.set_title(f"sma_attention, {pass_name}")
     above.legend(fontsize=8)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
 
-def lines(found: dict[str, dict[str, list]], path: Path) -> None:
-    """Milliseconds over one size at a time. `found`: {size: {"sizes": [...], peer: [milliseconds, ...]}}"""
-    figure, all_axes = plt.subplots(1, len(found), figsize=(3.4 * len(found), 3.2), layout="constrained")
-    for axes, (size, series) in zip(all_axes, found.items(), strict=True):
-        for index, (peer, times) in enumerate((n, t) for n, t in series.items() if n != "sizes"):
-            axes.plot(series["sizes"], times, "o-", markersize=3, label=peer, color=COLOURS[index])
+def lines(sweeps: dict[str, dict[str, list]], path: Path) -> None:
+    """Milliseconds over one size at a time. `sweeps`: {size: {"sizes": [...], implementation: [milliseconds, ...]}}"""
+    figure, all_axes = plt.subplots(1, len(sweeps), figsize=(3.4 * len(sweeps), 3.2), layout="constrained")
+    for axes, (size, series) in zip(all_axes, sweeps.items(), strict=True):
+        for index, (implementation, times) in enumerate((n, t) for n, t in series.items() if n != "sizes"):
+            axes.plot(series["sizes"], times, "o-", markersize=3, label=implementation, color=COLORS[index])
         axes.set(xscale="log", yscale="log", xlabel=size, xticks=series["sizes"])
         axes.set_xticklabels(series["sizes"])
         axes.minorticks_off()

@@ -1,10 +1,14 @@
-"""`python -m benchmarks.roofline`: what bounds a training step of the head on this CPU.
+"""`python -m benchmarks.roofline`: the bounds of a training step of the head on this CPU.
 
-Beside the measured time stand what the bytes of the floor take at the measured copy bandwidth; what PyTorch takes to read
-values and features twice and to write as much once, and nothing else; what the operations of the floor take at the speed of
-PyTorch's matrix product; what the kernels take where a sample lies in the caches, times B ÷ threads; and what the same call
-takes on a tensor with hardly any arithmetic: that of Python and PyTorch. The last column is half the time of
-`torch.compile`: what was aimed at.
+Beside the measured time:
+
+memory bound      time of the minimal number of bytes at the measured copy bandwidth
+reads and writes  time for PyTorch to read values and features twice and to write as much once
+compute bound     time of the minimal number of operations at the speed of PyTorch's matrix product
+kernels in cache  time of the kernels on a sample in the caches, times B ÷ threads
+overhead          time of the same call on tiny tensors: Python and PyTorch
+
+The last column is half the time of `torch.compile`, the target.
 """
 
 import argparse
@@ -15,18 +19,21 @@ import torch
 from rich.progress import track
 
 from benchmarks import instructions
-from benchmarks.baselines import Tensors, compiled, through
+from benchmarks.baselines import Tensors, compiled, with_backend
 from benchmarks.compare import CPU, LAYOUTS, RESULTS
-from benchmarks.environment import keep_heap, machine
+from benchmarks.environment import disable_malloc_trim, environment
 from benchmarks.passes import Timed, forward_backward
-from benchmarks.shapes import Shape, floor_bytes, floor_operations, inputs, on_cpu
+from benchmarks.shapes import CPU_SHAPES, Shape, inputs, lower_bound_bytes, lower_bound_operations, on_cpu
 from benchmarks.timing import arithmetic_speed, copy_bandwidth, interleaved, medians
+from sma_models.utils.markdown_table import table_lines
 
-TINY = Shape(batch=1, values=4, side=2, regions=1, channels=2, embed=2, what="hardly any arithmetic")
+# Columns of the committed results, and their present names.
+_RENAMED = {"bytes of the floor": "memory bound", "operations of the floor": "compute bound", "call": "overhead"}
+TINY = Shape(batch=1, values=4, side=2, regions=1, channels=2, embed=2, what="negligible arithmetic")
 
 
-def touched(tensors: Tensors) -> Timed:
-    """Values and features, read twice by sums; as much written once, with zeros."""
+def read_and_write(tensors: Tensors) -> Timed:
+    """Reads values and features twice, by sums, and writes as much once, with zeros."""
     maps = [tensors["values"].detach(), tensors["features"].detach()]
     gradients = [torch.empty_like(tensor) for tensor in maps]
 
@@ -42,58 +49,56 @@ def measure(program: Path, shape_name: str, layout: str, bandwidth: float, speed
     shape = on_cpu(shape_name)
     tensors = inputs(shape, torch.float32, LAYOUTS[layout], CPU)
     torch.compiler.reset()
-    peers = {
-        "cpu": through("sma_attention", "cpu"),
-        "eager": through("sma_attention", "reference"),
+    implementations = {
+        "cpu": with_backend("sma_attention", "cpu"),
+        "eager": with_backend("sma_attention", "reference"),
         "torch.compile": compiled("sma_attention"),
     }
-    runs = {name: forward_backward(peer, tensors) for name, peer in peers.items()}
-    runs["reads and writes"] = touched(tensors)
-    runs["call"] = forward_backward(peers["cpu"], inputs(TINY, torch.float32, LAYOUTS[layout], CPU))
+    runs = {name: forward_backward(implementation, tensors) for name, implementation in implementations.items()}
+    runs["reads and writes"] = read_and_write(tensors)
+    runs["overhead"] = forward_backward(implementations["cpu"], inputs(TINY, torch.float32, LAYOUTS[layout], CPU))
     times = medians(interleaved(runs, rounds, CPU))
     warm = sum(instructions.warm_seconds(program, shape_name, layout, way) for way in ("forward", "backward"))
-    found = {
-        "bytes of the floor": floor_bytes(shape, torch.float32, "forward+backward") / bandwidth,
+    seconds = {
+        "memory bound": lower_bound_bytes(shape, torch.float32, "forward+backward") / bandwidth,
         "reads and writes": times.pop("reads and writes"),
-        "operations of the floor": floor_operations(shape) / speed,
+        "compute bound": lower_bound_operations(shape) / speed,
         "kernels in cache": warm * shape.batch / torch.get_num_threads(),
-        "call": times.pop("call"),
+        "overhead": times.pop("overhead"),
         **times,
         "half of torch.compile": times["torch.compile"] / 2,
     }
-    milliseconds = {name: round(1e3 * seconds, 3) for name, seconds in found.items()}
+    milliseconds = {name: round(1e3 * seconds, 3) for name, seconds in seconds.items()}
     return {"shape": shape_name, "layout": layout, "milliseconds": milliseconds}
 
 
 def table(rows: list[dict]) -> str:
     names = list(rows[0]["milliseconds"])
-    lines = [f"| shape | layout | {' | '.join(names)} |", "|---" * (len(names) + 2) + "|"]
-    for row in rows:
-        times = " | ".join(f"{row['milliseconds'][name]:.2f}" for name in names)
-        lines.append(f"| {row['shape']} | {row['layout']} | {times} |")
-    return "\n".join(lines)
+    header = ("shape", "layout", *(_RENAMED.get(name, name) for name in names))
+    cells = ((row["shape"], row["layout"], *(f"{row['milliseconds'][name]:.2f}" for name in names)) for row in rows)
+    return "\n".join(table_lines(header, cells))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.roofline", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=41, help="timings of each peer (default 41)")
-    parser.add_argument("--default-heap", action="store_true", help="let the C library give memory back to the system")
+    parser.add_argument("--rounds", type=int, default=41, help="timings per implementation (default 41)")
+    parser.add_argument("--default-heap", action="store_true", help="let the C library return memory to the system")
     parser.add_argument("--out", type=Path, default=RESULTS / "cpu_limits.json")
-    chosen = parser.parse_args()
-    if not chosen.default_heap:
-        keep_heap()
+    args = parser.parse_args()
+    if not args.default_heap:
+        disable_malloc_trim()
     program, bandwidth, speed = instructions.build(), copy_bandwidth(CPU), arithmetic_speed(CPU)
-    jobs = [(shape, layout) for shape in ("S1", "S2", "S3", "S4") for layout in LAYOUTS]
-    rows = [measure(program, *job, bandwidth, speed, chosen.rounds) for job in track(jobs, "Measuring")]
-    found = {
-        "machine": machine(CPU),
+    jobs = [(shape, layout) for shape in CPU_SHAPES for layout in LAYOUTS]
+    rows = [measure(program, *job, bandwidth, speed, args.rounds) for job in track(jobs, "Measuring")]
+    results = {
+        "environment": environment(CPU),
         "copy_bytes_per_second": round(bandwidth),
         "operations_per_second": round(speed),
         "rows": rows,
     }
-    chosen.out.write_text(json.dumps(found, indent=1) + "\n")
+    args.out.write_text(json.dumps(results, indent=1) + "\n")
     print(table(rows))
 
 

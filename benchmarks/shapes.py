@@ -1,4 +1,4 @@
-"""The standard shapes of every speed and memory table."""
+"""The standard shapes of all benchmark tables."""
 
 from typing import NamedTuple
 
@@ -28,6 +28,7 @@ SHAPES = {
     "S5": Shape(256, 2048, 14, 12, 8, 64, "large; GPU only"),
 }
 LAYOUTS = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}
+CPU_SHAPES = ("S1", "S2", "S3", "S4")
 CPU_BATCH = 16
 
 
@@ -43,8 +44,8 @@ def inputs(
     function: str = "sma_attention",
     seed: int = 0,
 ) -> dict[str, Tensor]:
-    """Tensor arguments of `function`, all requiring a gradient, as a training step of SMA-Net has them."""
-    draw = torch.Generator(device).manual_seed(seed)  # on a GPU, drawing 10^8 numbers on the CPU would take seconds
+    """Tensor arguments of `function`, all requiring a gradient, as in a training step of SMA-Net."""
+    draw = torch.Generator(device).manual_seed(seed)  # on the device: 10^8 random numbers would take seconds on the CPU
     total, grid = shape.regions * shape.channels, (shape.side, shape.side)
 
     def normal(*size: int) -> Tensor:
@@ -68,16 +69,16 @@ def inputs(
     return {name: make[name]().requires_grad_() for name in TENSORS[function]}
 
 
-def floor_bytes(shape: Shape, dtype: torch.dtype, direction: str) -> int:
-    """Bytes that any implementation of `sma_attention` must move: values and features read once forward; read again
-    and their gradients written backward."""
+def lower_bound_bytes(shape: Shape, dtype: torch.dtype, pass_name: str) -> int:
+    """Bytes that any implementation of `sma_attention` must move: values and features are read once by the forward, and
+    again by the backward, which also writes their gradients."""
     elements = shape.batch * shape.side**2 * (shape.values + shape.channels * shape.embed)
-    return elements * dtype.itemsize * {"forward": 1, "backward": 2, "forward+backward": 3}[direction]
+    return elements * dtype.itemsize * {"forward": 1, "backward": 2, "forward+backward": 3}[pass_name]
 
 
-def floor_operations(shape: Shape) -> int:
-    """Additions and multiplications of the matrix products that forward and backward of `sma_attention` cannot do
-    without. Of a Gram matrix one half is enough, and the backward could keep it."""
+def lower_bound_operations(shape: Shape) -> int:
+    """Additions and multiplications of the matrix products that forward and backward of `sma_attention` require. One
+    half of a Gram matrix suffices, and the backward could reuse it."""
     total, positions = shape.regions * shape.channels, shape.side**2
     logits = 3 * 2 * total * shape.embed * positions  # and the gradients of features and weight
     pooling = 3 * 2 * shape.regions * shape.values * positions  # and the gradients of attention and values

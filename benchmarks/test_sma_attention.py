@@ -1,27 +1,27 @@
-"""`make bench`: pytest-benchmark over the standard shapes, grouped so that a shape's peers stand together."""
+"""`make bench`: pytest-benchmark over the standard shapes, grouped by shape."""
 
 import pytest
 import torch
 
 from benchmarks.agreement import check
-from benchmarks.baselines import peers
+from benchmarks.baselines import implementations
 from benchmarks.compare import CPU, LAYOUTS
-from benchmarks.passes import DIRECTIONS
-from benchmarks.shapes import inputs, on_cpu
+from benchmarks.passes import PASSES
+from benchmarks.shapes import CPU_SHAPES, inputs, on_cpu
 from tests.cases import FUNCTIONS
 
-ROWS = [(function, peer) for function in FUNCTIONS for peer in peers(function, CPU)]
+ROWS = [(function, name) for function in FUNCTIONS for name in implementations(function, CPU)]
 
 
-@pytest.mark.parametrize("function, peer", ROWS)
-@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("function, implementation", ROWS)
+@pytest.mark.parametrize("pass_name", PASSES)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16), ids=str)
-@pytest.mark.parametrize("shape", ("S1", "S2", "S3", "S4"))
-def test_function(benchmark, shape, dtype, layout, direction, function, peer):
-    benchmark.group = f"{function} {shape} {dtype} {layout} {direction}"
+@pytest.mark.parametrize("shape", CPU_SHAPES)
+def test_function(benchmark, shape, dtype, layout, pass_name, function, implementation):
+    benchmark.group = f"{function} {shape} {dtype} {layout} {pass_name}"
     tensors = inputs(on_cpu(shape), dtype, LAYOUTS[layout], CPU, function)
-    makers = peers(function, CPU)
-    timed = makers[peer]()
-    check({"eager": makers["eager"](), peer: timed}, tensors)
-    benchmark(DIRECTIONS[direction](timed, tensors))
+    makers = implementations(function, CPU)
+    timed = makers[implementation]()
+    check({"eager": makers["eager"](), implementation: timed}, tensors)
+    benchmark(PASSES[pass_name](timed, tensors))

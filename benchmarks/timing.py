@@ -1,4 +1,4 @@
-"""Interleaved times and peak memory, on a CPU or on a card."""
+"""Interleaved timing and peak memory, on a CPU or a GPU."""
 
 import gc
 import math
@@ -15,7 +15,7 @@ from benchmarks.passes import Timed
 
 
 def _clock(device: torch.device) -> Callable[[Timed], float]:
-    """Seconds of one call: by the wall on a CPU, by events in the stream on a card."""
+    """Measures the seconds of one call: wall time on a CPU, stream events on a GPU."""
 
     def on_cpu(timed: Timed) -> float:
         made = timed.prepare()
@@ -23,7 +23,7 @@ def _clock(device: torch.device) -> Callable[[Timed], float]:
         timed.run(made)
         return time.perf_counter() - start
 
-    def on_card(timed: Timed) -> float:
+    def on_gpu(timed: Timed) -> float:
         made = timed.prepare()
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         start.record()
@@ -32,12 +32,12 @@ def _clock(device: torch.device) -> Callable[[Timed], float]:
         end.synchronize()
         return start.elapsed_time(end) / 1e3
 
-    return on_card if device.type == "cuda" else on_cpu
+    return on_gpu if device.type == "cuda" else on_cpu
 
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Python collects its garbage at odd moments; `timeit` holds it off as well."""
+    """Disables the garbage collection of Python, as `timeit` does."""
     was_on = gc.isenabled()
     gc.collect()
     gc.disable()
@@ -51,27 +51,26 @@ def _no_collection() -> Iterator[None]:
 def interleaved(
     runs: dict[str, Timed], rounds: int, device: torch.device, seed: int = 0, warm_up: int = 3, in_a_row: int = 3
 ) -> dict[str, list[float]]:
-    """Seconds of each, at least `rounds` of them, in turns, so that a slow spell of the machine hits all alike.
+    """At least `rounds` times in seconds of each, measured in turns, so that slow phases of the machine affect all alike.
 
-    In a turn each runs `in_a_row` times and once before, uncounted: that one finds the caches full of its predecessor's
-    data, the heap as that one left it and the other threads asleep, and so measures the predecessor as well. The order
-    of a turn is drawn anew each time.
+    In each turn, all run `in_a_row` times in random order, each after one uncounted run: it would find the caches, the
+    heap and the threads as its predecessor left them, and so measure the predecessor as well.
     """
     order, seconds = random.Random(seed), _clock(device)
     for run in runs.values():
         for _ in range(warm_up):
             run()
-    taken: dict[str, list[float]] = {name: [] for name in runs}
+    times: dict[str, list[float]] = {name: [] for name in runs}
     with _no_collection():
         for _ in range(math.ceil(rounds / in_a_row)):
             for name in order.sample(list(runs), len(runs)):
                 _, *counted = (seconds(runs[name]) for _ in range(1 + in_a_row))
-                taken[name] += counted
-    return taken
+                times[name] += counted
+    return times
 
 
-def medians(taken: dict[str, list[float]]) -> dict[str, float]:
-    return {name: statistics.median(times) for name, times in taken.items()}
+def medians(times: dict[str, list[float]]) -> dict[str, float]:
+    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def bytes_of(tensors: list[Tensor]) -> int:
@@ -80,20 +79,20 @@ def bytes_of(tensors: list[Tensor]) -> int:
 
 
 def peak_memory(timed: Timed, device: torch.device) -> int:
-    """Bytes that a call holds at its peak beyond the tensors that it returns. On a card the allocator tells the peak alone,
-    and all that is returned is taken off; on a CPU only what was there at the peak is."""
-    timed()  # what is allocated once is not counted
+    """Peak bytes of a call beyond the tensors that it returns. The CUDA allocator reports the peak only, so all returned
+    tensors are subtracted there; on a CPU only those that exist at the peak."""
+    timed()  # one-time allocations are not counted
     made = timed.prepare()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
-        kept = timed.run(made)
-        return torch.cuda.max_memory_allocated(device) - before - bytes_of(kept)
+        results = timed.run(made)
+        return torch.cuda.max_memory_allocated(device) - before - bytes_of(results)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profiler:
-        kept = timed.run(made)
+        results = timed.run(made)
     events = sorted(_memory_events(profiler.profiler.kineto_results.experimental_event_tree()))
-    returned = {tensor.untyped_storage().data_ptr() for tensor in kept}
+    returned = {tensor.untyped_storage().data_ptr() for tensor in results}
     made_at = {address: moment for moment, address, size in events if address in returned and size > 0}
     held = peak = 0
     for moment, address, size in events:
@@ -104,7 +103,7 @@ def peak_memory(timed: Timed, device: torch.device) -> int:
 
 
 def _memory_events(tree: list) -> Iterator[tuple[int, int, int]]:
-    """Nanosecond, address and bytes (negative where freed) of all below."""
+    """Nanosecond, address and bytes (negative if freed) of all memory events of a tree."""
     for event in tree:
         if event.name == "[memory]":
             yield event.start_time_ns, event.extra_fields.ptr, event.extra_fields.alloc_size
@@ -112,7 +111,7 @@ def _memory_events(tree: list) -> Iterator[tuple[int, int, int]]:
 
 
 def copy_bandwidth(device: torch.device, size: int = 2**28) -> float:
-    """Bytes a second, read and written, of a copy far larger than the caches."""
+    """Bytes per second, read and written, of a copy far larger than the caches."""
     source = torch.ones(size, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     copy = Timed(lambda _: [target.copy_(source)])
@@ -120,7 +119,7 @@ def copy_bandwidth(device: torch.device, size: int = 2**28) -> float:
 
 
 def arithmetic_speed(device: torch.device, size: int = 512) -> float:
-    """Operations a second of PyTorch's product of two float32 matrices that stay in the caches."""
+    """Operations per second of PyTorch's product of two float32 matrices in the caches."""
     left, right, out = (torch.ones(size, size, device=device) for _ in range(3))
     product = Timed(lambda _: [torch.mm(left, right, out=out)])
     return 2 * size**3 / medians(interleaved({"product": product}, 41, device))["product"]

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.training_step`: a whole training step of SMA-Net, and what share of it the head takes."""
+"""`python -m benchmarks.training_step`: a whole training step of SMA-Net, and the share of the head."""
 
 import argparse
 import json
@@ -7,12 +7,13 @@ from pathlib import Path
 import torch
 from rich.progress import track
 
-from benchmarks.baselines import fused
+from benchmarks.baselines import available_backends
 from benchmarks.compare import CPU, RESULTS
-from benchmarks.environment import keep_heap, machine
+from benchmarks.environment import disable_malloc_trim, environment
 from benchmarks.passes import Timed
 from benchmarks.timing import interleaved, medians
 from sma_models.models.sma_net import NetworkConfig, SMANet, make_attention
+from sma_models.utils.markdown_table import table_lines
 
 BATCH, SIDE, REGIONS = 8, 224, 12
 BACKBONES = {"resnet18": 512, "resnet50": 2048}  # channels of the last stage, 7x7 at 224 pixels
@@ -25,24 +26,24 @@ def network_step(backbone: str, backend: str) -> Timed:
 
     def step(_) -> list:
         network.zero_grad()
-        found = network(images)
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(found.logits, labels)
-        (loss + found.head.diversity.mean()).backward()
+        output = network(images)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(output.logits, labels)
+        (loss + output.head.diversity.mean()).backward()
         return []
 
     return Timed(step)
 
 
 def head_step(channels: int, backend: str) -> Timed:
-    """The network's head alone, with its convolution and norm, on a map like the backbone's."""
+    """The head of the network alone, with its convolution and norm, on a feature map like the backbone's."""
     torch.manual_seed(0)
     head = make_attention(channels, REGIONS, NetworkConfig(backend=backend))
     values = torch.randn(BATCH, channels, 7, 7, requires_grad=True)
 
     def step(_) -> list:
         head.zero_grad()
-        found = head(values)
-        (found.pooled.square().mean() + found.diversity.mean()).backward()
+        output = head(values)
+        (output.pooled.square().mean() + output.diversity.mean()).backward()
         return []
 
     return Timed(step)
@@ -50,25 +51,26 @@ def head_step(channels: int, backend: str) -> Timed:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training_step", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=11, help="timings of each step (default 11)")
+    parser.add_argument("--rounds", type=int, default=11, help="timings per step (default 11)")
     parser.add_argument("--out", type=Path, default=RESULTS / "cpu_training_step.json")
-    chosen = parser.parse_args()
-    keep_heap()
+    args = parser.parse_args()
+    disable_malloc_trim()
     rows = []
     for backbone, channels in track(BACKBONES.items(), "Measuring"):
         runs = {}
-        for backend in (*fused(CPU), "reference"):
+        for backend in (*available_backends(CPU), "reference"):
             runs[f"step {backend}"] = network_step(backbone, backend)
             runs[f"head {backend}"] = head_step(channels, backend)
-        times = {name: round(1e3 * taken, 3) for name, taken in medians(interleaved(runs, chosen.rounds, CPU)).items()}
+        times = {name: round(1e3 * median, 3) for name, median in medians(interleaved(runs, args.rounds, CPU)).items()}
         rows.append({"backbone": backbone, "milliseconds": times})
-    found = {"machine": machine(CPU), "batch": BATCH, "side": SIDE, "rounds": chosen.rounds, "rows": rows}
-    chosen.out.write_text(json.dumps(found, indent=1) + "\n")
-    print("| backbone | backend | step, ms | head, ms | share of the head |\n|---|---|---|---|---|")
+    results = {"environment": environment(CPU), "batch": BATCH, "side": SIDE, "rounds": args.rounds, "rows": rows}
+    args.out.write_text(json.dumps(results, indent=1) + "\n")
+    cells = []
     for row in rows:
-        for backend in (*fused(CPU), "reference"):
+        for backend in (*available_backends(CPU), "reference"):
             step, head = (row["milliseconds"][f"{what} {backend}"] for what in ("step", "head"))
-            print(f"| {row['backbone']} | {backend} | {step:.0f} | {head:.1f} | {head / step:.1%} |")
+            cells.append((row["backbone"], backend, f"{step:.0f}", f"{head:.1f}", f"{head / step:.1%}"))
+    print("\n".join(table_lines(("backbone", "backend", "step, ms", "head, ms", "share of the head"), cells)))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""`python -m benchmarks.triton_tiles --out FILE`: times other tiles of the Triton kernels than those of `plan.py`, on a GPU.
+"""`python -m benchmarks.triton_tiles --out FILE`: times tile sizes of the Triton kernels beside those of `plan.py`, on a GPU.
 
-Each variant changes the launch of one kernel, and what is timed is a whole training step (bfloat16, NCHW, merge="max"),
-captured in a CUDA graph over inputs beyond the L2 cache, as in the GPU report. FILE gets a JSON object per line: shape,
-kernel ("plan" for the tiles of plan.py), the changed sizes, and microseconds, or the error of a variant that does not run.
-Variants compile as they are reached, seconds each.
+Each variant changes the launch of one kernel; a whole training step (bfloat16, NCHW, merge="max") is timed, captured in a
+CUDA graph over inputs beyond the L2 cache, as in the GPU report. FILE gets one JSON object per line: shape, kernel ("plan"
+for the tiles of plan.py), the changed sizes, and microseconds, or the error of a variant that fails. Variants compile on
+first use, seconds each.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 import torch
 
-from benchmarks.baselines import through
+from benchmarks.baselines import with_backend
 from benchmarks.gpu_report.measure import captured, copies_of
 from benchmarks.passes import forward_backward
 from benchmarks.shapes import SHAPES
@@ -73,7 +73,7 @@ def blocks(sizes: Sizes, base: BlockedPlan, BLOCK_L: int, PART_D: int) -> Blocke
 
 class Kernel(NamedTuple):
     change: Callable[..., Any]
-    module: Any  # that asks plan.py for the launch
+    module: Any  # that requests the launch from plan.py
     planner: str
 
 
@@ -117,7 +117,7 @@ def variants(shape: str) -> Iterator[tuple[str, dict[str, int]]]:
 
 @contextmanager
 def changed(kernel: str, sizes: dict[str, int]) -> Iterator[None]:
-    """Launches of one kernel take these sizes instead of those of plan.py."""
+    """Launches of one kernel use these sizes instead of those of plan.py."""
     change, module, planner = KERNELS[kernel]
     plain = getattr(plan, planner)
     with patch.object(module, planner, lambda call, *rest: change(call, plain(call, *rest), **sizes)):
@@ -125,7 +125,7 @@ def changed(kernel: str, sizes: dict[str, int]) -> Iterator[None]:
 
 
 def microseconds(copies: list[dict[str, torch.Tensor]], device: torch.device) -> float:
-    triton = through("sma_attention", "triton", merge="max")
+    triton = with_backend("sma_attention", "triton", merge="max")
     step = captured([forward_backward(triton, tensors) for tensors in copies], device)
     return round(1e6 * medians(interleaved({"step": step}, ROUNDS, device, warm_up=1))["step"] / len(copies), 1)
 
@@ -138,12 +138,12 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="file of JSON lines")
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
-    arguments = parser.parse_args()
+    args = parser.parse_args()
     if not torch.cuda.is_available():
         raise SystemExit("torch finds no CUDA GPU here")
     device = torch.device("cuda")
-    with arguments.out.open("w", buffering=1) as out:  # line by line: what is timed is not lost with what hangs
-        for shape in arguments.shapes:
+    with args.out.open("w", buffering=1) as out:  # line by line: a hang loses no finished results
+        for shape in args.shapes:
             copies = copies_of(SHAPES[shape], torch.bfloat16, torch.contiguous_format, device, MAX_COPIES)
             rows = [("plan", {}), *variants(shape)]
             for number, (kernel, sizes) in enumerate(rows, 1):
@@ -151,7 +151,7 @@ def main() -> None:
                 try:
                     with changed(kernel, sizes) if sizes else nullcontext():
                         row["us"] = microseconds(copies, device)
-                except Exception as error:  # too much shared memory, say: that variant's own matter
+                except Exception as error:  # of this variant alone, such as too much shared memory
                     row["error"] = f"{type(error).__name__}: {error}"[:200]
                 print(f"{shape}, {number} of {len(rows)}: {json.dumps(row)}", flush=True)
                 out.write(json.dumps(row) + "\n")

@@ -127,8 +127,8 @@ def inputs(case: Case, dtype: torch.dtype = torch.float64, seed: int = 0, device
 def call(case: Case, tensors: dict[str, Tensor | None], backend: str) -> tuple[Tensor, ...]:
     """The outputs of a call as a tuple, in the order of OUTPUTS."""
     settings = {name: getattr(case, name) for name in SETTINGS[case.function]}
-    found = getattr(sma_kernels, case.function)(**tensors, **settings, backend=backend)
-    return tuple(found) if isinstance(found, tuple) else (found,)
+    outputs = getattr(sma_kernels, case.function)(**tensors, **settings, backend=backend)
+    return tuple(outputs) if isinstance(outputs, tuple) else (outputs,)
 
 
 def cotangents(outputs: tuple[Tensor, ...], seed: int) -> list[Tensor]:
@@ -142,12 +142,12 @@ def run(
     """Outputs, and gradients under `grads` (drawn by seed if None) as d_<input>."""
     leaves = {name: None if tensor is None else tensor.detach().requires_grad_() for name, tensor in tensors.items()}
     outputs = call(case, leaves, backend)
-    given = cotangents(outputs, seed) if grads is None else grads
+    grad_outputs = cotangents(outputs, seed) if grads is None else grads
     present = {name: leaf for name, leaf in leaves.items() if leaf is not None}
     # A merge="none" pool returns its maps: an output that is an input has no graph of its own to be absent from.
-    found = torch.autograd.grad(outputs, list(present.values()), given, allow_unused=True)
+    input_grads = torch.autograd.grad(outputs, list(present.values()), grad_outputs, allow_unused=True)
     result = dict(zip(OUTPUTS[case.function], (out.detach() for out in outputs), strict=True))
-    result.update({f"d_{name}": grad for name, grad in zip(present, found, strict=True) if grad is not None})
+    result.update({f"d_{name}": grad for name, grad in zip(present, input_grads, strict=True) if grad is not None})
     return result
 
 
@@ -181,12 +181,12 @@ def error_excess(case: Case, dtype: torch.dtype, backend: str, device, seeds: in
         grads = cotangents(call(case, tensors, "reference"), seed)
         exact = run(case, in_float64(tensors), "reference", [grad.double() for grad in grads])
         yardstick = run(case, tensors, "reference", grads)
-        found = run(case, tensors, backend, grads)
-        assert found.keys() == yardstick.keys() == exact.keys()
+        results = run(case, tensors, backend, grads)
+        assert results.keys() == yardstick.keys() == exact.keys()
         for name, truth in exact.items():
             truth = significant(truth)
             sums = squares.setdefault(name, [0.0, 0.0, 0.0])
-            for index, difference in enumerate((found[name] - truth, yardstick[name] - truth, truth)):
+            for index, difference in enumerate((results[name] - truth, yardstick[name] - truth, truth)):
                 sums[index] += float(difference.square().sum())
     broken = {}
     for name, (ours, theirs, scale) in squares.items():
@@ -208,19 +208,19 @@ def significant(exact: Tensor) -> Tensor:
 
 def matrix(**fixed) -> list[Case]:
     """Both activations, the three merges, G = 1 and K, for every function, without repeats."""
-    seen, found = set(), []
+    seen, distinct = set(), []
     for function, activation, merge, shared in product(
         FUNCTIONS, ("softmax", "sigmoid"), ("max", "mean", "none"), (False, True)
     ):
         case = Case(function=function, activation=activation, merge=merge, shared=shared, **fixed)
-        used = {name: getattr(case, name) for name in SETTINGS[function]}
+        arguments = {name: getattr(case, name) for name in SETTINGS[function]}
         if "features" in TENSORS[function]:
-            used["shared"] = shared
-        key = (function, tuple(sorted(used.items())))
+            arguments["shared"] = shared
+        key = (function, tuple(sorted(arguments.items())))
         if key not in seen:
             seen.add(key)
-            found.append(case)
-    return found
+            distinct.append(case)
+    return distinct
 
 
 def ids(case: Case) -> str:

@@ -63,9 +63,9 @@ def test_small_functions_refuse_bad_input():
 
 
 def test_backends_explain_themselves():
-    given = tensors()
-    given.pop("temperature")
-    explained = sma_kernels.explain_backends(**given)
+    original = tensors()
+    original.pop("temperature")
+    explained = sma_kernels.explain_backends(**original)
     assert explained["reference"] == [] and explained["cpu"] == []
     assert all(explained[name] for name in explained if name not in ("reference", "cpu"))
 
@@ -81,9 +81,12 @@ def test_an_explicit_backend_never_falls_back():
 
 def test_many_channels_run_fused_without_a_winner():
     wide = cases.inputs(Case(channels=300, regions=1, embed=2), torch.float32)
-    found = sma_kernels.sma_attention(**wide, merge="mean", backend="cpu")
+    outputs = sma_kernels.sma_attention(**wide, merge="mean", backend="cpu")
     torch.testing.assert_close(
-        found.pooled, sma_kernels.sma_attention(**wide, merge="mean", backend="reference").pooled, rtol=1e-4, atol=1e-5
+        outputs.pooled,
+        sma_kernels.sma_attention(**wide, merge="mean", backend="reference").pooled,
+        rtol=1e-4,
+        atol=1e-5,
     )
 
 

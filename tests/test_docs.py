@@ -22,8 +22,8 @@ def printed(command: str) -> str:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_tables_are_what_their_commands_print(page):
     pytest.importorskip("triton")
-    for found in BLOCK.finditer(page.read_text()):
-        assert found["table"].strip() == printed(found["command"]), f"python -m {found['command']}"
+    for match in BLOCK.finditer(page.read_text()):
+        assert match["table"].strip() == printed(match["command"]), f"python -m {match['command']}"
 
 
 @pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")], ids=lambda page: page.name)
@@ -35,7 +35,7 @@ def test_links_lead_to_files(page):
 def main() -> None:
     for page in PAGES:
         page.write_text(
-            BLOCK.sub(lambda found: f"{found[1]}\n{printed(found['command'])}\n{found[4]}", page.read_text())
+            BLOCK.sub(lambda match: f"{match[1]}\n{printed(match['command'])}\n{match[4]}", page.read_text())
         )
 
 

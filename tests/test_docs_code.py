@@ -81,17 +81,17 @@ def help_of(words, capsys):
 
 def settings_are_read(words):
     """Lightning's settings are read as the command would read them; files need not be there."""
-    kept, skip = [], False
+    words_left, skip = [], False
     for word in words:
         if word.partition("=")[0] in OWN:
             skip = "=" not in word
         elif not skip:
-            kept.append(word)
+            words_left.append(word)
         else:
             skip = False
     # Running text may leave settings out.
-    if "--config" in kept and "..." not in kept:
-        run(kept, command=False)
+    if "--config" in words_left and "..." not in words_left:
+        run(words_left, command=False)
 
 
 def test_the_checks_see_what_is_wrong(capsys):

@@ -95,21 +95,21 @@ def test_a_machine_without_a_card_has_cuda_built_and_lacks_a_driver():
 
 
 @pytest.mark.parametrize(
-    ("cards", "reason"),
+    ("gpus", "reason"),
     [
         ([(8, 9)], "not built for compute capability 8.9"),
         ([(7, 0)], "needs compute capability 8.0"),
         ([(9, 0), (8, 9)], None),
     ],
 )
-def test_an_extension_for_other_cards_is_unavailable(cards, reason, monkeypatch):
+def test_an_extension_for_other_gpus_is_unavailable(gpus, reason, monkeypatch):
     cuda = sma_kernels.backends.cuda
     monkeypatch.setattr(build_info, "read", lambda: {"built": True, "architectures": ["9.0"]})
     monkeypatch.setattr(sma_kernels.backends.extension, "LOAD_ERROR", None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(cards))
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: cards[index])
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: "a card")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(gpus))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: gpus[index])
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: "a GPU")
     cuda._no_device_reason.cache_clear()
     try:
         why = cuda.unavailable_reason()

@@ -1,4 +1,4 @@
-"""The lists of deliberate breaks follow the code: each finds its line, once."""
+"""The lists of mutants follow the code: each matches exactly one place."""
 
 from importlib import import_module
 from pathlib import Path

@@ -201,7 +201,7 @@ CAUSES = {
                                                                       au_csv(folder)),
     "the checkpoint was trained on faces aligned": other_template,
     "the checkpoint was trained on pictures that": not_aligned,
-    "… was begun with other settings": other_settings,
+    "… was created with different settings": other_settings,
     "expected the folder of a run": no_run,
 }  # fmt: skip
 

@@ -35,9 +35,9 @@ PUBLIC = {
     "sma_models.synthetic": ("SyntheticFaces", "SyntheticFace"),
     "sma_models.faces.predictor": ("FacePredictor",),
     "sma_models.models.export": ("save_onnx", "save_program"),
-    "sma_models.figures.collect": ("attend", "attend_drawn", "Attended", "RegionView"),
+    "sma_models.figures.collect": ("run_attention", "run_on_synthetic", "AttentionViews", "RegionView"),
     "sma_models.figures.attention": ("draw_attention",),
-    "sma_models.figures.correlation": ("draw_correlation",),
+    "sma_models.figures.correlation_matrix": ("draw_correlation",),
     "sma_models.figures.training_curves": ("draw_curves",),
 }
 

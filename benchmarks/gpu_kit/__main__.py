@@ -1,8 +1,8 @@
-"""`python -m benchmarks.gpu_kit --out FILE`: packs what a report on a borrowed GPU needs into one archive.
+"""`python -m benchmarks.gpu_kit --out FILE`: packs everything for a report on a borrowed GPU into one archive.
 
-Run it through `make gpu-kit`, in a clone of the commit that is to be measured, under the Python, torch and Triton of the
-machine with the GPU. The archive holds the commit, its compiled extension, and Triton's kernels for the GPU that the
-extension was built for.
+Run it through `make gpu-kit`, in a clone of the commit to measure, with the same versions of Python, torch and Triton as on
+the machine with the GPU. The archive holds the commit, its compiled extension, and Triton kernels for the GPU architecture
+of the extension.
 """
 
 import argparse
@@ -21,12 +21,12 @@ from sma_kernels.backends import build_info
 
 NAME = "gpu-kit"
 LIMIT_MB = 40
-PRESET = 6  # of xz: the higher, the smaller and the slower
+PRESET = 6  # of xz
 TESTS = ("tests/operators", "--backend", "triton", "--device", "cpu")
 
 
 def architecture() -> str:
-    """The one architecture that the extension beside this package was built for, such as "9.0"."""
+    """The architecture of the extension beside this package, such as "9.0"; SystemExit unless there is exactly one."""
     architectures = build_info.read().get("architectures", [])
     if len(architectures) != 1:
         raise SystemExit(
@@ -37,14 +37,14 @@ def architecture() -> str:
 
 
 def committed_revision() -> str:
-    """The commit of the tree, in which nothing may be changed: what was measured must be known."""
+    """The commit of the tree; SystemExit with uncommitted changes, since results must name their commit."""
     if subprocess.run(["git", "diff", "--quiet", "HEAD"], cwd=ROOT).returncode:
         raise SystemExit(f"expected {ROOT} as it was committed, got changes: commit them, or clone the commit")
     return revision(ROOT)
 
 
 def compile_kernels(cache: Path, capability: str, quick: bool) -> None:
-    """First those of the report, in a process for each part, then those of the operator tests."""
+    """Kernels of the report, with one process per part, then those of the operator tests."""
     environment = {
         **os.environ,
         "TRITON_CACHE_DIR": str(cache),
@@ -67,7 +67,7 @@ def compile_kernels(cache: Path, capability: str, quick: bool) -> None:
 
 
 def copy_used(cache: Path, to: Path, since: float) -> None:
-    """The kernels that were compiled or asked for `since`; the cache also holds those of other commits."""
+    """Copy the kernels compiled or used `since`; the cache also holds those of other commits."""
     used = [kernel for kernel in cache.iterdir() if kernel.stat().st_mtime >= since]
     for kernel in used:
         shutil.copytree(kernel, to / kernel.name)
@@ -101,11 +101,11 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help=f"the archive, such as build/{NAME}.tar.xz")
     parser.add_argument("--quick", action="store_true", help="leave the kernels of the operator tests out")
-    arguments = parser.parse_args()
+    args = parser.parse_args()
     capability, commit = architecture().replace(".", ""), committed_revision()
     cache, started = ROOT / "build" / "triton_cache", time.time()
-    compile_kernels(cache, capability, arguments.quick)
-    pack(arguments.out, cache, commit, started)
+    compile_kernels(cache, capability, args.quick)
+    pack(args.out, cache, commit, started)
 
 
 if __name__ == "__main__":

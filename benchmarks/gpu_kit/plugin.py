@@ -1,5 +1,5 @@
-"""`SMA_CAPABILITY=90 pytest -p benchmarks.gpu_kit.plugin tests/operators --backend triton`: compiles what those tests would
-launch. The tests themselves fail, since nothing runs; they are not to be looked at."""
+"""`SMA_CAPABILITY=90 pytest -p benchmarks.gpu_kit.plugin tests/operators --backend triton`: compiles the kernels of these
+tests. The tests themselves fail, since nothing runs; ignore their results."""
 
 import os
 
@@ -8,7 +8,7 @@ from tests import cases
 
 
 def _one_call(case, dtype, backend, device, seeds=1):
-    """In place of the error rule, whose seeds and references all take the same kernels."""
+    """Replaces the error rule, whose seeds and references all use the same kernels."""
     cases.run(case, cases.inputs(case, dtype, 0, device), backend)
     return {}
 

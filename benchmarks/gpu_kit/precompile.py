@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from benchmarks.baselines import through
+from benchmarks.baselines import with_backend
 from benchmarks.gpu_kit.stand_in import compile_only
 from benchmarks.gpu_report.smoke import SMOKES, Smoke, set_precision
 from benchmarks.gpu_report.steps import GPU, Cell
@@ -16,9 +16,9 @@ from tests import cases
 
 
 def compile_cell(cell: Cell) -> None:
-    """A training step of `cell`, which is what the report times and counts."""
+    """A training step of `cell`, as timed by the report."""
     tensors = inputs(SHAPES[cell.shape], getattr(torch, cell.dtype), LAYOUTS[cell.layout], torch.device("cpu"))
-    forward_backward(through("sma_attention", "triton", merge=cell.merge), tensors)()
+    forward_backward(with_backend("sma_attention", "triton", merge=cell.merge), tensors)()
 
 
 def compile_smoke(smoke: Smoke) -> None:
@@ -37,12 +37,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_kit.precompile", description=__doc__)
     parser.add_argument("capability", type=int, help="compute capability without its point, such as 90")
     parser.add_argument("part", choices=PARTS, help="kernels of the timed shapes, or of the smoke cases")
-    arguments = parser.parse_args()
-    kernels = compile_only(arguments.capability)
-    compile_one, calls = PARTS[arguments.part]
+    args = parser.parse_args()
+    kernels = compile_only(args.capability)
+    compile_one, calls = PARTS[args.part]
     for number, call in enumerate(calls, 1):
         compile_one(call)
-        print(f"{arguments.part}, {number} of {len(calls)}: {kernels}", flush=True)
+        print(f"{args.part}, {number} of {len(calls)}: {kernels}", flush=True)
 
 
 if __name__ == "__main__":

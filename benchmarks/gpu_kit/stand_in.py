@@ -1,6 +1,6 @@
-"""Triton for a GPU that is not there: what would be launched is compiled into Triton's cache, and nothing runs.
+"""Triton for an absent GPU: launches compile into the cache of Triton, and nothing runs.
 
-Outputs hold whatever the memory held. What counts is that each kernel is specialised as the real launch does it.
+Outputs are uninitialized. Each kernel is specialized exactly as by the real launch.
 """
 
 import atexit
@@ -26,7 +26,7 @@ from sma_kernels import backends
 
 
 class StandInDriver(DriverBase):
-    """Answers what Triton asks of a driver before it compiles."""
+    """The part of a Triton driver that compilation uses."""
 
     def __init__(self, capability: int):
         self.target = GPUTarget("cuda", capability, 32)
@@ -55,8 +55,8 @@ class StandInDriver(DriverBase):
 
 
 def driver_library(callers: str) -> str:
-    """A folder with a stand-in for the driver's library, which is absent without a GPU, to link the launchers with. It has
-    the functions that `callers` name, in every version: what needs none of a library is not bound to it."""
+    """A folder with a stub of the driver library, absent without a GPU, for linking the launchers. It defines the functions
+    that `callers` use, in every version: a library without used symbols would not be linked."""
     folder = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, folder)
     names = {name + version for name in re.findall(r"\bcu[A-Z]\w*", callers) for version in ("", "_v2", "_v3", "_v4")}
@@ -67,8 +67,8 @@ def driver_library(callers: str) -> str:
 
 
 def launcher_compiler() -> Callable[[Any], None]:
-    """Compiles what launches a kernel, into the same cache. With Triton 3.6 that is a program in C for every signature, about a
-    second each, and one more that reads the device; 3.8 launches all kernels with the same one.
+    """Compiles the launcher of a kernel into the same cache. Triton 3.6 has one C program per signature, about a second
+    each, and one more that queries the device; Triton 3.8 launches all kernels with the same program.
     """
     from triton.backends.nvidia import driver
     from triton.runtime import build
@@ -78,7 +78,7 @@ def launcher_compiler() -> Callable[[Any], None]:
     triton.knobs.nvidia.libcuda_path = driver_library(Path(driver.dirname, "driver.c").read_text() + getsource(driver))
 
     def used(name: str, path: str) -> ModuleType:
-        """In place of loading it, for which the driver would have to be there: a module in which every name is None."""
+        """Replaces loading, which needs the driver, by a module in which every name is None."""
         os.utime(Path(path).parent)
         module = ModuleType(name)
         module.__getattr__ = lambda attribute: None
@@ -97,7 +97,7 @@ def launcher_compiler() -> Callable[[Any], None]:
 
 
 def compile_only(capability: int) -> Kernels:
-    """From here on this process compiles for a GPU of this compute capability (90 for 9.0), for tensors on the CPU."""
+    """Make this process compile for a GPU of this compute capability (90 for 9.0), with tensors on the CPU."""
     run, compile_launcher = JITFunction.run, launcher_compiler()
 
     def compile_it(kernel: JITFunction, *args, grid, warmup, **kwargs) -> None:

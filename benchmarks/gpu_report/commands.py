@@ -16,15 +16,15 @@ from typing import Any
 
 from benchmarks.environment import ROOT
 
-RESULT = "RESULT "  # begins a line that a command prints for the report, followed by a JSON object
-GRACE = 5.0  # seconds between the interrupt and the end of a command that takes too long
-OUTPUT_READ = 2**20  # bytes of a command's output that the report looks at
-TIME_UP = "stopped: the report's time was up"  # which says nothing against the command
+RESULT = "RESULT "  # prefix of lines for the report, followed by a JSON object
+GRACE = 5.0  # seconds between the interrupt and the kill of a command over its limit
+OUTPUT_READ = 2**20  # bytes of output that the report parses
+TIME_UP = "stopped: the report is out of time"  # not a failure of the command
 
 
 @dataclass(frozen=True)
 class Command:
-    """`log` is a file of the report's folder. Commands that run at the same time have logs of their own, or print no
+    """A command with its log, a file in the folder of the report. Concurrent commands use separate logs, or print no
     results."""
 
     label: str
@@ -36,7 +36,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Outcome:
-    """`status` is "ok" or what went wrong; `output` the end of what the command printed, complete or not."""
+    """`status` is "ok" or a description of the failure; `output` is the end of the output."""
 
     label: str
     status: str
@@ -49,11 +49,11 @@ class Outcome:
 
     @property
     def killed(self) -> bool:
-        """Ended by a signal of its own making."""
+        """Whether it crashed with a signal."""
         return self.status.startswith("killed")
 
     def results(self) -> list[dict[str, Any]]:
-        """The results that were printed completely."""
+        """The completely printed results."""
         parsed = []
         for line in self.output.splitlines():
             if line.startswith(RESULT):
@@ -62,7 +62,7 @@ class Outcome:
         return parsed
 
     def last_lines(self, count: int = 15) -> str:
-        """Without the folders of this machine: reports are published."""
+        """The last lines, without paths of this machine, since reports are published."""
         lines = [line for line in self.output.splitlines() if not line.startswith(RESULT)][-count:]
         text = "\n".join(lines)
         for folder in (sys.prefix, sys.base_prefix, ROOT):
@@ -71,7 +71,7 @@ class Outcome:
 
 
 class Process:
-    """A started command. It gets a line on its standard input when it is released, for which it may wait."""
+    """A started command. On release it gets a line on standard input, for which it may wait."""
 
     def __init__(self, command: Command, folder: Path):
         self.command, self.path = command, folder / command.log
@@ -103,9 +103,9 @@ class Process:
                 self.process.stdin.close()
 
     def finish(self, left: float) -> Outcome:
-        """Waits until the command's own limit, and `left` seconds at most, and leaves no process of the group behind.
-        Shortly before, it is interrupted, as by Ctrl-C: pytest then sums up what failed so far, and Python says where it
-        was. The limit counts from the release, which may have come before others were waited for."""
+        """Waits until the limit of the command, at most `left` seconds, and kills its process group. Shortly before, it is
+        interrupted, as by Ctrl-C, so that pytest prints its summary and Python a traceback. The limit counts from the
+        release, which may precede the wait for other commands."""
         status = f"could not start: {self.error}"
         own_limit = self.command.limit - (time.monotonic() - self.released)
         limit = min(own_limit, left)
@@ -138,7 +138,7 @@ class Process:
 
 
 def _end_with_parent() -> None:
-    """Has Linux kill this process when its parent is gone, even killed: nothing of a report outlives it on the GPU."""
+    """Makes Linux kill this process with its parent, even if that is killed: nothing may outlive the report on the GPU."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
@@ -150,7 +150,7 @@ def _status(code: int) -> str:
 
 
 def run_together(commands: Sequence[Command], folder: Path, left: Callable[[], float]) -> list[Outcome]:
-    """All at once. `left` tells the seconds that are left for the whole report."""
+    """Run all concurrently. `left` returns the seconds left for the whole report."""
     running = [Process(command, folder) for command in commands]
     try:
         for process in running:
@@ -162,8 +162,8 @@ def run_together(commands: Sequence[Command], folder: Path, left: Callable[[], f
 
 
 def run_in_turn(commands: Sequence[Command], folder: Path, left: Callable[[], float]) -> Iterator[Outcome]:
-    """One at a time, while time is left. The next one is started early: it has its imports behind it when it is
-    released, which is most of the time that a short measurement takes."""
+    """Run one at a time, while time is left. Each is started early and waits for its release, so that its imports, most
+    of the time of a short measurement, are already done."""
     started = deque(Process(command, folder) for command in commands[:1])
     try:
         for following in [*commands[1:], None]:
@@ -180,5 +180,5 @@ def run_in_turn(commands: Sequence[Command], folder: Path, left: Callable[[], fl
 
 
 def emit(**fields: Any) -> None:
-    """Prints a result, at once: a process that dies later leaves it behind."""
+    """Print a result immediately, so that a later crash does not lose it."""
     print(RESULT + json.dumps(fields), flush=True)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.gpu_report.gpu_environment`: the machine, its tools, and its bandwidth."""
+"""`python -m benchmarks.gpu_report.gpu_environment`: hardware, versions, tools, and bandwidth of the machine."""
 
 import argparse
 import importlib
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.environment import machine
+from benchmarks.environment import environment
 from benchmarks.gpu_report.commands import emit
 from benchmarks.timing import copy_bandwidth
 
@@ -22,27 +22,27 @@ QUERY = "driver_version,clocks.sm,clocks.mem,clocks.max.sm,power.limit,temperatu
 def _version(package: str) -> str:
     try:
         return str(getattr(importlib.import_module(package), "__version__", "unknown version"))
-    except Exception as error:  # a package that does not load is a fact too
+    except Exception as error:  # an import failure is a result, too
         return f"does not load: {type(error).__name__}: {error}"[:200]
 
 
 def _nvidia_smi() -> dict[str, str]:
     try:
         command = ["nvidia-smi", f"--query-gpu={QUERY}", "--format=csv,noheader"]
-        told = subprocess.run(command, capture_output=True, text=True, timeout=20)
+        process = subprocess.run(command, capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired) as error:
         return {"nvidia-smi": f"does not run: {error}"}
-    if told.returncode:
-        return {"nvidia-smi": (told.stdout + told.stderr).strip()[:200]}
-    return dict(zip(QUERY.split(","), told.stdout.splitlines()[0].split(", "), strict=False))
+    if process.returncode:
+        return {"nvidia-smi": (process.stdout + process.stderr).strip()[:200]}
+    return dict(zip(QUERY.split(","), process.stdout.splitlines()[0].split(", "), strict=False))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_report.gpu_environment", description=__doc__)
-    parser.add_argument("--cpu", action="store_true", help="of the CPU, to try the report out")
+    parser.add_argument("--cpu", action="store_true", help="of the CPU, for a dry run")
     cpu = parser.parse_args().cpu or not torch.cuda.is_available()
     device = torch.device("cpu" if cpu else "cuda")
-    emit(environment=machine(device))
+    emit(environment=environment(device))
     emit(environment={package: _version(package) for package in PACKAGES})
     emit(environment={tool: "present" if shutil.which(tool) else "absent" for tool in TOOLS})
     header = Path(sysconfig.get_paths()["include"], "Python.h")

@@ -1,4 +1,4 @@
-"""Triton kernels that were compiled beforehand on another machine: `benchmarks.gpu_kit` puts them into the tree."""
+"""Triton kernels compiled in advance on another machine, and shipped in the tree by `benchmarks.gpu_kit`."""
 
 import json
 import os
@@ -11,7 +11,7 @@ FOLDER = ROOT / "triton_cache"
 
 
 def environment() -> dict[str, str]:
-    """Variables under which Triton takes its kernels from the tree; {} where the tree brings none."""
+    """Environment variables that make Triton use the kernels of the tree; {} if the tree has none."""
     if not FOLDER.exists():
         return {}
     relocate(FOLDER)
@@ -19,7 +19,7 @@ def environment() -> dict[str, str]:
 
 
 def relocate(cache: Path) -> None:
-    """Triton notes the files of a kernel by their full paths: those of the machine that compiled it."""
+    """Fix the absolute paths of the compiling machine, which Triton stores for the files of a kernel."""
     for group in cache.glob("*/__grp__*"):
         files = json.loads(group.read_text())["child_paths"]
         moved = {name: str(group.parent / Path(path).name) for name, path in files.items()}
@@ -28,7 +28,7 @@ def relocate(cache: Path) -> None:
 
 @dataclass
 class Kernels:
-    """Names of the kernels that were compiled, and of those that lay in the cache already."""
+    """Names of the compiled kernels, and of those from the cache."""
 
     compiled: list[str] = field(default_factory=list)
     cached: list[str] = field(default_factory=list)
@@ -38,7 +38,7 @@ class Kernels:
 
 
 def listening() -> Kernels:
-    """From here on Triton's compilations are listed, and what is taken from the cache is marked as used by its time."""
+    """Record the compilations of Triton from now on, and update the time of cached kernels on use."""
     import triton
 
     kernels = Kernels()

@@ -3,29 +3,30 @@
 from collections.abc import Iterator
 from typing import Any
 
+from benchmarks.result_rows import current_names
+from sma_models.utils.markdown_table import table_lines
+
 OURS = ("cuda", "triton", "cpu")
-CONFIGURATION = ("shape", "dtype", "layout", "merge", "direction")
-AGREEMENT = "agreement"  # the error of a row whose results are not those of eager PyTorch
-KERNEL_NAME = 60  # characters of a kernel's name in the table; report.json has them all
+CONFIGURATION = ("shape", "dtype", "layout", "merge", "pass")
+AGREEMENT = "agreement"  # key of the error of a row whose results differ from eager PyTorch
+KERNEL_NAME = 60  # characters of a kernel name in the table; report.json has them in full
 
 
-def _table(head: list[str], rows: list[list[Any]]) -> list[str]:
-    def line(cells: list[Any]) -> str:
-        return f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |"
-
-    return [line(head), "|---" * len(head) + "|", *(line(row) for row in rows), ""]
+def _table(header: list[str], rows: list[list[Any]]) -> list[str]:
+    escaped = ([str(cell).replace("|", "/") for cell in row] for row in rows)
+    return [*table_lines(header, escaped), ""]
 
 
 def by_configuration(rows: list[dict[str, Any]]) -> dict[tuple[str, ...], dict[str, dict[str, Any]]]:
-    """{configuration: {implementation: row}}, in the order in which they were measured."""
+    """{configuration: {implementation: row}}, in the order of measurement."""
     grouped: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
-    for row in rows:
+    for row in map(current_names, rows):
         grouped.setdefault(tuple(row[name] for name in CONFIGURATION), {})[row["implementation"]] = row
     return grouped
 
 
 def times(results: dict[str, Any], quantity: str) -> list[str]:
-    """Microseconds of every implementation; a cell that failed says so."""
+    """Microseconds of every implementation, or "failed"."""
     rows = [row for row in results["rows"] if quantity in row or row.get("errors")]
     if not any(quantity in row for row in rows):
         return []
@@ -36,10 +37,10 @@ def times(results: dict[str, Any], quantity: str) -> list[str]:
         texts = [_cell(cells.get(name), quantity) for name in names]
         ours = [row for name, row in cells.items() if name in OURS and quantity in row and agrees(row)]
         best = min((row[quantity] for row in ours), default=None)
-        floor = next(iter(cells.values())).get("floor_bytes")
-        share = f"{best * bandwidth / floor / 1e6:.1f}" if best and floor and bandwidth else "–"
+        lower_bound = next(iter(cells.values())).get("lower_bound_bytes")
+        share = f"{best * bandwidth / lower_bound / 1e6:.1f}" if best and lower_bound and bandwidth else "–"
         lines.append([*configuration, *texts, share])
-    return _table([*CONFIGURATION, *(f"{name}, µs" for name in names), "best of ours ÷ floor"], lines)
+    return _table([*CONFIGURATION, *(f"{name}, µs" for name in names), "best of ours ÷ lower bound"], lines)
 
 
 def _cell(row: dict[str, Any] | None, quantity: str) -> str:
@@ -51,15 +52,15 @@ def _cell(row: dict[str, Any] | None, quantity: str) -> str:
 
 
 def agrees(row: dict[str, Any]) -> bool:
-    """Whether it computes what eager PyTorch computes."""
+    """Whether its results agree with eager PyTorch."""
     return AGREEMENT not in row.get("errors", {})
 
 
 def kernel_times(rows: list[dict[str, Any]]) -> list[str]:
-    """Every launch of our training steps."""
+    """Every kernel of our training steps."""
     lines = []
-    for row in rows:
-        if row["implementation"] in OURS and row["direction"] == "forward+backward":
+    for row in map(current_names, rows):
+        if row["implementation"] in OURS and row["pass"] == "forward+backward":
             for kernel in row.get("kernels", []):
                 cells = [*(row[name] for name in CONFIGURATION[:-1]), row["implementation"]]
                 lines.append([*cells, kernel["kernel"][:KERNEL_NAME], kernel["launches"], kernel["us"]])
@@ -71,25 +72,25 @@ def failures(results: dict[str, Any]) -> Iterator[str]:
     for smoke in results["smoke"]:
         for text in smoke["wrong"]:
             yield f"smoke, {smoke['backend']}, {smoke['case']}: {text}"
-    for row in results["rows"]:
+    for row in map(current_names, results["rows"]):
         for quantity, text in row.get("errors", {}).items():
             yield f"{' '.join(row[name] for name in CONFIGURATION)}, {row['implementation']}, {quantity}: {text}"
     for name, step in results["steps"].items():
         for label, command in step["commands"].items():
             if command["status"] != "ok":
-                end = f"\n\n```\n{command['end']}\n```" if command["end"] else ""
-                yield f"{name}, {label}: {command['status']}{end}"
+                tail = f"\n\n```\n{command['end']}\n```" if command["end"] else ""
+                yield f"{name}, {label}: {command['status']}{tail}"
 
 
 def preferred_times(rows: list[dict[str, Any]], dtype: str = "bfloat16") -> dict[str, dict[str, float]]:
-    """{shape: {backend: microseconds}} of the captured training step in this dtype, `merge="max"`, NCHW, where both GPU
-    backends have one: the rows of the table by which `backend="auto"` chooses."""
+    """{shape: {backend: microseconds}} of the captured training step in this dtype, `merge="max"`, NCHW, if both GPU
+    backends have one: the rows of the table behind `backend="auto"`."""
     times = {}
     for configuration, cells in by_configuration(rows).items():
         ours = [(name, row) for name, row in cells.items() if name in ("cuda", "triton") and agrees(row)]
-        taken = {name: row["captured_us"] for name, row in ours if "captured_us" in row}
-        if len(taken) == 2 and configuration[1:] == (dtype, "nchw", "max", "forward+backward"):
-            times[configuration[0]] = taken
+        microseconds = {name: row["captured_us"] for name, row in ours if "captured_us" in row}
+        if len(microseconds) == 2 and configuration[1:] == (dtype, "nchw", "max", "forward+backward"):
+            times[configuration[0]] = microseconds
     return times
 
 
@@ -111,8 +112,8 @@ def markdown(results: dict[str, Any]) -> str:
         "Called eagerly": times(results, "called_us"),
         "Kernels of a training step": kernel_times(results["rows"]),
         "Faster backend": [
-            f"- {shape}: {min(taken, key=taken.__getitem__)}"
-            for shape, taken in preferred_times(results["rows"]).items()
+            f"- {shape}: {min(times, key=times.__getitem__)}"
+            for shape, times in preferred_times(results["rows"]).items()
         ],
         "Failures": [f"- {text}" for text in failures(results)],
     }

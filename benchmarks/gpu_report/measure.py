@@ -1,7 +1,7 @@
 """`python -m benchmarks.gpu_report.measure SHAPE DTYPE LAYOUT MERGE IMPLEMENTATION`: one cell of the tables of times.
 
-In a process of its own, since an illegal access kills the CUDA context of its process. Each quantity is printed as soon
-as it is measured, so that what fails or hangs later takes no earlier one along.
+Runs in a separate process, since an illegal access kills the CUDA context. Each quantity is printed as soon as it is
+measured, so that later failures or hangs lose no earlier one.
 """
 
 import argparse
@@ -16,23 +16,23 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from benchmarks.agreement import differences, results_of
-from benchmarks.baselines import Peer, Tensors, compiled, sdpa_pooling, through
+from benchmarks.agreement import differences, outputs_and_gradients
+from benchmarks.baselines import Implementation, Tensors, compiled, sdpa_pooling, with_backend
 from benchmarks.gpu_report.commands import emit
 from benchmarks.gpu_report.markdown import AGREEMENT
-from benchmarks.passes import DIRECTIONS, Timed
-from benchmarks.shapes import LAYOUTS, SHAPES, Shape, floor_bytes, inputs
+from benchmarks.passes import PASSES, Timed
+from benchmarks.shapes import LAYOUTS, SHAPES, Shape, inputs, lower_bound_bytes
 from benchmarks.timing import bytes_of, interleaved, medians, peak_memory
 
-TIMED_DIRECTIONS = ("forward", "forward+backward")
-BEYOND_CACHE = 3  # copies of the inputs fill this many times the L2 cache, so that no call finds its inputs there
+TIMED_PASSES = ("forward", "forward+backward")
+BEYOND_CACHE = 3  # size of all copies of the inputs, in L2 caches, so that no call finds its inputs there
 MAX_COPIES = 32
 ROUNDS = 21
 PROFILED_CALLS = 5
 
 
 class Cell(NamedTuple):
-    """What one process times: the fields of a row of times but its direction."""
+    """The configuration that one process times, in all passes."""
 
     shape: str
     dtype: str
@@ -45,24 +45,24 @@ class Cell(NamedTuple):
         return " ".join(self)
 
 
-def implementation_of(name: str, merge: str) -> Peer:
+def implementation_of(name: str, merge: str) -> Implementation:
     """A backend, a baseline, or "module:function", which maps a dictionary of tensors to (pooled, diversity)."""
     if ":" in name:
         module, function = name.split(":")
         return getattr(importlib.import_module(module), function)
     if name == "eager":
-        return through("sma_attention", "reference", merge=merge)
+        return with_backend("sma_attention", "reference", merge=merge)
     if name == "torch.compile":
         return compiled("sma_attention", merge=merge)
     if name == "max-autotune":
         return compiled("sma_attention", mode="max-autotune-no-cudagraphs", merge=merge)
     if name == "sdpa pooling":
         return sdpa_pooling
-    return through("sma_attention", name, merge=merge)
+    return with_backend("sma_attention", name, merge=merge)
 
 
 def shape_of(name: str, device: torch.device) -> Shape:
-    """The standard shape; on a CPU, where the report is only tried out, a small one in its stead."""
+    """The standard shape, or a small one for a dry run on a CPU."""
     shape = SHAPES[name]
     return shape if device.type == "cuda" else shape._replace(batch=2, values=16, embed=8, side=min(shape.side, 8))
 
@@ -77,7 +77,7 @@ def copies_of(
 
 
 def in_turn(calls: list[Timed]) -> Timed:
-    """A call that takes the next of `calls` each time."""
+    """A call that cycles through `calls`."""
     order: Iterator[Timed] = itertools.cycle(calls)
     return Timed(lambda prepared: prepared[0].run(prepared[1]), lambda: (call := next(order), call.prepare()))
 
@@ -107,7 +107,7 @@ def _microseconds(call: Timed, device: torch.device) -> float:
 
 
 def kernels(call: Timed, device: torch.device) -> list[dict[str, Any]]:
-    """Every kernel and copy of one call on the GPU: median microseconds and launches per call, the slowest first."""
+    """All kernels and copies of one call on the GPU: median microseconds and launches per call, slowest first."""
     activity = torch.profiler.ProfilerActivity
     for _ in range(2):
         call()
@@ -121,14 +121,14 @@ def kernels(call: Timed, device: torch.device) -> list[dict[str, Any]]:
         if event.device_type == torch.autograd.DeviceType.CUDA and not event.is_user_annotation:
             times.setdefault(event.name, []).append(event.time_range.elapsed_us())
     rows = [
-        {"kernel": name, "us": round(statistics.median(taken), 2), "launches": len(taken) / PROFILED_CALLS}
-        for name, taken in times.items()
+        {"kernel": name, "us": round(statistics.median(durations), 2), "launches": len(durations) / PROFILED_CALLS}
+        for name, durations in times.items()
     ]
     return sorted(rows, key=lambda row: -row["us"] * row["launches"])
 
 
 def quantities(calls: list[Timed], device: torch.device) -> dict[str, Callable[[], Any]]:
-    """What is measured, in the order of its importance."""
+    """The measured quantities, most important first."""
     measures: dict[str, Callable[[], Any]] = {"called_us": lambda: _microseconds(in_turn(calls), device)}
     if device.type == "cuda":
         measures["captured_us"] = lambda: round(_microseconds(captured(calls, device), device) / len(calls), 3)
@@ -137,26 +137,24 @@ def quantities(calls: list[Timed], device: torch.device) -> dict[str, Callable[[
     return measures
 
 
-def measure(arguments: argparse.Namespace) -> None:
-    device = torch.device("cuda" if torch.cuda.is_available() and not arguments.cpu else "cpu")
-    shape, dtype = shape_of(arguments.shape, device), getattr(torch, arguments.dtype)
-    cell = {name: getattr(arguments, name) for name in Cell._fields}
-    copies = copies_of(
-        shape, dtype, LAYOUTS[arguments.layout], device, most=1 if arguments.compile_only else MAX_COPIES
-    )
-    implementation = implementation_of(arguments.implementation, arguments.merge)
+def measure(args: argparse.Namespace) -> None:
+    device = torch.device("cuda" if torch.cuda.is_available() and not args.cpu else "cpu")
+    shape, dtype = shape_of(args.shape, device), getattr(torch, args.dtype)
+    cell = {name: getattr(args, name) for name in Cell._fields}
+    copies = copies_of(shape, dtype, LAYOUTS[args.layout], device, most=1 if args.compile_only else MAX_COPIES)
+    implementation = implementation_of(args.implementation, args.merge)
     wrong = []
-    if arguments.implementation not in ("eager", "sdpa pooling"):
-        expected = results_of(implementation_of("eager", arguments.merge), copies[0])
-        wrong = differences(results_of(implementation, copies[0]), expected)
-    if arguments.compile_only:
-        DIRECTIONS["forward"](implementation, copies[0])()
+    if args.implementation not in ("eager", "sdpa pooling"):
+        expected = outputs_and_gradients(implementation_of("eager", args.merge), copies[0])
+        wrong = differences(outputs_and_gradients(implementation, copies[0]), expected)
+    if args.compile_only:
+        PASSES["forward"](implementation, copies[0])()
         return
-    for direction in TIMED_DIRECTIONS:
-        row = {**cell, "direction": direction, "floor_bytes": floor_bytes(shape, dtype, direction)}
-        if wrong:  # timed all the same, and marked: how fast it is may be all that a short loan can tell
-            emit(row={**row, "errors": {AGREEMENT: f"not what eager PyTorch computes: {'; '.join(wrong)}"}})
-        calls = [DIRECTIONS[direction](implementation, tensors) for tensors in copies]
+    for pass_name in TIMED_PASSES:
+        row = {**cell, "pass": pass_name, "lower_bound_bytes": lower_bound_bytes(shape, dtype, pass_name)}
+        if wrong:  # still timed, but marked: time on the GPU may be scarce
+            emit(row={**row, "errors": {AGREEMENT: f"differs from eager PyTorch: {'; '.join(wrong)}"}})
+        calls = [PASSES[pass_name](implementation, tensors) for tensors in copies]
         for name, quantity in quantities(calls, device).items():
             try:
                 emit(row={**row, name: quantity()})
@@ -172,13 +170,13 @@ def main() -> None:
     parser.add_argument("layout", choices=LAYOUTS)
     parser.add_argument("merge", choices=("max", "mean", "none"))
     parser.add_argument("implementation", help="cuda, triton, cpu, eager, torch.compile, ... or module:function")
-    parser.add_argument("--cpu", action="store_true", help="small shapes on the CPU, to try the report out")
+    parser.add_argument("--cpu", action="store_true", help="small shapes on the CPU, for a dry run")
     parser.add_argument("--compile-only", action="store_true", help="fill the compilers' caches and measure nothing")
     parser.add_argument("--wait", action="store_true", help="wait for a line on standard input before using the GPU")
-    arguments = parser.parse_args()
-    if arguments.wait and not sys.stdin.readline():
-        return  # the report has gone
-    measure(arguments)
+    args = parser.parse_args()
+    if args.wait and not sys.stdin.readline():
+        return  # the report has ended
+    measure(args)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is known so far: on disk after every command, and complete at any moment."""
+"""The results so far, written to disk after every command."""
 
 import json
 import time
@@ -10,8 +10,8 @@ from typing import Any
 from benchmarks.gpu_report.commands import Command, Outcome, run_in_turn, run_together
 from benchmarks.gpu_report.markdown import CONFIGURATION, markdown
 
-CELL = (*CONFIGURATION, "implementation")  # what tells one row of times from another
-# Some lenders of machines hand back eight files: these, and what is left of one that was being written at the end.
+CELL = (*CONFIGURATION, "implementation")  # the key of a row of times
+# At most eight files, including one that may be incomplete: some rented machines return no more.
 FILES = ("report.json", "report.md", "speed.png", "cuda.txt", "triton.txt", "times.txt", "checks.txt")
 
 
@@ -21,8 +21,8 @@ class Report:
     environment   {fact: text}
     steps         {step: {"state": ..., "seconds": ..., "commands": {label: {"status", "seconds", "end"}}}}
     smoke         [{"backend", "case", "wrong": [text], "seconds"}]
-    rows          [{shape, dtype, layout, merge, direction, implementation, called_us, captured_us, kernels, peak_bytes,
-                    floor_bytes, errors: {quantity: text}}]
+    rows          [{shape, dtype, layout, merge, pass, implementation, called_us, captured_us, kernels, peak_bytes,
+                    lower_bound_bytes, errors: {quantity: text}}]
     """
 
     def __init__(self, folder: Path, budget: float):
@@ -40,21 +40,21 @@ class Report:
         if self.left() > 0:
             outcomes = run_together(commands, self.folder, self.left)
         else:
-            outcomes = [Outcome(command.label, "not run: the time was up", 0.0, "") for command in commands]
+            outcomes = [Outcome(command.label, "not run: out of time", 0.0, "") for command in commands]
         for outcome in outcomes:
             self.add(step, outcome)
         self.write()
         return outcomes
 
     def run_in_turn(self, step: str, commands: Sequence[Command]) -> None:
-        """Commands that are not reached in time are left out of the step, and their number is stated."""
+        """Commands that are not reached in time are omitted, and counted in a note."""
         missed = len(commands)
         for outcome in run_in_turn(commands, self.folder, self.left):
             self.add(step, outcome)
             self.write()
             missed -= 1
         if missed:
-            self.note(step, f"{missed} of {len(commands)} not run: the time was up")
+            self.note(step, f"{missed} of {len(commands)} not run: out of time")
 
     def run(self, step: str, command: Command) -> Outcome:
         return self.run_together(step, [command])[0]
@@ -68,7 +68,7 @@ class Report:
         return self.results["steps"].setdefault(name, {"state": "running", "seconds": 0, "commands": {}})
 
     def add(self, step: str, outcome: Outcome) -> None:
-        """Takes a command's results in, whether or not it came to its end."""
+        """Add the results of a command, complete or not."""
         end = "" if outcome.ok else outcome.last_lines()
         self.step(step)["commands"][outcome.label] = {"status": outcome.status, "seconds": outcome.seconds, "end": end}
         for result in outcome.results():
@@ -80,7 +80,7 @@ class Report:
                 self.results["environment"] |= result["environment"]
 
     def add_row(self, row: dict[str, Any]) -> None:
-        """Adds to the row of the same cell: each quantity arrives on its own."""
+        """Merge into the row of the same cell: quantities arrive one by one."""
         for known in self.results["rows"]:
             if all(known[name] == row[name] for name in CELL):
                 errors = known.get("errors", {}) | row.get("errors", {})
@@ -95,7 +95,7 @@ class Report:
         _replace(self.folder / "report.md", _shown(self.results))
 
     def draw(self) -> None:
-        """The figure; without one, matplotlib is absent or a table incomplete, which the report survives."""
+        """Draw the figure. A failure, such as a missing matplotlib, is logged and ignored."""
         try:
             from benchmarks.gpu_report.figure import draw
 
@@ -106,7 +106,7 @@ class Report:
 
 
 def _shown(results: dict[str, Any]) -> str:
-    """A fault of the tables must not cost the numbers."""
+    """A bug of the tables must not lose the results."""
     try:
         return markdown(results)
     except Exception:
@@ -114,14 +114,14 @@ def _shown(results: dict[str, Any]) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Whoever reads the file, or is left with it, has the old text or the new one."""
+    """Write atomically."""
     beside = path.with_suffix(path.suffix + ".new")
     beside.write_text(text)
     beside.replace(path)
 
 
 def join(reports: Iterable[Path]) -> dict[str, Any]:
-    """The results of several runs on one machine: of a step that several have, the last one's."""
+    """Merge the results of several runs on one machine; of repeated steps the last one counts."""
     joined: dict[str, Any] | None = None
     for folder in reports:
         results = json.loads((folder / "report.json").read_text())

@@ -1,8 +1,8 @@
 """`python -m benchmarks.gpu_report.smoke BACKEND`: every kernel of a backend once, against float64 on the CPU.
 
-Hardly any kernel but ours runs on the GPU, so that compute-sanitizer can watch all of it; it needs
-PYTORCH_NO_CUDA_MEMORY_CACHING=1, since inside the caching allocator's segments memcheck sees no overrun. Exit status: 0 if
-all is right, 1 if a result is wrong, 2 if the GPU can no longer be used.
+Hardly any other kernels run on the GPU, so that compute-sanitizer can check all of it; it needs
+PYTORCH_NO_CUDA_MEMORY_CACHING=1, since memcheck cannot see overruns inside segments of the caching allocator. Exit status:
+0 if all results are right, 1 if one is wrong, 2 if the GPU is no longer usable.
 """
 
 import argparse
@@ -18,27 +18,41 @@ from torch import Tensor
 
 from benchmarks.gpu_report.commands import emit
 from benchmarks.gpu_report.kernel_cache import listening
+from benchmarks.shapes import SHAPES
 from tests import cases
 from tests.cases import Case
 
 BFLOAT16, FLOAT16, FLOAT32 = torch.bfloat16, torch.float16, torch.float32
 SCALE_SEEDS = (1, 2, 3)
-TF32_TOLERANCE = 0.02  # operands of 11 bits, and a temperature of 0.2 that multiplies what the cosines lose
+TF32_TOLERANCE = 0.02  # operands have 11 bits, and a temperature of 0.2 amplifies the error of the cosines
 NHWC = torch.channels_last
-S1 = Case(regions=12, channels=4, embed=64, values=96, height=7, width=7)
-S3 = Case(regions=12, channels=4, embed=64, values=136, height=14, width=14)
-S4 = Case(regions=8, channels=4, embed=64, values=72, height=28, width=28)
+
+
+def _standard(name: str, values: int) -> Case:
+    """A standard shape with fewer channels of X."""
+    shape = SHAPES[name]
+    return Case(
+        regions=shape.regions,
+        channels=shape.channels,
+        embed=shape.embed,
+        values=values,
+        height=shape.side,
+        width=shape.side,
+    )
+
+
+S1, S3, S4 = _standard("S1", values=96), _standard("S3", values=136), _standard("S4", values=72)
 ODD = Case(regions=5, channels=7, embed=33, values=61, height=17, width=19)
 SEVERAL_ROW_TILES = Case(regions=20, channels=2, embed=16, values=40, height=7, width=7)
 ALL_ROWS = Case(merge="none", regions=12, channels=4, embed=64, values=96, height=7, width=7)
-LARGE = Case(regions=24, channels=8, embed=16, values=32, height=7, width=7)  # more maps than a block can hold
+LARGE = Case(regions=24, channels=8, embed=16, values=32, height=7, width=7)  # more maps than fit into a block
 LARGE_ALL_ROWS = Case(merge="none", regions=12, channels=8, embed=64, values=96, height=14, width=14)
 
 
 class Smoke(NamedTuple):
     case: Case
     dtype: torch.dtype
-    tf32: bool = False  # float32 products as torch.backends.cuda.matmul.fp32_precision = "tf32" asks for them
+    tf32: bool = False  # torch.backends.cuda.matmul.fp32_precision = "tf32"
 
 
 FEW = (Smoke(S1, BFLOAT16), Smoke(S3, BFLOAT16), Smoke(S4, BFLOAT16))  # for compute-sanitizer, which is slow
@@ -64,8 +78,8 @@ def _in_float64(case: Case, dtype: torch.dtype, seed: int) -> dict[str, Tensor]:
 
 
 def _scales(case: Case, dtype: torch.dtype, exact: dict[str, Tensor]) -> dict[str, float]:
-    """What errors are divided by: the 2-norm of the exact result, or 1 where that is zero. A gradient that is one number
-    may nearly vanish in one draw, so its scale is the root mean square of several."""
+    """Denominators of relative errors: the 2-norm of the exact result, or 1 if that is zero. A scalar gradient may nearly
+    vanish for one seed, so its scale is the root mean square over several."""
     scales = {name: float(cases.significant(truth).norm()) or 1.0 for name, truth in exact.items()}
     if any(truth.dim() == 0 for truth in exact.values()):
         draws = [exact, *(_in_float64(case, dtype, seed) for seed in SCALE_SEEDS)]
@@ -83,8 +97,7 @@ def _errors(results: dict[str, Tensor], exact: dict[str, Tensor], scales: dict[s
 
 
 def wrong_results(smoke: Smoke, backend: str, device: torch.device) -> list[str]:
-    """Outputs and gradients that are further from float64 than twice what the tests' error rule allows over eight seeds:
-    here one seed decides."""
+    """Outputs and gradients with more than twice the error that the tests allow over eight seeds: here one seed decides."""
     case, dtype = smoke.case, smoke.dtype
     tensors = cases.inputs(case, dtype)
     grads = cases.cotangents(cases.call(case, tensors, "reference"), 0)
@@ -99,7 +112,7 @@ def wrong_results(smoke: Smoke, backend: str, device: torch.device) -> list[str]
         allowed = 2 * ((3 if gradient else 2) * yardstick[name] + cases.SLACK[dtype][gradient])
         allowed = max(allowed, TF32_TOLERANCE) if smoke.tf32 else allowed
         if not error <= allowed:
-            wrong.append(f"{name}: error {error:.2g}, {allowed:.2g} is allowed")
+            wrong.append(f"{name}: error {error:.2g}, tolerance {allowed:.2g}")
     return wrong
 
 
@@ -119,26 +132,26 @@ def main() -> None:
     )
     parser.add_argument("backend", choices=("cuda", "triton", "cpu"))
     parser.add_argument("--few", action="store_true", help="three cases that reach most kernels")
-    arguments = parser.parse_args()
-    device = torch.device("cpu" if arguments.backend == "cpu" else "cuda")
-    kernels = listening() if arguments.backend == "triton" else None
+    args = parser.parse_args()
+    device = torch.device("cpu" if args.backend == "cpu" else "cuda")
+    kernels = listening() if args.backend == "triton" else None
     status = 0
-    for smoke in FEW if arguments.few else SMOKES:
+    for smoke in FEW if args.few else SMOKES:
         started = time.monotonic()
         set_precision(smoke.tf32)
         try:
-            wrong = wrong_results(smoke, arguments.backend, device)
+            wrong = wrong_results(smoke, args.backend, device)
         except Exception as error:
             wrong = [f"{type(error).__name__}: {error}"[:500]]
         status = max(status, bool(wrong))
         seconds = round(time.monotonic() - started, 1)
-        if arguments.few:
-            print(name_of(smoke), wrong or "right", flush=True)  # not a result: the report has those of the whole run
+        if args.few:
+            print(name_of(smoke), wrong or "right", flush=True)  # not for the report, which has those of the full run
         else:
-            emit(smoke={"backend": arguments.backend, "case": name_of(smoke), "wrong": wrong, "seconds": seconds})
+            emit(smoke={"backend": args.backend, "case": name_of(smoke), "wrong": wrong, "seconds": seconds})
         if wrong and not _usable(device):
             sys.exit(2)
-    if kernels:  # a kit whose kernels are compiled again is of another Triton
+    if kernels:  # recompiled kernels mean that the kit was built with another Triton
         emit(environment={"Triton kernels of the smoke cases": str(kernels)})
     sys.exit(status)
 

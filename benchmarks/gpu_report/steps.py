@@ -1,7 +1,7 @@
-"""The steps of the report, in the order of their importance: is it right, how fast is it, why, is it safe.
+"""The steps of the report, most important first: correctness, speed, profiles, memory safety.
 
-A step is a function of the report and of the machine's plan. It runs commands in processes of their own and can neither hang
-nor stop the others.
+A step is a function of the report and the plan of the machine. It runs commands in separate processes, so that it cannot
+hang or crash the others.
 """
 
 import importlib.util
@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from benchmarks.gpu_report.commands import TIME_UP, Command
-from benchmarks.gpu_report.measure import TIMED_DIRECTIONS, Cell
+from benchmarks.gpu_report.measure import TIMED_PASSES, Cell
 from benchmarks.gpu_report.report_file import Report
 
 PYTHON = sys.executable
 SANITIZERS = ("memcheck", "racecheck", "synccheck")
-# Inside the caching allocator's segments memcheck sees no overrun.
+# Memcheck cannot see overruns inside segments of the caching allocator.
 WITHOUT_CACHING = {"PYTORCH_NO_CUDA_MEMORY_CACHING": "1"}
 NCU = (
     *("ncu", "--clock-control", "none", "--profile-from-start", "off"),
@@ -35,7 +35,7 @@ def cells(
 
 
 class Plan(NamedTuple):
-    """What a kind of machine is asked to do."""
+    """The work for one kind of machine."""
 
     backends: tuple[str, ...]
     cells: tuple[Cell, ...]
@@ -43,7 +43,7 @@ class Plan(NamedTuple):
     cpu: bool = False
 
 
-SHAPES = ("S3", "S1", "S4", "S2", "S5")  # the most telling first: S3 and S5 are bound by bytes, S1 by launches
+SHAPES = ("S3", "S1", "S4", "S2", "S5")  # most informative first: S3 and S5 are memory-bound, S1 launch-bound
 IMPLEMENTATIONS = ("cuda", "triton", "eager", "torch.compile")
 GPU = Plan(
     backends=("cuda", "triton"),
@@ -57,7 +57,7 @@ GPU = Plan(
     ),
     counted=("S1", "S3"),
 )
-# Tries the report out where there is no GPU: small shapes, and the compiler once.
+# A dry run without a GPU: small shapes, and the compiler once.
 TRIAL = Plan(
     backends=("cpu",),
     cells=(
@@ -77,13 +77,13 @@ def log_of(backend: str) -> str:
 
 
 def environment(report: Report, plan: Plan) -> None:
-    """The machine, its versions and its bandwidth."""
+    """Hardware, versions and bandwidth of the machine."""
     command = module("benchmarks.gpu_report.gpu_environment", *(["--cpu"] if plan.cpu else []))
-    report.run("environment", Command("machine", command, "checks.txt", 60))
+    report.run("environment", Command("environment", command, "checks.txt", 60))
 
 
 def extension(report: Report, plan: Plan) -> None:
-    """The compiled module, which is built here unless one for this torch, Python and GPU is there."""
+    """The compiled module, built here unless there is one for this torch, Python and GPU."""
     info = module("sma_kernels.info", "--require", plan.backends[0])
     if not report.run("extension", Command("prebuilt", info, "checks.txt", 60)).ok:
         build = (PYTHON, "setup.py", "-q", "build_ext", "--inplace")
@@ -92,7 +92,7 @@ def extension(report: Report, plan: Plan) -> None:
 
 
 def smoke(report: Report, plan: Plan) -> None:
-    """Every kernel once against float64. If the process dies of one, memcheck names the place at once."""
+    """Every kernel once against float64. After a crash, memcheck locates the fault."""
     commands = [
         Command(backend, module("benchmarks.gpu_report.smoke", backend), log_of(backend), 120)
         for backend in plan.backends
@@ -103,7 +103,7 @@ def smoke(report: Report, plan: Plan) -> None:
 
 
 def tests(report: Report, plan: Plan) -> None:
-    """The operator tests of all backends at the same time."""
+    """The operator tests of all backends, concurrently."""
     fitting = processes_that_fit(report, most=16, gib=1.5)
     workers = {"cuda": fitting // 3, "triton": fitting - fitting // 3}  # Triton compiles as it goes
     commands = []
@@ -111,20 +111,20 @@ def tests(report: Report, plan: Plan) -> None:
         device = "cpu" if plan.cpu else "cuda"
         command = pytest(workers.get(backend, 1), "tests/operators", "--backend", backend, "--device", device)
         if plan.cpu:
-            command += ("-k", "sum_sends")  # this machine's own test run has them all
+            command += ("-k", "sum_sends")  # a dry run need not repeat the test suite
         commands.append(Command(backend, command, log_of(backend), 600))
     report.run_together("tests", commands)
 
 
 def processes_that_fit(report: Report, most: int, gib: float) -> int:
-    """As many as there are processors, where each needs `gib` of the GPU's memory: a CUDA context alone takes half of one."""
+    """Number of processes: one per CPU core, if each needs `gib` of GPU memory; a CUDA context alone takes 0.5."""
     memory = report.results["environment"].get("memory_gib", most * gib)
     return max(1, min(most, os.cpu_count() or 2, int(memory / gib)))
 
 
 def pytest(workers: int, *arguments: str) -> tuple[str, ...]:
-    """Options of plugins that this machine lacks are left out, and a module that does not import there costs itself alone."""
-    # Test by test: a run that is stopped has said which ones failed.
+    """A pytest command that omits options of missing plugins, and continues after modules that fail to import."""
+    # Verbose: a stopped run has already listed its failures.
     options = ["-v", "--tb=short", "--continue-on-collection-errors", "-p", "no:cacheprovider"]
     if importlib.util.find_spec("xdist"):
         options += ["-n", str(max(1, workers))]
@@ -134,8 +134,7 @@ def pytest(workers: int, *arguments: str) -> tuple[str, ...]:
 
 
 def compile_baselines(report: Report, plan: Plan) -> None:
-    """Fills the compilers' caches for the first cells of `torch.compile`, all at the same time; the others compile when they
-    are timed."""
+    """Fills the compiler caches for the first cells of `torch.compile`, concurrently; the others compile when timed."""
     compiled = [cell for cell in plan.cells if cell.implementation == "torch.compile"]
     at_once = processes_that_fit(report, most=(os.cpu_count() or 2) // 2, gib=8)
     commands = [measurement(plan, cell, 90, "--compile-only") for cell in compiled[:at_once]]
@@ -143,7 +142,7 @@ def compile_baselines(report: Report, plan: Plan) -> None:
 
 
 def times(report: Report, plan: Plan) -> None:
-    """Microseconds of every implementation, called eagerly and in a CUDA graph, and of every kernel."""
+    """Microseconds of every implementation, called eagerly and captured in a CUDA graph, and of every kernel."""
     limits = {"max-autotune": 300.0, "torch.compile": 120.0}
     commands = [measurement(plan, cell, limits.get(cell.implementation, 60), "--wait") for cell in plan.cells]
     report.run_in_turn("times", commands)
@@ -152,9 +151,9 @@ def times(report: Report, plan: Plan) -> None:
     outcomes = report.step("times")["commands"]
     for cell in plan.cells:
         status = outcomes.get(cell.label, {}).get("status", "ok")
-        if status not in ("ok", TIME_UP):  # the process may have died before it printed anything: no cell stays silent
-            for direction in TIMED_DIRECTIONS:
-                report.add_row({**cell._asdict(), "direction": direction, "errors": {"process": status}})
+        if status not in ("ok", TIME_UP):  # the process may have crashed before it printed anything
+            for pass_name in TIMED_PASSES:
+                report.add_row({**cell._asdict(), "pass": pass_name, "errors": {"process": status}})
 
 
 def measurement(plan: Plan, cell: Cell, limit: float, *options: str) -> Command:
@@ -172,7 +171,7 @@ def counters(report: Report, plan: Plan) -> None:
 
 
 def sanitizers(report: Report, plan: Plan) -> None:
-    """compute-sanitizer's tools over the smoke cases."""
+    """The tools of compute-sanitizer on the smoke cases."""
     for tool in SANITIZERS:
         sanitize(report, "sanitizers", tool, plan.backends[0])
 

@@ -1,1 +1,1 @@
-"""The ablation experiment: which part of the attention head does what, with paired seeds and contrasts fixed beforehand."""
+"""The ablation experiment: the effect of each part of the attention head, with paired seeds and pre-registered contrasts."""

@@ -1,4 +1,4 @@
-"""The arms: what is left out of the full model, and what is put in its place."""
+"""The arms of the ablation: variants of the full model with one part removed or replaced."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,11 +15,11 @@ FULL = "both"
 
 @dataclass(frozen=True)
 class Arm:
-    """One model that is compared.
+    """One of the compared models.
 
-    name, title:      of its files, and of its rows in tables
+    name, title:      in file names, and in rows of tables
     network:          its architecture
-    attends:          whether it has attention; without, features are averaged over positions
+    has_attention:    if False, features are averaged over positions
     diversity:        one of `sma_models.losses.diversity.VARIANTS`
     diversity_weight: λ of loss = task + λ·diversity
     """
@@ -27,34 +27,34 @@ class Arm:
     name: str
     title: str
     network: NetworkConfig
-    attends: bool = True
+    has_attention: bool = True
     diversity: str = "none"
     diversity_weight: float = 0.0
 
 
 def make_arms(settings: Ablation) -> dict[str, Arm]:
-    """The arms of a tier by name; the last four are a 2×2 factorial of diversity and correlation."""
+    """The arms of a protocol by name; the last four are a 2×2 factorial of diversity and correlation."""
     base = replace(settings.network, correlate=False)
-    one = replace(base, channels=1)
-    related = replace(base, correlate=True)
-    pushed: dict[str, Any] = {"diversity": "hinge", "diversity_weight": settings.diversity_weight}
+    one_map = replace(base, channels=1)
+    correlated = replace(base, correlate=True)
+    diversified: dict[str, Any] = {"diversity": "hinge", "diversity_weight": settings.diversity_weight}
     arms = [
-        Arm("average", "no attention", one, attends=False),
-        Arm("one", "one map", one),
-        Arm("wide", "one wide map", replace(one, embed_dim=base.channels * base.embed_dim)),
+        Arm("average", "no attention", one_map, has_attention=False),
+        Arm("one", "one map", one_map),
+        Arm("wide", "one wide map", replace(one_map, embed_dim=base.channels * base.embed_dim)),
         Arm("shared", "K maps, shared features", replace(base, shared_features=True)),
         Arm("own", "K maps, own features (O)", base),
-        Arm("diversity", "O + diversity", base, **pushed),
-        Arm("correlation", "O + correlation", related),
-        Arm(FULL, "O + both", related, **pushed),
+        Arm("diversity", "O + diversity", base, **diversified),
+        Arm("correlation", "O + correlation", correlated),
+        Arm(FULL, "O + both", correlated, **diversified),
     ]
-    whole = ("wide", "own", "diversity", FULL)
-    return {arm.name: arm for arm in arms if settings.tier == "heads" or arm.name in whole}
+    end_to_end = ("wide", "own", "diversity", FULL)
+    return {arm.name: arm for arm in arms if settings.protocol == "heads" or arm.name in end_to_end}
 
 
 def make_sweeps(settings: Ablation) -> Iterator[tuple[str, Arm]]:
-    """The full model with one setting changed at a time: the setting's name, and the arm. ValueError names a setting
-    that no head can be made of, before anything is run."""
+    """The full model with one setting changed at a time: the name of the setting, and the arm. ValueError names an
+    invalid setting before anything is run."""
     full = make_arms(settings)[FULL]
     for field, values in settings.sweeps.items():
         for value in values:
@@ -66,9 +66,7 @@ def make_sweeps(settings: Ablation) -> Iterator[tuple[str, Arm]]:
                     arm = replace(full, **changed, network=replace(full.network, **{field: value}))
                 _check(arm)
             except (TypeError, ValueError) as error:
-                raise ValueError(
-                    f"sweeps.{field} must hold values that a head can be made of; got {value!r}: {error}"
-                ) from error
+                raise ValueError(f"sweeps.{field} must hold valid values; got {value!r}: {error}") from error
             yield field, arm
 
 

@@ -1,4 +1,4 @@
-"""The frozen backbone of the heads tier: trained with average pooling, so that it favours no arm with attention."""
+"""The frozen backbone of the heads protocol: trained with average pooling, so that it favors no arm with attention."""
 
 import os
 from dataclasses import replace
@@ -16,7 +16,7 @@ from sma_models.training.task import ActionUnitTask, ExpressionTask, FaceTask
 
 
 class _AveragePooling(FaceTask):
-    """One map whose logits are and stay 0: it weighs all positions alike."""
+    """One map whose logits stay 0, so that all positions have equal weight."""
 
     def configure_model(self) -> None:
         super().configure_model()
@@ -33,13 +33,13 @@ class _Expressions(_AveragePooling, ExpressionTask):
     """Expressions from average-pooled features."""
 
 
-def trained_backbone(settings: Ablation, data: FaceDataModule, folder: Path) -> SMANet:
-    """A network that was trained on `data` with average pooling; from `folder` where it is finished."""
+def train_backbone(settings: Ablation, data: FaceDataModule, folder: Path) -> SMANet:
+    """A network trained on `data` with average pooling, loaded from `folder` if it is already finished."""
     finished = folder / "backbone.ckpt"
     if not finished.is_file():
         data.setup("fit")
-        kind = _Units if data.faces.kind == "au" else _Expressions
-        task = kind(
+        task_class = _Units if data.faces.kind == "au" else _Expressions
+        task = task_class(
             network=replace(settings.network, channels=1, embed_dim=1, correlate=False, activation="softmax"),
             optimizer=settings.backbone.optimizer,
         )

@@ -1,4 +1,4 @@
-"""The contrasts between arms, fixed before anything was run, and what may be said of them."""
+"""The pre-registered contrasts between arms, and their verdicts."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -21,7 +21,7 @@ AGREEMENT, SPREAD = "agreement", "spread of F1"
 
 @dataclass(frozen=True)
 class Contrast:
-    """`measure` in the arm `plus` against the arm `minus`; `number` as it was fixed."""
+    """`measure` in the arm `plus` against the arm `minus`; `number` is that of the pre-registered hypothesis."""
 
     number: int
     measure: str
@@ -50,8 +50,8 @@ FACTORIAL = {
 
 
 @dataclass
-class ArmRuns:
-    """What was measured of one arm.
+class ArmMeasures:
+    """The measurements of one arm.
 
     measures: by name, [S] over seeds, NaN where undefined; maps: [S,n,R,H,W] or None without attention
     """
@@ -61,12 +61,12 @@ class ArmRuns:
 
 
 def pseudo_values(maps: NDArray[np.floating] | None) -> NDArray[np.float64] | None:
-    """Of the agreement between initialisations, [S]; None without attention or with fewer than three seeds."""
+    """Jackknife pseudo-values [S] of the agreement between initializations; None without attention or for S < 3."""
     return None if maps is None or len(maps) < 3 else pair_pseudo_values(agreement_matrix(maps))
 
 
-def estimate(contrast: Contrast, runs: dict[str, ArmRuns]) -> Estimate | None:
-    """The estimate of one contrast; None where the arms do not have its measure."""
+def estimate(contrast: Contrast, runs: dict[str, ArmMeasures]) -> Estimate | None:
+    """The estimate of one contrast; None if an arm lacks its measure."""
     plus, minus = runs[contrast.plus], runs[contrast.minus]
     if contrast.measure == SPREAD:
         return spread_ratio(plus.measures["f1"], minus.measures["f1"])
@@ -80,27 +80,27 @@ def estimate(contrast: Contrast, runs: dict[str, ArmRuns]) -> Estimate | None:
     return paired(differences) if np.isfinite(differences).all() else None
 
 
-def verdict(found: Estimate, adjusted: float, neutral: float) -> str:
+def verdict(estimate: Estimate, adjusted: float, neutral: float) -> str:
     """ "more" or "less" if the interval leaves out `neutral` and Holm's p is below 0.05, else "not shown"."""
-    if np.isnan(adjusted) or adjusted >= ALPHA or found.low <= neutral <= found.high:
+    if np.isnan(adjusted) or adjusted >= ALPHA or estimate.low <= neutral <= estimate.high:
         return "not shown"
-    return "more" if found.value > neutral else "less"
+    return "more" if estimate.value > neutral else "less"
 
 
-def fixed_contrasts(runs: dict[str, ArmRuns]) -> list[dict[str, Any]]:
-    """All of `FIXED` that these runs have the measures for, corrected together, as plain data."""
-    found = [(contrast, value) for contrast in FIXED if (value := estimate(contrast, runs)) is not None]
-    adjusted = holm([value.p for _, value in found])
+def fixed_contrasts(runs: dict[str, ArmMeasures]) -> list[dict[str, Any]]:
+    """All of `FIXED` whose measures these runs have, corrected together, as plain data."""
+    estimates = [(contrast, result) for contrast in FIXED if (result := estimate(contrast, runs)) is not None]
+    adjusted = holm([result.p for _, result in estimates])
     rows = []
-    for (contrast, value), p_holm in zip(found, adjusted, strict=True):
+    for (contrast, result), p_holm in zip(estimates, adjusted, strict=True):
         neutral = 1.0 if contrast.measure == SPREAD else 0.0
-        told = verdict(value, p_holm, neutral)
-        rows.append(asdict(contrast) | asdict(value) | {"p_holm": p_holm, "verdict": told, "neutral": neutral})
+        conclusion = verdict(result, p_holm, neutral)
+        rows.append(asdict(contrast) | asdict(result) | {"p_holm": p_holm, "verdict": conclusion, "neutral": neutral})
     return rows
 
 
-def factorial_effects(runs: dict[str, ArmRuns], measures: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Main effects and interaction of diversity and correlation, not corrected, where all four arms are there."""
+def factorial_effects(runs: dict[str, ArmMeasures], measures: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Main effects and interaction of diversity and correlation, not corrected; empty unless all four arms are present."""
     if not all(arm in runs for arm in FACTORIAL["interaction"]):
         return []
     rows = []
@@ -111,12 +111,12 @@ def factorial_effects(runs: dict[str, ArmRuns], measures: tuple[str, ...]) -> li
     return rows
 
 
-def against(runs: dict[str, ArmRuns], base: str, measures: tuple[str, ...]) -> list[dict[str, Any]]:
+def against(runs: dict[str, ArmMeasures], base: str, measures: tuple[str, ...]) -> list[dict[str, Any]]:
     """Every arm against `base`, paired and not corrected: exploration."""
     rows = []
     for name in runs:
         for measure in measures if name != base else ():
-            found = estimate(Contrast(0, measure, name, base), runs)
-            if found is not None:
-                rows.append({"name": name, "measure": measure} | asdict(found))
+            difference = estimate(Contrast(0, measure, name, base), runs)
+            if difference is not None:
+                rows.append({"name": name, "measure": measure} | asdict(difference))
     return rows

@@ -1,4 +1,4 @@
-"""The faces of an ablation: drawn ones, of which every part has people of its own, or those of a CSV file."""
+"""The faces of an ablation: synthetic ones, with separate subjects per split, or those of a CSV file."""
 
 from typing import Any
 
@@ -9,58 +9,58 @@ from sma_models.data import CSVFaces
 from sma_models.data.base import FaceTable, Splits
 from sma_models.data.synthetic import SyntheticFaceData, SyntheticTable
 
-# SyntheticFaceData has three parts, each with its own people.
-_RANGES = 3
+# SyntheticFaceData has three splits, each with its own subjects.
+_SPLITS = 3
 # Classes with fewer photographs are left out: some folds would have none of them.
-FEWEST = 20
+MIN_CLASS_FACES = 20
 
 
 def backbone_data(settings: Ablation, workers: int) -> SyntheticFaceData:
-    """What the backbone of the heads tier is trained on; it is not tested."""
+    """Training data of the backbone of the heads protocol; it is not tested."""
     faces = settings.faces
     return SyntheticFaceData(
         train=faces.backbone,
         val=faces.backbone_val,
         test=1,
         subjects=faces.subjects,
-        first_subject=settings.start,
+        first_subject=settings.first_seed,
         keep=True,
         batch_size=settings.backbone.batch_size,
         num_workers=workers,
-        seed=settings.start,
+        seed=settings.first_seed,
     )
 
 
 def arm_data(settings: Ablation, workers: int = 0) -> SyntheticFaceData:
-    """What arms are trained, calibrated and tested on."""
+    """Data for training, calibrating and testing the arms."""
     faces = settings.faces
     return SyntheticFaceData(
         train=faces.train,
         val=faces.val,
         test=faces.test,
         subjects=faces.subjects,
-        first_subject=settings.start + _RANGES * faces.subjects,
+        first_subject=settings.first_seed + _SPLITS * faces.subjects,
         keep=True,
         batch_size=settings.training.batch_size,
         num_workers=workers,
-        seed=settings.start,
+        seed=settings.first_seed,
     )
 
 
 def attention_faces(settings: Ablation) -> SyntheticTable:
-    """What attention is scored on: independent action units, so that only an action unit's own region tells it."""
+    """The faces for scoring attention. Their action units are independent, so that each is visible in its own region only."""
     faces = settings.faces
     return SyntheticTable(
         [(faces.attention, faces.subjects)],
         seed=0,
         mode="independent",
         keep=True,
-        first_subject=settings.start + 2 * _RANGES * faces.subjects,
+        first_subject=settings.first_seed + 2 * _SPLITS * faces.subjects,
     )
 
 
 class FrequentClasses(CSVFaces):
-    """Faces of a CSV file without the expression classes of which it has fewer than `FEWEST`.
+    """Faces of a CSV file without the expression classes that have fewer faces than `MIN_CLASS_FACES`.
 
     left_out: names of those classes, from `setup` on
     """
@@ -68,27 +68,29 @@ class FrequentClasses(CSVFaces):
     left_out: tuple[str, ...] = ()
 
     def load(self) -> tuple[FaceTable, Splits]:
-        table, parts = super().load()
+        table, splits = super().load()
         if table.kind == "au":
-            return table, parts
+            return table, splits
         counts = np.bincount(table.labels, minlength=len(table.regions))
-        kept = np.flatnonzero(counts >= FEWEST)
-        if len(kept) < 2:
+        frequent = np.flatnonzero(counts >= MIN_CLASS_FACES)
+        if len(frequent) < 2:
             raise ValueError(
-                f"{self.csv}: expected at least two classes with {FEWEST} faces or more; got {counts.max()}"
+                f"{self.csv}: expected at least two classes with {MIN_CLASS_FACES} faces or more; got {counts.max()}"
             )
-        self.left_out = tuple(name for name, count in zip(table.regions, counts, strict=True) if count < FEWEST)
-        rows = np.isin(table.labels, kept)
-        # Rows that are left out are in no part, so that their labels are never read.
-        table.labels = np.searchsorted(kept, table.labels)
-        table.regions = tuple(table.regions[place] for place in kept)
-        return table, Splits(*(part[rows[part]] for part in parts))
+        self.left_out = tuple(
+            name for name, count in zip(table.regions, counts, strict=True) if count < MIN_CLASS_FACES
+        )
+        rows = np.isin(table.labels, frequent)
+        # Rows that are left out are in no split, so their labels are never read.
+        table.labels = np.searchsorted(frequent, table.labels)
+        table.regions = tuple(table.regions[index] for index in frequent)
+        return table, Splits(*(split[rows[split]] for split in splits))
 
 
-def own_data(settings: Ablation, workers: int = 0, fold: str = "") -> FrequentClasses:
+def csv_data(settings: Ablation, workers: int = 0, fold: str = "") -> FrequentClasses:
     """One fold of the faces of the CSV file, the first by default."""
     assert settings.csv is not None
     sizes: Any = dict(
         batch_size=settings.backbone.batch_size, num_workers=workers, image_size=settings.network.image_size
     )
-    return FrequentClasses(settings.csv, fold=fold, augment="strong", seed=settings.start, **sizes)
+    return FrequentClasses(settings.csv, fold=fold, augment="strong", seed=settings.first_seed, **sizes)

@@ -1,4 +1,4 @@
-"""One arm and seed of the end-to-end tier: a whole network, trained as `sma-net fit` trains it."""
+"""One arm and seed of the end-to-end protocol: a whole network, trained as by `sma-net fit`."""
 
 import functools
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sma_models.ablation.arms import Arm
 from sma_models.ablation.config import Ablation
 from sma_models.ablation.datasets import arm_data, attention_faces
-from sma_models.ablation.evaluation import Looked, RunScores, answer_scores, attention_scores, join
+from sma_models.ablation.evaluation import AttentionBatch, RunScores, attention_scores, join, prediction_scores
 from sma_models.ablation.fit_network import fit
 from sma_models.data.base import Splits
 from sma_models.data.synthetic import SyntheticTable
@@ -29,14 +29,14 @@ _BATCH = 100
 def run_network(
     arm: Arm, seed: int, settings: Ablation, masks: NDArray[np.float32], folder: Path
 ) -> tuple[RunScores, dict[str, float]]:
-    """Scores, and facts: parameters and seconds a step. Training goes on from what lies in `folder`.
+    """Scores, and facts: parameters and seconds per step. Training resumes from the checkpoints in `folder`.
 
-    masks: [n,R,H,W], shares of each position that lie in the true regions of `attention_faces`
+    masks: [n,R,H,W], coverage of each position by the true regions of `attention_faces`
     """
     size: Any = arm.network.image_size
     data = arm_data(settings)
-    data.faces, data.splits = _drawn_once(settings, size)
-    # The initial weights; order and augmentation follow from the seed of the data.
+    data.faces, data.splits = _synthetic_faces(settings, size)
+    # Of the initial weights; order and augmentation depend on the seed of the data.
     lightning.seed_everything(seed, verbose=False)
     task = ActionUnitTask(
         network=arm.network,
@@ -49,7 +49,7 @@ def run_network(
     rows = data.splits.test
     logits = torch.cat([output.logits for _, output in _outputs(network, data.faces, rows)])
     subjects = data.faces.subjects[rows]
-    answers = Predictions(
+    predictions = Predictions(
         logits.numpy(),
         data.faces.labels[rows],
         calibration.threshold.numpy(),
@@ -58,18 +58,18 @@ def run_network(
         data.faces.found[rows],
     )
     facts = {"parameters": sum(p.numel() for p in network.parameters()), "step_seconds": seconds}
-    looked = attention_scores(network.attention, _looked(network, _attention_faces(settings), masks))
-    return join(answer_scores([answers]), [looked]), facts
+    attention = attention_scores(network.attention, _attention_batches(network, _attention_faces(settings), masks))
+    return join(prediction_scores([predictions]), [attention]), facts
 
 
 @functools.cache
-def _drawn_once(settings: Ablation, size: int) -> tuple[SyntheticTable, Splits]:
-    """The faces of all runs of a process, drawn before anything is timed."""
-    table, parts = arm_data(settings).load()
+def _synthetic_faces(settings: Ablation, size: int) -> tuple[SyntheticTable, Splits]:
+    """The faces of all runs of a process, rendered before anything is timed."""
+    table, splits = arm_data(settings).load()
     for index in range(len(table)):
         table.picture(index, canvas_size(size))
     assert isinstance(table, SyntheticTable)
-    return table, parts
+    return table, splits
 
 
 @functools.cache
@@ -82,13 +82,13 @@ def _outputs(
     network: SMANet, faces: SyntheticTable, rows: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.int64], NetworkOutput]]:
     size: Any = network.config.image_size
-    centre = Augment("none", size)
+    crop = Augment("none", size)
     for start in range(0, len(rows), _BATCH):
-        some = rows[start : start + _BATCH]
-        pictures = np.stack([faces.picture(int(index), canvas_size(size)) for index in some])
-        yield some, network(centre(torch.from_numpy(pictures).permute(0, 3, 1, 2), (0, 0, 0)))
+        batch_rows = rows[start : start + _BATCH]
+        images = np.stack([faces.picture(int(index), canvas_size(size)) for index in batch_rows])
+        yield batch_rows, network(crop(torch.from_numpy(images).permute(0, 3, 1, 2), (0, 0, 0)))
 
 
-def _looked(network: SMANet, faces: SyntheticTable, masks: NDArray[np.float32]) -> Iterator[Looked]:
+def _attention_batches(network: SMANet, faces: SyntheticTable, masks: NDArray[np.float32]) -> Iterator[AttentionBatch]:
     for rows, output in _outputs(network, faces, np.arange(len(faces))):
-        yield Looked(output.head, torch.from_numpy(faces.labels[rows] == 1), torch.from_numpy(masks[rows]))
+        yield AttentionBatch(output.head, torch.from_numpy(faces.labels[rows] == 1), torch.from_numpy(masks[rows]))

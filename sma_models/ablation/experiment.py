@@ -1,4 +1,4 @@
-"""The tiers behind one interface: what is prepared once, and how an arm with a seed is run."""
+"""One interface for both protocols: shared preparation, and the run of one arm with one seed."""
 
 import os
 from dataclasses import asdict, dataclass
@@ -11,12 +11,12 @@ import torch
 from sma_models.ablation.arms import Arm
 from sma_models.ablation.attention_metrics import REGION_MEASURES, chance_levels
 from sma_models.ablation.config import Ablation
-from sma_models.ablation.datasets import FEWEST, attention_faces, own_data
+from sma_models.ablation.datasets import MIN_CLASS_FACES, attention_faces, csv_data
 from sma_models.ablation.end_to_end import run_network
 from sma_models.ablation.evaluation import RunScores
-from sma_models.ablation.feature_cache import cache_key, drawn_features, own_features, read_part, true_masks
+from sma_models.ablation.feature_cache import cache_key, csv_features, read_split, synthetic_features, true_masks
 from sma_models.ablation.frozen_features import run_head
-from sma_models.ablation.run_files import Run
+from sma_models.ablation.run_files import ArmRun
 from sma_models.models.sma_net import SMANet
 from sma_models.synthetic import AUS
 
@@ -24,22 +24,22 @@ REGIONS = tuple(f"AU{number}" for number in AUS)
 
 
 class Experiment(Protocol):
-    """A tier that has been prepared; it is sent to other processes."""
+    """A prepared protocol; it is sent to worker processes."""
 
     @property
     def description(self) -> str:
-        """What was measured on, as tables say it."""
+        """The data, as described above the tables."""
 
-    def run(self, arm: Arm, run: Run, out: Path) -> tuple[RunScores, dict[str, Any]]:
-        """Scores of one arm and seed, and facts on it: parameters, seconds a step."""
+    def run(self, arm: Arm, run: ArmRun, out: Path) -> tuple[RunScores, dict[str, Any]]:
+        """Scores of one arm and seed, and facts: parameters, seconds per step."""
 
     def chance(self) -> dict[str, dict[str, float]]:
-        """What constant maps score, by guess and measure."""
+        """Scores of constant maps, by guess and measure."""
 
 
 @dataclass(frozen=True)
-class Heads:
-    """Heads on the features that lie in `folds`, one folder a fold."""
+class HeadsExperiment:
+    """Heads on cached features; `folds` holds one folder per fold."""
 
     settings: Ablation
     folds: tuple[Path, ...]
@@ -48,30 +48,31 @@ class Heads:
 
     @property
     def description(self) -> str:
-        parts = [read_part(folder, "train") for folder in self.folds]
-        tested = sum(len(read_part(folder, "test")) for folder in self.folds)
-        height, width = parts[0].maps.shape[1:3]
+        train_splits = [read_split(folder, "train") for folder in self.folds]
+        test_faces = sum(len(read_split(folder, "test")) for folder in self.folds)
+        height, width = train_splits[0].maps.shape[1:3]
+        network = self.settings.network
         return (
-            f"{self.faces}; {np.mean([len(part) for part in parts]):.0f} to train and {tested} to test; features of "
-            f"{height}x{width} positions of {self.settings.network.backbone}, stage {self.settings.network.stage}, trained "
-            f"with average pooling and frozen; kept as float16, which moves them by "
-            f"{max(part.rounding for part in parts):.1e} (relative); heads of the last epoch"
+            f"{self.faces}; {np.mean([len(split) for split in train_splits]):.0f} to train and {test_faces} to test; "
+            f"features of {height}x{width} positions of {network.backbone}, stage {network.stage}, trained "
+            f"with average pooling and frozen; stored as float16, which changes them by "
+            f"{max(split.rounding for split in train_splits):.1e} (relative); heads of the last epoch"
         )
 
-    def run(self, arm: Arm, run: Run, out: Path) -> tuple[RunScores, dict[str, Any]]:
-        return run_head(arm, run.seed, self.folds, self.regions, self.settings.training, self.settings.start)
+    def run(self, arm: Arm, run: ArmRun, out: Path) -> tuple[RunScores, dict[str, Any]]:
+        return run_head(arm, run.seed, self.folds, self.regions, self.settings.training, self.settings.first_seed)
 
     def chance(self) -> dict[str, dict[str, float]]:
         if self.settings.csv is not None:
             return {}
-        part = read_part(self.folds[0], "attention")
-        assert part.masks is not None
-        return _levels(part.masks, part.labels)
+        split = read_split(self.folds[0], "attention")
+        assert split.masks is not None
+        return _levels(split.masks, split.labels)
 
 
 @dataclass(frozen=True)
-class EndToEnd:
-    """Whole networks; `masks` is the file with the true regions of the faces on which attention is scored."""
+class EndToEndExperiment:
+    """Whole networks; `masks` is the file of true regions of the faces for scoring attention."""
 
     settings: Ablation
     masks: Path
@@ -80,11 +81,11 @@ class EndToEnd:
     def description(self) -> str:
         faces, network = self.settings.faces, self.settings.network
         return (
-            f"Drawn faces of {network.image_size} pixels, {faces.train} to train and {faces.test} to test, "
-            f"{network.backbone} trained from nothing, best validation epoch"
+            f"Synthetic faces of {network.image_size} pixels, {faces.train} to train and {faces.test} to test, "
+            f"{network.backbone} trained from scratch, best validation epoch"
         )
 
-    def run(self, arm: Arm, run: Run, out: Path) -> tuple[RunScores, dict[str, Any]]:
+    def run(self, arm: Arm, run: ArmRun, out: Path) -> tuple[RunScores, dict[str, Any]]:
         return run_network(arm, run.seed, self.settings, np.load(self.masks), run.path(out).with_suffix(""))
 
     def chance(self) -> dict[str, dict[str, float]]:
@@ -92,24 +93,24 @@ class EndToEnd:
 
 
 def prepare(settings: Ablation, cache: Path, workers: int) -> Experiment:
-    """Make, or find in `cache`, what all runs of a tier need."""
+    """Compute the data shared by all runs of a protocol, or load it from `cache`."""
     if settings.csv is not None:
-        return _own_heads(settings, cache, workers)
-    if settings.tier == "heads":
-        return Heads(settings, (drawn_features(settings, cache, workers),), REGIONS, "Drawn faces")
+        return _csv_experiment(settings, cache, workers)
+    if settings.protocol == "heads":
+        return HeadsExperiment(settings, (synthetic_features(settings, cache, workers),), REGIONS, "Synthetic faces")
     folder = cache / cache_key(settings)
     folder.mkdir(parents=True, exist_ok=True)
-    return EndToEnd(settings, _masks_file(settings, folder / "masks.npy", workers))
+    return EndToEndExperiment(settings, _masks_file(settings, folder / "masks.npy", workers))
 
 
-def _own_heads(settings: Ablation, cache: Path, workers: int) -> Heads:
-    data = own_data(settings)
+def _csv_experiment(settings: Ablation, cache: Path, workers: int) -> HeadsExperiment:
+    data = csv_data(settings)
     data.setup("fit")
-    folds = own_features(settings, cache, workers)
-    faces = f"Faces of {Path(data.csv).name}, {len(folds)} folds with people of their own, answers pooled"
+    folds = csv_features(settings, cache, workers)
+    faces = f"Faces of {Path(data.csv).name}, {len(folds)} subject-exclusive folds, predictions pooled"
     if data.left_out:
-        faces += f", without {', '.join(data.left_out)}, of which there are fewer than {FEWEST}"
-    return Heads(settings, tuple(folds), data.faces.regions, faces)
+        faces += f", without {', '.join(data.left_out)}, which have fewer than {MIN_CLASS_FACES} faces"
+    return HeadsExperiment(settings, tuple(folds), data.faces.regions, faces)
 
 
 def _masks_file(settings: Ablation, path: Path, workers: int) -> Path:

@@ -1,4 +1,4 @@
-"""Feature maps of the heads tier, computed once and kept on disk."""
+"""Feature maps of the heads protocol, computed once and cached on disk."""
 
 import hashlib
 import json
@@ -17,25 +17,25 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 from torch.utils.data import DataLoader
 
-from sma_models.ablation.backbone import trained_backbone
+from sma_models.ablation.backbone import train_backbone
 from sma_models.ablation.config import Ablation
-from sma_models.ablation.datasets import arm_data, attention_faces, backbone_data, own_data
+from sma_models.ablation.datasets import arm_data, attention_faces, backbone_data, csv_data
 from sma_models.data.base import EvaluationSampler, FaceDataModule, FaceDataset, FaceTable
 from sma_models.data.synthetic import SyntheticTable
 from sma_models.data.transforms import Augment, canvas_size
 from sma_models.models.sma_net import SMANet
 
 _BATCH = 64
-PARTS = ("train", "val", "test")
+SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
-class FeaturePart:
-    """Features of one part.
+class FeatureSplit:
+    """Features of one split.
 
-    maps:     float16 [n,H,W,C], read from disk when asked for; rounding moved them by `rounding` (relative, 2-norm)
+    maps:     float16 [n,H,W,C], memory-mapped; rounding changed them by `rounding` (relative, 2-norm)
     labels:   int8 [n,R] of action units or int64 [n] of classes; subjects: str [n]
-    masks:    float32 [n,R,H,W], the share of each position that lies in the true region; None where it is not known
+    masks:    float32 [n,R,H,W], coverage of each position by the true region; None if unknown
     """
 
     maps: NDArray[np.float16]
@@ -52,62 +52,62 @@ class FeaturePart:
         return torch.from_numpy(self.maps[rows].astype(np.float32)).permute(0, 3, 1, 2)
 
 
-def drawn_features(settings: Ablation, cache: Path, workers: int) -> Path:
-    """The folder in `cache` that holds the features of the drawn faces of these settings; computes what is missing.
+def synthetic_features(settings: Ablation, cache: Path, workers: int) -> Path:
+    """The folder in `cache` with the features of the synthetic faces of these settings; computes missing ones.
 
-    Training the backbone and computing a part go on where they were stopped.
+    An interrupted training of the backbone, or computation of a split, resumes.
     """
     folder = cache / cache_key(settings)
-    if not _complete(folder, (*PARTS, "attention")):
-        network = trained_backbone(settings, backbone_data(settings, workers), folder)
-        write_parts(folder, network, arm_data(settings), workers)
+    if not _complete(folder, (*SPLITS, "attention")):
+        network = train_backbone(settings, backbone_data(settings, workers), folder)
+        write_splits(folder, network, arm_data(settings), workers)
         table = attention_faces(settings)
-        write_part(folder / "attention", network, table, np.arange(len(table)), workers)
+        write_split(folder / "attention", network, table, np.arange(len(table)), workers)
     return folder
 
 
-def own_features(settings: Ablation, cache: Path, workers: int) -> list[Path]:
-    """As `drawn_features`, one folder a fold of the CSV file; each backbone has seen its fold's training faces alone."""
+def csv_features(settings: Ablation, cache: Path, workers: int) -> list[Path]:
+    """As `synthetic_features`, one folder per fold of the CSV file; each backbone is trained on its fold alone."""
     folder = cache / cache_key(settings)
-    # A fold may be named by any string, slashes among them.
-    places = {fold: folder / quote(fold, safe=" ") for fold in own_data(settings, workers).fold_names()}
-    for fold, place in places.items():
-        if not _complete(place, PARTS):
-            data = own_data(settings, workers, fold)
-            write_parts(place, trained_backbone(settings, data, place), data, workers)
-    return list(places.values())
+    # The name of a fold may hold any characters, even slashes.
+    folders = {fold: folder / quote(fold, safe=" ") for fold in csv_data(settings, workers).fold_names()}
+    for fold, fold_folder in folders.items():
+        if not _complete(fold_folder, SPLITS):
+            data = csv_data(settings, workers, fold)
+            write_splits(fold_folder, train_backbone(settings, data, fold_folder), data, workers)
+    return list(folders.values())
 
 
 def cache_key(settings: Ablation) -> str:
-    """Changes with all that features depend on."""
+    """A hash of everything that features depend on."""
     network = {
         name: getattr(settings.network, name)
         for name in ("backbone", "stage", "output_stride", "image_size", "mean", "std")
     }
-    listed = None if settings.csv is None else hashlib.sha256(Path(settings.csv).read_bytes()).hexdigest()
+    csv_digest = None if settings.csv is None else hashlib.sha256(Path(settings.csv).read_bytes()).hexdigest()
     facts = {
-        "start": settings.start,
-        "faces": asdict(settings.faces) if settings.csv is None else [str(settings.csv), listed],
+        "start": settings.first_seed,
+        "faces": asdict(settings.faces) if settings.csv is None else [str(settings.csv), csv_digest],
         "network": network,
         "backbone": asdict(settings.backbone),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _complete(folder: Path, parts: Sequence[str]) -> bool:
-    return all((folder / f"{name}.npz").is_file() for name in parts)
+def _complete(folder: Path, splits: Sequence[str]) -> bool:
+    return all((folder / f"{name}.npz").is_file() for name in splits)
 
 
-def write_parts(folder: Path, network: SMANet, data: FaceDataModule, workers: int) -> None:
-    """The training, validation and test part of some data."""
+def write_splits(folder: Path, network: SMANet, data: FaceDataModule, workers: int) -> None:
+    """Compute the training, validation and test split."""
     folder.mkdir(parents=True, exist_ok=True)
     data.setup("fit")
-    for name in PARTS:
-        write_part(folder / name, network, data.faces, getattr(data.splits, name), workers)
+    for name in SPLITS:
+        write_split(folder / name, network, data.faces, getattr(data.splits, name), workers)
 
 
-def write_part(path: Path, network: SMANet, faces: FaceTable, rows: NDArray[np.int64], workers: int) -> None:
-    """Compute path.npy and path.npz unless they are there; the second, written last, says that both are whole."""
+def write_split(path: Path, network: SMANet, faces: FaceTable, rows: NDArray[np.int64], workers: int) -> None:
+    """Compute path.npy and path.npz unless they exist; the latter is written last, and marks both as complete."""
     if path.with_suffix(".npz").is_file():
         return
     size: Any = network.config.image_size
@@ -119,13 +119,13 @@ def write_part(path: Path, network: SMANet, faces: FaceTable, rows: NDArray[np.i
     done = 0
     for batch in track(loader, f"features of {path.parent.name}/{path.name}"):
         with torch.inference_mode():
-            found = network.feature_maps(batch["image"]).permute(0, 2, 3, 1).numpy()
+            features = network.feature_maps(batch["image"]).permute(0, 2, 3, 1).numpy()
         if maps is None:
-            maps = np.lib.format.open_memmap(unfinished, "w+", np.float16, (len(rows), *found.shape[1:]))
-        maps[done : done + len(found)] = found
-        error += float(np.square(found - maps[done : done + len(found)]).sum(dtype=np.float64))
-        norm += float(np.square(found).sum(dtype=np.float64))
-        done += len(found)
+            maps = np.lib.format.open_memmap(unfinished, "w+", np.float16, (len(rows), *features.shape[1:]))
+        maps[done : done + len(features)] = features
+        error += float(np.square(features - maps[done : done + len(features)]).sum(dtype=np.float64))
+        norm += float(np.square(features).sum(dtype=np.float64))
+        done += len(features)
     maps.flush()
     os.replace(unfinished, path.with_suffix(".npy"))
     facts = {
@@ -141,7 +141,7 @@ def write_part(path: Path, network: SMANet, faces: FaceTable, rows: NDArray[np.i
 
 
 def true_masks(faces: SyntheticTable, size: int, grid: tuple[int, int], workers: int) -> NDArray[np.float32]:
-    """Shares [n,R,*grid] of each position that lie in the true regions, as the network sees the faces at `size` pixels."""
+    """Coverage [n,R,*grid] of each position by the true regions, for the center crop that the network sees at `size` pixels."""
     loader = DataLoader(_Masks(faces, size, grid), _BATCH, num_workers=workers)
     return torch.cat(list(track(loader, "true regions"))).numpy()
 
@@ -149,21 +149,21 @@ def true_masks(faces: SyntheticTable, size: int, grid: tuple[int, int], workers:
 class _Masks(torch.utils.data.Dataset[Tensor]):
     def __init__(self, faces: SyntheticTable, size: int, grid: tuple[int, int]):
         self.faces, self.canvas, self.grid = faces, canvas_size(size), grid
-        self.centre = Augment("none", size)
+        self.center_crop = Augment("none", size)
 
     def __len__(self) -> int:
         return len(self.faces)
 
     def __getitem__(self, index: int) -> Tensor:
         regions = torch.from_numpy(self.faces.true_regions(index, self.canvas))
-        return adaptive_avg_pool2d(self.centre(regions, (0, 0, 0)).float(), self.grid)
+        return adaptive_avg_pool2d(self.center_crop(regions, (0, 0, 0)).float(), self.grid)
 
 
-def read_part(folder: Path, name: str) -> FeaturePart:
-    """One of the parts that `drawn_features` wrote."""
+def read_split(folder: Path, name: str) -> FeatureSplit:
+    """Read a split written by `write_split`."""
     with np.load(folder / f"{name}.npz") as facts:
         masks = facts.get("masks")
-        return FeaturePart(
+        return FeatureSplit(
             np.load(folder / f"{name}.npy", mmap_mode="r"),
             facts["labels"],
             facts["subjects"],

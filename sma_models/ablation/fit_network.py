@@ -1,4 +1,4 @@
-"""Training a whole network inside an experiment, from where it was stopped."""
+"""Resumable training of a whole network within an experiment."""
 
 import time
 from pathlib import Path
@@ -15,7 +15,7 @@ from sma_models.training.task import FaceTask
 
 
 class StepTimes(lightning.Callback):
-    """Collects how long each training step takes, in seconds, without reading its batch."""
+    """Collects the seconds of each training step, without data loading."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -28,8 +28,8 @@ class StepTimes(lightning.Callback):
 
 
 def fit(task: FaceTask, data: FaceDataModule, epochs: int, folder: Path, progress: bool) -> tuple[Path, float]:
-    """The checkpoint of the best validation epoch, and the median time of a step in seconds (NaN if none was left
-    to do)."""
+    """The checkpoint of the best validation epoch, and the median seconds per step (NaN if training was already
+    finished)."""
     last, times = folder / "last.ckpt", StepTimes()
     trainer = lightning.Trainer(
         accelerator="cpu",

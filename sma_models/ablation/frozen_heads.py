@@ -1,4 +1,4 @@
-"""Heads on feature maps, and their training: a plain loop, since there is nothing but a head to train."""
+"""Heads on frozen feature maps, and their training in a plain loop."""
 
 import time
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from sma_kernels import SMAOutput
 from sma_models.ablation.arms import Arm
 from sma_models.ablation.config import Training
-from sma_models.ablation.feature_cache import FeaturePart
+from sma_models.ablation.feature_cache import FeatureSplit
 from sma_models.data.base import UNKNOWN
 from sma_models.losses.classification import au_weights, class_weights, weighted_asymmetric
 from sma_models.losses.diversity import diversity_term
@@ -24,16 +24,16 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 class HeadOutput(NamedTuple):
-    """logits [B,R], and what the attention gave; None of the head without any."""
+    """logits [B,R], and the output of the attention; None for the arm without attention."""
 
     logits: Tensor
     attention: SMAOutput | None
 
 
-class Head(nn.Module):
-    """What an arm puts on feature maps of `width` channels: attention, or the average over positions, and linear units.
+class FrozenHead(nn.Module):
+    """The head of an arm on feature maps of `width` channels: attention or average pooling, and linear classifiers.
 
-    Attention and units each start from `seed` anew, so that arms share all initial tensors that have the same shape.
+    Attention and classifiers are each initialized from `seed`, so that arms share all initial tensors of the same shape.
     forward(x [B,width,H,W]) -> HeadOutput
     """
 
@@ -41,47 +41,51 @@ class Head(nn.Module):
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.attention = make_attention(width, regions, arm.network) if arm.attends else None
+            self.attention = make_attention(width, regions, arm.network) if arm.has_attention else None
             torch.manual_seed(seed)
-            self.units = (
-                make_classifiers(width, regions, arm.network) if arm.attends else RegionClassifier(regions, (), width)
+            self.classifier = (
+                make_classifiers(width, regions, arm.network)
+                if arm.has_attention
+                else RegionClassifier(regions, (), width)
             )
 
     def forward(self, x: Tensor) -> HeadOutput:
         if self.attention is None:
-            return HeadOutput(self.units(x.mean((2, 3))[:, None]), None)
-        found = self.attention(x)
-        return HeadOutput(self.units(found.pooled), found)
+            return HeadOutput(self.classifier(x.mean((2, 3))[:, None]), None)
+        attention = self.attention(x)
+        return HeadOutput(self.classifier(attention.pooled), attention)
 
     def no_weight_decay(self) -> set[str]:
-        """Names of the parameters that an optimiser must not decay."""
+        """Names of the parameters without weight decay."""
         return (
             {f"attention.{name}" for name in self.attention.no_weight_decay()} if self.attention is not None else set()
         )
 
 
-class Course(NamedTuple):
-    """How a training went: the mean loss of each epoch, and the median time of a step in seconds."""
+class TrainingLog(NamedTuple):
+    """The mean loss of each epoch, and the median seconds per step."""
 
     losses: list[float]
     step_seconds: float
 
 
-def train(head: Head, arm: Arm, part: FeaturePart, loss: Loss, training: Training, order_seed: int) -> Course:
-    """Train `head` in place; batches follow from `order_seed` alone, so that all arms see the same ones."""
+def train(
+    head: FrozenHead, arm: Arm, split: FeatureSplit, loss: Loss, training: Training, order_seed: int
+) -> TrainingLog:
+    """Train `head` in place; batches depend on `order_seed` alone, so that all arms see the same ones."""
     order = np.random.default_rng(order_seed)
-    steps = max(1, len(part) // training.batch_size)
+    steps = max(1, len(split) // training.batch_size)
     optimizer = make_optimizer(head, training.optimizer)
     schedule = make_schedule(optimizer, training.optimizer, steps * training.epochs, steps)
-    labels = torch.from_numpy(part.labels)
+    labels = torch.from_numpy(split.labels)
     losses: list[float] = []
     times: list[float] = []
     head.train()
     for _ in range(training.epochs):
         total = 0.0
-        # A last batch of one or two samples would upset the batch norm.
-        for rows in np.array_split(order.permutation(len(part))[: steps * training.batch_size], steps):
-            x = part.batch(rows)
+        # A last batch of one or two samples would distort the statistics of the batch norm.
+        for rows in np.array_split(order.permutation(len(split))[: steps * training.batch_size], steps):
+            x = split.batch(rows)
             started = time.perf_counter()
             output = head(x)
             value = loss(output.logits, labels[rows])
@@ -95,16 +99,16 @@ def train(head: Head, arm: Arm, part: FeaturePart, loss: Loss, training: Trainin
             times.append(time.perf_counter() - started)
             total += value.item()
         losses.append(total / steps)
-    return Course(losses, float(np.median(times)))
+    return TrainingLog(losses, float(np.median(times)))
 
 
 def make_loss(labels: Tensor, regions: tuple[str, ...]) -> Loss:
-    """The training loss of logits [B,R] and labels, weighted by what is rare among the training labels.
+    """The training loss of logits [B,R] and labels, weighted by the rarity of labels in the training data.
 
     labels: int8 [n,R] of action units or int64 [n] of classes.
     """
     if labels.ndim == 1:
         weights = class_weights(labels, len(regions), "sqrt")
         return lambda logits, truth: cross_entropy(logits, truth, weights)
-    unit = au_weights(labels == 1, labels != UNKNOWN, regions)
-    return lambda logits, truth: weighted_asymmetric(logits, (truth == 1).float(), truth != UNKNOWN, unit)
+    weights = au_weights(labels == 1, labels != UNKNOWN, regions)
+    return lambda logits, truth: weighted_asymmetric(logits, (truth == 1).float(), truth != UNKNOWN, weights)

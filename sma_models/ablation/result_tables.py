@@ -1,16 +1,22 @@
-"""Results of an ablation as tables: `python -m sma_models.ablation.result_tables RESULTS.json SECTION` prints one of them."""
+"""Tables of the results of an ablation.
+
+`python -m sma_models.ablation.result_tables RESULTS.json SECTION` prints one of them.
+"""
 
 import argparse
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from sma_models.ablation.contrasts import AGREEMENT
+from sma_models.utils.markdown_table import table_lines
 
-Result = dict[str, Any]  # as JSON holds it: what is undefined is None
+Arm = dict[str, Any]
+Column = tuple[str, str]  # measure, title
+Result = dict[str, Any]  # as in JSON: None if undefined
 
-ARM_COLUMNS = (
+ARM_COLUMNS: tuple[Column, ...] = (
     ("f1", "F1"),
     ("auc", "AUC"),
     ("accuracy", "accuracy"),
@@ -20,7 +26,7 @@ ARM_COLUMNS = (
     (AGREEMENT, "agreement"),
 )
 _SUMMARY_COLUMNS = tuple(column for column in ARM_COLUMNS if column[0] not in ("pointing", "iou"))
-_INSIDE_COLUMNS = (
+_INSIDE_COLUMNS: tuple[Column, ...] = (
     ("area", "effective area"),
     ("cosine_before", "cosine before"),
     ("cosine_after", "cosine after"),
@@ -28,20 +34,40 @@ _INSIDE_COLUMNS = (
     ("least_winner_share", "least winner share"),
     ("diagonal", "diagonal of S"),
 )
+_CHANCE_TITLES = {
+    "uniform": "a uniform map",
+    "all_units": "mean region of all units",
+    "other_unit": "another unit's region",
+}
 _CONTRAST_NAMES = {"f1": "F1", "auc": "AUC", "energy": "energy inside", AGREEMENT: "agreement of maps"}
+
+
+# Keys of results of earlier versions, and their present names.
+_RENAMED = {"tier": "protocol", "part": "phase", "machine": "environment"}
+
+
+def read_result(path: Path) -> Result:
+    """The results.json of `sma-net ablate`, also of an earlier version."""
+    result = {_RENAMED.get(key, key): value for key, value in json.loads(path.read_text(encoding="utf-8")).items()}
+    for old, new in _RENAMED.items():
+        result["command"] = result["command"].replace(f"--{old} ", f"--{new} ")  # to be run with this version
+    for arm in (*result["arms"].values(), *result["sweeps"].values()):
+        if "exercised" in arm:
+            arm["refinement_active"] = arm.pop("exercised")
+    return result
 
 
 def markdown(result: Result) -> str:
     """All tables of a result."""
     lines = [
-        f"# Ablation, {result['tier']} tier, {result['part']} part",
+        f"# Ablation, {result['protocol']} protocol, {result['phase']} phase",
         "",
         *_description(result),
         "",
-        "## Contrasts, fixed before the runs",
+        "## Pre-registered contrasts",
         "",
-        "p is corrected by Holm over all rows. Where the interval holds no difference (0, or a ratio of 1), or the "
-        "corrected p is 0.05 or more, the contrast is *not shown*: it may be there, and too small for these seeds.",
+        "p is corrected by Holm over all rows. A contrast is *not shown* if its interval contains no difference (0, or a "
+        "ratio of 1), or if the corrected p is 0.05 or more: it may exist, but be too small for these seeds.",
         "",
         *_contrasts(result),
         "",
@@ -57,7 +83,7 @@ def markdown(result: Result) -> str:
         "",
         "## Exploration",
         "",
-        "Not corrected, and no evidence: what to look at next.",
+        "Not corrected, and no evidence: suggestions for further experiments.",
         "",
         "### 2×2 factorial: main effects and interaction",
         "",
@@ -79,24 +105,22 @@ def markdown(result: Result) -> str:
 
 def _description(result: Result) -> list[str]:
     units = "auc" in next(iter(result["arms"].values()))["measures"]
-    called = "Action units are called at thresholds chosen on validation people. " if units else ""
+    thresholds = "Thresholds of action units are chosen on validation subjects. " if units else ""
     return [
         f"{result['data']}. Seeds {result['seeds'][0]} to {result['seeds'][-1]}, the same for every arm. "
-        f"{called}Intervals are 95 %, over seeds.",
+        f"{thresholds}Intervals are 95 %, over seeds.",
         "",
         f"Command: `{result['command']}`",
-        f"Machine: {result['machine']}",
+        f"Machine: {result['environment']}",
     ]
 
 
 def _contrasts(result: Result) -> list[str]:
-    return [
-        *_head("", "measure", "arms", "difference", "95 %", "effect d", "p (Holm)", ""),
-        *(_row(*_contrast_cells(row, result)) for row in result["contrasts"]),
-    ]
+    header = ("", "measure", "arms", "difference", "95 %", "effect d", "p (Holm)", "")
+    return table_lines(header, (_contrast(row, result) for row in result["contrasts"]))
 
 
-def _contrast_cells(row: dict[str, Any], result: Result) -> tuple[str, ...]:
+def _contrast(row: dict[str, Any], result: Result) -> tuple[str, ...]:
     plus, minus = (result["arms"][row[side]]["title"] for side in ("plus", "minus"))
     ratio = row["neutral"] == 1
     return (
@@ -113,72 +137,61 @@ def _contrast_cells(row: dict[str, Any], result: Result) -> tuple[str, ...]:
 
 def _contrast_summary(result: Result) -> list[str]:
     """The contrasts in five columns, with the interval beside the difference."""
-    lines = _head("", "measure", "arms", "difference (95 %)", "")
-    for row in result["contrasts"]:
-        number, measure, arms, difference, interval, *_, verdict = _contrast_cells(row, result)
-        lines.append(_row(number, measure, arms, f"{difference} ({interval})", verdict))
-    return lines
+    rows = []
+    for contrast in result["contrasts"]:
+        number, measure, arms, difference, interval, *_, verdict = _contrast(contrast, result)
+        rows.append((number, measure, arms, f"{difference} ({interval})", verdict))
+    return table_lines(("", "measure", "arms", "difference (95 %)", ""), rows)
 
 
-def _arm_table(
-    found: dict[str, dict[str, Any]], columns: tuple[tuple[str, str], ...], exercised: bool = False
-) -> list[str]:
-    arms = found.values()
-    measured = _measured(arms, columns)
-    heads = [head for _, head in measured] + (["refinement"] if exercised else ["parameters", "ms a step"])
-    lines = _head("arm", *heads)
-    told = {None: "-", True: "exercised", False: "not exercised"}
-    for arm in arms:
-        if exercised and "area" not in arm["measures"]:
-            continue
-        last = (
-            [told[arm["exercised"]]] if exercised else [f"{arm['parameters']:,}", f"{1000 * arm['step_seconds']:.1f}"]
-        )
-        lines.append(_row(arm["title"], *(_cell(arm, name) for name, _ in measured), *last))
-    return lines
-
-
-def _measured(arms: Collection[dict[str, Any]], columns: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
-    """The columns that at least one arm has a value for."""
-    return [column for column in columns if any(_mean(arm, column[0]) is not None for arm in arms)]
+def _arm_table(arms: dict[str, Arm], columns: tuple[Column, ...], last: dict[str, Callable[[Arm], str]]) -> list[str]:
+    """One row per arm: the columns that any arm has, and those of `last`."""
+    measured = [column for column in columns if any(_mean(arm, column[0]) is not None for arm in arms.values())]
+    header = ("arm", *(title for _, title in measured), *last)
+    rows = (
+        (arm["title"], *(_cell(arm, name) for name, _ in measured), *(text(arm) for text in last.values()))
+        for arm in arms.values()
+    )
+    return table_lines(header, rows)
 
 
 def _arms(result: Result) -> list[str]:
-    return _arm_table(result["arms"], ARM_COLUMNS)
+    return _arm_table(result["arms"], ARM_COLUMNS, _COST)
 
 
 def _arm_summary(result: Result) -> list[str]:
     """The arms in five columns: action units have an AUC, expressions an accuracy."""
-    arms = result["arms"].values()
-    columns = _measured(arms, _SUMMARY_COLUMNS)
-    lines = _head("arm", *(title for _, title in columns))
-    return lines + [_row(arm["title"], *(_cell(arm, name) for name, _ in columns)) for arm in arms]
+    return _arm_table(result["arms"], _SUMMARY_COLUMNS, {})
 
 
 def _inside(result: Result) -> list[str]:
-    return _arm_table(result["arms"], _INSIDE_COLUMNS, exercised=True)
+    with_attention = {name: arm for name, arm in result["arms"].items() if "area" in arm["measures"]}
+    return _arm_table(with_attention, _INSIDE_COLUMNS, {"refinement": _refinement})
 
 
 def _sweeps(result: Result) -> list[str]:
-    return _arm_table(result["sweeps"], (*ARM_COLUMNS, *_INSIDE_COLUMNS))
+    return _arm_table(result["sweeps"], (*ARM_COLUMNS, *_INSIDE_COLUMNS), _COST)
+
+
+_COST: dict[str, Callable[[Arm], str]] = {
+    "parameters": lambda arm: f"{arm['parameters']:,}",
+    "ms per step": lambda arm: f"{1000 * arm['step_seconds']:.1f}",
+}
+
+
+def _refinement(arm: Arm) -> str:
+    return {None: "-", True: "active", False: "inactive"}[arm["refinement_active"]]
 
 
 def _chance(result: Result) -> list[str]:
     lines = []
-    titles = {
-        "uniform": "a uniform map",
-        "all_units": "mean region of all units",
-        "other_unit": "another unit's region",
-    }
     if result["chance"]:
-        lines = [
-            "Chance levels of attention, on the same faces:",
-            "",
-            *_head("guess", "energy inside", "pointing", "IoU"),
-        ]
-        for name, level in result["chance"].items():
-            lines.append(_row(titles[name], *(_number(level[measure]) for measure in ("energy", "pointing", "iou"))))
-        lines.append("")
+        rows = (
+            (_CHANCE_TITLES[name], *(_number(level[measure]) for measure in ("energy", "pointing", "iou")))
+            for name, level in result["chance"].items()
+        )
+        header = ("guess", "energy inside", "pointing", "IoU")
+        lines = ["Chance levels of attention, on the same faces:", "", *table_lines(header, rows), ""]
     constant = next(iter(result["arms"].values()))["measures"]["constant"]
     return [*lines, f"The best constant guess scores a mean F1 of {_number(constant['mean'])}."]
 
@@ -192,17 +205,18 @@ def _against(result: Result) -> list[str]:
 
 
 def _differences(rows: list[dict[str, Any]], titles: dict[str, str]) -> list[str]:
-    lines = _head("", "measure", "difference", "95 %")
-    lines += [
-        _row(
+    if not rows:
+        return ["None with these arms."]
+    cells = (
+        (
             titles.get(row["name"], row["name"]),
             _CONTRAST_NAMES.get(row["measure"], row["measure"]),
             _signed(row["value"]),
             f"{_number(row['low'], 4)} to {_number(row['high'], 4)}",
         )
         for row in rows
-    ]
-    return lines if rows else ["None with these arms."]
+    )
+    return table_lines(("", "measure", "difference", "95 %"), cells)
 
 
 def _mean(arm: dict[str, Any], name: str) -> float | None:
@@ -216,14 +230,6 @@ def _cell(arm: dict[str, Any], name: str) -> str:
         return "-"
     deviation = arm["measures"][name]["sd"]
     return _number(mean) + ("" if deviation is None else f" ± {deviation:.3f}")
-
-
-def _head(*cells: str) -> list[str]:
-    return [_row(*cells), _row(*["---"] * len(cells))]
-
-
-def _row(*cells: str) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 def _number(value: float | None, digits: int = 3) -> str:
@@ -252,8 +258,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m sma_models.ablation.result_tables", description=__doc__)
     parser.add_argument("results", type=Path, help="results.json of `sma-net ablate`")
     parser.add_argument("section", choices=SECTIONS)
-    chosen = parser.parse_args()
-    print("\n".join(SECTIONS[chosen.section](json.loads(chosen.results.read_text(encoding="utf-8")))))
+    args = parser.parse_args()
+    print("\n".join(SECTIONS[args.section](read_result(args.results))))
 
 
 if __name__ == "__main__":

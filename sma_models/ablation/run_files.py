@@ -1,4 +1,4 @@
-"""Every arm and seed as one file, so that an experiment goes on where it was stopped; and processes that make them."""
+"""One file per arm and seed, so that an interrupted experiment resumes, and the worker processes that write them."""
 
 import json
 import multiprocessing
@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from sma_models.ablation.contrasts import ArmRuns
+from sma_models.ablation.contrasts import ArmMeasures
 from sma_models.ablation.evaluation import RunScores
 
 
 @dataclass(frozen=True)
-class Run:
-    """One arm and one initialisation, and the files that hold what was measured of it."""
+class ArmRun:
+    """One arm and one initialization, and the files with its measurements."""
 
     arm: str
     seed: int
@@ -31,7 +31,7 @@ class Run:
         return self.path(out).is_file()
 
     def write(self, out: Path, scores: RunScores, facts: dict[str, Any]) -> None:
-        """The maps first: the JSON file says that the run is finished, so it is there as a whole or not at all."""
+        """Write the maps, then the JSON file, atomically: it marks the run as finished."""
         path = self.path(out)
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".unfinished")
@@ -54,25 +54,25 @@ class Run:
         return content
 
 
-def gather(out: Path, arm: str, seeds: list[int]) -> ArmRuns:
-    """The measures [S] and maps of one arm; NaN where a measure is undefined."""
-    runs = [Run(arm, seed) for seed in seeds]
-    found = [run.read(out)["measures"] for run in runs]
-    measures = {name: np.array([row[name] for row in found], np.float64) for name in found[0]}
+def gather(out: Path, arm: str, seeds: list[int]) -> ArmMeasures:
+    """The measures [S] and maps of one arm; NaN if a measure is undefined."""
+    runs = [ArmRun(arm, seed) for seed in seeds]
+    measures_by_seed = [run.read(out)["measures"] for run in runs]
+    measures = {name: np.array([row[name] for row in measures_by_seed], np.float64) for name in measures_by_seed[0]}
     files = [run.path(out).with_suffix(".npz") for run in runs]
     if not all(file.is_file() for file in files):
-        return ArmRuns(measures)
+        return ArmMeasures(measures)
     maps = []
     for file in files:
         with np.load(file) as stored:
             maps.append(stored["maps"])
-    return ArmRuns(measures, np.stack(maps))
+    return ArmMeasures(measures, np.stack(maps))
 
 
-def in_processes(task: Callable[[Run], None], runs: list[Run], processes: int) -> Iterator[Run]:
-    """`task` of every run, each process with one thread; yields runs as they are finished.
+def in_processes(task: Callable[[ArmRun], None], runs: list[ArmRun], processes: int) -> Iterator[ArmRun]:
+    """Call `task` on every run in processes of one thread each; yields runs as they finish.
 
-    The first error stops what has not begun, and is raised. Processes end with the one that started them.
+    The first error cancels pending runs and is raised. The processes end with their parent.
     """
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, spawn, initializer=_begin) as pool:

@@ -1,4 +1,4 @@
-"""Estimates over paired seeds, with 95 % intervals, and the correction for testing several."""
+"""Estimates over paired seeds with 95 % intervals, and the correction for multiple tests."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from scipy import stats
 
 ALPHA = 0.05
 LEVEL = 1 - ALPHA
-# Fewer seeds say next to nothing about a standard deviation.
-FEWEST = 5
+# Fewer seeds give no useful estimate of a standard deviation.
+MIN_SEEDS = 5
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A difference or a ratio over `seeds` initialisations.
+    """A difference or a ratio over `seeds` initializations.
 
     value:     the estimate; low, high: its 95 % interval
     p:         two-sided, against no difference (ratio 1), not corrected
@@ -31,26 +31,26 @@ class Estimate:
 
 
 def paired(differences: NDArray[np.float64]) -> Estimate:
-    """Mean of differences [n] between arms that share their seeds, by Student's t; NaN interval for n < 2."""
+    """Mean of differences [n] between arms with the same seeds, by Student's t; NaN interval for n < 2."""
     n = len(differences)
     mean = float(np.mean(differences))
     if n < 2 or np.ptp(differences) == 0:
-        # Without a spread there is nothing to test by: equal to the last bit is "not shown" as well.
+        # Without a spread no test is possible: arms that are equal to the last bit are "not shown" as well.
         return Estimate(mean, np.nan, np.nan, np.nan, np.nan, n)
-    found = stats.ttest_1samp(differences, 0)
-    low, high = found.confidence_interval(LEVEL)
-    return Estimate(mean, float(low), float(high), float(found.pvalue), mean / float(np.std(differences, ddof=1)), n)
+    test = stats.ttest_1samp(differences, 0)
+    low, high = test.confidence_interval(LEVEL)
+    return Estimate(mean, float(low), float(high), float(test.pvalue), mean / float(np.std(differences, ddof=1)), n)
 
 
 def agreement_matrix(maps: NDArray[np.floating]) -> NDArray[np.float64]:
-    """How alike initialisations attend, [S,S], of their maps [S,n,R,H,W]: Pearson's correlation over the positions of
-    the maps of one region on one face, mean over faces and regions. A map whose contrast is no more than what rounding to
-    float16 leaves correlates 0."""
+    """Agreement [S,S] between the maps [S,n,R,H,W] of initializations: Pearson's correlation over the positions of the
+    maps of one region on one face, mean over faces and regions. A map whose contrast is below the rounding of float16
+    correlates 0."""
     flat = maps.astype(np.float64).reshape(*maps.shape[:3], -1)
-    centred = flat - flat.mean(-1, keepdims=True)
-    norm = np.linalg.norm(centred, axis=-1, keepdims=True)
+    centered = flat - flat.mean(-1, keepdims=True)
+    norm = np.linalg.norm(centered, axis=-1, keepdims=True)
     rounding = np.finfo(np.float16).eps * np.linalg.norm(flat, axis=-1, keepdims=True)
-    unit = (centred / np.where(norm > rounding, norm, np.inf)).reshape(len(maps), -1)
+    unit = (centered / np.where(norm > rounding, norm, np.inf)).reshape(len(maps), -1)
     return unit @ unit.T / (maps.shape[1] * maps.shape[2])
 
 
@@ -70,31 +70,31 @@ def pair_pseudo_values(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def spread_ratio(first: NDArray[np.float64], second: NDArray[np.float64]) -> Estimate:
-    """Ratio of the standard deviations of [n] and [n] over the same seeds, which are left out together.
+    """Ratio of the standard deviations of [n] and [n] over the same seeds, left out in pairs.
 
     Interval and p are those of the jackknife's pseudo-values of its logarithm (Miller 1974), by Student's t: a bootstrap's
-    percentiles are too close together with so few seeds. NaN for fewer than `FEWEST` seeds, or where an arm does not vary.
+    percentiles are too narrow with so few seeds. NaN for fewer than `MIN_SEEDS` seeds, or if an arm does not vary.
     """
     n = len(first)
     deviations = [float(np.std(values, ddof=1)) if n > 1 else 0.0 for values in (first, second)]
-    if n < FEWEST or min(deviations) == 0:
+    if n < MIN_SEEDS or min(deviations) == 0:
         return Estimate(np.nan, np.nan, np.nan, np.nan, np.nan, n)
     others = np.nonzero(~np.eye(n, dtype=bool))[1].reshape(n, n - 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         without = np.log(first[others].std(1, ddof=1) / second[others].std(1, ddof=1))
     ratio = deviations[0] / deviations[1]
-    found = paired(n * np.log(ratio) - (n - 1) * without)
-    return Estimate(ratio, float(np.exp(found.low)), float(np.exp(found.high)), found.p, np.nan, n)
+    logarithm = paired(n * np.log(ratio) - (n - 1) * without)
+    return Estimate(ratio, float(np.exp(logarithm.low)), float(np.exp(logarithm.high)), logarithm.p, np.nan, n)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction (1979) of p values; NaN stays, and counts as a test that was made."""
+    """Holm's step-down correction (1979) of p values; NaN stays NaN and counts as a test."""
     p = np.asarray(p_values, np.float64)
     adjusted = np.full(len(p), np.nan)
     highest = 0.0
-    for place, index in enumerate(np.argsort(p, kind="stable")):
+    for rank, index in enumerate(np.argsort(p, kind="stable")):
         if np.isnan(p[index]):
             break
-        highest = max(highest, min(1.0, (len(p) - place) * p[index]))
+        highest = max(highest, min(1.0, (len(p) - rank) * p[index]))
         adjusted[index] = highest
     return adjusted.tolist()

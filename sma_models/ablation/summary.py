@@ -1,4 +1,4 @@
-"""Results of an ablation as plain data."""
+"""Summaries of the runs of an ablation, as plain data."""
 
 from pathlib import Path
 from typing import Any
@@ -8,59 +8,59 @@ import numpy as np
 from sma_models.ablation.arms import Arm
 from sma_models.ablation.contrasts import (
     AGREEMENT,
-    ArmRuns,
+    ArmMeasures,
     against,
     factorial_effects,
     fixed_contrasts,
     pseudo_values,
 )
-from sma_models.ablation.run_files import Run, gather
+from sma_models.ablation.run_files import ArmRun, gather
 from sma_models.ablation.statistics import paired
 
-# Refinement that moves maps by less says nothing about refinement.
-EXERCISED = 0.05
+# An arm whose refinement changes maps by less says nothing about refinement.
+MIN_DISPLACEMENT = 0.05
 _BASE = "wide"
 
 
-def summarise_arm(out: Path, arm: Arm, seeds: list[int]) -> tuple[dict[str, Any], ArmRuns]:
+def summarize_arm(out: Path, arm: Arm, seeds: list[int]) -> tuple[dict[str, Any], ArmMeasures]:
     """Means, standard deviations and 95 % intervals over seeds of one arm, as plain data, and its runs."""
     runs = gather(out, arm.name, seeds)
     measures = dict(runs.measures)
-    alike = pseudo_values(runs.maps)
-    if alike is not None:
-        measures[AGREEMENT] = alike
-    contents = [Run(arm.name, seed).read(out) for seed in seeds]
+    agreement = pseudo_values(runs.maps)
+    if agreement is not None:
+        measures[AGREEMENT] = agreement
+    contents = [ArmRun(arm.name, seed).read(out) for seed in seeds]
     by_region = {
         name: np.mean([np.array(content["by_region"][name], np.float64) for content in contents], 0)
         for name in contents[0]["by_region"]
     }
-    moved = measures.get("moved")
+    displacement = measures.get("moved") if arm.network.correlate else None
     summary = {
         "title": arm.title,
-        "measures": {name: _spread(values, alone=name != AGREEMENT) for name, values in measures.items()},
+        "measures": {name: _interval(values, per_seed=name != AGREEMENT) for name, values in measures.items()},
         "by_region": by_region,
         "parameters": contents[0]["parameters"],
         "step_seconds": float(np.median([content["step_seconds"] for content in contents])),
-        "exercised": None if moved is None or not arm.network.correlate else bool(np.mean(moved) >= EXERCISED),
+        "refinement_active": None if displacement is None else bool(np.mean(displacement) >= MIN_DISPLACEMENT),
     }
     return summary, runs
 
 
-def _spread(values: np.ndarray, alone: bool) -> dict[str, Any]:
-    """alone: whether each seed has a value of its own; pseudo-values have not, and are not shown one by one."""
-    found = paired(values)
+def _interval(values: np.ndarray, per_seed: bool) -> dict[str, Any]:
+    """per_seed: whether each value belongs to one seed; pseudo-values do not, and are not listed."""
+    estimate = paired(values)
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else np.nan
     return {
-        "mean": found.value,
-        "low": found.low,
-        "high": found.high,
-        "sd": deviation if alone else np.nan,
-        "seeds": values if alone else [],
+        "mean": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "sd": deviation if per_seed else np.nan,
+        "seeds": values if per_seed else [],
     }
 
 
-def compare(runs: dict[str, ArmRuns]) -> dict[str, Any]:
-    """The fixed contrasts; main effects and differences from one wide map, as exploration."""
+def compare(runs: dict[str, ArmMeasures]) -> dict[str, Any]:
+    """The pre-registered contrasts; as exploration, main effects and differences from one wide map."""
     names = [name for name in ("f1", "auc", "accuracy", "energy") if name in runs[_BASE].measures]
     names = [name for name in names if all(np.isfinite(arm.measures.get(name, 0.0)).all() for arm in runs.values())]
     return {

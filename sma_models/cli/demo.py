@@ -1,4 +1,4 @@
-"""`sma-net demo`: train SMA-Net from nothing on drawn faces, and show what it learned."""
+"""`sma-net demo`: train SMA-Net from scratch on synthetic faces, and show what it learned."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import CSVLogger
 from rich.console import Console
 
 from sma_models.data import SyntheticFaceData
-from sma_models.figures.ground_truth import draw_faces
+from sma_models.figures.ground_truth import draw_ground_truth
 from sma_models.figures.style import save
 from sma_models.figures.training_curves import draw_curves
 from sma_models.models.checkpoint import load_network
@@ -26,12 +26,12 @@ from sma_models.training.optimizer import OptimizerConfig
 from sma_models.training.task import ActionUnitTask
 from sma_models.utils.run_dir import LOG
 
-CHECKPOINT, CURVES, PICTURES, RESULT = "best.ckpt", "curves.png", "faces.png", "result.json"
+CHECKPOINT, CURVES, FACES, RESULT = "best.ckpt", "curves.png", "faces.png", "result.json"
 
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """How long the demonstration trains; the defaults take three to four minutes on two cores."""
+    """Size of the demo; the defaults take three to four minutes on two cores."""
 
     train: int = 4000
     val: int = 600
@@ -48,39 +48,39 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser("sma-net demo", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder for the results (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (%(default)s)")
-    parser.add_argument("--force", action="store_true", help="train again although the results are there")
-    options = parser.parse_args(arguments)
-    run_demo(options.out, DemoSettings(seed=options.seed), force=options.force)
+    parser.add_argument("--force", action="store_true", help="train again even if results exist")
+    args = parser.parse_args(arguments)
+    run_demo(args.out, DemoSettings(seed=args.seed), force=args.force)
 
 
 def run_demo(out: Path, settings: DemoSettings, *, force: bool = False) -> dict[str, Any]:
-    """Train, measure and draw into `out`, or show what lies there from the same settings; returns result.json."""
+    """Train, test and draw into `out`, or show existing results of the same settings; returns result.json."""
     console = Console()
-    finished = _finished(out, settings)
-    if finished is None or force:
-        finished = _train(out, settings)
+    result = _finished(out, settings)
+    if result is None or force:
+        result = _train(out, settings)
     else:
-        console.print(f"{out} holds a finished demonstration; --force trains again, --out chooses another folder.")
-    title = f"{finished['faces']} faces of {settings.subjects} people the network has not seen"
-    console.print(au_table(title, finished["regions"], finished["scores"]))
-    console.print("F1 at thresholds chosen on validation people; the best constant guess is 'always present'.")
-    console.print(f"trained in {finished['seconds']:.0f} s on {finished['threads']} threads")
-    for name, what in ((CHECKPOINT, "checkpoint"), (CURVES, "curves"), (PICTURES, "pictures"), (RESULT, "figures")):
-        console.print(f"  {what:10s} {out / name}", soft_wrap=True)
-    console.print(f"  all of it as one page: sma-net report {out}", soft_wrap=True)
-    return finished
+        console.print(f"{out} holds a finished demo; use --force to train again, or --out for another folder.")
+    title = f"{result['faces']} faces of {settings.subjects} unseen subjects"
+    console.print(au_table(title, result["regions"], result["scores"]))
+    console.print("F1 at thresholds chosen on validation subjects; the best constant guess is 'always present'.")
+    console.print(f"trained in {result['seconds']:.0f} s on {result['threads']} threads")
+    for name, description in ((CHECKPOINT, "checkpoint"), (CURVES, "curves"), (FACES, "attention"), (RESULT, "scores")):
+        console.print(f"  {description:10s} {out / name}", soft_wrap=True)
+    console.print(f"  everything on one page: sma-net report {out}", soft_wrap=True)
+    return result
 
 
 def _finished(out: Path, settings: DemoSettings) -> dict[str, Any] | None:
-    """What a run with these settings left in `out`, or None."""
-    if not all((out / name).is_file() for name in (CHECKPOINT, CURVES, PICTURES, RESULT)):
+    """The results of a run with these settings in `out`, or None."""
+    if not all((out / name).is_file() for name in (CHECKPOINT, CURVES, FACES, RESULT)):
         return None
-    found = json.loads((out / RESULT).read_text())
-    return found if found["settings"] == asdict(settings) else None
+    result = json.loads((out / RESULT).read_text())
+    return result if result["settings"] == asdict(settings) else None
 
 
 def make_data(settings: DemoSettings) -> SyntheticFaceData:
-    """The drawn faces of the demonstration."""
+    """The synthetic faces of the demo."""
     return SyntheticFaceData(
         train=settings.train,
         val=settings.val,
@@ -94,7 +94,7 @@ def make_data(settings: DemoSettings) -> SyntheticFaceData:
 
 
 def make_task(settings: DemoSettings) -> ActionUnitTask:
-    """The network and recipe of the demonstration: small maps would hide where it looks, so it stops at stride 8."""
+    """The network and its training; stride 8, since attention on smaller maps would be too coarse to see."""
     return ActionUnitTask(
         network=NetworkConfig(backbone="resnet10t", stage=2, image_size=settings.image_size),
         optimizer=OptimizerConfig(lr=3e-3, weight_decay=0.02, warmup_epochs=0.5),
@@ -104,7 +104,7 @@ def make_task(settings: DemoSettings) -> ActionUnitTask:
 def _train(out: Path, settings: DemoSettings) -> dict[str, Any]:
     started = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
-    # The result comes last, so that an interrupted run is never taken for a finished one.
+    # The result is written last: it marks the run as finished.
     (out / RESULT).unlink(missing_ok=True)
     lightning.seed_everything(settings.seed, verbose=False)
     data, task = make_data(settings), make_task(settings)
@@ -122,7 +122,7 @@ def _train(out: Path, settings: DemoSettings) -> dict[str, Any]:
     trainer.test(task, datamodule=data, ckpt_path=str(out / CHECKPOINT), verbose=False)
     save(draw_curves([out / LOG]), out / CURVES)
     network, _ = load_network(out / CHECKPOINT)
-    save(draw_faces(network, data), out / PICTURES)
+    save(draw_ground_truth(network, data), out / FACES)
     result = {
         **scores_as_dict(task, "test"),
         "settings": asdict(settings),

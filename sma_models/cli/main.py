@@ -10,22 +10,22 @@ from sma_models.utils.text_files import check_yaml
 
 USAGE = """usage: sma-net COMMAND ...
 
-  demo      train on drawn faces for a few minutes, and show what was learned
+  demo      train on synthetic faces for a few minutes, and show what was learned
   fit       train                      (sma-net fit --config csv_fer.yaml --data.csv faces.csv)
   validate  measure a checkpoint on the validation subjects
   test      measure a checkpoint on the test subjects
   crossval  train and test every fold          (sma-net crossval --config ckplus_10fold.yaml)
-  ablate    which part of the attention does what (sma-net ablate --config ablation_heads.yaml)
-  predict   read faces in pictures and videos    (sma-net predict model.ckpt clip.mp4)
-  visualize where a network looks, as pictures  (sma-net visualize best.ckpt --out seen)
-  report    one page of a run, to open offline  (sma-net report runs/demo)
-  export    ONNX, or a program of torch.export   (sma-net export best.ckpt --format onnx)
+  ablate    compare the parts of the attention  (sma-net ablate --config ablation_heads.yaml)
+  predict   read faces in images and videos      (sma-net predict model.ckpt clip.mp4)
+  visualize figures of a network's attention     (sma-net visualize best.ckpt --out seen)
+  report    a run as one self-contained page    (sma-net report runs/demo)
+  export    to ONNX, or a torch.export program   (sma-net export best.ckpt --format onnx)
   align     aligned crops of a folder or video   (sma-net align photos crops)
-  data check  compare a copy of a database with its protocol, and list it for training
-  info      what runs on this machine
-  COMMAND --help tells more.
+  data check  compare a copy of a database with its protocol, and write its manifest
+  info      available backends on this machine
+  COMMAND --help shows its options.
 """
-# Each command's module is imported when it is called: help and info should not wait for the training libraries.
+# Modules are imported on demand: help and info should not wait for the training libraries.
 COMMANDS = {
     "demo": "sma_models.cli.demo",
     "crossval": "sma_models.cli.crossval",
@@ -38,7 +38,7 @@ COMMANDS = {
     "data check": "sma_models.cli.data_check",
     "info": "sma_kernels.info",
 }
-LIGHTNING = ("fit", "validate", "test")  # its own parser reads the command's name
+LIGHTNING = ("fit", "validate", "test")  # parsed by Lightning, including the name of the command
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -53,12 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command, rest = " ".join(words[:length]), words[length:]
     if command not in (*COMMANDS, *LIGHTNING):
         print(USAGE, file=sys.stderr)
-        raise SystemExit(f"sma-net: {command!r} is no command")
+        raise SystemExit(f"sma-net: {command!r} is not a command")
     for word in rest:
         path = Path(word.rpartition("=")[2])
         if path.suffix in (".yaml", ".yml") and path.is_file():
             check_yaml(path)
-    # Threads of torch spin while they wait: on shared cores that made training 3.5 times slower. Sleeping is free.
+    # Spinning threads of torch made training 3.5 times slower on shared cores; passive waiting costs nothing.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if command in LIGHTNING:
         import_module("sma_models.cli.lightning").run(words)
@@ -67,16 +67,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def console() -> None:
-    """The `sma-net` script: a mistake of the user's is told in one line, and the exit status is 1.
+    """The `sma-net` script: prints user errors as one line, with exit status 1.
 
-    Mistakes are ValueError (a wrong argument or file's content) and OSError (a file); anything else is ours, and keeps
-    its traceback. `SMA_TRACEBACK=1` keeps it for all.
+    User errors are ValueError (an invalid argument or file content) and OSError (a file). Any other exception is a bug
+    and keeps its traceback; `SMA_TRACEBACK=1` keeps it for all.
     """
     if os.environ.get("SMA_TRACEBACK") == "1":
         return main()
     try:
         main()
-    except (ValueError, OSError) as mistake:
-        raise SystemExit(f"sma-net: error: {mistake}") from None
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"sma-net: error: {error}") from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None

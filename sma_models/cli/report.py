@@ -1,11 +1,11 @@
-"""`sma-net report`: a run as one page that opens offline."""
+"""`sma-net report`: writes a run as one self-contained page."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
-from sma_models.figures.network_figures import SHOWN
+from sma_models.figures.network_figures import DEFAULT_COUNT
 from sma_models.report.page import write_page
 from sma_models.report.run_results import read_run
 
@@ -19,11 +19,11 @@ def main(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("run", type=Path, help="folder of the run, such as runs/demo or runs/sma_net/version_0")
     parser.add_argument(
-        "pictures", type=Path, nargs="*", help="aligned crops, or folders of them; without any, faces are drawn"
+        "images", type=Path, nargs="*", help="aligned crops, or folders of them; default: synthetic faces"
     )
-    parser.add_argument("--count", type=int, default=SHOWN, help="how many of the pictures to show, evenly spread")
-    parser.add_argument("--out", type=Path, help="the file; without it, report.html in the run's folder")
-    given = parser.parse_args(list(arguments))
-    out = given.out or given["run"] / "report.html"
-    write_page(read_run(given["run"]), given.pictures, out, given["count"])
+    parser.add_argument("--count", type=int, default=DEFAULT_COUNT, help="number of images to show, evenly spaced")
+    parser.add_argument("--out", type=Path, help="output file; default: report.html in the folder of the run")
+    args = parser.parse_args(list(arguments))
+    out = args.out or args["run"] / "report.html"
+    write_page(read_run(args["run"]), args.images, out, args["count"])
     print(out)

@@ -1,4 +1,4 @@
-"""`sma-net visualize`: where a trained network looks, as pictures."""
+"""`sma-net visualize`: figures of the attention of a trained network."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -6,42 +6,42 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from sma_models.faces.predictor import FacePredictor
-from sma_models.figures.network_figures import SHOWN, network_figures, pictures_of
+from sma_models.figures.network_figures import DEFAULT_COUNT, image_paths, network_figures
 from sma_models.figures.style import save
-from sma_models.figures.training_curves import draw_curves, log_of
+from sma_models.figures.training_curves import draw_curves, find_log
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run `sma-net visualize`."""
     parser = ArgumentParser(
         prog="sma-net visualize",
-        description="Write pictures of what a network attends to: each region's channels before and after refinement "
-        "(attention.png, or one for each picture), their correlation (correlation.png), and the curves of the training "
-        "whose metrics.csv lies beside the checkpoint (curves.png).",
+        description="Draw the attention of a network: the channels of each region before and after refinement "
+        "(attention.png, or one file per image), their correlation (correlation.png), and the training curves if there "
+        "is a metrics.csv beside the checkpoint (curves.png).",
     )
     parser.add_argument("checkpoint", type=Path, help="of a training run, best.ckpt")
     parser.add_argument(
-        "pictures", type=Path, nargs="*", help="aligned crops, or folders of them; without any, faces are drawn"
+        "images", type=Path, nargs="*", help="aligned crops, or folders of them; default: synthetic faces"
     )
-    parser.add_argument("--count", type=int, default=SHOWN, help="how many of the pictures to draw, evenly spread")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
-    given = parser.parse_args(list(arguments))
-    for path in visualize(given.checkpoint, given.pictures, given.out, given["count"]):
+    parser.add_argument("--count", type=int, default=DEFAULT_COUNT, help="number of images to draw, evenly spaced")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the figures")
+    args = parser.parse_args(list(arguments))
+    for path in visualize(args.checkpoint, args.images, args.out, args["count"]):
         print(path)
 
 
-def visualize(checkpoint: Path, sources: Sequence[Path], out: Path, count: int = SHOWN) -> Iterator[Path]:
-    """Draw a checkpoint's figures as PNG files into a folder, attention on `count` of the pictures in `sources`; gives the
-    path of each file once it is written.
+def visualize(checkpoint: Path, sources: Sequence[Path], out: Path, count: int = DEFAULT_COUNT) -> Iterator[Path]:
+    """Draw the figures of a checkpoint as PNG files into a folder, attention on `count` of the images in `sources`; yields
+    the path of each file once it is written.
 
-    Raises as `read_checkpoint` and `pictures_of`.
+    Raises as `read_checkpoint` and `image_paths`.
     """
-    reader = FacePredictor(checkpoint, "cpu")
-    for named in network_figures(reader, pictures_of(reader, sources), count):
+    predictor = FacePredictor(checkpoint, "cpu")
+    for named in network_figures(predictor, image_paths(predictor, sources), count):
         path = out / f"{named.name}.png"
         save(named.figure, path)
         yield path
-    log = log_of(checkpoint)
-    if log is not None:
-        save(draw_curves([log]), out / "curves.png")
+    log_path = find_log(checkpoint)
+    if log_path is not None:
+        save(draw_curves([log_path]), out / "curves.png")
         yield out / "curves.png"

@@ -1,1 +1,1 @@
-"""Figures of what a network attends to and of how a run went. Each function gives a matplotlib figure to save or embed."""
+"""Figures of the attention of a network and of the results of a run. Each function returns a matplotlib figure."""

@@ -1,4 +1,4 @@
-"""What a trained network makes of faces, gathered for the figures."""
+"""Runs a trained network on faces and collects the results for the figures."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,18 +13,18 @@ from sma_models.faces.predictor import FacePredictor, merged
 from sma_models.synthetic import AUS, SyntheticFaces
 
 VIEW = 192  # pixels of a face in a figure
-# Not the people of a training: these have seed 0 where nothing else is asked for.
-_SEED, _DRAWN = 20_240, 400
+# Not the subjects of a training run, whose default seed is 0.
+_SEED, _FACE_COUNT = 20_240, 400
 
 
 class RegionView(NamedTuple):
-    """One region on one face, whose centre the network sees.
+    """One region on the center crop of one face.
 
     face:          uint8 RGB [VIEW,VIEW,3]
-    probability:   of the region; on: whether it is called present
-    before, after: its maps [K,h,w], as the head made them and refined
+    probability:   of the region; on: whether it is predicted as present
+    before, after: its maps [K,h,w], before and after refinement
     used:          [h,w], the map that pools the features
-    true_region:   bool [VIEW,VIEW], the pixels that change with the action unit; None where nobody knows them
+    true_region:   bool [VIEW,VIEW], the pixels that change with the action unit; None if unknown
     """
 
     name: str
@@ -37,7 +37,7 @@ class RegionView(NamedTuple):
     true_region: NDArray[np.bool_] | None = None
 
 
-class Attended(NamedTuple):
+class AttentionViews(NamedTuple):
     """views: [face][region]; correlation: float32 [N,N], the mean of S over the faces."""
 
     views: list[list[RegionView]]
@@ -45,46 +45,46 @@ class Attended(NamedTuple):
 
 
 @torch.inference_mode()
-def attend(reader: FacePredictor, crops: Sequence[RGBImage]) -> Attended:
-    """Show aligned crops, uint8 RGB [H,W,3], to a network; at least one."""
+def run_attention(predictor: FacePredictor, crops: Sequence[RGBImage]) -> AttentionViews:
+    """Run a network on aligned crops, uint8 RGB [H,W,3]; ValueError if there are none."""
     if not crops:
-        raise ValueError("crops must hold at least one picture; got none")
+        raise ValueError("crops must hold at least one image; got none")
     views: list[list[RegionView]] = []
     correlations = []
     for crop in crops:
-        output = reader.output([crop])
+        output = predictor.output([crop])
         head = output.head
-        after, _ = reader.network.attention.refine(head.maps)
-        probability, on = reader.answers(output)
+        after, _ = predictor.network.attention.refine(head.maps)
+        probability, on = predictor.answers(output)
         before, used = head.maps.float(), merged(head.attention)
-        face = centre(whole_square(crop, canvas_size(VIEW)))
-        parts = (probability[0], on[0], *(part[0].cpu().numpy() for part in (before, after, used)))
-        views.append([RegionView(name, face, *each) for name, *each in zip(reader.regions, *parts, strict=True)])
+        face = center_crop(whole_square(crop, canvas_size(VIEW)))
+        arrays = (probability[0], on[0], *(maps[0].cpu().numpy() for maps in (before, after, used)))
+        views.append([RegionView(name, face, *each) for name, *each in zip(predictor.regions, *arrays, strict=True)])
         correlations.append(head.correlation[0].float().cpu().numpy())
-    return Attended(views, np.mean(correlations, axis=0))
+    return AttentionViews(views, np.mean(correlations, axis=0))
 
 
-def attend_drawn(reader: FacePredictor) -> tuple[list[RegionView], Attended]:
-    """For each region of a network a drawn face that shows that action unit most, and all that was seen of these faces.
+def run_on_synthetic(predictor: FacePredictor) -> tuple[list[RegionView], AttentionViews]:
+    """For each region the view of a synthetic face with the strongest such action unit, and all views of these faces.
 
-    Regions that are no drawn action unit get the face of some person.
+    Regions that the renderer does not know get the face of some subject.
     """
-    faces = SyntheticFaces(_DRAWN, seed=_SEED, size=canvas_size(VIEW), subjects=_DRAWN)
+    faces = SyntheticFaces(_FACE_COUNT, seed=_SEED, size=canvas_size(VIEW), subjects=_FACE_COUNT)
     intensities = faces.all_intensities()
     columns = {f"AU{number}": column for column, number in enumerate(AUS)}
-    shown = [
-        int(intensities[:, columns[name]].argmax()) if name in columns else place
-        for place, name in enumerate(reader.regions)
+    indices = [
+        int(intensities[:, columns[name]].argmax()) if name in columns else row
+        for row, name in enumerate(predictor.regions)
     ]
-    seen = attend(reader, [faces[index].image for index in shown])
+    attended = run_attention(predictor, [faces[index].image for index in indices])
     views = []
-    for place, (name, index) in enumerate(zip(reader.regions, shown, strict=True)):
-        region = centre(faces.regions(index)[columns[name]]) if name in columns else None
-        views.append(seen.views[place][place]._replace(true_region=region))
-    return views, seen
+    for row, (name, index) in enumerate(zip(predictor.regions, indices, strict=True)):
+        region = center_crop(faces.regions(index)[columns[name]]) if name in columns else None
+        views.append(attended.views[row][row]._replace(true_region=region))
+    return views, attended
 
 
-def centre(picture: NDArray[Any]) -> NDArray[Any]:
-    """The VIEW pixels in the middle of a picture, which the network sees in evaluation."""
-    margin = (picture.shape[0] - VIEW) // 2
-    return picture[margin : margin + VIEW, margin : margin + VIEW]
+def center_crop(image: NDArray[Any]) -> NDArray[Any]:
+    """The center crop of VIEW pixels, which the network sees in evaluation."""
+    margin = (image.shape[0] - VIEW) // 2
+    return image[margin : margin + VIEW, margin : margin + VIEW]

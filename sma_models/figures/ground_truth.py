@@ -1,4 +1,4 @@
-"""Where a network looks on drawn faces, beside where each action unit truly shows."""
+"""Attention of a network on synthetic faces, beside the true region of each action unit."""
 
 from typing import Any
 
@@ -12,38 +12,40 @@ from sma_models.data import SyntheticFaceData
 from sma_models.data.synthetic import SyntheticTable
 from sma_models.data.transforms import Augment, canvas_size
 from sma_models.faces.overlay import lay_over
-from sma_models.figures.collect import VIEW, centre
+from sma_models.figures.collect import VIEW, center_crop
 from sma_models.models.sma_net import SMANet
 
-# Each row of the grid holds this many action units, each as face, attention and true region.
-_ACROSS = 3
+# Each action unit takes three columns: face, attention and true region.
+_UNITS_PER_ROW = 3
 
 
-def draw_faces(network: SMANet, data: SyntheticFaceData) -> Figure:
-    """For each action unit a test face that shows it, the attention and the true region."""
+def draw_ground_truth(network: SMANet, data: SyntheticFaceData) -> Figure:
+    """For each action unit the test face where it is strongest, the attention and the true region."""
     table = data.faces
     assert isinstance(table, SyntheticTable)
-    figure = Figure(figsize=(3.3 * _ACROSS, 1.25 * -(-len(table.regions) // _ACROSS)), layout="constrained")
-    cells = figure.subplots(-(-len(table.regions) // _ACROSS), 3 * _ACROSS, squeeze=False)
+    figure = Figure(
+        figsize=(3.3 * _UNITS_PER_ROW, 1.25 * -(-len(table.regions) // _UNITS_PER_ROW)), layout="constrained"
+    )
+    cells = figure.subplots(-(-len(table.regions) // _UNITS_PER_ROW), 3 * _UNITS_PER_ROW, squeeze=False)
     for axis in cells.flat:
         axis.set_axis_off()
     for unit, name in enumerate(table.regions):
         index = strongest(table, data.splits.test, unit)
-        row, block = divmod(unit, _ACROSS)
-        shown = (
-            ("face", centre(table.picture(index, canvas_size(VIEW)))),
+        row, unit_column = divmod(unit, _UNITS_PER_ROW)
+        images = (
+            ("face", center_crop(table.picture(index, canvas_size(VIEW)))),
             (name, _overlay(table, index, attention_map(network, table, index, unit))),
             ("true region", _overlay(table, index, _region(table, index, unit))),
         )
-        for place, (title, picture) in enumerate(shown):
-            axis = cells[row, 3 * block + place]
-            axis.imshow(picture)
+        for column, (title, image) in enumerate(images):
+            axis = cells[row, 3 * unit_column + column]
+            axis.imshow(image)
             axis.set_title(title, fontsize=7, pad=2)
     return figure
 
 
 def strongest(table: SyntheticTable, rows: NDArray[np.int64], unit: int) -> int:
-    """The first of the rows among those in which the unit is most intense."""
+    """The first row with the highest intensity of the unit."""
     intensities = table.intensities()[rows, unit]
     return int(rows[int(intensities.argmax())])
 
@@ -52,8 +54,8 @@ def strongest(table: SyntheticTable, rows: NDArray[np.int64], unit: int) -> int:
 def attention_map(network: SMANet, table: SyntheticTable, index: int, unit: int) -> NDArray[np.float32]:
     """Attention of one region on one face, float32 [VIEW,VIEW], scaled to peak 1; its strongest map if unmerged."""
     size: Any = network.config.image_size
-    picture = torch.from_numpy(table.picture(index, canvas_size(size))).permute(2, 0, 1)
-    output = network(Augment("none", size)(picture, (0, 0, 0))[None])
+    image = torch.from_numpy(table.picture(index, canvas_size(size))).permute(2, 0, 1)
+    output = network(Augment("none", size)(image, (0, 0, 0))[None])
     attention = output.head.attention[0, unit].float()
     flat = attention.amax(0) if attention.ndim == 3 else attention
     large = cv2.resize(flat.numpy(), (VIEW, VIEW), interpolation=cv2.INTER_CUBIC)
@@ -61,11 +63,11 @@ def attention_map(network: SMANet, table: SyntheticTable, index: int, unit: int)
 
 
 def _region(table: SyntheticTable, index: int, unit: int) -> NDArray[np.float32]:
-    return centre(table.true_regions(index, canvas_size(VIEW))[unit]).astype(np.float32)
+    return center_crop(table.true_regions(index, canvas_size(VIEW))[unit]).astype(np.float32)
 
 
 def _overlay(table: SyntheticTable, index: int, strength: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The face in grey, with `strength` [VIEW,VIEW] in 0..1 laid over it in colour."""
-    face = centre(table.picture(index, canvas_size(VIEW)))
-    grey = cv2.cvtColor(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    return lay_over(grey, strength, 0.75)  # type: ignore[arg-type]
+    """The face in gray with a color overlay of `strength` [VIEW,VIEW] in 0..1."""
+    face = center_crop(table.picture(index, canvas_size(VIEW)))
+    gray = cv2.cvtColor(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    return lay_over(gray, strength, 0.75)  # type: ignore[arg-type]

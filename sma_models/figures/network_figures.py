@@ -1,4 +1,4 @@
-"""The figures of a trained network, one after the other."""
+"""The figures of a trained network, as a sequence."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,78 +15,80 @@ from sma_models.data.images import RGBImage, read_image
 from sma_models.faces.predictor import FacePredictor
 from sma_models.faces.sources import FreeNames, files_below
 from sma_models.figures.attention import draw_attention
-from sma_models.figures.collect import attend, attend_drawn
-from sma_models.figures.correlation import draw_correlation
+from sma_models.figures.collect import run_attention, run_on_synthetic
+from sma_models.figures.correlation_matrix import draw_correlation
 
-SHOWN = 12  # pictures of a folder that are drawn unless more are asked for: each takes up to a second
+DEFAULT_COUNT = 12  # images drawn by default: each takes up to a second
 
 
-class Named(NamedTuple):
-    """name: of a file, without its ending; about: one line that says what is seen."""
+class NamedFigure(NamedTuple):
+    """name: file name without suffix; about: a one-line description."""
 
     name: str
     about: str
     figure: Figure
 
 
-def pictures_of(reader: FacePredictor, sources: Sequence[Path]) -> list[Path]:
-    """Every picture among files and folders of aligned crops.
+def image_paths(predictor: FacePredictor, sources: Sequence[Path]) -> list[Path]:
+    """Every image among files and folders of aligned crops.
 
-    FileNotFoundError if one is not there; ValueError if one holds no picture, or is aligned otherwise than in training.
+    FileNotFoundError for a missing source; ValueError without an image, or if aligned differently than in training.
     """
-    found = []
+    paths = []
     for source in sources:
-        pictures = files_below(source).pictures
-        if not pictures:
-            raise ValueError(f"expected a picture or a folder of pictures; got {source}")
-        reader.same_alignment(pictures)
-        found += pictures
-    return found
+        images = files_below(source).pictures
+        if not images:
+            raise ValueError(f"expected an image or a folder of images; got {source}")
+        predictor.same_alignment(images)
+        paths += images
+    return paths
 
 
-def spread_evenly(pictures: Sequence[Path], count: int) -> list[Path]:
-    """`count` of these pictures from the first to the last, evenly spaced; all where there are no more.
+def evenly_spaced(paths: Sequence[Path], count: int) -> list[Path]:
+    """`count` of the paths, evenly spaced from the first to the last; all of them if there are fewer.
 
     ValueError for a count below 1.
     """
     if count < 1:
         raise ValueError(f"count must be at least 1; got {count}")
-    places = np.linspace(0, len(pictures) - 1, min(count, len(pictures)))
-    return [pictures[place] for place in places.round().astype(int)]
+    indices = np.linspace(0, len(paths) - 1, min(count, len(paths)))
+    return [paths[index] for index in indices.round().astype(int)]
 
 
-def network_figures(reader: FacePredictor, pictures: Sequence[Path], count: int = SHOWN) -> Iterator[Named]:
-    """Attention on `count` of these aligned pictures, evenly spread, or on drawn faces if there are none; then the
+def network_figures(
+    predictor: FacePredictor, images: Sequence[Path], count: int = DEFAULT_COUNT
+) -> Iterator[NamedFigure]:
+    """Attention on `count` of these aligned images, evenly spaced, or on synthetic faces if there are none; then the
     correlation."""
-    shown = spread_evenly(pictures, count)
-    free = FreeNames()
+    sampled = evenly_spaced(images, count)
+    free_name = FreeNames()
     correlations = []
-    if not pictures:
-        views, seen = attend_drawn(reader)
-        correlations.append(seen.correlation)
-        title = "Attention on drawn faces"
+    if not images:
+        views, attended = run_on_synthetic(predictor)
+        correlations.append(attended.correlation)
+        title = "Attention on synthetic faces"
         if all(view.true_region is not None for view in views):
-            title += ", for each action unit on the one that shows it most"
-        yield Named("attention", title, draw_attention(title, views))
-    seen_faces = dict(zip(shown, detected_faces(shown), strict=True))
-    # What is printed may be read by a program.
+            title += ", for each action unit on the face where it is strongest"
+        yield NamedFigure("attention", title, draw_attention(title, views))
+    face_detected = dict(zip(sampled, detected_faces(sampled), strict=True))
+    # Standard output may be read by a program.
     progress = Console(stderr=True)
-    what = f"drawing attention on {len(shown)} pictures"
-    for path in track(shown, what, transient=True, disable=not shown, console=progress):
-        seen = attend(reader, [_read(path)])
-        correlations.append(seen.correlation)
-        title = f"Attention on {path.name}" + ("" if seen_faces[path] else ", in which no face was found")
-        yield Named(free(f"attention_{path.stem}", ""), title, draw_attention(title, seen.views[0]))
-    sample = f"{len(shown)} of {len(pictures)}" if len(shown) < len(pictures) else str(len(shown))
-    about = f"mean over {sample} pictures" if pictures else "mean over drawn faces"
-    title = f"Correlation of the attention maps, {about}; {mixture(reader)}"
-    yield Named("correlation", title, draw_correlation(title, np.mean(correlations, axis=0), reader.regions))
+    task = f"drawing attention on {len(sampled)} images"
+    for path in track(sampled, task, transient=True, disable=not sampled, console=progress):
+        attended = run_attention(predictor, [_read(path)])
+        correlations.append(attended.correlation)
+        title = f"Attention on {path.name}" + ("" if face_detected[path] else ", without a detected face")
+        yield NamedFigure(free_name(f"attention_{path.stem}", ""), title, draw_attention(title, attended.views[0]))
+    sample = f"{len(sampled)} of {len(images)}" if len(sampled) < len(images) else str(len(sampled))
+    about = f"mean over {sample} images" if images else "mean over synthetic faces"
+    title = f"Correlation of the attention maps, {about}; {mixture(predictor)}"
+    yield NamedFigure("correlation", title, draw_correlation(title, np.mean(correlations, axis=0), predictor.regions))
 
 
 @torch.inference_mode()
-def mixture(reader: FacePredictor) -> str:
-    """How the network mixes maps."""
-    attention = reader.network.attention
+def mixture(predictor: FacePredictor) -> str:
+    """The parameters of the refinement, as text."""
+    attention = predictor.network.attention
     return f"temperature {float(attention.temperature):.3f}, gate {float(attention.gate):.2f}"
 
 

@@ -1,4 +1,4 @@
-"""Scores as pictures."""
+"""Figures of scores."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,9 +11,9 @@ from sma_models.figures.style import BLUE, RED
 
 
 def draw_aus(title: str, regions: Sequence[str], f1: ArrayLike, constant: ArrayLike, spread: Any = None) -> Figure:
-    """F1 [R] of each action unit beside the constant guess [R]; `spread` [R] is its deviation over seeds.
+    """F1 [R] of each action unit beside the constant guess [R]; `spread` [R] is its standard deviation over seeds.
 
-    What is undefined (NaN) has no bar.
+    NaN has no bar.
     """
     figure, axis = _figure(title, regions)
     places = np.arange(len(regions))
@@ -36,7 +36,7 @@ def draw_confusion(title: str, regions: Sequence[str], confusion: ArrayLike) -> 
         axis.text(column, row, f"{value:.2f}", ha="center", va="center", color="white" if value > 0.5 else "black")
     axis.set_xticks(range(len(regions)), regions, rotation=45)
     axis.set_yticks(range(len(regions)), regions)
-    axis.set_xlabel("called")
+    axis.set_xlabel("predicted")
     axis.set_ylabel("true")
     return figure
 

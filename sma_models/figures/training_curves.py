@@ -1,4 +1,4 @@
-"""Losses, scores and measures of attention, epoch by epoch."""
+"""Curves of losses, scores and measures of attention over epochs."""
 
 import csv
 from collections.abc import Sequence
@@ -8,14 +8,14 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sma_models.figures.style import BLUE, CYAN, GREEN, GREY, PURPLE, RED
+from sma_models.figures.style import BLUE, CYAN, GRAY, GREEN, PURPLE, RED
 from sma_models.utils.run_dir import LOG
 
 
 class _Line(NamedTuple):
     column: str  # of metrics.csv
     label: str
-    colour: str
+    color: str
     style: str = "-"
 
 
@@ -23,28 +23,28 @@ _PANELS = {
     "loss": (
         _Line("train/task", "training", BLUE),
         _Line("val/task", "validation", RED),
-        _Line("train/diversity", "diversity term, training", GREY, "--"),
+        _Line("train/diversity", "diversity term, training", GRAY, "--"),
     ),
-    "score on validation people": (
+    "score on validation subjects": (
         _Line("val/f1", "F1, mean of AUs", BLUE),
         _Line("val/f1_half", "F1 at ½", PURPLE),
         _Line("val/auc", "AUC", GREEN),
-        _Line("val/constant", "F1, always present", GREY, "--"),
+        _Line("val/constant", "F1, always present", GRAY, "--"),
         _Line("val/macro_f1", "macro-F1", BLUE),
         _Line("val/accuracy", "accuracy", CYAN),
-        _Line("val/majority_macro_f1", "macro-F1, majority guess", GREY, "--"),
-        _Line("val/majority_accuracy", "accuracy, majority guess", GREY, ":"),
+        _Line("val/majority_macro_f1", "macro-F1, majority guess", GRAY, "--"),
+        _Line("val/majority_accuracy", "accuracy, majority guess", GRAY, ":"),
     ),
     "attention": (
         _Line("val/cosine_before", "cosine within a region, before refinement", BLUE),
         _Line("val/cosine_after", "the same, after refinement", RED),
-        _Line("val/moved", "how far refinement moves a map", GREY, "--"),
+        _Line("val/moved", "displacement of maps by refinement", GRAY, "--"),
     ),
 }
 
 
 def draw_curves(logs: Sequence[Path]) -> Figure:
-    """Curves of one run, or of several in the same colours, from their metrics.csv."""
+    """Curves of one run, or of several in the same colors, from their metrics.csv."""
     tables = [_epochs(log) for log in logs]
     figure = Figure(figsize=(13, 3.8), layout="constrained")
     for axis, (title, lines) in zip(figure.subplots(1, len(_PANELS)), _PANELS.items(), strict=True):
@@ -58,7 +58,7 @@ def draw_curves(logs: Sequence[Path]) -> Figure:
         if axis.lines:
             axis.legend(fontsize=8)
         else:
-            axis.text(0.5, 0.5, "nothing was logged", transform=axis.transAxes, ha="center", color=GREY)
+            axis.text(0.5, 0.5, "nothing was logged", transform=axis.transAxes, ha="center", color=GRAY)
     return figure
 
 
@@ -66,7 +66,7 @@ def _draw(axis: Axes, line: _Line, curves: list[list[tuple[int, float]]]) -> Non
     for number, points in enumerate(curves):
         axis.plot(
             *zip(*points, strict=True),
-            color=line.colour,
+            color=line.color,
             linestyle=line.style,
             marker="o",
             markersize=3,
@@ -87,10 +87,10 @@ def _epochs(log: Path) -> dict[str, list[tuple[int, float]]]:
     return columns
 
 
-def log_of(checkpoint: Path) -> Path | None:
-    """The metrics.csv of the training that wrote a checkpoint: beside it, or above its folder `checkpoints`."""
-    places = (
+def find_log(checkpoint: Path) -> Path | None:
+    """The metrics.csv of the training run of a checkpoint: beside it, or above its folder `checkpoints`."""
+    candidates = (
         checkpoint.parent / LOG,
         checkpoint.parent.parent / LOG if checkpoint.parent.name == "checkpoints" else None,
     )
-    return next((place for place in places if place is not None and place.is_file()), None)
+    return next((path for path in candidates if path is not None and path.is_file()), None)

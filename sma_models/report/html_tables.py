@@ -1,4 +1,4 @@
-"""Tables of the terminal and of Markdown files as blocks of a page."""
+"""Converts tables of the terminal and of Markdown files to blocks of a page."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -8,21 +8,21 @@ from rich.table import Table
 
 @dataclass
 class Block:
-    """A heading, a paragraph, or a table: its head, and its rows, of which the last `summary` are set apart."""
+    """A heading, a paragraph, or a table: its header and its rows, the last `summary` of them highlighted."""
 
     heading: str = ""
     text: str = ""
-    head: list[str] = field(default_factory=list)
+    header: list[str] = field(default_factory=list)
     rows: list[list[str]] = field(default_factory=list)
     summary: int = 0
 
 
 def from_rich(table: Table) -> Block:
     """What follows the table's section line is its summary; its caption is the text."""
-    head = [str(column.header) for column in table.columns]
+    header = [str(column.header) for column in table.columns]
     rows = [list(row) for row in zip(*(map(str, column.cells) for column in table.columns), strict=True)]
-    line = next((place + 1 for place, row in enumerate(table.rows) if row.end_section), len(rows))
-    return Block(text=str(table.caption or ""), head=head, rows=rows, summary=len(rows) - line)
+    line = next((index + 1 for index, row in enumerate(table.rows) if row.end_section), len(rows))
+    return Block(text=str(table.caption or ""), header=header, rows=rows, summary=len(rows) - line)
 
 
 def from_markdown(text: str) -> list[Block]:
@@ -30,24 +30,24 @@ def from_markdown(text: str) -> list[Block]:
     blocks: list[Block] = []
     for line in text.replace("`", "").splitlines():
         cells = [cell.strip() for cell in line[1:-1].split("|")] if line.startswith("|") else []
-        if cells and blocks and blocks[-1].head:
+        if cells and blocks and blocks[-1].header:
             if set(cells) != {"---"}:
                 blocks[-1].rows.append(cells)
         elif cells:
-            blocks.append(Block(head=cells))
+            blocks.append(Block(header=cells))
         elif line.startswith("#"):
             blocks.append(Block(heading=line.lstrip("# ")))
         elif line:
             blocks.append(Block(text=line))
         else:
-            blocks.append(Block())  # it ends a table
-    return [block for block in _plain(blocks) if block.heading or block.text or block.head]
+            blocks.append(Block())  # ends a table
+    return [block for block in _without_bold(blocks) if block.heading or block.text or block.header]
 
 
-def _plain(blocks: Iterable[Block]) -> Iterable[Block]:
-    """Rows that Markdown sets in bold begin the summary."""
+def _without_bold(blocks: Iterable[Block]) -> Iterable[Block]:
+    """Remove bold from cells; the first row in bold begins the summary."""
     for block in blocks:
-        bold = next((place for place, row in enumerate(block.rows) if row[0].startswith("**")), len(block.rows))
+        bold = next((index for index, row in enumerate(block.rows) if row[0].startswith("**")), len(block.rows))
         block.rows = [[cell.strip("*") for cell in row] for row in block.rows]
         block.summary = len(block.rows) - bold
         yield block

@@ -1,4 +1,4 @@
-"""A run as one HTML page, with style and pictures inside, so that it opens anywhere without a network."""
+"""The report of a run as one self-contained HTML page."""
 
 import base64
 import io
@@ -12,39 +12,39 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from sma_models.faces.predictor import FacePredictor
-from sma_models.figures.network_figures import SHOWN, network_figures, pictures_of
+from sma_models.figures.network_figures import DEFAULT_COUNT, image_paths, network_figures
 from sma_models.figures.style import DPI
 from sma_models.figures.training_curves import draw_curves
 from sma_models.models.checkpoint import ENTRY, read_checkpoint
-from sma_models.report.run_results import Run
+from sma_models.report.run_results import RunResults
 from sma_models.utils.provenance import provenance
 
 TEMPLATE = "page.html.j2"
 
 
 @dataclass
-class RGBImage:
-    """about: what is seen, for those who do not see it; data: of a WebP file, as base64."""
+class EmbeddedFigure:
+    """alt: text alternative; data: a WebP file as base64."""
 
-    about: str
+    alt: str
     data: str
 
 
 @dataclass
-class Network:
-    """What the checkpoint says of itself, and the pictures of its attention."""
+class NetworkSection:
+    """The metadata of the checkpoint, and the figures of its attention."""
 
     facts: dict[str, Any] = field(default_factory=dict)
     made_by: dict[str, str] = field(default_factory=dict)
-    pictures: list[RGBImage] = field(default_factory=list)
+    figures: list[EmbeddedFigure] = field(default_factory=list)
 
 
-def write_page(run: Run, sources: Sequence[Path], path: Path, count: int = SHOWN) -> None:
-    """Write the report of a run; attention is shown on `count` aligned pictures, or on drawn faces if `sources` is empty.
+def write_page(run: RunResults, sources: Sequence[Path], path: Path, count: int = DEFAULT_COUNT) -> None:
+    """Write the report of a run; attention is shown on `count` aligned images, or on synthetic faces without `sources`.
 
-    Raises as `read_checkpoint` and `pictures_of`.
+    Raises as `read_checkpoint` and `image_paths`.
     """
-    network = _network(run.checkpoint, sources, count) if run.checkpoint is not None else Network()
+    network = _network(run.checkpoint, sources, count) if run.checkpoint is not None else NetworkSection()
     environment = Environment(
         loader=PackageLoader("sma_models", "report"),
         autoescape=True,
@@ -54,28 +54,28 @@ def write_page(run: Run, sources: Sequence[Path], path: Path, count: int = SHOWN
     )
     text = environment.get_template(TEMPLATE).render(
         run=run,
-        scores=_embedded(run.picture, "scores") if run.picture is not None else None,
-        curves=_embedded(draw_curves(run.logs), "curves of loss, score and attention") if run.logs else None,
+        scores=_embed(run.figure, "scores") if run.figure is not None else None,
+        curves=_embed(draw_curves(run.logs), "curves of loss, score and attention") if run.logs else None,
         network=network,
-        strangers=not sources and not run.on_drawn_faces,
+        foreign_faces=not sources and not run.on_synthetic_faces,
         written=provenance() | {"time": datetime.now().astimezone().isoformat(" ", "seconds")},
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    unfinished = path.with_name(path.name + ".part")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
 
 
-def _network(checkpoint: Path, sources: Sequence[Path], count: int) -> Network:
+def _network(checkpoint: Path, sources: Sequence[Path], count: int) -> NetworkSection:
     entry = read_checkpoint(checkpoint)[ENTRY]
-    reader = FacePredictor(checkpoint, "cpu")
-    drawn = network_figures(reader, pictures_of(reader, sources), count)
-    pictures = [_embedded(each.figure, each.about) for each in drawn]
-    return Network(entry["network"], entry.get("made_by", {}), pictures)
+    predictor = FacePredictor(checkpoint, "cpu")
+    named_figures = network_figures(predictor, image_paths(predictor, sources), count)
+    figures = [_embed(named.figure, named.about) for named in named_figures]
+    return NetworkSection(entry["network"], entry.get("made_by", {}), figures)
 
 
-def _embedded(figure: Figure, about: str) -> RGBImage:
+def _embed(figure: Figure, alt: str) -> EmbeddedFigure:
     data = io.BytesIO()
-    # As PNG, faces take five times the space.
+    # PNG files of faces are five times as large.
     figure.savefig(data, format="webp", dpi=DPI, pil_kwargs={"quality": 90})
-    return RGBImage(about, base64.b64encode(data.getvalue()).decode("ascii"))
+    return EmbeddedFigure(alt, base64.b64encode(data.getvalue()).decode("ascii"))

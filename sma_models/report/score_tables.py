@@ -18,16 +18,16 @@ _COLUMNS = (
     ("accuracy", "accuracy"),
     ("positive", "rate"),
 )
-_SEEN_UNITS = tuple((f"mean {head}", f"mean_{key}") for head, key in _COLUMNS[:5])
-_SEEN_CLASSES = (("accuracy", "accuracy"), ("macro-F1", "macro_f1"), ("accuracy of sequences", "sequence_accuracy"))
+_AU_MEANS = tuple((f"mean {head}", f"mean_{key}") for head, key in _COLUMNS[:5])
+_CLASS_MEANS = (("accuracy", "accuracy"), ("macro-F1", "macro_f1"), ("accuracy of sequences", "sequence_accuracy"))
 
 
-def scores_as_dict(task: Any, part: str) -> dict[str, Any]:
-    """The scores of a task that has just been measured, as plain data; what is undefined is None."""
+def scores_as_dict(task: Any, split: str) -> dict[str, Any]:
+    """The scores of the last evaluation of a task, as plain data; None if undefined."""
     faces, data = task.data.faces, task.data
-    facts = {
-        "part": part,
-        "faces": len(task.tested[0]) if part == "test" else len(data.splits.val),
+    scores = {
+        "split": split,
+        "faces": len(task.tested[0]) if split == "test" else len(data.splits.val),
         "selection": data.selection,
         "protocol": data.protocol,
         "alignment": data.alignment["template"] if data.alignment else "none",
@@ -38,41 +38,43 @@ def scores_as_dict(task: Any, part: str) -> dict[str, Any]:
             for name, value in vars(task.scores).items()
         },
     }
-    if part == "test":
-        answers = predictions_of(task)
-        facts["without_a_face"] = int((~answers.found).sum())
-        if 0 < facts["without_a_face"] < len(answers.found):
-            seen = (au_fold if task.kind == "au" else expression_fold)(answers.with_a_face())
-            facts["scores_with_a_face"] = {name: to_jsonable(value.tolist()) for name, value in seen.items()}
-    return facts
+    if split == "test":
+        predictions = predictions_of(task)
+        scores["without_a_face"] = int((~predictions.found).sum())
+        if 0 < scores["without_a_face"] < len(predictions.found):
+            detected_scores = (au_fold if task.kind == "au" else expression_fold)(predictions.with_a_face())
+            scores["scores_with_a_face"] = {
+                name: to_jsonable(value.tolist()) for name, value in detected_scores.items()
+            }
+    return scores
 
 
-def data_of(found: dict[str, Any]) -> str:
-    """What was scored, as the title of a table says it."""
-    return f"{found['protocol']}, aligned by {found['alignment']}"
+def data_description(result: dict[str, Any]) -> str:
+    """The scored data, for the title of a table."""
+    return f"{result['protocol']}, aligned by {result['alignment']}"
 
 
-def print_scores(task: Any, part: str) -> None:
-    """Print the scores of a task that has just been measured on one part ("val" or "test")."""
-    found = scores_as_dict(task, part)
+def print_scores(task: Any, split: str) -> None:
+    """Print the scores of the last evaluation of a task on one split ("val" or "test")."""
+    result = scores_as_dict(task, split)
     title = (
-        f"{data_of(found)}: {part} part, {found['faces']} faces; epoch chosen by {found['selection']}; "
-        f"starts from {found['starts_from']}"
+        f"{data_description(result)}: {split} split, {result['faces']} faces; epoch chosen by {result['selection']}; "
+        f"starts from {result['starts_from']}"
     )
     console = Console()
     if isinstance(task.scores, AUScores):
-        console.print(au_table(title, found["regions"], found["scores"]))
+        console.print(au_table(title, result["regions"], result["scores"]))
     else:
-        console.print(expression_table(title, found["regions"], task.scores))
-    if "scores_with_a_face" in found:
-        seen = found["scores_with_a_face"]
-        names = _SEEN_UNITS if task.kind == "au" else _SEEN_CLASSES
-        told = ", ".join(f"{head} {_cell(seen[key])}" for head, key in names)
-        console.print(f"without the {found['without_a_face']} pictures in which no face was found: {told}")
+        console.print(expression_table(title, result["regions"], task.scores))
+    if "scores_with_a_face" in result:
+        detected_scores = result["scores_with_a_face"]
+        names = _AU_MEANS if task.kind == "au" else _CLASS_MEANS
+        text = ", ".join(f"{title} {_cell(detected_scores[key])}" for title, key in names)
+        console.print(f"without the {result['without_a_face']} images without a detected face: {text}")
 
 
 def au_table(title: str, regions: list[str], scores: dict[str, list[float | None]]) -> Table:
-    """One row an action unit, then the means over those where a score is defined, and how many these are."""
+    """One row per action unit, then the means over defined scores, and their number."""
     table = Table("AU", *(head for head, _ in _COLUMNS), title=title)
     for row, name in enumerate(regions):
         table.add_row(name, *(_cell(scores[key][row]) for _, key in _COLUMNS))
@@ -84,9 +86,9 @@ def au_table(title: str, regions: list[str], scores: dict[str, list[float | None
 
 
 def expression_table(title: str, regions: list[str], scores: ExpressionScores) -> Table:
-    """One row a class: its F1 and its row of the confusion matrix; below, the scores beside the majority guess."""
+    """One row per class: its F1 and its row of the confusion matrix; below, the scores beside the majority guess."""
     # Numbers head the columns: names of seven classes do not fit a terminal.
-    table = Table("true \\ predicted", "F1", *(str(place + 1) for place in range(len(regions))), title=title)
+    table = Table("true \\ predicted", "F1", *(str(index + 1) for index in range(len(regions))), title=title)
     for row, name in enumerate(regions):
         cells = [str(int(count)) for count in scores.confusion[row]]
         table.add_row(f"{row + 1} {name}", _cell(to_jsonable(float(scores.f1[row]))), *cells)

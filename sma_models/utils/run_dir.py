@@ -1,4 +1,4 @@
-"""A folder of results belongs to the settings that it was begun with."""
+"""Binds a folder of results to the settings that it was created with."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ LOG = "metrics.csv"  # one row per logged step, in every folder of a training ru
 
 
 def check_same_settings(out: Path, settings: str) -> None:
-    """Keep the settings in the folder; ValueError if it was begun with others."""
+    """Store the settings in the folder; ValueError if it was created with different ones."""
     path = out / SETTINGS
     if path.is_file() and path.read_text(encoding="utf-8") != settings:
         raise ValueError(
-            f"{out} was begun with other settings or faces, see {path}: expected the same ones, or another --out"
+            f"{out} was created with different settings or faces (see {path}); use the same ones or another --out"
         )
     out.mkdir(parents=True, exist_ok=True)
     path.write_text(settings, encoding="utf-8")

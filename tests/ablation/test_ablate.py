@@ -19,9 +19,9 @@ from sma_models.ablation.datasets import arm_data
 from sma_models.ablation.end_to_end import run_network
 from sma_models.ablation.evaluation import RunScores
 from sma_models.ablation.experiment import prepare
-from sma_models.ablation.feature_cache import FeaturePart, drawn_features, read_part
+from sma_models.ablation.feature_cache import FeatureSplit, read_split, synthetic_features
 from sma_models.ablation.frozen_features import run_head
-from sma_models.ablation.run_files import Run, gather
+from sma_models.ablation.run_files import ArmRun, gather
 from sma_models.cli import main
 from sma_models.data.transforms import Augment, canvas_size
 from sma_models.models.checkpoint import load_network
@@ -31,7 +31,7 @@ from sma_models.training.optimizer import OptimizerConfig
 NETWORK = {"backbone": "resnet10t", "stage": 1, "image_size": 32, "channels": 2, "embed_dim": 4}
 FACES = {"backbone": 90, "backbone_val": 40, "train": 90, "val": 40, "test": 30, "attention": 24, "subjects": 10}
 TINY = {
-    "tier": "heads",
+    "protocol": "heads",
     "network": NETWORK,
     "backbone": {"epochs": 1},
     "training": {"epochs": 1},
@@ -46,7 +46,7 @@ TINY = {
 def cache(tmp_path_factory):
     """Features of the tiny settings."""
     folder = tmp_path_factory.mktemp("cache")
-    return folder, drawn_features(settings(), folder, workers=0)
+    return folder, synthetic_features(settings(), folder, workers=0)
 
 
 def settings(**changes):
@@ -106,14 +106,14 @@ def test_it_goes_on_after_a_kill_and_compares_the_arms(tmp_path, cache):
     assert both["measures"]["f1"]["seeds"][1] == run["measures"]["f1"]
     assert both["measures"]["f1"]["mean"] == pytest.approx(np.mean(both["measures"]["f1"]["seeds"]))
     assert np.shape(both["by_region"]["winner_share"]) == (15, 2) and np.shape(both["by_region"]["energy"]) == (15,)
-    assert "not exercised" in text and "no attention" in text and "a uniform map" in text
+    assert "inactive" in text and "no attention" in text and "a uniform map" in text
     for picture in ("contrasts.png", "arms.png"):
         assert cv2.imread(str(out / picture)) is not None
 
     main(arguments)
     assert when_finished(out) == after
-    with pytest.raises(ValueError, match="begun with other settings"):
-        main([*arguments, "--part", "evaluation"])
+    with pytest.raises(ValueError, match="was created with different settings"):
+        main([*arguments, "--phase", "evaluation"])
     with pytest.raises(SystemExit):
         main([*arguments, "--processes", "0"])
 
@@ -130,7 +130,7 @@ def test_a_run_gives_the_same_numbers_again(cache):
 
 
 def test_half_precision_moves_answers_less_than_a_seed_does(cache, monkeypatch):
-    part = read_part(cache[1], "train")
+    part = read_split(cache[1], "train")
     assert part.maps.dtype == np.float16 and 0 < part.rounding < 2**-11
     arm, regions = make_arms(settings())["own"], tuple(f"AU{number}" for number in range(15))
 
@@ -139,14 +139,14 @@ def test_half_precision_moves_answers_less_than_a_seed_does(cache, monkeypatch):
         return np.array(scores.by_region["auc"], float)
 
     plain, seeded = measured(0), measured(1)
-    read = FeaturePart.batch
+    read = FeatureSplit.batch
 
     def noisy(self, rows):
         # As far as rounding may have moved them, once more.
         x = read(self, rows)
         return x * (1 + self.rounding * torch.randn(x.shape, generator=torch.Generator().manual_seed(0)))
 
-    monkeypatch.setattr(FeaturePart, "batch", noisy)
+    monkeypatch.setattr(FeatureSplit, "batch", noisy)
     rounded = measured(0)
     assert np.nanmean(abs(rounded - plain)) < 0.2 * np.nanmean(abs(seeded - plain))
 
@@ -154,15 +154,15 @@ def test_half_precision_moves_answers_less_than_a_seed_does(cache, monkeypatch):
 def test_features_are_computed_once_and_go_on(cache, monkeypatch):
     _, folder = cache
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
-    drawn_features(settings(), cache[0], workers=0)
+    synthetic_features(settings(), cache[0], workers=0)
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
     # A part without its labels was not finished.
-    kept = np.array(read_part(folder, "val").maps)
+    val_maps = np.array(read_split(folder, "val").maps)
     (folder / "val.npz").unlink()
     monkeypatch.setattr("sma_models.ablation.backbone.fit", None)
-    drawn_features(settings(), cache[0], workers=0)
+    synthetic_features(settings(), cache[0], workers=0)
     changed = {path.name for path in folder.iterdir() if path.stat().st_mtime_ns != before[path.name]}
-    assert changed == {"val.npy", "val.npz"} and np.array_equal(read_part(folder, "val").maps, kept)
+    assert changed == {"val.npy", "val.npz"} and np.array_equal(read_split(folder, "val").maps, val_maps)
 
 
 def test_the_backbone_is_trained_with_average_pooling(cache):
@@ -173,7 +173,7 @@ def test_the_backbone_is_trained_with_average_pooling(cache):
 def test_every_row_holds_the_features_of_its_own_face(cache):
     """Also behind the first batch."""
     network, _ = load_network(cache[1] / "backbone.ckpt")
-    data, part = arm_data(settings()), read_part(cache[1], "train")
+    data, part = arm_data(settings()), read_split(cache[1], "train")
     data.setup("fit")
     size, row = NETWORK["image_size"], 80
     picture = torch.from_numpy(data.faces.picture(int(data.splits.train[row]), canvas_size(size))).permute(2, 0, 1)
@@ -184,7 +184,7 @@ def test_every_row_holds_the_features_of_its_own_face(cache):
 
 
 def test_masks_lie_where_faces_change(cache):
-    part = read_part(cache[1], "attention")
+    part = read_split(cache[1], "attention")
     assert part.masks.shape == (24, 15, 8, 8) and part.masks.min() >= 0 and part.masks.max() <= 1
     hidden = part.masks.sum((2, 3)) == 0
     assert (hidden & (part.labels == 1)).mean() < 0.05
@@ -196,14 +196,14 @@ def test_masks_lie_where_faces_change(cache):
 def test_runs_are_read_as_they_were_written(tmp_path):
     maps = np.random.default_rng(0).random((2, 3, 4, 4)).astype(np.float16)
     for seed in (4, 5):
-        Run("own", seed).write(tmp_path, RunScores({"f1": seed / 10, "auc": None}, {}, maps), {"parameters": 1})
-    found = gather(tmp_path, "own", [5, 4])
-    assert found.measures["f1"].tolist() == [0.5, 0.4] and np.isnan(found.measures["auc"]).all()
-    assert found.maps.shape == (2, 2, 3, 4, 4) and np.array_equal(found.maps[0], maps)
+        ArmRun("own", seed).write(tmp_path, RunScores({"f1": seed / 10, "auc": None}, {}, maps), {"parameters": 1})
+    measured = gather(tmp_path, "own", [5, 4])
+    assert measured.measures["f1"].tolist() == [0.5, 0.4] and np.isnan(measured.measures["auc"]).all()
+    assert measured.maps.shape == (2, 2, 3, 4, 4) and np.array_equal(measured.maps[0], maps)
 
 
 def test_whole_networks_are_trained_and_go_on(tmp_path):
-    whole = settings(tier="end_to_end", network=NetworkConfig(**NETWORK))
+    whole = settings(protocol="end_to_end", network=NetworkConfig(**NETWORK))
     arm = make_arms(whole)["both"]
     masks = np.ones((24, 15, 8, 8), np.float32)
     scores, facts = run_network(arm, 3, whole, masks, tmp_path)
@@ -228,14 +228,30 @@ def test_own_faces_are_folded_and_rare_classes_named(tmp_path):
     listed.write_text("image,subject,expression\n" + "\n".join(lines) + "\n")
     own = settings(csv=str(listed), training=Training(4, batch_size=8, optimizer=OptimizerConfig(lr=0.01)))
     heads = prepare(own, tmp_path / "cache", workers=0)
-    assert heads.regions == ("happy", "sad") and "without rare, of which there are fewer than 20" in heads.description
+    assert heads.regions == ("happy", "sad") and "without rare, which have fewer than 20 faces" in heads.description
     assert len(heads.folds) == 5 and "60 to test" in heads.description and heads.chance() == {}
-    people = [set(read_part(folder, "test").subjects) for folder in heads.folds]
+    people = [set(read_split(folder, "test").subjects) for folder in heads.folds]
     assert all(len(part) == 2 for part in people) and len(set.union(*people)) == 10
     for folder, tested in zip(heads.folds, people, strict=True):
-        assert not tested & {*read_part(folder, "train").subjects, *read_part(folder, "val").subjects}
-    scores, _ = heads.run(make_arms(own)["both"], Run("both", 1), tmp_path)
+        assert not tested & {*read_split(folder, "train").subjects, *read_split(folder, "val").subjects}
+    scores, _ = heads.run(make_arms(own)["both"], ArmRun("both", 1), tmp_path)
     assert scores.measures["accuracy"] > 0.9 and scores.measures["energy"] is None
     assert scores.measures["area"] > 0 and len(scores.maps) == 60
-    with pytest.raises(ValueError, match="tier must be heads"):
-        settings(csv=str(listed), tier="end_to_end")
+    with pytest.raises(ValueError, match="protocol must be heads"):
+        settings(csv=str(listed), protocol="end_to_end")
+
+
+def test_previous_names_of_settings_are_accepted_with_a_warning(tmp_path, monkeypatch):
+    runs = []
+    monkeypatch.setattr("sma_models.cli.ablate.run_ablation", lambda settings, *_: runs.append(settings))
+    arguments, stored = command(tmp_path, (tmp_path,)), tmp_path / "out" / "settings.yaml"
+    main([*arguments, "--phase", "evaluation"])
+    config = tmp_path / "tiny.yaml"
+    config.write_text(config.read_text().replace("protocol:", "tier:"))
+    stored.write_text(stored.read_text().replace("protocol:", "tier:").replace("phase:", "part:"))
+    with (
+        pytest.warns(FutureWarning, match="tier is now called protocol"),
+        pytest.warns(FutureWarning, match="part is now called phase"),
+    ):
+        main([*arguments, "--part", "evaluation"])
+    assert runs[0] == runs[1] and runs[0].phase == "evaluation"

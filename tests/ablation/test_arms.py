@@ -1,4 +1,4 @@
-"""Arms, their parts of the faces, and what they share."""
+"""Arms, their splits of the faces, and what they share."""
 
 from dataclasses import replace
 
@@ -9,8 +9,8 @@ import torch
 from sma_models.ablation.arms import make_arms, make_sweeps
 from sma_models.ablation.config import Ablation, FaceCounts, Training
 from sma_models.ablation.datasets import arm_data, attention_faces, backbone_data
-from sma_models.ablation.feature_cache import FeaturePart
-from sma_models.ablation.frozen_heads import Head, make_loss, train
+from sma_models.ablation.feature_cache import FeatureSplit
+from sma_models.ablation.frozen_heads import FrozenHead, make_loss, train
 from sma_models.models.sma_net import NetworkConfig
 
 SETTINGS = Ablation(
@@ -30,9 +30,9 @@ def test_the_arms_differ_as_they_should():
     assert [arm for arm in arms if arms[arm].network.shared_features] == ["shared"]
     # Own features are those of the wide map, dealt out to the channels: as many parameters but for the maps' biases, and
     # for the units' weights on one more vector of 6 features per region.
-    count = {name: sum(p.numel() for p in Head(arm, 6, 3, 0).parameters()) for name, arm in arms.items()}
+    count = {name: sum(p.numel() for p in FrozenHead(arm, 6, 3, 0).parameters()) for name, arm in arms.items()}
     assert count["own"] - count["wide"] == 3 + 3 * 6 and count["average"] == 3 * 7
-    assert list(make_arms(replace(SETTINGS, tier="end_to_end"))) == ["wide", "own", "diversity", "both"]
+    assert list(make_arms(replace(SETTINGS, protocol="end_to_end"))) == ["wide", "own", "diversity", "both"]
 
 
 def test_sweeps_change_one_setting_of_the_full_model():
@@ -53,28 +53,28 @@ def test_sweeps_change_one_setting_of_the_full_model():
     ),
 )
 def test_a_sweep_that_no_head_can_be_made_of_is_told_before_anything_runs(field, value, reason):
-    with pytest.raises(ValueError, match=f"sweeps.{field} must hold values .*got {value!r}: .*{reason}"):
+    with pytest.raises(ValueError, match=f"sweeps.{field} must hold valid values; got {value!r}: .*{reason}"):
         dict(make_sweeps(replace(SETTINGS, sweeps={field: [value]})))
 
 
 def people(settings):
-    """The subjects of every set and part, and the seeds of initialisations."""
-    found = []
+    """The subjects of every split and phase, and the seeds of initializations."""
+    subjects = []
     for data in (backbone_data(settings, 0), arm_data(settings)):
         data.setup("fit")
-        found += [set(data.faces.subjects[rows]) for rows in data.splits]
-    return [*found, set(attention_faces(settings).subjects)], set(settings.initialisations(20))
+        subjects += [set(data.faces.subjects[rows]) for rows in data.splits]
+    return [*subjects, set(attention_faces(settings).subjects)], set(settings.init_seeds(20))
 
 
 def test_no_person_and_no_seed_is_used_twice():
     development, seeds = people(SETTINGS)
-    evaluation, fresh = people(replace(SETTINGS, part="evaluation"))
+    evaluation, fresh = people(replace(SETTINGS, phase="evaluation"))
     every = development + evaluation
-    # The backbone's test part, which nobody looks at, has one face.
+    # The test split of the backbone, which is not used, has one face.
     assert [len(part) for part in every] == 2 * [3, 3, 1, 3, 3, 3, 3]
     assert len(set.union(*every)) == sum(map(len, every))
     assert len(seeds) == len(fresh) == 20 and not seeds & fresh
-    assert arm_data(SETTINGS).seed != arm_data(replace(SETTINGS, part="evaluation")).seed
+    assert arm_data(SETTINGS).seed != arm_data(replace(SETTINGS, phase="evaluation")).seed
 
 
 def test_attention_is_scored_on_independent_units():
@@ -86,7 +86,7 @@ def test_attention_is_scored_on_independent_units():
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"part": "test"}, "part must be one of development, evaluation; got 'test'"),
+        ({"phase": "test"}, "phase must be one of development, evaluation; got 'test'"),
         ({"seeds": 0}, "seeds must be at least 1; got 0"),
         ({"faces": FaceCounts(subjects=10**6)}, "faces.subjects must be 1 to 100000; got 1000000"),
     ],
@@ -100,35 +100,35 @@ def part(rows=20, seed=0):
     rng = np.random.default_rng(seed)
     maps = rng.random((rows, 3, 3, 6)).astype(np.float16)
     labels = (np.arange(rows)[:, None] + np.arange(3)) % 2
-    return FeaturePart(maps, labels.astype(np.int8), np.array(["p"] * rows), None, 0.0)
+    return FeatureSplit(maps, labels.astype(np.int8), np.array(["p"] * rows), None, 0.0)
 
 
 def test_arms_start_from_the_same_tensors_where_they_share_them():
     """Contrasts are paired: of two arms with one seed, only what the arm changes is different."""
-    heads = {name: Head(arm, 6, 3, seed=7) for name, arm in make_arms(SETTINGS).items()}
+    heads = {name: FrozenHead(arm, 6, 3, seed=7) for name, arm in make_arms(SETTINGS).items()}
     own = heads["own"].state_dict()
     for name in ("diversity", "correlation", "both"):
         state = heads[name].state_dict()
         assert all(torch.equal(state[key], tensor) for key, tensor in own.items())
-    assert torch.equal(heads["shared"].units.weight, heads["own"].units.weight)
-    assert torch.equal(heads["one"].units.weight, heads["wide"].units.weight)
-    other = Head(make_arms(SETTINGS)["own"], 6, 3, seed=8).state_dict()
+    assert torch.equal(heads["shared"].classifier.weight, heads["own"].classifier.weight)
+    assert torch.equal(heads["one"].classifier.weight, heads["wide"].classifier.weight)
+    other = FrozenHead(make_arms(SETTINGS)["own"], 6, 3, seed=8).state_dict()
     assert not torch.equal(other["attention.weight"], own["attention.weight"])
-    assert not torch.equal(other["units.weight"], own["units.weight"])
+    assert not torch.equal(other["classifier.weight"], own["classifier.weight"])
 
 
-def test_initialisation_leaves_the_generator_alone():
+def test_initialization_leaves_the_generator_alone():
     torch.manual_seed(1)
     expected = torch.rand(1)
     torch.manual_seed(1)
-    Head(make_arms(SETTINGS)["both"], 6, 3, seed=7)
+    FrozenHead(make_arms(SETTINGS)["both"], 6, 3, seed=7)
     assert torch.equal(torch.rand(1), expected)
 
 
 def batches_seen(name, order_seed, seed=0):
     """The features of every training step of one arm."""
     faces, arm, seen = part(), make_arms(SETTINGS)[name], []
-    head = Head(arm, 6, 3, seed)
+    head = FrozenHead(arm, 6, 3, seed)
     head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
     train(head, arm, faces, make_loss(torch.from_numpy(faces.labels), ("a", "b", "c")), SETTINGS.training, order_seed)
     return seen
@@ -149,7 +149,7 @@ def test_diversity_is_trained_only_where_it_should_be():
 
     def trained(name, weight):
         arm = replace(make_arms(SETTINGS)[name], diversity_weight=weight)
-        head = Head(arm, 6, 3, 0)
+        head = FrozenHead(arm, 6, 3, 0)
         course = train(head, arm, faces, loss, SETTINGS.training, 0)
         assert course.step_seconds > 0 and len(course.losses) == 2
         return head.attention.weight
@@ -159,8 +159,8 @@ def test_diversity_is_trained_only_where_it_should_be():
 
 
 def test_no_attention_is_the_average_over_positions():
-    head, x = Head(make_arms(SETTINGS)["average"], 6, 3, 0), torch.randn(2, 6, 3, 3)
-    head.units.standardise = torch.nn.Identity()
-    expected = x.mean((2, 3)) @ head.units.weight.T + head.units.bias
+    head, x = FrozenHead(make_arms(SETTINGS)["average"], 6, 3, 0), torch.randn(2, 6, 3, 3)
+    head.classifier.standardise = torch.nn.Identity()
+    expected = x.mean((2, 3)) @ head.classifier.weight.T + head.classifier.bias
     output = head(x)
     assert output.attention is None and torch.allclose(output.logits, expected, atol=1e-6)

@@ -17,8 +17,8 @@ MASK = [1, 0.5, 0, 0]
 
 
 def scores(attention, mask=MASK):
-    found = region_scores(torch.tensor([attention], dtype=torch.float32), torch.tensor([mask], dtype=torch.float32))
-    return dict(zip(("energy", "pointing", "iou"), found[:, 0].tolist(), strict=True))
+    scores = region_scores(torch.tensor([attention], dtype=torch.float32), torch.tensor([mask], dtype=torch.float32))
+    return dict(zip(("energy", "pointing", "iou"), scores[:, 0].tolist(), strict=True))
 
 
 def test_energy_pointing_and_overlap_by_hand():
@@ -47,15 +47,15 @@ def test_chance_levels_of_constant_guesses():
     masks = torch.zeros(3, 2, 1, 4)
     masks[0, 0, 0, 0] = masks[1, 0, 0, 0] = 1  # unit 0 shows at position 0 of two faces
     masks[2, 1, 0, 2:] = 1  # unit 1 at positions 2 and 3 of one face
-    shows = torch.tensor([[True, False], [True, True], [False, True]])  # that of face 1 is hidden
-    levels = chance_levels(masks, shows)
+    present = torch.tensor([[True, False], [True, True], [False, True]])  # that of face 1 is hidden
+    levels = chance_levels(masks, present)
     energy = {name: level[0].tolist() for name, level in levels.items()}
     assert energy["uniform"] == pytest.approx([1 / 4, 2 / 4])
     # Mean regions are [1,0,0,0] and [0,0,1,1].
     assert energy["all_units"] == pytest.approx([1 / 3, 2 / 3]) and energy["other_unit"] == pytest.approx([0, 0])
     # A face that shows it too little to be labelled does not count.
     masks[2, 0, 0, 3] = 1
-    assert chance_levels(masks, shows)["uniform"][0].tolist() == pytest.approx([1 / 4, 2 / 4])
+    assert chance_levels(masks, present)["uniform"][0].tolist() == pytest.approx([1 / 4, 2 / 4])
 
 
 @pytest.fixture
@@ -66,32 +66,32 @@ def looking():
 
 
 def test_only_faces_that_show_the_region_count(looking):
-    attention, output, shows = looking
+    attention, output, present = looking
     masks = torch.zeros(4, 2, 2, 2)
     masks[:2, :, 0, 0] = 1  # hidden on the last face
     metric = RegionAttention(2, 2)
     for rows in (slice(0, 1), slice(1, 4)):
         part = type(output)(*(tensor[rows] for tensor in output))
-        metric.update(attention, part, shows[rows], masks[rows])
-    found = metric.compute()
+        metric.update(attention, part, present[rows], masks[rows])
+    scores = metric.compute()
     share = output.attention[:2, 0, 0, 0] / output.attention[:2, 0].sum((1, 2))
-    assert float(found["energy"][0]) == pytest.approx(float(share.mean()), rel=1e-5)
+    assert float(scores["energy"][0]) == pytest.approx(float(share.mean()), rel=1e-5)
     area = effective_area(output.attention[:, 0].flatten(1))[[0, 1, 3]].mean()
-    assert float(found["area"][0]) == pytest.approx(float(area), rel=1e-5)
-    assert found["energy"][1].isnan() and found["area"][1].isnan()
+    assert float(scores["area"][0]) == pytest.approx(float(area), rel=1e-5)
+    assert scores["energy"][1].isnan() and scores["area"][1].isnan()
 
 
 def test_winner_shares_show_a_starved_channel(looking):
-    attention, output, shows = looking
+    attention, output, present = looking
     maps = torch.zeros(4, 2, 2, 2, 2)
     maps[:, :, 0] = torch.tensor([[0.5, 0.3], [0.1, 0.1]])
     maps[:, :, 1] = torch.tensor([[0.0, 0.0], [0.0, 0.6]])
     attention = SMAAttention(3, 2, 2, 4, correlate=False)
     metric = RegionAttention(2, 2)
-    metric.update(attention, output._replace(maps=maps, attention=maps.amax(2)), shows, None)
-    found = metric.compute()
-    assert found["winner_share"][0].tolist() == pytest.approx([0.9 / 1.5, 0.6 / 1.5])
-    assert found["energy"].isnan().all()
+    metric.update(attention, output._replace(maps=maps, attention=maps.amax(2)), present, None)
+    scores = metric.compute()
+    assert scores["winner_share"][0].tolist() == pytest.approx([0.9 / 1.5, 0.6 / 1.5])
+    assert scores["energy"].isnan().all()
 
 
 def test_maps_that_are_merged_and_refined(looking):

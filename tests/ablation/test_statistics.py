@@ -5,7 +5,7 @@ import pytest
 
 from sma_models.ablation.contrasts import (
     FIXED,
-    ArmRuns,
+    ArmMeasures,
     Contrast,
     estimate,
     factorial_effects,
@@ -25,8 +25,8 @@ from sma_models.ablation.statistics import (
 def coverage(draw, truth, repeats=400):
     """Share of intervals that hold the truth, of estimates of fresh data."""
     rng = np.random.default_rng(0)
-    found = [draw(rng) for _ in range(repeats)]
-    return np.mean([one.low <= truth <= one.high for one in found])
+    estimates = [draw(rng) for _ in range(repeats)]
+    return np.mean([one.low <= truth <= one.high for one in estimates])
 
 
 @pytest.mark.parametrize("seeds", (6, 20))
@@ -75,10 +75,12 @@ def test_agreement_is_the_correlation_over_positions():
 
 
 def test_paired_differences_by_hand():
-    found = paired(np.array([1.0, 2.0, 3.0]))
+    estimate = paired(np.array([1.0, 2.0, 3.0]))
     # t of 2 degrees of freedom at 97.5 % is 4.302653.
-    assert (found.value, found.seeds) == (2, 3) and found.effect == pytest.approx(2)
-    assert found.low == pytest.approx(2 - 4.302653 / 3**0.5) and found.high == pytest.approx(2 + 4.302653 / 3**0.5)
+    assert (estimate.value, estimate.seeds) == (2, 3) and estimate.effect == pytest.approx(2)
+    assert estimate.low == pytest.approx(2 - 4.302653 / 3**0.5) and estimate.high == pytest.approx(
+        2 + 4.302653 / 3**0.5
+    )
     for same in (paired(np.array([0.5, 0.5])), paired(np.array([0.5]))):
         assert same.value == 0.5 and np.isnan([same.low, same.p, same.effect]).all()
 
@@ -87,11 +89,11 @@ def test_ratio_of_spreads_leaves_seeds_out_of_both_arms_together():
     rng = np.random.default_rng(3)
     values = rng.normal(size=20)
     close = 2 * values + 0.01 * rng.normal(size=20)
-    found = spread_ratio(close, values)
-    assert found.value == pytest.approx(2, abs=0.01) and 1.98 < found.low < found.value < found.high < 2.02
-    assert found.p < 0.001
+    estimate = spread_ratio(close, values)
+    assert estimate.value == pytest.approx(2, abs=0.01) and 1.98 < estimate.low < estimate.value < estimate.high < 2.02
+    assert estimate.p < 0.001
     apart = spread_ratio(rng.permutation(close), values)
-    assert apart.value == pytest.approx(found.value) and apart.high - apart.low > 10 * (found.high - found.low)
+    assert apart.value == pytest.approx(estimate.value) and apart.high - apart.low > 10 * (estimate.high - estimate.low)
     first, second = np.array([1.0, 2, 4, 8, 16]), np.array([1.0, 4, 2, 6, 3])
     logs = [np.log(np.delete(first, i).std(ddof=1) / np.delete(second, i).std(ddof=1)) for i in range(5)]
     pseudo = 5 * np.log(first.std(ddof=1) / second.std(ddof=1)) - 4 * np.array(logs)
@@ -126,11 +128,11 @@ def arms(seeds=20, **shifts):
     rng = np.random.default_rng(5)
     luck = rng.normal(0, 0.1, seeds)
     maps = rng.random((seeds, 2, 2, 3, 3))
-    found = {}
+    runs = {}
     for name in ("wide", "own", "diversity", "correlation", "both"):
         score = 0.5 + luck + shifts.get(name, 0) + rng.normal(0, 0.002, seeds)
-        found[name] = ArmRuns({"f1": score, "auc": score, "energy": score}, maps)
-    return found
+        runs[name] = ArmMeasures({"f1": score, "auc": score, "energy": score}, maps)
+    return runs
 
 
 def test_pairing_shows_what_luck_would_hide():

@@ -8,9 +8,9 @@ import time
 
 import torch
 
-from benchmarks.baselines import through
+from benchmarks.baselines import with_backend
 
-eager = through("sma_attention", "reference")
+eager = with_backend("sma_attention", "reference")
 _calls = {"count": 0}
 
 

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 import torch
 
-from benchmarks.environment import machine, revision
+from benchmarks.environment import environment, revision
 
 CPU = torch.device("cpu")
 
@@ -23,7 +23,7 @@ def test_the_revision_is_that_of_the_checkout(tmp_path):
 
 def test_without_git_the_revision_is_unknown(monkeypatch):
     monkeypatch.setenv("PATH", "")
-    assert machine(CPU)["revision"] == "unknown"
+    assert environment(CPU)["revision"] == "unknown"
 
 
 def test_outside_a_repository_the_revision_is_unknown(monkeypatch, tmp_path):

@@ -1,4 +1,4 @@
-"""The gate lets the weather pass and stops a slower kernel; the kernels execute as many instructions as committed."""
+"""The gate ignores noise and stops a slower kernel; the kernels execute as many instructions as committed."""
 
 import json
 
@@ -6,24 +6,24 @@ import pytest
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks import gate, instructions
-from benchmarks.baselines import through
+from benchmarks.baselines import with_backend
 from benchmarks.gate import Ratios, regression
 
 
 @pytest.mark.parametrize(
-    "committed, found, fails",
+    "committed, measured, fails",
     [
         (Ratios(0.50, 0.02), Ratios(0.50, 0.02), False),
         (Ratios(0.50, 0.02), Ratios(0.54, 0.02), False),  # less than a tenth
         (Ratios(0.50, 0.02), Ratios(0.56, 0.02), True),
-        (Ratios(0.50, 0.10), Ratios(0.58, 0.02), False),  # the committed repeats lay this far apart
+        (Ratios(0.50, 0.10), Ratios(0.58, 0.02), False),  # the committed repeats have this spread
         (Ratios(0.50, 0.02), Ratios(0.58, 0.10), False),
         (Ratios(0.50, 0.10), Ratios(0.61, 0.05), True),
         (Ratios(0.50, 0.02), Ratios(0.30, 0.02), False),
     ],
 )
-def test_a_regression_is_more_than_the_spread_and_more_than_a_tenth(committed, found, fails):
-    assert bool(regression(committed, found)) == fails
+def test_a_regression_is_more_than_the_spread_and_more_than_a_tenth(committed, measured, fails):
+    assert bool(regression(committed, measured)) == fails
 
 
 class Work(TorchDispatchMode):
@@ -39,18 +39,18 @@ class Work(TorchDispatchMode):
 
 
 def work(runs, rounds, device):
-    taken = {}
+    counts = {}
     for name, timed in runs.items():
         with Work() as done:
             timed()
-        taken[name] = [float(done.count)] * rounds
-    return taken
+        counts[name] = [float(done.count)] * rounds
+    return counts
 
 
 def test_a_slowed_kernel_is_stopped(monkeypatch):
     """The kernel run four times in place of once, by a clock of work; the same kernel again passes."""
     monkeypatch.setattr(gate, "interleaved", work)
-    once = through("sma_attention", "cpu")
+    once = with_backend("sma_attention", "cpu")
 
     def slowed(tensors):
         for _ in range(3):
@@ -63,12 +63,12 @@ def test_a_slowed_kernel_is_stopped(monkeypatch):
 
 
 def test_the_kernels_execute_what_is_committed():
-    if instructions.why_not():
-        pytest.skip(instructions.why_not())
+    if instructions.unavailable():
+        pytest.skip(instructions.unavailable())
     committed = json.loads(instructions.TABLE.read_text())
     if committed["compiler"] != instructions.compiler():
         pytest.skip(f"counted with {committed['compiler']}, here is {instructions.compiler()}")
     program = instructions.build()
     for row in (("S1", "nchw", "forward"), ("S1", "nchw", "backward"), ("S1", "nhwc", "backward")):
-        found = instructions.count(program, *row)
-        assert abs(found / committed["counts"][" ".join(row)] - 1) < 0.01, (row, found)
+        count = instructions.count(program, *row)
+        assert abs(count / committed["counts"][" ".join(row)] - 1) < 0.01, (row, count)

@@ -58,7 +58,7 @@ def test_a_faulty_cell_says_what_happened(faulty, name):
     status = faulty.results["steps"]["times"]["commands"][f"S1 float32 nchw max tests.benchmarks.faulty:{name}"]
     assert status["status"].startswith(FAULTY[name])
     rows = rows_of(faulty, f":{name}")
-    assert [row["direction"] for row in rows] == ["forward", "forward+backward"]
+    assert [row["pass"] for row in rows] == ["forward", "forward+backward"]
     log = (faulty.folder / "times.txt").read_text().split(f"tests.benchmarks.faulty:{name} ")[1].split("\n$ ")[0]
     text = json.dumps([row.get("errors") for row in rows]) + log
     expected = {

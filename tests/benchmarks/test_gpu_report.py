@@ -101,10 +101,10 @@ def test_a_report_that_is_ended_is_complete_up_to_there(end, tmp_path):
 def test_the_time_that_is_up_is_stated(tmp_path):
     report = Report(tmp_path, 0)
     steps.times(report, steps.TRIAL)
-    assert report.step("times")["notes"] == ["6 of 6 not run: the time was up"]
+    assert report.step("times")["notes"] == ["6 of 6 not run: out of time"]
     steps.extension(report, steps.TRIAL)
     statuses = [command["status"] for command in report.step("extension")["commands"].values()]
-    assert statuses == ["not run: the time was up"] * 3
+    assert statuses == ["not run: out of time"] * 3
 
 
 def test_a_dry_run_leaves_every_file_and_every_cell(tmp_path):

@@ -11,8 +11,8 @@ from benchmarks.gpu_report.report_file import Report, join
 
 
 def row(shape: str, implementation: str, **fields) -> dict:
-    cell = {"shape": shape, "dtype": "bfloat16", "layout": "nchw", "merge": "max", "direction": "forward+backward"}
-    return {**cell, "implementation": implementation, "floor_bytes": 3 * 10**6, **fields}
+    cell = {"shape": shape, "dtype": "bfloat16", "layout": "nchw", "merge": "max", "pass": "forward+backward"}
+    return {**cell, "implementation": implementation, "lower_bound_bytes": 3 * 10**6, **fields}
 
 
 def test_quantities_of_a_cell_arrive_one_by_one(tmp_path):

@@ -43,9 +43,9 @@ def test_no_garbage_is_collected_between_times():
 
 FAULTS = """
 import resource, sys, torch
-from benchmarks.environment import keep_heap
-if sys.argv[1] == "kept":
-    keep_heap()
+from benchmarks.environment import disable_malloc_trim
+if sys.argv[1] == "no trim":
+    disable_malloc_trim()
 for call in range(40):
     torch.ones(2**23)
     if call == 19:
@@ -55,10 +55,10 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
-def test_a_kept_heap_gives_its_pages_again():
-    def faults(heap: str) -> int:
-        command = [sys.executable, "-c", FAULTS, heap]
+def test_without_trimming_pages_are_reused():
+    def faults(malloc: str) -> int:
+        command = [sys.executable, "-c", FAULTS, malloc]
         return int(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
 
-    kept, default = faults("kept"), faults("default")
-    assert kept < default / 4, (kept, default)
+    reused, default = faults("no trim"), faults("default")
+    assert reused < default / 4, (reused, default)

@@ -31,7 +31,7 @@ def test_the_command_explains_itself():
 def test_what_is_no_command_is_refused_and_named(words):
     refused = sma_net(*words)
     assert refused.returncode == 1
-    assert f"{' '.join(words)!r} is no command" in refused.stderr
+    assert f"{' '.join(words)!r} is not a command" in refused.stderr
     assert "sma-net COMMAND" in refused.stderr
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from sma_models.cli.demo import CHECKPOINT, CURVES, PICTURES, RESULT, DemoSettings, main, run_demo
+from sma_models.cli.demo import CHECKPOINT, CURVES, FACES, RESULT, DemoSettings, main, run_demo
 from sma_models.data import SyntheticFaceData
 from sma_models.figures.ground_truth import attention_map, strongest
 from sma_models.models.sma_net import SMANet
@@ -26,10 +26,10 @@ def demo(tmp_path_factory):
 
 def test_everything_is_written(demo):
     out, result = demo
-    assert {path.name for path in out.iterdir()} >= {CHECKPOINT, CURVES, PICTURES, RESULT, "metrics.csv"}
+    assert {path.name for path in out.iterdir()} >= {CHECKPOINT, CURVES, FACES, RESULT, "metrics.csv"}
     assert result["faces"] == 60
     assert len(result["scores"]["f1"]) == 15
-    for name in (CURVES, PICTURES):
+    for name in (CURVES, FACES):
         assert cv2.imread(str(out / name)).std() > 10, name
 
 
@@ -41,7 +41,7 @@ def test_a_finished_demonstration_is_shown_not_repeated(demo, capsys):
     shown = " ".join(capsys.readouterr().out.split())
     assert "finished" in shown and "--force" in shown
     assert "AU26" in shown
-    for name in (CHECKPOINT, CURVES, PICTURES):
+    for name in (CHECKPOINT, CURVES, FACES):
         assert name in shown
 
 

@@ -12,7 +12,7 @@ from sma_models.data import CSVFaces
 from sma_models.data.crops import Crops, detected_faces
 from sma_models.data.databases.bp4d import BP4D, list_bp4d
 from sma_models.faces.predictor import FacePredictor
-from sma_models.figures.network_figures import network_figures, pictures_of
+from sma_models.figures.network_figures import image_paths, network_figures
 from sma_models.report.run_results import read_run
 from tests.faces.test_predict import run as predict
 from tests.helpers.checkpoints import write_checkpoint
@@ -110,7 +110,7 @@ def test_scores_and_their_report_count_what_shows_no_face(folder, tmp_path):
     (scores,) = tmp_path.rglob("scores_test.json")
     assert json.loads(scores.read_text())["without_a_face"] == 1
     told = read_run(scores.parent).scores[0].text
-    assert "test part, 2 faces, 1 of them without a face that was found" in told
+    assert "test split, 2 faces, 1 of them without a detected face" in told
 
 
 @pytest.mark.parametrize("source", ["crops", "crops/person", f"crops/{FACELESS}"])
@@ -130,14 +130,14 @@ def test_crops_of_another_template_are_refused_wherever_they_lie(folder, tmp_pat
     with pytest.raises(ValueError, match="was trained on faces aligned by"):
         predict(tmp_path / "model.ckpt", folder / source, "--aligned")
     with pytest.raises(ValueError, match="was trained on faces aligned by"):
-        pictures_of(FacePredictor(tmp_path / "model.ckpt", "cpu"), [folder / source])
+        image_paths(FacePredictor(tmp_path / "model.ckpt", "cpu"), [folder / source])
 
 
 def test_figures_tell_that_no_face_was_found(folder):
     reader = FacePredictor(folder / "model.ckpt", "cpu")
     pictures = [folder / "crops/person/0.jpg", folder / "crops" / FACELESS]
     told = [named.about for named in network_figures(reader, pictures)]
-    assert told[:2] == ["Attention on 0.jpg", "Attention on 3.jpg, in which no face was found"]
+    assert told[:2] == ["Attention on 0.jpg", "Attention on 3.jpg, without a detected face"]
 
 
 def test_links_to_crops_are_what_they_lead_to(folder, tmp_path):

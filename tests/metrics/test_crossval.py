@@ -116,7 +116,7 @@ def test_crossval_goes_on_where_it_stopped(tmp_path, monkeypatch):
     result = json.loads(first)
     assert result["seeds"] == [4, 5] and result["pooled"]["accuracy"]["sd_over_seeds"] is not None
     assert re.search(r"accuracy of frames \| [01]\.\d{3} ± 0\.\d{3}", (out / "results.md").read_text())
-    with pytest.raises(ValueError, match="begun with other settings"):
+    with pytest.raises(ValueError, match="created with different settings"):
         main([*arguments, "--data.init_args.batch_size=4"])
     with pytest.raises(SystemExit):
         main([*arguments, "--folds", "0,99"])
@@ -167,7 +167,7 @@ def test_a_folder_of_results_belongs_to_the_faces_that_it_was_begun_with(tmp_pat
     main([*arguments, "--folds", "a"])
     path = tmp_path / "faces.csv"
     path.write_text(path.read_text().replace(old, new))
-    with pytest.raises(ValueError, match="begun with other settings or faces"):
+    with pytest.raises(ValueError, match="created with different settings or faces"):
         main([*arguments, *(["--folds", "0"] if "folder" in new else [])])
 
 

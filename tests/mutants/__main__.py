@@ -39,15 +39,15 @@ def keep_one_instruction_set(copy: Path) -> None:
 
 def build(copy: Path) -> None:
     """Compiles what changed, in place; objects of unchanged files are kept from run to run."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "setup.py", "-q", "build_ext", "--inplace"],
         cwd=copy,
         env={**os.environ, "SMA_CUDA": "0"},
         capture_output=True,
         text=True,
     )
-    if done.returncode:
-        raise SystemExit(f"the mutant does not compile:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+    if process.returncode:
+        raise SystemExit(f"the mutant does not compile:\n{process.stdout[-3000:]}{process.stderr[-3000:]}")
 
 
 def survives(mutant: Mutant, copy: Path) -> bool:
@@ -59,23 +59,23 @@ def survives(mutant: Mutant, copy: Path) -> bool:
         path.write_text(intact.replace(mutant.old, mutant.new))
         if mutant.file.startswith("csrc/cpu") or mutant.file.startswith("csrc/ops"):
             build(copy)
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *mutant.tests],
             cwd=copy,
             env={**os.environ, **dict(mutant.environment), "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
             text=True,
         )
-        if done.returncode < 0:
+        if process.returncode < 0:
             return False  # a signal ended the process
-        if done.returncode not in (0, 1):
-            raise SystemExit(f"pytest could not run {mutant.tests}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
-        return done.returncode == 0
+        if process.returncode not in (0, 1):
+            raise SystemExit(f"pytest could not run {mutant.tests}:\n{process.stdout[-3000:]}{process.stderr[-3000:]}")
+        return process.returncode == 0
     finally:
         path.write_text(intact)
 
 
-def chosen(argument: str) -> list[Mutant]:
+def select_mutants(argument: str) -> list[Mutant]:
     name, _, numbers = argument.partition(":")
     if name not in LISTS:
         raise SystemExit(f"{argument}: expected one of {', '.join(LISTS)}")
@@ -85,7 +85,7 @@ def chosen(argument: str) -> list[Mutant]:
 
 
 def main() -> None:
-    mutants = [mutant for argument in sys.argv[1:] or LISTS for mutant in chosen(argument)]
+    mutants = [mutant for argument in sys.argv[1:] or LISTS for mutant in select_mutants(argument)]
     alive = []
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "tree"

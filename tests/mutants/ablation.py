@@ -1,4 +1,4 @@
-"""Breaks of the ablation: what is paired, what is scored, what is concluded, what a kill leaves."""
+"""Mutants of the ablation: pairing, scores, conclusions, and resuming after a kill."""
 
 from tests.mutants.mutant import Mutant
 
@@ -16,11 +16,17 @@ MUTANTS = [
     # Arms: what each leaves out, and what a pair shares.
     ablation("arms", "embed_dim=base.channels * base.embed_dim", "embed_dim=base.embed_dim", ARMS),
     ablation(
-        "arms", 'Arm("diversity", "O + diversity", base, **pushed)', 'Arm("diversity", "O + diversity", base)', ARMS
+        "arms",
+        'Arm("diversity", "O + diversity", base, **diversified)',
+        'Arm("diversity", "O + diversity", base)',
+        ARMS,
     ),
     ablation("arms", "replace(base, shared_features=True)", "base", ARMS),
     ablation(
-        "frozen_heads", "            torch.manual_seed(seed)\n            self.units", "            self.units", ARMS
+        "frozen_heads",
+        "            torch.manual_seed(seed)\n            self.classifier",
+        "            self.classifier",
+        ARMS,
     ),
     ablation("frozen_heads", "with torch.random.fork_rng(devices=[]):", "if True:", ARMS),
     ablation(
@@ -36,11 +42,14 @@ MUTANTS = [
         ("tests/models/test_sma_net.py",),
     ),
     # Parts: people and seeds.
-    ablation("config", "PARTS.index(self.part) * _APART", "0", ARMS),
+    ablation("config", "PHASES.index(self.phase) * _PHASE_STRIDE", "0", ARMS),
     ablation(
-        "datasets", "first_subject=settings.start + _RANGES * faces.subjects", "first_subject=settings.start", ARMS
+        "datasets",
+        "first_subject=settings.first_seed + _SPLITS * faces.subjects",
+        "first_subject=settings.first_seed",
+        ARMS,
     ),
-    ablation("datasets", "settings.start + 2 * _RANGES", "settings.start + _RANGES", ARMS),
+    ablation("datasets", "settings.first_seed + 2 * _SPLITS", "settings.first_seed + _SPLITS", ARMS),
     ablation("datasets", 'mode="independent"', 'mode="correlated"', ARMS),
     Mutant("sma_models/data/synthetic.py", "np.cumsum([self._first_subject, ", "np.cumsum([0, ", (ARMS,)),
     # Attention.
@@ -49,8 +58,8 @@ MUTANTS = [
     ablation("attention_metrics", ".round().clamp_min(1)", ".round()", ATTENTION),
     ablation("attention_metrics", "area - above.sum(1, keepdim=True)", "area", ATTENTION),
     ablation("attention_metrics", "1 / (maps.shape[1] * ", "1 / (", ATTENTION),
-    ablation("attention_metrics", "return shows & (masks.sum(2) > 0)", "return masks.sum(2) > 0", ATTENTION),
-    ablation("attention_metrics", "return shows & (masks.sum(2) > 0)", "return shows", ATTENTION),
+    ablation("attention_metrics", "return present & (masks.sum(2) > 0)", "return masks.sum(2) > 0", ATTENTION),
+    ablation("attention_metrics", "return present & (masks.sum(2) > 0)", "return present", ATTENTION),
     ablation("attention_metrics", "if other != unit", "if True", ATTENTION),
     ablation("attention_metrics", "largest * (refined == largest)", "(refined == largest)", ATTENTION),
     ablation("attention_metrics", "attention.mean(2) if", "attention.amax(2) if", ATTENTION),
@@ -67,11 +76,11 @@ MUTANTS = [
     ablation("statistics", "second[others]", "second[others[::-1]]", STATISTICS),
     ablation("statistics", "(n - 1) * without", "n * without", STATISTICS),
     ablation("statistics", "norm > rounding", "norm > 1e-9", STATISTICS),
-    ablation("statistics", "if n < FEWEST or", "if", STATISTICS),
+    ablation("statistics", "if n < MIN_SEEDS or", "if", STATISTICS),
     ablation("statistics", "highest = max(highest, ", "highest = max(0.0, ", STATISTICS),
-    ablation("statistics", "(len(p) - place)", "len(p)", STATISTICS),
+    ablation("statistics", "(len(p) - rank)", "len(p)", STATISTICS),
     ablation("contrasts", "np.isnan(adjusted) or adjusted >= ALPHA or ", "", STATISTICS),
-    ablation("contrasts", " or found.low <= neutral <= found.high", "", STATISTICS),
+    ablation("contrasts", " or estimate.low <= neutral <= estimate.high", "", STATISTICS),
     ablation("contrasts", "adjusted >= ALPHA", "adjusted > ALPHA", STATISTICS),
     ablation(
         "contrasts",
@@ -88,7 +97,12 @@ MUTANTS = [
     # Files: whole or not at all, and nothing done twice.
     ablation("run_files", '"measures": scores.measures', '"measures": {}', ABLATE, "-k", "written"),
     ablation(
-        "run_files", "for seed in seeds]\n    found", "for seed in sorted(seeds)]\n    found", ABLATE, "-k", "written"
+        "run_files",
+        "for seed in seeds]\n    measures_by_seed",
+        "for seed in sorted(seeds)]\n    measures_by_seed",
+        ABLATE,
+        "-k",
+        "written",
     ),
     ablation(
         "run_files", "    threading.Thread(target=_end_with_parent, daemon=True).start()\n", "", ABLATE, "-k", "kill"
@@ -96,13 +110,11 @@ MUTANTS = [
     Mutant(
         "sma_models/cli/ablate.py", "[run for run in runs if not run.finished(out)]", "runs", (ABLATE, "-k", "kill")
     ),
-    Mutant(
-        "sma_models/cli/ablate.py", "    check_same_settings(given.out", "    str(given.out", (ABLATE, "-k", "kill")
-    ),
+    Mutant("sma_models/cli/ablate.py", "    _check_settings(args.out, settings)\n", "", (ABLATE, "-k", "kill")),
     ablation(
         "feature_cache",
-        "maps[done : done + len(found)] = found",
-        "maps[: len(found)] = found",
+        "maps[done : done + len(features)] = features",
+        "maps[: len(features)] = features",
         ABLATE,
         "-k",
         "own_face",
@@ -117,12 +129,19 @@ MUTANTS = [
     ),
     ablation(
         "feature_cache",
-        "self.centre(regions, (0, 0, 0)).float()",
-        "self.centre(regions, (0, 0, 0)).float().flip(1)",
+        "self.center_crop(regions, (0, 0, 0)).float()",
+        "self.center_crop(regions, (0, 0, 0)).float().flip(1)",
         ABLATE,
         "-k",
         "masks_lie",
     ),
-    ablation("datasets", "np.flatnonzero(counts >= FEWEST)", "np.flatnonzero(counts >= 0)", ABLATE, "-k", "own_faces"),
-    ablation("datasets", "np.searchsorted(kept, table.labels)", "table.labels", ABLATE, "-k", "own_faces"),
+    ablation(
+        "datasets",
+        "np.flatnonzero(counts >= MIN_CLASS_FACES)",
+        "np.flatnonzero(counts >= 0)",
+        ABLATE,
+        "-k",
+        "own_faces",
+    ),
+    ablation("datasets", "np.searchsorted(frequent, table.labels)", "table.labels", ABLATE, "-k", "own_faces"),
 ]

@@ -1,4 +1,4 @@
-"""Breaks of the GPU report, its kit and what the benchmarks compare."""
+"""Mutants of the GPU report, its kit and the checks of the benchmarks."""
 
 from tests.mutants.mutant import Mutant
 

@@ -407,7 +407,7 @@ MEASURES = [
     models("metrics/aggregate", "fold.with_a_face() for fold", "fold for fold", CROSSVAL, "-k", "without_a_face"),
     # A cross-validation that does not go on, or mixes its seeds.
     models("cli/crossval", "if not (folder / PREDICTIONS).is_file():", "if True:", CROSSVAL, "-k", "goes_on"),
-    models("cli/crossval", "*(going_on if Path(going_on[1]).is_file() else []),", "", CROSSVAL, "-k", "goes_on"),
+    models("cli/crossval", "*(resume if Path(resume[1]).is_file() else []),", "", CROSSVAL, "-k", "goes_on"),
     models("cli/crossval", 'f"--seed_everything={seed}"', '"--seed_everything=0"', CROSSVAL, "-k", "goes_on"),
     models(
         "cli/crossval",
@@ -432,8 +432,10 @@ MEASURES = [
     models("training/cross_dataset", "[\\s_-]", "[ ]", CROSSVAL, "-k", "people"),
     models("training/cross_dataset", '"disfa" if name == "disfaplus" else name', "name", CROSSVAL, "-k", "people"),
     data("databases/base", "if here != then:", "if False:", CROPS, "-k", "manifest"),
-    models("cli/crossval", "# faces {digest(_columns(faces))}", "", CROSSVAL, "-k", "begun_with"),
-    models("cli/crossval", "for parts in (faces.folds, faces.splits)", "for parts in ()", CROSSVAL, "-k", "begun_with"),
+    models("cli/crossval", "# faces {digest(_identity(faces))}", "", CROSSVAL, "-k", "begun_with"),
+    models(
+        "cli/crossval", "for column in (faces.folds, faces.splits)", "for parts in ()", CROSSVAL, "-k", "begun_with"
+    ),
     models("cli/crossval", "for image in faces.images", "for image in ()", CROSSVAL, "-k", "begun_with"),
 ]
 

@@ -1,9 +1,9 @@
-"""Breaks of what the build and the benchmarks learn about the machine."""
+"""Mutants of the detection of the environment by build and benchmarks."""
 
 from tests.mutants.mutant import Mutant
 
 JOBS = ("tests/test_build_jobs.py",)
-MACHINE = ("tests/benchmarks/test_environment.py",)
+ENVIRONMENT = ("tests/benchmarks/test_environment.py",)
 REPOSITORY = ("tests/test_repository.py",)
 SOURCES = ("tests/test_install.py", "-k", "source_distribution")
 
@@ -12,8 +12,8 @@ def jobs(old: str, new: str) -> Mutant:
     return Mutant("tools/build_jobs.py", old, new, JOBS)
 
 
-def machine(old: str, new: str) -> Mutant:
-    return Mutant("benchmarks/environment.py", old, new, MACHINE)
+def environment(old: str, new: str) -> Mutant:
+    return Mutant("benchmarks/environment.py", old, new, ENVIRONMENT)
 
 
 MUTANTS = [
@@ -28,8 +28,8 @@ MUTANTS = [
     jobs('if hasattr(os, "sched_getaffinity")', "if True"),
     Mutant("MANIFEST.in", "include tools/build_jobs.py tools", "include tools", SOURCES),
     # The revision of a result.
-    machine("except (OSError, subprocess.CalledProcessError):", "except subprocess.CalledProcessError:"),
-    machine("text=True, check=True, cwd=folder", "text=True, cwd=folder"),
+    environment("except (OSError, subprocess.CalledProcessError):", "except subprocess.CalledProcessError:"),
+    environment("text=True, check=True, cwd=folder", "text=True, cwd=folder"),
     # What maintainers rely on.
     Mutant("tools/check_commit_subject.py", "> MAX_LENGTH", ">= MAX_LENGTH", REPOSITORY),
     Mutant("tools/check_commit_subject.py", "rest and rest[0].strip()", "rest", REPOSITORY),

@@ -1,4 +1,4 @@
-"""Breaks of the pictures of attention, the report of a run, and the checks of the documents."""
+"""Mutants of the figures of attention, the report of a run, and the checks of the documents."""
 
 from tests.mutants.mutant import Mutant
 
@@ -19,34 +19,34 @@ def report(file: str, old: str, new: str) -> Mutant:
 
 MUTANTS = [
     # What is shown is what the head did.
-    figures("collect", "after, _ = reader.network.attention.refine(head.maps)", "after = head.maps"),
+    figures("collect", "after, _ = predictor.network.attention.refine(head.maps)", "after = head.maps"),
     figures("collect", "np.mean(correlations, axis=0)", "correlations[0]"),
-    figures("collect", "seen.views[place][place]", "seen.views[0][place]"),
+    figures("collect", "attended.views[row][row]", "attended.views[0][row]"),
     figures("collect", "columns[name]].argmax())", "columns[name]].argmin())"),
-    figures("collect", "(picture.shape[0] - VIEW) // 2", "0"),
+    figures("collect", "(image.shape[0] - VIEW) // 2", "0"),
     Mutant("sma_models/faces/predictor.py", "attention.float().amax(2)", "attention.float()[:, :, 0]", (VISUALIZE,)),
     # A row shares its scale; channels, cosine and shares are counted rightly.
     figures("attention", "max(float(maps.max()) for maps in (view.before, view.after, view.used))", "1e-3"),
     figures("attention", "maps.std(0)", "maps.mean(0)"),
     figures("attention", "~np.eye(len(maps), dtype=bool)", "np.eye(len(maps), dtype=bool)"),
     figures("attention", "if channels > 1 else []", ""),
-    figures("correlation", ".sum(3).mean(1)", ".mean(3).mean(1)"),
-    figures("correlation", ".sum(3).mean(1)", ".sum(3).mean(1).T"),
+    figures("correlation_matrix", ".sum(3).mean(1)", ".mean(3).mean(1)"),
+    figures("correlation_matrix", ".sum(3).mean(1)", ".sum(3).mean(1).T"),
     figures("training_curves", 'int(row["epoch"]) + 1', 'int(row["epoch"])'),
     figures("training_curves", 'if checkpoint.parent.name == "checkpoints" else None', ""),
-    figures("network_figures", "shown = spread_evenly(pictures, count)", "shown = list(pictures)"),
-    figures("network_figures", "np.linspace(0, len(pictures) - 1, min(", "np.arange(min("),
-    Mutant("sma_models/report/page.py", "pictures_of(reader, sources), count)", "pictures_of(reader, sources))", (REPORT,)),
-    figures("network_figures", "reader.same_alignment(pictures)", "pass"),
-    Mutant("sma_models/figures/network_figures.py", "if seen_faces[path] else", "if True else", (CROPS,)),
-    Mutant("sma_models/report/run_results.py", 'found.get("without_a_face", 0)', "0", (CROPS,)),
+    figures("network_figures", "sampled = evenly_spaced(images, count)", "sampled = list(images)"),
+    figures("network_figures", "np.linspace(0, len(paths) - 1, min(", "np.arange(min("),
+    report("page.py", "image_paths(predictor, sources), count)", "image_paths(predictor, sources))"),
+    figures("network_figures", "predictor.same_alignment(images)", "pass"),
+    Mutant("sma_models/figures/network_figures.py", "if face_detected[path] else", "if True else", (CROPS,)),
+    Mutant("sma_models/report/run_results.py", 'result.get("without_a_face", 0)', "0", (CROPS,)),
     Mutant("sma_models/faces/sources.py", "while name in self._taken:", "while False:", (VISUALIZE,)),
     # The page: nothing from outside, names as text, what is missing is said, numbers are the run's.
     report("page.py", "autoescape=True", "autoescape=False"),
     report("page.html.j2", "<meta charset", '<link href="https://example.org/a.css"><meta charset'),
     report("page.html.j2", ".scroll { overflow-x: auto; }", ".scroll { background: url(a.png); }"),
-    report("run_results.py", "run.missing.append(what)", "pass"),
-    report("run_results.py", "found[\"protocol\"] == SyntheticFaceData.__name__", "True"),
+    report("run_results.py", "run.missing.append(description)", "pass"),
+    report("run_results.py", 'result["protocol"] == SyntheticFaceData.__name__', "True"),
     report("run_results.py", "means['constant']", "means['f1']"),
     report("html_tables.py", "line[1:-1]", 'line.strip("| ")'),
     report("html_tables.py", "block.summary = len(block.rows) - bold", "pass"),

@@ -41,14 +41,16 @@ class Page(HTMLParser):
         self.text = " ".join(" ".join(self.texts).split())
 
     def handle_starttag(self, tag, attrs):
-        given = dict(attrs)
-        self.ids.add(given.get("id"))
-        self.references += [given[name] for name in ("src", "href", "srcset", "action", "data") if name in given]
+        attributes = dict(attrs)
+        self.ids.add(attributes.get("id"))
+        self.references += [
+            attributes[name] for name in ("src", "href", "srcset", "action", "data") if name in attributes
+        ]
         self.images += tag == "img"
         assert tag not in ("script", "link", "iframe", "object", "base"), tag
-        assert not any(name.startswith("on") for name in given)
+        assert not any(name.startswith("on") for name in attributes)
         if tag == "img":
-            assert given["alt"]
+            assert attributes["alt"]
         if tag not in VOID:
             self.open.append(tag)
 
@@ -98,7 +100,7 @@ def test_the_demonstration(demo, capsys):
     assert f"AU12 {scores['f1'][7]:.3f} {scores['constant'][7]:.3f} {scores['f1_half'][7]:.3f}" in page.text
     # Scores, curves, attention, correlation.
     assert page.images == 4
-    assert "Not in this run" not in page.text and "not trained on drawn faces" not in page.text
+    assert "Not in this run" not in page.text and "not trained on synthetic faces" not in page.text
     assert "backbone resnet10t" in page.text and "image_size: 32" in page.text
     made_by = read_checkpoint(demo / "best.ckpt")[ENTRY]["made_by"]
     assert made_by["sma-kernels"] == __version__ and made_by["command"] in page.text
@@ -109,17 +111,17 @@ def test_a_training_with_pictures_of_its_own(tmp_path):
     run = fit(tmp_path, au_csv(tmp_path), "ActionUnitTask")
     save(tmp_path / "crops" / "one <two>.png", drawn(1)[0])
     page = report(run, tmp_path / "crops")
-    assert page.images == 4 and "not trained on drawn faces" not in page.text
+    assert page.images == 4 and "not trained on synthetic faces" not in page.text
     assert "<h1>units.csv, fold 0 tested, aligned by none</h1>" in page.source
     # Names are text, whatever is in them.
     assert 'alt="Attention on one &lt;two&gt;.png"' in page.source
     assert "class_path: sma_models.training.task.ActionUnitTask" in page.text
-    assert "not trained on drawn faces" in report(run).text
+    assert "not trained on synthetic faces" in report(run).text
     for number in range(3):
         save(tmp_path / "crops" / f"{number}.png", drawn(1)[0])
     page = report(run, tmp_path / "crops", "--count", "2")
     # Beside scores, curves and correlation.
-    assert page.images == 5 and "mean over 2 of 4 pictures" in page.source
+    assert page.images == 5 and "mean over 2 of 4 images" in page.source
 
 
 def test_expressions_and_what_is_missing(tmp_path):
@@ -134,7 +136,7 @@ def test_expressions_and_what_is_missing(tmp_path):
     (run / "scores_test.json").unlink()
     page = report(run)
     assert page.images == 0
-    for told in ("scores of a test part", "no curves are shown", "no attention is shown"):
+    for told in ("scores of the test split", "no curves are shown", "no attention is shown"):
         assert told in page.text, told
     assert "settings" not in read_run(run).missing and read_run(run).title == "Run run"
 
@@ -156,7 +158,7 @@ def test_a_cross_validation(tmp_path):
         f"accuracy, pooled {accuracy:.3f} majority guess {guess:.3f}; 95 % interval {low:.3f} to {high:.3f}"
         in page.text
     )
-    assert "2 trainings" in page.text and "Of the first fold and seed." in page.text and page.images == 4
+    assert "2 training runs" in page.text and "Of the first fold and seed." in page.text and page.images == 4
     assert "Confusion, pooled, mean over seeds (rows are true)" in page.text
 
 
@@ -165,7 +167,7 @@ def test_markdown_tables_keep_their_cells():
     text = "\n".join(["words", "", "## Title", "", *table, "", "end", ""])
     words, title, table, end = from_markdown(text)
     assert (words.text, title.heading, end.text) == ("words", "Title", "end")
-    assert table.head == ["", "a", "b"]
+    assert table.header == ["", "a", "b"]
     assert table.rows == [["x", "1", "-"], ["mean", "2", ""], ["over", "3", "4"]]
     assert table.summary == 2
 
@@ -199,8 +201,8 @@ def test_a_browser_draws_it_without_a_network(demo, tmp_path, width):
     )  # fmt: skip
     page = cv2.imread(str(shot))
     assert page.shape[1] == width
-    # The pictures are there: nothing else on the page has colours as strong as those of the curves and of the faces.
-    colourful = np.ptp(page.astype(int), axis=2) > 60
-    assert colourful[:, 20:-20].any(1).sum() > 600
+    # The figures are drawn: nothing else on the page has colors as strong as those of the curves and the faces.
+    colorful = np.ptp(page.astype(int), axis=2) > 60
+    assert colorful[:, 20:-20].any(1).sum() > 600
     # Nothing is wider than the window: the margin stays free.
     assert np.ptp(page[:, -8:].astype(int), axis=(0, 1)).max() < 4

@@ -11,10 +11,10 @@ import torch
 from sma_models.cli import main
 from sma_models.faces.predictor import FacePredictor
 from sma_models.figures.attention import cosine, draw_attention
-from sma_models.figures.collect import VIEW, attend, attend_drawn
-from sma_models.figures.correlation import draw_correlation, region_shares
-from sma_models.figures.network_figures import SHOWN, network_figures, spread_evenly
-from sma_models.figures.training_curves import draw_curves, log_of
+from sma_models.figures.collect import VIEW, run_attention, run_on_synthetic
+from sma_models.figures.correlation_matrix import draw_correlation, region_shares
+from sma_models.figures.network_figures import DEFAULT_COUNT, evenly_spaced, network_figures
+from sma_models.figures.training_curves import draw_curves, find_log
 from sma_models.synthetic import SyntheticFaces
 from tests.helpers.checkpoints import write_checkpoint
 from tests.helpers.face_images import drawn, save
@@ -77,12 +77,12 @@ def test_a_folder_is_sampled_evenly(checkpoint, tmp_path, capsys):
     main(["visualize", str(checkpoint), str(tmp_path / "crops"), "--count", "3", "--out", str(tmp_path)])
     assert written(capsys) == ["attention_1.png", "attention_6.png", "attention_11.png", "correlation.png"]
     names = [Path(f"{number}.png") for number in range(1437)]
-    assert len(spread_evenly(names, 12)) == 12 == len(set(spread_evenly(names, 12)))
-    assert spread_evenly(names, 12)[::11] == [names[0], names[-1]]
-    gaps = np.diff([int(path.stem) for path in spread_evenly(names, 12)])
+    assert len(evenly_spaced(names, 12)) == 12 == len(set(evenly_spaced(names, 12)))
+    assert evenly_spaced(names, 12)[::11] == [names[0], names[-1]]
+    gaps = np.diff([int(path.stem) for path in evenly_spaced(names, 12)])
     assert np.ptp(gaps) <= 1
-    assert spread_evenly(names[:5], 12) == names[:5] and spread_evenly(names, 1) == names[:1]
-    assert SHOWN == 12
+    assert evenly_spaced(names[:5], 12) == names[:5] and evenly_spaced(names, 1) == names[:1]
+    assert DEFAULT_COUNT == 12
     with pytest.raises(ValueError, match="count must be at least 1; got 0"):
         main(["visualize", str(checkpoint), str(tmp_path / "crops"), "--count", "0", "--out", str(tmp_path)])
 
@@ -91,12 +91,12 @@ def test_a_folder_is_sampled_evenly(checkpoint, tmp_path, capsys):
     ("name", "content", "message"),
     [
         ("none", None, "there is no file or folder"),
-        ("notes.txt", b"no picture", "expected a picture or a folder of pictures; got .*notes.txt"),
+        ("notes.txt", b"no picture", "expected an image or a folder of images; got .*notes.txt"),
         ("face.png", b"no picture", "face.png: cannot be decoded as a picture"),
         (
             "alignment.json",
             b'{"template": "eyes_nose", "detector": "yunet", "size": 256}',
-            "expected a picture or a folder",
+            "expected an image or a folder",
         ),
     ],
 )
@@ -111,8 +111,8 @@ def test_a_sample_says_of_how_many_it_is(reader, tmp_path):
     paths = [tmp_path / f"{number}.png" for number in range(5)]
     for path in paths:
         save(path, drawn(1)[0])
-    assert "mean over 2 of 5 pictures" in list(network_figures(reader, paths, 2))[-1].about
-    assert "mean over 2 pictures" in list(network_figures(reader, paths[:2]))[-1].about
+    assert "mean over 2 of 5 images" in list(network_figures(reader, paths, 2))[-1].about
+    assert "mean over 2 images" in list(network_figures(reader, paths[:2]))[-1].about
 
 
 @pytest.mark.parametrize("one", [False, True], ids=["folder", "one of its files"])
@@ -134,7 +134,7 @@ def test_a_checkpoint_of_another_network_is_refused(checkpoint, tmp_path):
 
 def test_views_hold_what_the_head_did(reader):
     crops = [drawn(subject)[0] for subject in (1, 2)]
-    seen = attend(reader, crops)
+    seen = run_attention(reader, crops)
     with torch.no_grad():
         heads = [reader.output([crop]).head for crop in crops]
     for views, head in zip(seen.views, heads, strict=True):
@@ -148,14 +148,14 @@ def test_views_hold_what_the_head_did(reader):
             assert view.true_region is None and view.face.shape == (VIEW, VIEW, 3)
     mean = np.mean([head.correlation[0].numpy() for head in heads], axis=0)
     assert np.allclose(seen.correlation, mean, atol=1e-6)
-    with pytest.raises(ValueError, match="at least one picture"):
-        attend(reader, [])
+    with pytest.raises(ValueError, match="at least one image"):
+        run_attention(reader, [])
 
 
 def test_merged_channels_are_shown_as_the_head_merged_them(tmp_path):
     write_checkpoint(tmp_path / "max.ckpt", REGIONS, merge="max")
     reader = FacePredictor(tmp_path / "max.ckpt", "cpu")
-    (views,) = attend(reader, [drawn(1)[0]]).views
+    (views,) = run_attention(reader, [drawn(1)[0]]).views
     with torch.no_grad():
         head = reader.output([drawn(1)[0]]).head
     for region, view in enumerate(views):
@@ -167,17 +167,17 @@ def test_merged_channels_are_shown_as_the_head_merged_them(tmp_path):
 def test_unmerged_channels_are_shown_by_the_strongest(tmp_path):
     write_checkpoint(tmp_path / "none.ckpt", REGIONS, merge="none")
     reader = FacePredictor(tmp_path / "none.ckpt", "cpu")
-    (views,) = attend(reader, [drawn(1)[0]]).views
+    (views,) = run_attention(reader, [drawn(1)[0]]).views
     assert all(np.array_equal(view.used, view.after.max(0)) for view in views)
     assert reader([drawn(1)[0]])[2].shape == (1, 3, *views[0].used.shape)
 
 
 def test_drawn_faces_show_their_unit_most_and_strangers_get_a_face(tmp_path, reader):
-    views, seen = attend_drawn(reader)
+    views, seen = run_on_synthetic(reader)
     assert [view.name for view in views] == list(REGIONS)
     assert all(view.true_region.any() and view.true_region.shape == (VIEW, VIEW) for view in views)
     # Brows lie above the mouth.
-    top, bottom = (np.argwhere(views[place].true_region)[:, 0].mean() for place in (0, 1))
+    top, bottom = (np.argwhere(views[index].true_region)[:, 0].mean() for index in (0, 1))
     assert top < VIEW / 2 < bottom
     assert len(seen.views) == 3
     # The first face of the set that shows AU1 at intensity 5 of 5.
@@ -185,7 +185,7 @@ def test_drawn_faces_show_their_unit_most_and_strangers_get_a_face(tmp_path, rea
     strongest = int(np.flatnonzero(faces.all_intensities()[:, 0] == 5)[0])
     assert np.array_equal(views[0].face, faces[strongest].image[13:205, 13:205])
     write_checkpoint(tmp_path / "fer.ckpt", ("anger", "fear"), kind="expression")
-    views, _ = attend_drawn(FacePredictor(tmp_path / "fer.ckpt", "cpu"))
+    views, _ = run_on_synthetic(FacePredictor(tmp_path / "fer.ckpt", "cpu"))
     assert [view.true_region for view in views] == [None, None]
     assert (views[0].face != views[1].face).any()
 
@@ -196,7 +196,7 @@ def cells(figure):
 
 
 def test_a_map_is_bright_where_it_is_strong_and_rows_share_a_scale(reader):
-    (views,) = attend(reader, [drawn(1)[0]]).views
+    (views,) = run_attention(reader, [drawn(1)[0]]).views
     grid = np.full(views[0].used.shape, 0.01, np.float32)
     strong, weak = grid.copy(), grid.copy()
     strong[1, 2], weak[2, 5] = 1, 0.1
@@ -225,7 +225,7 @@ def test_a_map_is_bright_where_it_is_strong_and_rows_share_a_scale(reader):
 
 def test_one_channel_has_nothing_to_differ_from(tmp_path):
     write_checkpoint(tmp_path / "one.ckpt", REGIONS, channels=1)
-    views, _ = attend_drawn(FacePredictor(tmp_path / "one.ckpt", "cpu"))
+    views, _ = run_on_synthetic(FacePredictor(tmp_path / "one.ckpt", "cpu"))
     figure = draw_attention("", views)
     assert not any(text.get_text() == "differ" for text in figure.axes[0].texts)
     assert any(text.get_text().startswith("outlined") for text in figure.texts)
@@ -260,8 +260,8 @@ def test_curves_are_those_of_the_log(tmp_path):
 def test_the_log_lies_beside_the_checkpoint_or_above_its_folder(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     best = tmp_path / "checkpoints" / "best.ckpt"
-    assert log_of(best) is None
+    assert find_log(best) is None
     (tmp_path / "metrics.csv").write_text(LOG)
-    assert log_of(best) == log_of(tmp_path / "best.ckpt") == tmp_path / "metrics.csv"
+    assert find_log(best) == find_log(tmp_path / "best.ckpt") == tmp_path / "metrics.csv"
     # Any other folder's parent has nothing to do with it.
-    assert log_of(tmp_path / "copies" / "best.ckpt") is None
+    assert find_log(tmp_path / "copies" / "best.ckpt") is None

@@ -114,7 +114,7 @@ def test_overfitting_some_batches_is_refused(config, tmp_path):
 def test_a_fast_run_trains_and_tests_and_keeps_nothing(config, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     command("fit", config, tmp_path, "--trainer.fast_dev_run=true", "--data.batch_size=4")
-    assert "test part, 4 faces" in " ".join(capsys.readouterr().out.split())
+    assert "test split, 4 faces" in " ".join(capsys.readouterr().out.split())
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,4 +1,4 @@
-"""Results of an ablation at a glance."""
+"""Figures of the results of an ablation."""
 
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,13 @@ _TITLES = {
     "auc": "AUC",
     "accuracy": "accuracy",
     "energy": "attention energy\ninside the true region",
-    AGREEMENT: "agreement of maps\nbetween initialisations",
-    SPREAD: "ratio of the spreads of F1\nbetween initialisations",
+    AGREEMENT: "agreement of maps\nbetween initializations",
+    SPREAD: "ratio of the spreads of F1\nbetween initializations",
 }
 
 
 def draw_contrasts(result: dict[str, Any], path: Path) -> None:
-    """The fixed contrasts with their intervals, a panel a measure; grey where nothing is shown."""
+    """The pre-registered contrasts with their intervals, one panel per measure; gray if not shown."""
     rows = result["contrasts"]
     measures = [name for name in _TITLES if any(row["measure"] == name for row in rows)]
     across = min(3, len(measures))
@@ -29,45 +29,47 @@ def draw_contrasts(result: dict[str, Any], path: Path) -> None:
     for axis in panels[len(measures) :]:
         axis.set_axis_off()
     for axis, measure in zip(panels, measures, strict=False):
-        mine = [row for row in rows if row["measure"] == measure]
-        neutral = mine[0]["neutral"]
-        for place, row in enumerate(mine):
-            _interval(axis, row, place, _NOT_SHOWN if row["verdict"] == "not shown" else _SHOWN)
+        panel_rows = [row for row in rows if row["measure"] == measure]
+        neutral = panel_rows[0]["neutral"]
+        for position, row in enumerate(panel_rows):
+            _interval(axis, row, position, _NOT_SHOWN if row["verdict"] == "not shown" else _SHOWN)
             above = dict(xytext=(0, 9), textcoords="offset points", ha="center", fontsize=8)
-            axis.annotate(row["verdict"], (neutral if row["value"] is None else row["value"], place), **above)
+            axis.annotate(row["verdict"], (neutral if row["value"] is None else row["value"], position), **above)
         axis.axvline(neutral, color="black", linewidth=0.8)
         sign = "÷" if neutral == 1 else "−"
         titles = {name: arm["title"] for name, arm in result["arms"].items()}
         _finish(
             axis,
-            [f"({row['number']}) {titles[row['plus']]}\n{sign} {titles[row['minus']]}" for row in mine],
+            [f"({row['number']}) {titles[row['plus']]}\n{sign} {titles[row['minus']]}" for row in panel_rows],
             _TITLES[measure],
         )
     figure.suptitle(
-        f"Contrasts fixed beforehand: paired over {len(result['seeds'])} seeds, 95 % intervals, p < 0.05 after Holm "
-        f"({result['tier']} tier, {result['part']})",
+        f"Pre-registered contrasts: paired over {len(result['seeds'])} seeds, 95 % intervals, p < 0.05 after Holm "
+        f"({result['protocol']} protocol, {result['phase']})",
         fontsize=10,
     )
     figure.savefig(path, dpi=140)
 
 
 def draw_arms(result: dict[str, Any], path: Path) -> None:
-    """Every arm's mean and interval, with a small dot a seed, a panel a measure; dashed lines are chance."""
+    """Mean and interval of each arm, with a small dot per seed, one panel per measure; dashed lines are chance levels."""
     arms = list(result["arms"].values())
     measures = [name for name in _TITLES if any(name in arm["measures"] for arm in arms)]
     figure = Figure(figsize=(3.2 * len(measures), 0.45 * len(arms) + 1.2), layout="constrained")
     for number, (axis, measure) in enumerate(
         zip(figure.subplots(1, len(measures), squeeze=False)[0], measures, strict=True)
     ):
-        for place, arm in enumerate(arms):
-            found = arm["measures"].get(measure)
-            if found is None or found["mean"] is None:
+        for position, arm in enumerate(arms):
+            summary = arm["measures"].get(measure)
+            if summary is None or summary["mean"] is None:
                 continue
-            axis.plot(found["seeds"], np.full(len(found["seeds"]), place), "o", color=_SHOWN, alpha=0.25, markersize=3)
-            _interval(axis, found | {"value": found["mean"]}, place, _SHOWN)
+            axis.plot(
+                summary["seeds"], np.full(len(summary["seeds"]), position), "o", color=_SHOWN, alpha=0.25, markersize=3
+            )
+            _interval(axis, summary | {"value": summary["mean"]}, position, _SHOWN)
         for guess, level in result["chance"].items() if measure == "energy" else ():
             axis.axvline(level["energy"], color="#cc3311", linewidth=0.8, linestyle="--")
-            # Two of the guesses score nearly alike: their names stand on either side.
+            # Two guesses score nearly alike: their names are on different sides of the line.
             side = "left" if guess == "all_units" else "right"
             turned = dict(rotation=90, fontsize=6, color="#cc3311", va="bottom", ha=side)
             axis.text(level["energy"], len(arms) - 0.45, guess.replace("_", " "), **turned)
@@ -75,10 +77,10 @@ def draw_arms(result: dict[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=140)
 
 
-def _interval(axis: Any, row: dict[str, Any], place: int, colour: str) -> None:
+def _interval(axis: Any, row: dict[str, Any], position: int, color: str) -> None:
     low, value, high = np.array([row["low"], row["value"], row["high"]], np.float64)  # None becomes NaN
-    axis.plot([low, high], [place, place], color=colour, linewidth=2.2)
-    axis.plot(value, place, "o", color=colour, markersize=6)
+    axis.plot([low, high], [position, position], color=color, linewidth=2.2)
+    axis.plot(value, position, "o", color=color, markersize=6)
 
 
 def _finish(axis: Any, labels: list[str], title: str) -> None:
