@@ -6,7 +6,7 @@ import numpy as np
 
 from sma_models.ablation.config import Ablation
 from sma_models.data import CSVFaces
-from sma_models.data.base import FaceTable, Splits
+from sma_models.data.face_table import FaceTable, Splits
 from sma_models.data.synthetic import SyntheticFaceData, SyntheticTable
 
 # SyntheticFaceData has three parts, each with its own people.

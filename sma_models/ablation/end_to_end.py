@@ -15,7 +15,7 @@ from sma_models.ablation.config import Ablation
 from sma_models.ablation.datasets import arm_data, attention_faces
 from sma_models.ablation.evaluation import Looked, RunScores, answer_scores, attention_scores, join
 from sma_models.ablation.fit_network import fit
-from sma_models.data.base import Splits
+from sma_models.data.face_table import Splits
 from sma_models.data.synthetic import SyntheticTable
 from sma_models.data.transforms import Augment, canvas_size
 from sma_models.metrics.predictions import Predictions

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from sma_models.cli.lightning import SMACLI, run
-from sma_models.data.base import FaceTable
 from sma_models.data.csv_table import CSVTable
+from sma_models.data.face_table import FaceTable
 from sma_models.data.position import digest
 from sma_models.figures.style import save
 from sma_models.metrics.aggregate import Runs, summarise

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 
-from sma_models.data.base import FaceDataModule, FaceTable, Splits
 from sma_models.data.crops import Crops, common_alignment
 from sma_models.data.csv_table import ALL, CSVTable
-from sma_models.data.databases.base import everything_tested, refuse_shared_subjects
+from sma_models.data.data_module import FaceDataModule
+from sma_models.data.face_table import FaceTable, Splits
 from sma_models.data.prediction_columns import BOX
 from sma_models.data.split_summary import few_people
 from sma_models.data.splits import (
+    everything_tested,
+    refuse_shared_subjects,
     strata_of,
     stratified_folds,
     stratified_subject_folds,

@@ -8,8 +8,8 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from sma_models.data.base import UNKNOWN, FaceTable
 from sma_models.data.crops import detected_faces
+from sma_models.data.face_table import UNKNOWN, FaceTable
 from sma_models.data.images import header_sizes, read_image, share_inside, square, whole_square
 from sma_models.data.prediction_columns import BOX, prediction_columns
 from sma_models.utils.text_files import read_table, refuse_lookalikes

@@ -1,15 +1,12 @@
 """What the parts of a set of faces hold, to be read before hours are spent on them."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:  # which imports this module
-    from sma_models.data.base import FaceTable, Splits
+from sma_models.data.face_table import FaceTable, Splits
 
 
-def contents(faces: "FaceTable", parts: "Splits") -> str:
+def contents(faces: FaceTable, parts: Splits) -> str:
     """A table: samples and subjects of each part, and the positives of each action unit or the samples of each class."""
     table = [["part", "samples", "subjects", *faces.regions]]
     for name, rows in parts._asdict().items():
@@ -20,17 +17,17 @@ def contents(faces: "FaceTable", parts: "Splits") -> str:
     return "\n".join([f"{'positives' if faces.kind == 'au' else 'samples'} of each part:", *lines])
 
 
-def region_counts(faces: "FaceTable", rows: NDArray[np.int64]) -> list[int]:
+def region_counts(faces: FaceTable, rows: NDArray[np.int64]) -> list[int]:
     """How many of some rows show each action unit or class."""
     return [int(shows(faces, region)[rows].sum()) for region in range(len(faces.regions))]
 
 
-def shows(faces: "FaceTable", region: int) -> NDArray[np.bool_]:
+def shows(faces: FaceTable, region: int) -> NDArray[np.bool_]:
     """Which rows [n] show an action unit, or are of a class, by its number."""
     return faces.labels[:, region] == 1 if faces.kind == "au" else faces.labels == region
 
 
-def few_people(faces: "FaceTable", rows: NDArray[np.int64]) -> list[str]:
+def few_people(faces: FaceTable, rows: NDArray[np.int64]) -> list[str]:
     """Of each action unit or class that nobody or one subject shows among some rows: its name and what is the matter."""
     told = []
     for region, name in enumerate(faces.regions):

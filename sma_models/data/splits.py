@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
+from sma_models.data.face_table import Splits
+
 POSITIVES_WANTED = 50  # positive frames of every action unit among the validation subjects, where there are that many
 
 
@@ -132,6 +134,20 @@ def _sharing_fairly(
         order = order[known[order]] if known.sum() > 1 else order
         validating[order[(positives[order] / np.maximum(total, 1)).max(1).argmin()]] = True
     return np.flatnonzero(validating)
+
+
+def everything_tested(count: int) -> Splits:
+    """Parts of `count` rows of which none is trained on."""
+    rows = np.arange(count)
+    return Splits(rows[:0], rows[:0], rows)
+
+
+def refuse_shared_subjects(subjects: NDArray[np.str_], folds: NDArray[np.str_], source: str) -> None:
+    """ValueError if some subject [n] has rows in more than one fold [n]."""
+    pairs = np.unique(np.stack([subjects, folds]), axis=1)
+    names, counts = np.unique(pairs[0], return_counts=True)
+    if (counts > 1).any():
+        raise ValueError(f"{source}: in more than one fold: subjects {', '.join(names[counts > 1][:8])}")
 
 
 def warn_without_subjects(source: str) -> None:

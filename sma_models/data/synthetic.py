@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sma_models.data.base import FaceDataModule, FaceTable, Splits
+from sma_models.data.data_module import FaceDataModule
+from sma_models.data.face_table import FaceTable, Splits
 from sma_models.synthetic import AUS, SyntheticFaces
 
 

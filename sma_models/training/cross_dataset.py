@@ -9,7 +9,8 @@ from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
 
 from sma_models.data.alignment import same_alignment
-from sma_models.data.base import UNKNOWN, FaceDataModule, FaceTable
+from sma_models.data.data_module import FaceDataModule
+from sma_models.data.face_table import UNKNOWN, FaceTable
 from sma_models.models.checkpoint import ENTRY, read_checkpoint
 from sma_models.models.sma_net import NetworkConfig
 

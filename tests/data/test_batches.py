@@ -6,7 +6,7 @@ import torch
 from torch.testing import assert_close
 
 from sma_models.data import SyntheticFaceData
-from sma_models.data.base import EpochSampler, EvaluationSampler
+from sma_models.data.samplers import EpochSampler, EvaluationSampler
 from sma_models.data.transforms import Augment, canvas_size
 from tests.helpers.face_sets import au_csv, expression_csv, images, loaded
 

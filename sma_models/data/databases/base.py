@@ -5,13 +5,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
-from numpy.typing import NDArray
 
-from sma_models.data.base import FaceDataModule, FaceTable, Splits
 from sma_models.data.crops import Crops
 from sma_models.data.csv_table import ALL, CSVTable
+from sma_models.data.data_module import FaceDataModule
+from sma_models.data.face_table import FaceTable, Splits
 from sma_models.data.manifest import facts_path
-from sma_models.data.splits import validation_rows
+from sma_models.data.splits import everything_tested, refuse_shared_subjects, validation_rows
 from sma_models.utils.text_files import read_json
 
 
@@ -114,20 +114,6 @@ class Database(FaceDataModule):
         return Splits(*(np.flatnonzero(part) for part in (train, val, test)))
 
 
-def everything_tested(count: int) -> Splits:
-    """Parts of `count` rows of which none is trained on."""
-    rows = np.arange(count)
-    return Splits(rows[:0], rows[:0], rows)
-
-
 def folds_in_order(table: CSVTable) -> list[str]:
     """The names of a table's folds, "2" before "10"."""
     return sorted(set(table.folds.tolist() if table.folds is not None else ()), key=lambda name: (len(name), name))
-
-
-def refuse_shared_subjects(subjects: NDArray[np.str_], folds: NDArray[np.str_], source: str) -> None:
-    """ValueError if some subject [n] has rows in more than one fold [n]."""
-    pairs = np.unique(np.stack([subjects, folds]), axis=1)
-    names, counts = np.unique(pairs[0], return_counts=True)
-    if (counts > 1).any():
-        raise ValueError(f"{source}: in more than one fold: subjects {', '.join(names[counts > 1][:8])}")

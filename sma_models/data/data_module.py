@@ -1,117 +1,23 @@
-"""What every set of faces offers, and how it becomes batches."""
+"""The Lightning data module that every data set of faces extends."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
-from itertools import islice
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import lightning
 import numpy as np
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
-from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
-from torch.utils.data.distributed import DistributedSampler
+from torch.utils.data import DataLoader
 
+from sma_models.data.face_dataset import FaceDataset
+from sma_models.data.face_table import FaceTable, Splits
 from sma_models.data.position import Position, digest
+from sma_models.data.samplers import EpochSampler, EvaluationSampler
 from sma_models.data.split_summary import contents, region_counts
-from sma_models.data.transforms import Augment, canvas_size
-
-UNKNOWN = -1  # the label of an action unit that nobody could code
-
-
-class FaceTable(ABC):
-    """Labelled pictures of faces, read one by one.
-
-    kind:      "au" (action units) or "expression"
-    regions:   names of the R action units or classes
-    labels:    int8 [n,R] of 0, 1 and UNKNOWN for action units; int64 [n] of class numbers for expressions
-    subjects, sequences: str [n]; frames: int64 [n], 0 where there is no number
-    found:     bool [n], whether the alignment of the picture is a face's own
-    """
-
-    kind: Literal["au", "expression"]
-    regions: tuple[str, ...]
-    labels: NDArray[Any]
-    subjects: NDArray[np.str_]
-    sequences: NDArray[np.str_]
-    frames: NDArray[np.int64]
-    found: NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @abstractmethod
-    def picture(self, index: int, size: int) -> NDArray[np.uint8]:
-        """One face, uint8 RGB [size,size,3]."""
-
-
-class Splits(NamedTuple):
-    """Row numbers, int64, of the training, validation and test parts; any of the last two may be empty."""
-
-    train: NDArray[np.int64]
-    val: NDArray[np.int64]
-    test: NDArray[np.int64]
-
-
-class FaceDataset(Dataset[dict[str, Any]]):
-    """Some rows of a set of faces as samples.
-
-    Takes (epoch, place) and gives a dict: image uint8 [3,size,size], subject and sequence str, frame int, index int
-    (the row in the whole set), and `labels` float [R] with `known` bool [R], or `label` int64.
-    """
-
-    def __init__(self, faces: FaceTable, rows: NDArray[np.int64], size: int, augment: str, seed: int):
-        self.faces, self.rows, self.seed = faces, rows, seed
-        self.canvas = canvas_size(size)
-        self.augment = Augment(augment, size)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
-        epoch, place = key
-        index = int(self.rows[place])
-        picture = torch.from_numpy(self.faces.picture(index, self.canvas)).permute(2, 0, 1)
-        sample = {
-            "image": self.augment(picture, (self.seed, epoch, index)).contiguous(),
-            "subject": str(self.faces.subjects[index]),
-            "sequence": str(self.faces.sequences[index]),
-            "frame": int(self.faces.frames[index]),
-            "index": index,
-        }
-        labels = self.faces.labels[index]
-        if self.faces.kind == "expression":
-            return {**sample, "label": torch.tensor(labels, dtype=torch.int64)}
-        units = torch.from_numpy(labels)
-        return {**sample, "labels": (units == 1).float(), "known": units != UNKNOWN}
-
-
-class EpochSampler(DistributedSampler[dict[str, Any]]):
-    """(epoch, place) of every sample of this process's share, in an order that follows from seed and epoch alone.
-
-    behind: (epoch, samples) of an epoch that was begun before: its first `samples` of this share are left out
-    """
-
-    behind = (-1, 0)
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:  # type: ignore[override]
-        places: Iterator[Any] = super().__iter__()
-        epoch, samples = self.behind
-        return ((self.epoch, place) for place in islice(places, samples if epoch == self.epoch else 0, None))
-
-
-class EvaluationSampler(EpochSampler):
-    """Every sample once, whatever the number of processes: nothing is repeated to fill up a share."""
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:  # type: ignore[override]
-        return ((0, place) for place in range(self.rank, len(self.dataset), self.num_replicas))  # type: ignore[arg-type]
-
-    def __len__(self) -> int:
-        return len(range(self.rank, len(self.dataset), self.num_replicas))  # type: ignore[arg-type]
+from sma_models.data.transforms import canvas_size
 
 
 class FaceDataModule(lightning.LightningDataModule, ABC):
