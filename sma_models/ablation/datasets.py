@@ -24,7 +24,7 @@ def backbone_data(settings: Ablation, workers: int) -> SyntheticFaceData:
         test=1,
         subjects=faces.subjects,
         first_subject=settings.start,
-        keep=True,
+        cache=True,
         batch_size=settings.backbone.batch_size,
         num_workers=workers,
         seed=settings.start,
@@ -40,7 +40,7 @@ def arm_data(settings: Ablation, workers: int = 0) -> SyntheticFaceData:
         test=faces.test,
         subjects=faces.subjects,
         first_subject=settings.start + _RANGES * faces.subjects,
-        keep=True,
+        cache=True,
         batch_size=settings.training.batch_size,
         num_workers=workers,
         seed=settings.start,
@@ -54,7 +54,7 @@ def attention_faces(settings: Ablation) -> SyntheticTable:
         [(faces.attention, faces.subjects)],
         seed=0,
         mode="independent",
-        keep=True,
+        cache=True,
         first_subject=settings.start + 2 * _RANGES * faces.subjects,
     )
 

@@ -55,7 +55,7 @@ def run_network(
         calibration.threshold.numpy(),
         subjects,
         subjects,
-        data.faces.found[rows],
+        data.faces.detected[rows],
     )
     facts = {"parameters": sum(p.numel() for p in network.parameters()), "step_seconds": seconds}
     looked = attention_scores(network.attention, _looked(network, _attention_faces(settings), masks))
@@ -67,7 +67,7 @@ def _drawn_once(settings: Ablation, size: int) -> tuple[SyntheticTable, Splits]:
     """The faces of all runs of a process, drawn before anything is timed."""
     table, parts = arm_data(settings).load()
     for index in range(len(table)):
-        table.picture(index, canvas_size(size))
+        table.image(index, canvas_size(size))
     assert isinstance(table, SyntheticTable)
     return table, parts
 
@@ -85,7 +85,7 @@ def _outputs(
     centre = Augment("none", size)
     for start in range(0, len(rows), _BATCH):
         some = rows[start : start + _BATCH]
-        pictures = np.stack([faces.picture(int(index), canvas_size(size)) for index in some])
+        pictures = np.stack([faces.image(int(index), canvas_size(size)) for index in some])
         yield some, network(centre(torch.from_numpy(pictures).permute(0, 3, 1, 2), (0, 0, 0)))
 
 

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def _columns(faces: FaceTable) -> Iterator[NDArray[Any]]:
     """What tells faces from others: labels, names and parts, but not the folder that they lie in."""
-    yield from (faces.labels, faces.subjects, faces.sequences, faces.frames, faces.found)
+    yield from (faces.labels, faces.subjects, faces.sequences, faces.frames, faces.detected)
     if isinstance(faces, CSVTable):
         yield np.array([image.removeprefix(f"{faces.root}/") for image in faces.images])
         yield from (parts for parts in (faces.folds, faces.splits) if parts is not None)

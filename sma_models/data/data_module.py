@@ -26,10 +26,10 @@ class FaceDataModule(lightning.LightningDataModule, ABC):
     Args:
         batch_size:  samples per process and step
         num_workers: processes that read and augment
-        augment:     "none", "mild" or "strong", of the training part
-        selection:   how the epoch is chosen: "val" on validation subjects, "last" without any
-        seed:        of parts, order and augmentation, at least 0
-        image_size:  width and height of a sample in pixels; None takes the network's
+        augment:     "none", "mild" or "strong", for the training split
+        selection:   how the epoch is chosen: "val" on validation subjects, "last" without validation
+        seed:        of splits, order and augmentation, at least 0
+        image_size:  width and height of a sample in pixels; None uses the network's
     """
 
     def __init__(
@@ -51,14 +51,14 @@ class FaceDataModule(lightning.LightningDataModule, ABC):
             canvas_size(image_size)
         self.batch_size, self.num_workers, self.augment = batch_size, num_workers, augment
         self.selection, self.seed, self.image_size = selection, seed, image_size
-        self.faces: Any = None  # Faces, from `setup` on
-        self._sampler: EpochSampler | None = None  # of the training part
-        self._resumed: Position | None = None  # where a run goes on that was begun before
-        # How the pictures were aligned, as `sma-net align` noted it.
+        self.faces: Any = None  # FaceTable, from `setup` on
+        self._sampler: EpochSampler | None = None  # of the training split
+        self._resumed: Position | None = None  # where a resumed run continues
+        # How the images were aligned, as recorded by `sma-net align`.
         self.alignment: dict[str, Any] | None = None
-        # Whose subjects these are: the same name in another set of the same people is the same person. None: anyone's.
+        # The group that the subjects belong to: equal names within a group are the same person. None: unknown.
         self.people: str | None = None
-        # What is scored, for the titles of tables.
+        # What is scored, for table titles.
         self.protocol = type(self).__name__
 
     def fold_names(self) -> list[str]:
@@ -66,11 +66,10 @@ class FaceDataModule(lightning.LightningDataModule, ABC):
         raise ValueError(f"{type(self).__name__} has no folds")
 
     def origin(self) -> dict[str, Any]:
-        """What a checkpoint that is trained on these data notes of them: people, subjects seen, alignment,
-        and how its epoch was chosen."""
-        assert self.faces is not None, "setup comes first"
-        seen = np.concatenate([self.splits.train, self.splits.val])
-        subjects = np.unique(self.faces.subjects[seen])
+        """What a checkpoint records about its training data: people, subjects seen, alignment, and how its epoch is chosen."""
+        assert self.faces is not None, "call setup first"
+        rows = np.concatenate([self.splits.train, self.splits.val])
+        subjects = np.unique(self.faces.subjects[rows])
         return {
             "people": self.people,
             "subjects": [name for name in subjects.tolist() if name],
@@ -80,10 +79,10 @@ class FaceDataModule(lightning.LightningDataModule, ABC):
 
     @abstractmethod
     def load(self) -> tuple[FaceTable, Splits]:
-        """Read labels (not pictures) and divide them; errors name the file and what is wrong in it."""
+        """Read labels (not images) and split them; errors name the file and what is wrong in it."""
 
     def setup(self, stage: str) -> None:
-        # A checkpoint is loaded after this, if there is one: another training of the same data starts anew without.
+        # A checkpoint, if any, is loaded after this; a second run on the same data starts afresh without one.
         self._resumed = None
         if self.faces is None:
             self.faces, self.splits = self.load()
@@ -91,45 +90,45 @@ class FaceDataModule(lightning.LightningDataModule, ABC):
                 rank_zero_info(contents(self.faces, self.splits))
 
     def train_labels(self) -> torch.Tensor:
-        """Labels of the training part only: int8 [n,R] or int64 [n]."""
+        """Labels of the training split only: int8 [n,R] or int64 [n]."""
         return torch.from_numpy(self.faces.labels[self.splits.train])
 
     def _check_training(self) -> None:
-        """ValueError if the training part has a single class, so that there is nothing to tell apart."""
+        """Raises ValueError if the training split has a single class."""
         counts = region_counts(self.faces, self.splits.train)
-        shown = [name for name, count in zip(self.faces.regions, counts, strict=True) if count]
-        if self.faces.kind == "expression" and len(shown) < 2:
+        present = [name for name, count in zip(self.faces.regions, counts, strict=True) if count]
+        if self.faces.kind == "expression" and len(present) < 2:
             raise ValueError(
-                f"{self.protocol}: expected at least two expressions to train on; got {', '.join(shown) or 'none'}"
+                f"{self.protocol}: expected at least two expressions to train on; got {', '.join(present) or 'none'}"
             )
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         self._check_training()
         trainer: Any = self.trainer
-        # Its sampler would know neither epochs nor shares.
+        # Lightning's own sampler would know neither epochs nor shares.
         if trainer and trainer.overfit_batches:
             raise ValueError("overfit_batches must be 0 for these data: use limit_train_batches")
         dataset = self._dataset("train", self.augment)
         self._sampler = sampler = EpochSampler(dataset, *self._share(), shuffle=True, seed=self.seed)
         if self._resumed is not None:
-            sampler.behind = (self._resumed.epoch, self._resumed.samples // self._resumed.processes)
-            # Lightning tells the epoch only once it has asked for an iterator, and its workers draw at once.
+            sampler.finished = (self._resumed.epoch, self._resumed.samples // self._resumed.processes)
+            # Lightning sets the epoch only after creating the iterator, whose workers start at once.
             sampler.set_epoch(self._resumed.epoch)
-        # A last batch of one or two samples would upset the batch norms.
+        # A last batch of one or two samples would upset batch normalization.
         return self._loader(dataset, sampler, drop_last=len(sampler) >= self.batch_size)
 
     @cached_property
     def _digest(self) -> str:
-        """Of who trains and validates, and what they show."""
-        parts, faces = (self.splits.train, self.splits.val), self.faces
+        """Of the subjects that train and validate, and their labels."""
+        splits, faces = (self.splits.train, self.splits.val), self.faces
         columns = (faces.labels, faces.subjects, faces.sequences, faces.frames)
-        return digest([*parts, *(column[rows] for column in columns for rows in parts)])
+        return digest([*splits, *(column[rows] for column in columns for rows in splits)])
 
     def _start(self) -> Position:
         return Position(0, 0, self.batch_size, self._share()[0], self.seed, self._digest)
 
     def state_dict(self) -> dict[str, Any]:
-        """How far into its epoch the training is; at the end of one, that the next is to begin. See `Position`."""
+        """The position within the epoch in progress, or the start of the next one. See `Position`."""
         if self._sampler is None:
             return {}
         assert self.trainer is not None
@@ -141,34 +140,34 @@ class FaceDataModule(lightning.LightningDataModule, ABC):
         return replace(self._start(), epoch=epoch, samples=samples).as_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """ValueError if a training was begun with other samples, or is within an epoch that was divided otherwise."""
+        """Raises ValueError if the run was trained on other samples, or stopped within an epoch divided differently."""
         assert self.trainer is not None
         if self.trainer.state.fn == TrainerFn.FITTING:
             self._resumed = self._start().resume(state_dict)
 
     def val_dataloader(self) -> Any:
-        return self._evaluation("val") if len(self.splits.val) else []
+        return self._evaluation_loader("val") if len(self.splits.val) else []
 
     def test_dataloader(self) -> Any:
         if not len(self.splits.test):
-            raise ValueError("these data have no test part: give some rows the split or fold that is tested")
-        return self._evaluation("test")
+            raise ValueError("these data have no test split: assign some rows to the split or fold that is tested")
+        return self._evaluation_loader("test")
 
-    def _evaluation(self, part: str) -> DataLoader[dict[str, Any]]:
+    def _evaluation_loader(self, split: str) -> DataLoader[dict[str, Any]]:
         processes, _ = self._share()
-        if len(getattr(self.splits, part)) < processes:
-            # A process without a sample would have nothing to add to the measures that the others wait to share.
+        if len(getattr(self.splits, split)) < processes:
+            # A process without samples could not take part when the others reduce their metrics.
             raise ValueError(
-                f"the {part} part must have a sample for each process; got {len(getattr(self.splits, part))} samples and "
+                f"the {split} split needs at least one sample per process; got {len(getattr(self.splits, split))} samples and "
                 f"{processes} processes"
             )
-        dataset = self._dataset(part, "none")
+        dataset = self._dataset(split, "none")
         return self._loader(dataset, EvaluationSampler(dataset, *self._share()), drop_last=False)
 
-    def _dataset(self, part: str, augment: str) -> FaceDataset:
+    def _dataset(self, split: str, augment: str) -> FaceDataset:
         trainer: Any = self.trainer
         size = self.image_size if self.image_size is not None else trainer.lightning_module.network.config.image_size
-        return FaceDataset(self.faces, getattr(self.splits, part), size, augment, self.seed)
+        return FaceDataset(self.faces, getattr(self.splits, split), size, augment, self.seed)
 
     def _share(self) -> tuple[int, int]:
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
@@ -182,6 +181,6 @@ class FaceDataModule(lightning.LightningDataModule, ABC):
             drop_last=drop_last,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
-            # Its own: a loader that is started once more, as after a pause, must not shift what the network draws.
+            # A generator of its own: restarting the loader, as after a pause, must not shift the network's random numbers.
             generator=torch.Generator().manual_seed(self.seed),
         )

@@ -12,10 +12,10 @@ from sma_models.data.transforms import Augment, canvas_size
 
 
 class FaceDataset(Dataset[dict[str, Any]]):
-    """Some rows of a set of faces as samples.
+    """Some rows of a `FaceTable` as samples.
 
-    Takes (epoch, place) and gives a dict: image uint8 [3,size,size], subject and sequence str, frame int, index int
-    (the row in the whole set), and `labels` float [R] with `known` bool [R], or `label` int64.
+    Indexed by (epoch, position); a sample is a dict: image uint8 [3,size,size], subject and sequence str, frame int, index int
+    (the row in the table), and `labels` float [R] with `known` bool [R], or `label` int64.
     """
 
     def __init__(self, faces: FaceTable, rows: NDArray[np.int64], size: int, augment: str, seed: int):
@@ -27,11 +27,11 @@ class FaceDataset(Dataset[dict[str, Any]]):
         return len(self.rows)
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
-        epoch, place = key
-        index = int(self.rows[place])
-        picture = torch.from_numpy(self.faces.picture(index, self.canvas)).permute(2, 0, 1)
+        epoch, position = key
+        index = int(self.rows[position])
+        image = torch.from_numpy(self.faces.image(index, self.canvas)).permute(2, 0, 1)
         sample = {
-            "image": self.augment(picture, (self.seed, epoch, index)).contiguous(),
+            "image": self.augment(image, (self.seed, epoch, index)).contiguous(),
             "subject": str(self.faces.subjects[index]),
             "sequence": str(self.faces.sequences[index]),
             "frame": int(self.faces.frames[index]),

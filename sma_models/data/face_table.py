@@ -6,17 +6,17 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-UNKNOWN = -1  # the label of an action unit that nobody could code
+UNKNOWN = -1  # the label of an action unit that could not be coded
 
 
 class FaceTable(ABC):
-    """Labelled pictures of faces, read one by one.
+    """Labeled face images, read one by one.
 
     kind:      "au" (action units) or "expression"
     regions:   names of the R action units or classes
     labels:    int8 [n,R] of 0, 1 and UNKNOWN for action units; int64 [n] of class numbers for expressions
     subjects, sequences: str [n]; frames: int64 [n], 0 where there is no number
-    found:     bool [n], whether the alignment of the picture is a face's own
+    detected:  bool [n], whether the image was aligned by its own face
     """
 
     kind: Literal["au", "expression"]
@@ -25,18 +25,18 @@ class FaceTable(ABC):
     subjects: NDArray[np.str_]
     sequences: NDArray[np.str_]
     frames: NDArray[np.int64]
-    found: NDArray[np.bool_]
+    detected: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @abstractmethod
-    def picture(self, index: int, size: int) -> NDArray[np.uint8]:
+    def image(self, index: int, size: int) -> NDArray[np.uint8]:
         """One face, uint8 RGB [size,size,3]."""
 
 
 class Splits(NamedTuple):
-    """Row numbers, int64, of the training, validation and test parts; any of the last two may be empty."""
+    """Row numbers, int64, of the training, validation and test splits; the last two may be empty."""
 
     train: NDArray[np.int64]
     val: NDArray[np.int64]

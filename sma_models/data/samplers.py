@@ -8,24 +8,24 @@ from torch.utils.data.distributed import DistributedSampler
 
 
 class EpochSampler(DistributedSampler[dict[str, Any]]):
-    """(epoch, place) of every sample of this process's share, in an order that follows from seed and epoch alone.
+    """(epoch, position) of every sample in this process's share, in an order set by seed and epoch alone.
 
-    behind: (epoch, samples) of an epoch that was begun before: its first `samples` of this share are left out
+    finished: (epoch, samples) of a resumed epoch: the first `samples` of this share are skipped
     """
 
-    behind = (-1, 0)
+    finished = (-1, 0)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:  # type: ignore[override]
-        places: Iterator[Any] = super().__iter__()
-        epoch, samples = self.behind
-        return ((self.epoch, place) for place in islice(places, samples if epoch == self.epoch else 0, None))
+        positions: Iterator[Any] = super().__iter__()
+        epoch, samples = self.finished
+        return ((self.epoch, position) for position in islice(positions, samples if epoch == self.epoch else 0, None))
 
 
 class EvaluationSampler(EpochSampler):
-    """Every sample once, whatever the number of processes: nothing is repeated to fill up a share."""
+    """Every sample exactly once, for any number of processes: shares are not padded with repeats."""
 
     def __iter__(self) -> Iterator[tuple[int, int]]:  # type: ignore[override]
-        return ((0, place) for place in range(self.rank, len(self.dataset), self.num_replicas))  # type: ignore[arg-type]
+        return ((0, position) for position in range(self.rank, len(self.dataset), self.num_replicas))  # type: ignore[arg-type]
 
     def __len__(self) -> int:
         return len(range(self.rank, len(self.dataset), self.num_replicas))  # type: ignore[arg-type]

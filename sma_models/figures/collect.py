@@ -55,7 +55,7 @@ def attend(reader: FacePredictor, crops: Sequence[RGBImage]) -> Attended:
         output = reader.output([crop])
         head = output.head
         after, _ = reader.network.attention.refine(head.maps)
-        probability, on = reader.answers(output)
+        probability, on = reader.predict(output)
         before, used = head.maps.float(), merged(head.attention)
         face = centre(whole_square(crop, canvas_size(VIEW)))
         parts = (probability[0], on[0], *(part[0].cpu().numpy() for part in (before, after, used)))

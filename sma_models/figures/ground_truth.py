@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sma_models.data import SyntheticFaceData
 from sma_models.data.synthetic import SyntheticTable
 from sma_models.data.transforms import Augment, canvas_size
-from sma_models.faces.overlay import lay_over
+from sma_models.faces.overlay import overlay_heatmap
 from sma_models.figures.collect import VIEW, centre
 from sma_models.models.sma_net import SMANet
 
@@ -31,7 +31,7 @@ def draw_faces(network: SMANet, data: SyntheticFaceData) -> Figure:
         index = strongest(table, data.splits.test, unit)
         row, block = divmod(unit, _ACROSS)
         shown = (
-            ("face", centre(table.picture(index, canvas_size(VIEW)))),
+            ("face", centre(table.image(index, canvas_size(VIEW)))),
             (name, _overlay(table, index, attention_map(network, table, index, unit))),
             ("true region", _overlay(table, index, _region(table, index, unit))),
         )
@@ -52,7 +52,7 @@ def strongest(table: SyntheticTable, rows: NDArray[np.int64], unit: int) -> int:
 def attention_map(network: SMANet, table: SyntheticTable, index: int, unit: int) -> NDArray[np.float32]:
     """Attention of one region on one face, float32 [VIEW,VIEW], scaled to peak 1; its strongest map if unmerged."""
     size: Any = network.config.image_size
-    picture = torch.from_numpy(table.picture(index, canvas_size(size))).permute(2, 0, 1)
+    picture = torch.from_numpy(table.image(index, canvas_size(size))).permute(2, 0, 1)
     output = network(Augment("none", size)(picture, (0, 0, 0))[None])
     attention = output.head.attention[0, unit].float()
     flat = attention.amax(0) if attention.ndim == 3 else attention
@@ -66,6 +66,6 @@ def _region(table: SyntheticTable, index: int, unit: int) -> NDArray[np.float32]
 
 def _overlay(table: SyntheticTable, index: int, strength: NDArray[np.float32]) -> NDArray[np.uint8]:
     """The face in grey, with `strength` [VIEW,VIEW] in 0..1 laid over it in colour."""
-    face = centre(table.picture(index, canvas_size(VIEW)))
+    face = centre(table.image(index, canvas_size(VIEW)))
     grey = cv2.cvtColor(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    return lay_over(grey, strength, 0.75)  # type: ignore[arg-type]
+    return overlay_heatmap(grey, strength, 0.75)  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from rich.progress import track
 from sma_models.data.crops import detected_faces
 from sma_models.data.images import RGBImage, read_image
 from sma_models.faces.predictor import FacePredictor
-from sma_models.faces.sources import FreeNames, files_below
+from sma_models.faces.sources import UniqueNames, files_below
 from sma_models.figures.attention import draw_attention
 from sma_models.figures.collect import attend, attend_drawn
 from sma_models.figures.correlation import draw_correlation
@@ -36,10 +36,10 @@ def pictures_of(reader: FacePredictor, sources: Sequence[Path]) -> list[Path]:
     """
     found = []
     for source in sources:
-        pictures = files_below(source).pictures
+        pictures = files_below(source).images
         if not pictures:
             raise ValueError(f"expected a picture or a folder of pictures; got {source}")
-        reader.same_alignment(pictures)
+        reader.check_same_alignment(pictures)
         found += pictures
     return found
 
@@ -59,7 +59,7 @@ def network_figures(reader: FacePredictor, pictures: Sequence[Path], count: int 
     """Attention on `count` of these aligned pictures, evenly spread, or on drawn faces if there are none; then the
     correlation."""
     shown = spread_evenly(pictures, count)
-    free = FreeNames()
+    free = UniqueNames()
     correlations = []
     if not pictures:
         views, seen = attend_drawn(reader)

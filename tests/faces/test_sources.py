@@ -1,4 +1,4 @@
-"""Pictures, videos and cameras that `sma-net predict` is given, whole and broken: what is missing is named."""
+"""Images, videos and cameras that `sma-net predict` is given, whole and broken: what is missing is named."""
 
 import io
 import re
@@ -33,7 +33,7 @@ def test_a_video_that_is_cut_off_is_named(checkpoint, tmp_path, capsys):
 
 
 def noise(count):
-    """Pictures that take some space, so that a cut or damaged file lacks some of them."""
+    """Images that take some space, so that a cut or damaged file lacks some of them."""
     generator = np.random.default_rng(0)
     return [generator.integers(0, 255, (48, 64, 3)).astype(np.uint8) for _ in range(count)]
 
@@ -89,7 +89,7 @@ def test_relative_names_with_a_colon_are_files(checkpoint, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     for name, codec in (("take:1.mp4", "mp4v"), ("http:2.mkv", "MJPG")):
         write_video(tmp_path / name, [drawn(0)[0]] * 2, codec=codec)
-    rows = run(checkpoint, "take:1.mp4", "http:2.mkv", "--annotated", "drawn:1")
+    rows = run(checkpoint, "take:1.mp4", "http:2.mkv", "--save-annotated", "drawn:1")
     assert [row["source"] for row in rows] == ["take:1.mp4"] * 2 + ["http:2.mkv"] * 2
     assert cv2.VideoCapture(str(tmp_path / "drawn:1" / "take:1.avi")).get(cv2.CAP_PROP_FRAME_COUNT) == 2
 
@@ -147,7 +147,7 @@ def test_a_jpeg_that_is_cut_off_is_named(checkpoint, tmp_path, capsys):
     image_module = pytest.importorskip("PIL.Image")
     small = io.BytesIO()
     image_module.fromarray(drawn(0)[0]).resize((32, 32)).save(small, "jpeg")
-    # A small picture with an end marker of its own lies in front of the data, as cameras put it there.
+    # A small image with an end marker of its own lies in front of the data, as cameras put it there.
     image_module.fromarray(drawn(0)[0]).save(tmp_path / "whole.jpg", exif=b"Exif\0\0" + small.getvalue())
     data = (tmp_path / "whole.jpg").read_bytes()
     (tmp_path / "half.jpg").write_bytes(data[: len(data) // 2])
@@ -159,7 +159,7 @@ def test_a_jpeg_that_is_cut_off_is_named(checkpoint, tmp_path, capsys):
     assert "half.jpg: the JPEG is cut off" in capsys.readouterr().err
 
 
-def test_a_picture_that_claims_to_be_huge_is_named(checkpoint, tmp_path, capsys):
+def test_an_image_that_claims_to_be_huge_is_named(checkpoint, tmp_path, capsys):
     """A header of 60,000 by 60,000 pixels: more than the decoder takes."""
     good = cv2.imencode(".png", np.zeros((4, 4, 3), np.uint8))[1].tobytes()
     header = b"IHDR" + (60000).to_bytes(4, "big") * 2 + good[24:29]
@@ -181,12 +181,12 @@ def test_links_to_folders_are_followed_once(tmp_path):
     (tmp_path / "photos/sub/circle").symlink_to(tmp_path / "photos")
     (tmp_path / "disk/deep/circle").symlink_to(tmp_path / "disk")
     (tmp_path / "photos/folder.jpg").mkdir()
-    found = files_below(tmp_path / "photos").pictures
+    found = files_below(tmp_path / "photos").images
     names = [path.relative_to(tmp_path / "photos").as_posix() for path in found]
     assert names == ["1.jpg", "disk/3.jpg", "disk/deep/4.jpg", "sub/2.jpg"]
 
 
-def test_a_link_to_nothing_is_a_picture_that_cannot_be_read(checkpoint, tmp_path, capsys):
+def test_a_link_to_nothing_is_an_image_that_cannot_be_read(checkpoint, tmp_path, capsys):
     save(tmp_path / "photos/1.jpg", np.full((9, 9, 3), 90, np.uint8))
     (tmp_path / "photos/2.jpg").symlink_to(tmp_path / "gone.jpg")
     run(checkpoint, tmp_path / "photos")

@@ -233,5 +233,5 @@ MUTANTS = [
         "nested[-1] if False else",
         (SETTINGS, "-k", "wrong_option"),
     ),
-    Mutant("sma_models/cli/data_check.py", "wanted = wanted or [", "wanted = [] and [", (SETTINGS, "-k", "explains")),
+    Mutant("sma_models/cli/data_check.py", "words = words or [", "words = [] and [", (SETTINGS, "-k", "explains")),
 ]
