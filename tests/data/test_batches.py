@@ -71,8 +71,8 @@ def test_augmentation_changes_no_label(tmp_path, kind):
     data = loaded(au_csv(tmp_path), augment=kind, selection="last")
     for epoch in range(3):
         dataset = data._dataset("train", kind)
-        for place, row in enumerate(data.splits.train):
-            sample, labels = dataset[epoch, place], data.faces.labels[row]
+        for position, row in enumerate(data.splits.train):
+            sample, labels = dataset[epoch, position], data.faces.labels[row]
             assert sample["labels"].tolist() == (labels == 1).tolist()
             assert sample["known"].tolist() == (labels != -1).tolist()
 
@@ -123,16 +123,16 @@ def test_workers_change_nothing(data):
 @pytest.mark.parametrize("length, world", [(10, 3), (7, 2), (2, 3)])
 def test_evaluation_shares_cover_every_sample_once(length, world):
     shares = [EvaluationSampler(range(length), world, rank, shuffle=False) for rank in range(world)]
-    places = sorted(place for share in shares for _, place in share)
-    assert places == list(range(length))
+    positions = sorted(position for share in shares for _, position in share)
+    assert positions == list(range(length))
     assert [len(share) for share in shares] == [len(list(share)) for share in shares]
 
 
 def test_training_shares_are_equally_long_and_cover_every_sample():
     shares = [EpochSampler(range(10), 3, rank, shuffle=True, seed=1) for rank in range(3)]
-    places = [[place for _, place in share] for share in shares]
-    assert len({len(share) for share in places}) == 1
-    assert {place for share in places for place in share} == set(range(10))
+    positions = [[position for _, position in share] for share in shares]
+    assert len({len(share) for share in positions}) == 1
+    assert {position for share in positions for position in share} == set(range(10))
 
 
 def test_batches_carry_who_and_when(data):

@@ -22,15 +22,15 @@ def test_images_beside_the_coded_window_are_counted_and_no_surprise(tmp_path):
         write_image(tmp_path / f"F001/T1/{n:04d}.jpg")
     index = index_bp4d(tmp_path)
     assert index.counts()["pictures outside of what is coded"] == 10
-    assert not any("without a label" in told or "outside" in told for told in index.warnings())
+    assert not any("without a label" in message or "outside" in message for message in index.warnings())
 
 
 def test_bp4d_reads_columns_by_name(tmp_path):
-    cells = {unit: place % 2 for place, unit in enumerate(BP4D_UNITS)}
+    cells = {unit: index % 2 for index, unit in enumerate(BP4D_UNITS)}
     write_coding(tmp_path / "plain.csv", {7: cells})
     write_coding(tmp_path / "permuted.csv", {7: cells}, (99, *reversed(BP4D_UNITS), 5))
     for name in ("plain.csv", "permuted.csv"):
-        assert read_occurrence(tmp_path / name) == {7: tuple(place % 2 for place in range(12))}
+        assert read_occurrence(tmp_path / name) == {7: tuple(index % 2 for index in range(12))}
 
 
 def test_bp4d_nines_are_unknown(tmp_path):
@@ -56,7 +56,7 @@ def test_bp4d_frames_are_found_by_number(tmp_path, padding):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ("0,1,2", "frame,1,2", "header of 0"),
         ("0,1,2,4", "0,1,2,3", "AU 4"),
@@ -68,11 +68,11 @@ def test_bp4d_frames_are_found_by_number(tmp_path, padding):
         ("\n21,", "\n20,", "frame 20 occurs twice"),
     ],
 )
-def test_bp4d_refuses_odd_codes(tmp_path, old, new, told):
+def test_bp4d_refuses_odd_codes(tmp_path, old, new, message):
     write_bp4d(tmp_path)
     coding = tmp_path / "AUCoding/AU_OCC/F001_T1.csv"
     coding.write_text(coding.read_text().replace(old, new, 1))
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         index_bp4d(tmp_path)
 
 
@@ -117,8 +117,8 @@ def test_bp4d_names_what_is_missing_and_extra(tmp_path):
     assert index.missing == ["F001/T1 frame 20"] and index.unlabelled_frames == 1
     assert {name.rsplit("/", 1)[1] for name in index.extra} == {"readme.csv", "notes.txt", "T9"}
     assert index.unlabelled == ["F002/T5"]
-    told = "\n".join(index.warnings())
-    assert "subjects: expected 41, found 6" in told and "frames of fold P1: expected 50631, found 7" in told
+    message = "\n".join(index.warnings())
+    assert "subjects: expected 41, found 6" in message and "frames of fold P1: expected 50631, found 7" in message
 
 
 @pytest.mark.parametrize("part", ["P1", "P2", "P3"])

@@ -114,11 +114,11 @@ def test_folds_of_ones_own(tmp_path):
     folds = tmp_path / "folds.csv"
     folds.write_text("subject,fold\nF001,a\nF003,b\nM001,a\n")
     assert index_bp4dplus(tmp_path, folds=folds).folds["M001"] == "a"
-    for text, told in (
+    for text, message in (
         ("subject,fold\nF001,a\nF003,b\n", "no fold to M001"),
         ("subject,fold\nF001,a\nF001,b\n", "line 3"),
         ("person,fold\n", "expected the columns subject,fold"),
     ):
         folds.write_text(text)
-        with pytest.raises(ValueError, match=told):
+        with pytest.raises(ValueError, match=message):
             index_bp4dplus(tmp_path, folds=folds)

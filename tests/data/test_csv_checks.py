@@ -86,11 +86,11 @@ def test_subjects_that_differ_in_case_alone_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "cell, found", [("0", False), ("1", True), ("False", False), ("TRUE", True), ("false ", False), ("true", True)]
+    "cell, detected", [("0", False), ("1", True), ("False", False), ("TRUE", True), ("false ", False), ("true", True)]
 )
-def test_found_is_a_yes_or_a_no(tmp_path, cell, found):
+def test_found_is_a_yes_or_a_no(tmp_path, cell, detected):
     path = table(tmp_path, f"image,found,AU1\na.png,1,1\na.png,{cell},0\n")
-    assert loaded(path, fold="all").faces.detected.tolist() == [True, found]
+    assert loaded(path, fold="all").faces.detected.tolist() == [True, detected]
 
 
 @pytest.mark.parametrize("cell", ["", "0.0", "no", "2", "None"])

@@ -42,8 +42,8 @@ def test_action_units_are_read_by_header_name_with_unknown_ones_masked(units):
     data = loaded(units, selection="last")
     assert data.faces.regions == ("AU1", "AU12")
     # The last of a subject's six rows shows the first unit alone.
-    place, row = next((i, row) for i, row in enumerate(data.splits.train.tolist()) if row % 6 == 5 and row % 5)
-    sample = data._dataset("train", "none")[0, place]
+    position, row = next((i, row) for i, row in enumerate(data.splits.train.tolist()) if row % 6 == 5 and row % 5)
+    sample = data._dataset("train", "none")[0, position]
     assert sample["labels"].tolist() == [1.0, 0.0]
     assert sample["known"].tolist() == [True, True]
     assert sample["subject"] == f"s{row // 6:02d}"
@@ -87,9 +87,9 @@ def test_a_face_box_is_cut_out_and_padded_with_grey_to_a_square(tmp_path):
 def test_an_image_that_is_no_square_keeps_its_proportions(tmp_path):
     write_image(tmp_path / "a.png", (250, 250, 250), (80, 40))
     path = write_csv(tmp_path / "faces.csv", [{"image": "a.png", "AU1": 1, "split": "train"}])
-    found = loaded(path, selection="last").faces.image(0, 40)
-    assert (found[:, :10] == 128).all() and (found[:, 30:] == 128).all()
-    assert (found[:, 11:29] > 200).all()
+    image = loaded(path, selection="last").faces.image(0, 40)
+    assert (image[:, :10] == 128).all() and (image[:, 30:] == 128).all()
+    assert (image[:, 11:29] > 200).all()
 
 
 def test_images_may_lie_under_another_root(tmp_path):

@@ -107,7 +107,7 @@ def test_ckplus_sequences_without_a_label_are_expected(tmp_path):
     few = index_ckplus(tmp_path)
     index.expected = few.expected
     assert index.counts()["sequences without a label"] == index.expected["sequences without a label"] == 266
-    assert not any("without a label" in told for told in index.warnings())
+    assert not any("without a label" in message for message in index.warnings())
     assert "sequences without a label: expected 266, found 1" in few.warnings()
     assert "1 without a label: S006/001" in few.warnings()
     eight = index_ckplus(tmp_path, classes=8).warnings()
@@ -121,9 +121,9 @@ def test_classes_are_counted_beside_what_is_expected(tmp_path):
     write_bp4dplus(tmp_path / "bp4dplus")
     # Of 140 people five frames each, of one task or of two that are called alike.
     names = {"T1": "joy", "T2": "joy"}
-    told = index_bp4dplus(tmp_path / "bp4dplus", label="task", tasks=["T1", "T2", "T7"], task_names=names).warnings()
+    message = index_bp4dplus(tmp_path / "bp4dplus", label="task", tasks=["T1", "T2", "T7"], task_names=names).warnings()
     assert {"joy: expected 1400, found 30", "fear: expected 700, found 15", "frames: expected 2100, found 45"} <= set(
-        told
+        message
     )
 
 
@@ -203,7 +203,7 @@ def test_mmi_odd_sessions_are_left_out_and_named(tmp_path, xml):
     index = index_mmi(tmp_path)
     assert {sample.sequence for sample in index.samples} == {"102"}
     assert len(index.left_out) == 1 and "101/session.xml" in index.left_out[0]
-    assert any(told.startswith("1 left out: ") for told in index.warnings())
+    assert any(message.startswith("1 left out: ") for message in index.warnings())
     (tmp_path / "Sessions/102/session.xml").unlink()
     with pytest.raises(ValueError, match=r"no session has both an image.*1 left out: .*session\.xml"):
         index_mmi(tmp_path)

@@ -15,9 +15,9 @@ from tests.helpers.database_copies import hide
 from tests.helpers.face_images import drawn, moved, write_video
 
 
-def row(frame, found, sequence="s", x=10.0):
-    points = f"{x} 20 {x + 30} 20" if found else "64x48"
-    return {"frame": str(frame), "found": str(int(found)), "sequence": sequence, "points": points, "problem": ""}
+def row(frame, detected, sequence="s", x=10.0):
+    points = f"{x} 20 {x + 30} 20" if detected else "64x48"
+    return {"frame": str(frame), "found": str(int(detected)), "sequence": sequence, "points": points, "problem": ""}
 
 
 def transforms_of(rows):
@@ -36,7 +36,7 @@ def test_frames_without_a_face_borrow_the_nearest_within_reach():
     # Of two that are equally near, the earlier one, whichever comes first in the file.
     for order in ((0, 1, 2), (1, 0, 2), (2, 1, 0)):
         three = [row(0, True, x=1), row(2, True, x=2), row(1, False)]
-        even = dict(zip(order, transforms_of([three[place] for place in order]), strict=True))
+        even = dict(zip(order, transforms_of([three[index] for index in order]), strict=True))
         assert (even[2] == even[0]).all() and (even[2] != even[1]).any()
 
 
@@ -45,22 +45,22 @@ def test_rows_lend_whatever_their_order():
     wanted = [row(number, False) for number in range(196)]
     expected = [transform[0, 2] for transform in transforms_of([*known, *wanted])[10:]]
     assert len(set(expected)) == 10
-    mixed = [known[place] for place in np.random.default_rng(0).permutation(10)]
+    mixed = [known[index] for index in np.random.default_rng(0).permutation(10)]
     assert [transform[0, 2] for transform in transforms_of([*mixed, *wanted])[10:]] == expected
 
 
 @pytest.fixture
 def folder(tmp_path):
     """Five frames of one drawn face, of which the third shows none, an empty and a broken file, and a note."""
-    place = tmp_path / "in" / "person"
-    place.mkdir(parents=True)
+    source = tmp_path / "in" / "person"
+    source.mkdir(parents=True)
     image, _ = drawn(0)
     for number in range(8, 13):
         photo = moved(image, 2, 0.8, (50, 60))[0] if number != 10 else np.full((400, 480, 3), 128, np.uint8)
-        cv2.imwrite(str(place / f"{number}.png"), photo[..., ::-1])
-    (place / "13.png").write_bytes(b"")
-    (place / "14.png").write_bytes(b"no image")
-    (place / "note.txt").write_text("")
+        cv2.imwrite(str(source / f"{number}.png"), photo[..., ::-1])
+    (source / "13.png").write_bytes(b"")
+    (source / "14.png").write_bytes(b"no image")
+    (source / "note.txt").write_text("")
     return tmp_path
 
 
@@ -114,10 +114,10 @@ def test_align_goes_on_where_it_stopped(folder, monkeypatch):
     main(arguments)
     assert len(done) + len(calls) - 10 == 5
     assert len(report(folder / "out")) == 7 and (folder / "out/person/12.jpg").is_file()
-    kept = (folder / "out/person/8.jpg").stat().st_mtime_ns
+    modified = (folder / "out/person/8.jpg").stat().st_mtime_ns
     (folder / "out/person/9.jpg").unlink()
     main(arguments)
-    assert (folder / "out/person/8.jpg").stat().st_mtime_ns == kept and (folder / "out/person/9.jpg").is_file()
+    assert (folder / "out/person/8.jpg").stat().st_mtime_ns == modified and (folder / "out/person/9.jpg").is_file()
     (folder / "points.csv").write_text("image,left_eye_x,left_eye_y,right_eye_x,right_eye_y\n")
     with pytest.raises(ValueError, match="was created with"):
         main([*arguments, "--points", str(folder / "points.csv")])
@@ -231,10 +231,10 @@ def test_a_video_goes_on_where_it_stopped(tmp_path, monkeypatch):
     assert rows == [*(("a.avi", str(n)) for n in range(5)), ("b.avi", "0"), ("b.avi", "1"), ("c.avi", "")]
     crops = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.jpg"))
     assert crops == [*(f"a/{n:05d}.jpg" for n in range(5)), "b/00000.jpg", "b/00001.jpg"]
-    kept = (tmp_path / "out/a/00002.jpg").read_bytes()
+    content = (tmp_path / "out/a/00002.jpg").read_bytes()
     (tmp_path / "out/a/00002.jpg").unlink()
     main(arguments)
-    assert (tmp_path / "out/a/00002.jpg").read_bytes() == kept and len(calls) - 10 == 7 - len(done)
+    assert (tmp_path / "out/a/00002.jpg").read_bytes() == content and len(calls) - 10 == 7 - len(done)
 
 
 def test_a_source_without_a_frame_fails(tmp_path):

@@ -90,12 +90,12 @@ def test_points_are_turned_back_to_the_pixel():
         points = np.array([[x, y], [u, v]], float)
         return [Face((x, y, u - x + 1, 1), 1.0, points)] if v == y and x < u else []
 
-    for places in (((9, 4), (2, 4)), ((2, 4), (9, 4))):
+    for positions in (((9, 4), (2, 4)), ((2, 4), (9, 4))):
         image = np.zeros((20, 11, 3), np.uint8)
-        for channel, place in enumerate(places):
-            image[(*place, channel)] = 255
+        for channel, position in enumerate(positions):
+            image[(*position, channel)] = 255
         (face,) = detect_sideways(detector, image)
-        assert face.points.tolist() == [list(place[::-1]) for place in places]
+        assert face.points.tolist() == [list(position[::-1]) for position in positions]
         assert face.box == (4, 2, 1, 8)
     assert detect_sideways(lambda image: [], image) == []
 

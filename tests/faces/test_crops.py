@@ -109,8 +109,8 @@ def test_scores_and_their_report_count_what_shows_no_face(folder, tmp_path):
     )
     (scores,) = tmp_path.rglob("scores_test.json")
     assert json.loads(scores.read_text())["without_a_face"] == 1
-    told = read_run(scores.parent).scores[0].text
-    assert "test part, 2 faces, 1 of them without a face that was found" in told
+    message = read_run(scores.parent).scores[0].text
+    assert "test part, 2 faces, 1 of them without a face that was found" in message
 
 
 @pytest.mark.parametrize("source", ["crops", "crops/person", f"crops/{FACELESS}"])
@@ -134,10 +134,10 @@ def test_crops_of_another_template_are_refused_wherever_they_lie(folder, tmp_pat
 
 
 def test_figures_tell_that_no_face_was_found(folder):
-    reader = FacePredictor(folder / "model.ckpt", "cpu")
+    predictor = FacePredictor(folder / "model.ckpt", "cpu")
     images = [folder / "crops/person/0.jpg", folder / "crops" / FACELESS]
-    told = [named.about for named in network_figures(reader, images)]
-    assert told[:2] == ["Attention on 0.jpg", "Attention on 3.jpg, in which no face was found"]
+    message = [named.about for named in network_figures(predictor, images)]
+    assert message[:2] == ["Attention on 0.jpg", "Attention on 3.jpg, in which no face was found"]
 
 
 def test_links_to_crops_are_what_they_lead_to(folder, tmp_path):

@@ -184,9 +184,9 @@ def test_real_photographs(tmp_path):
     detect = Cascade()
     photographs = sorted((REAL / "images").iterdir())[:40]
     faces = [(read_image(path), largest(detect(read_image(path)))) for path in photographs]
-    found = [(image, face) for image, face in faces if face is not None]
-    assert len(found) >= 26
-    for image, face in found:
+    detected = [(image, face) for image, face in faces if face is not None]
+    assert len(detected) >= 26
+    for image, face in detected:
         (left, right), width = face.points, image.shape[1]
         # In these photographs the face fills the frame.
         assert 0.15 * width < left[0] < 0.5 * width < right[0] + 0.1 * width and np.abs(left - right)[1] < 0.15 * width

@@ -35,45 +35,45 @@ def two_faces():
 
 
 def test_rows_of_a_folder_with_everything_in_it(checkpoint, tmp_path, capsys):
-    place = tmp_path / "in"
-    (place / "deep").mkdir(parents=True)
+    source = tmp_path / "in"
+    (source / "deep").mkdir(parents=True)
     face, _ = drawn(0)
-    save(place / "one.png", face)
-    save(place / "two.png", two_faces())
-    save(place / "none.png", np.full((200, 200, 3), 90, np.uint8))
-    save(place / "tiny.png", np.full((1, 1, 3), 90, np.uint8))
-    save(place / "small.png", cv2.resize(face, (20, 20), interpolation=cv2.INTER_AREA))
-    cv2.imwrite(str(place / "grey.png"), cv2.cvtColor(face, cv2.COLOR_RGB2GRAY))
-    cv2.imwrite(str(place / "deep16.png"), face[..., ::-1].astype(np.uint16) * 257)
-    cv2.imwrite(str(place / "alpha.png"), np.dstack([face[..., ::-1], np.full((256, 256), 200, np.uint8)]))
+    save(source / "one.png", face)
+    save(source / "two.png", two_faces())
+    save(source / "none.png", np.full((200, 200, 3), 90, np.uint8))
+    save(source / "tiny.png", np.full((1, 1, 3), 90, np.uint8))
+    save(source / "small.png", cv2.resize(face, (20, 20), interpolation=cv2.INTER_AREA))
+    cv2.imwrite(str(source / "grey.png"), cv2.cvtColor(face, cv2.COLOR_RGB2GRAY))
+    cv2.imwrite(str(source / "deep16.png"), face[..., ::-1].astype(np.uint16) * 257)
+    cv2.imwrite(str(source / "alpha.png"), np.dstack([face[..., ::-1], np.full((256, 256), 200, np.uint8)]))
     image_module = pytest.importorskip("PIL.Image")
     exif = image_module.Exif()
     exif[0x0112] = 6
-    image_module.fromarray(np.ascontiguousarray(np.rot90(face))).save(place / "turned.jpg", exif=exif, quality=98)
-    (place / "deep/empty.jpg").write_bytes(b"")
-    (place / "deep/broken.jpg").write_bytes(b"\xff\xd8\xffbroken")
-    (place / "empty.avi").write_bytes(b"")
-    (place / "broken.mp4").write_bytes(b"broken")
-    (place / "note.txt").write_text("")
-    rows = run(checkpoint, place)
-    told = capsys.readouterr().err
-    found = {}
+    image_module.fromarray(np.ascontiguousarray(np.rot90(face))).save(source / "turned.jpg", exif=exif, quality=98)
+    (source / "deep/empty.jpg").write_bytes(b"")
+    (source / "deep/broken.jpg").write_bytes(b"\xff\xd8\xffbroken")
+    (source / "empty.avi").write_bytes(b"")
+    (source / "broken.mp4").write_bytes(b"broken")
+    (source / "note.txt").write_text("")
+    rows = run(checkpoint, source)
+    message = capsys.readouterr().err
+    rows_of = {}
     for row in rows:
-        found.setdefault(row["source"].rsplit("/", 1)[1], []).append(row)
-    assert set(found) == {"one.png", "two.png", "none.png", "tiny.png", "small.png", "grey.png", "deep16.png",
+        rows_of.setdefault(row["source"].rsplit("/", 1)[1], []).append(row)
+    assert set(rows_of) == {"one.png", "two.png", "none.png", "tiny.png", "small.png", "grey.png", "deep16.png",
                           "alpha.png", "turned.jpg"}  # fmt: skip
-    faces = {name: [row["face"] for row in those if row["found"] == "1"] for name, those in found.items()}
+    faces = {name: [row["face"] for row in those if row["found"] == "1"] for name, those in rows_of.items()}
     assert faces["two.png"] == ["0", "1"]
     for name in ("one.png", "grey.png", "deep16.png", "alpha.png", "turned.jpg"):
         assert faces[name] == ["0"], name
     for name in ("none.png", "tiny.png", "small.png"):
-        assert [(row["found"], row["AU1"], row["face"]) for row in found[name]] == [("0", "", "")], name
+        assert [(row["found"], row["AU1"], row["face"]) for row in rows_of[name]] == [("0", "", "")], name
     # The same face however it is stored.
     for name in ("deep16.png", "alpha.png", "turned.jpg"):
-        assert float(found[name][0]["AU1"]) == pytest.approx(float(found["one.png"][0]["AU1"]), abs=0.02)
+        assert float(rows_of[name][0]["AU1"]) == pytest.approx(float(rows_of["one.png"][0]["AU1"]), abs=0.02)
     for name in ("empty.jpg", "broken.jpg", "empty.avi", "broken.mp4"):
-        assert f"{name}: " in told
-    assert "9 frames, 7 faces, 3 frames without a detected face, 4 files not read" in told and "frames/s" in told
+        assert f"{name}: " in message
+    assert "9 frames, 7 faces, 3 frames without a detected face, 4 files not read" in message and "frames/s" in message
 
 
 def test_columns_probabilities_and_decisions(checkpoint, tmp_path):
@@ -84,9 +84,9 @@ def test_columns_probabilities_and_decisions(checkpoint, tmp_path):
     # Thresholds of -9 and 9: the first unit is always on, the other never, whatever the probabilities.
     assert (row["AU1_on"], row["AU12_on"]) == ("1", "0")
     network, calibration = write_checkpoint(tmp_path / "again.ckpt")
-    reader = FacePredictor(tmp_path / "again.ckpt", "cpu")
+    predictor = FacePredictor(tmp_path / "again.ckpt", "cpu")
     crop = np.random.default_rng(0).integers(0, 255, (256, 256, 3)).astype(np.uint8)
-    probability, on, attention = reader([crop])
+    probability, on, attention = predictor([crop])
     canvas = cv2.resize(crop, (73, 73), interpolation=cv2.INTER_AREA)[4:68, 4:68]
     with torch.no_grad():
         logits = network(torch.from_numpy(canvas).permute(2, 0, 1)[None]).logits
@@ -115,22 +115,22 @@ def test_rows_of_a_confident_network_keep_their_order(checkpoint, tmp_path, offs
     crops = [drawn(subject)[0] for subject in range(4)]
     for subject, crop in enumerate(crops):
         save(tmp_path / "crops" / f"{subject}.png", crop)
-    reader = FacePredictor(checkpoint, "cpu")
-    logits = 0.5 * reader.output(crops).logits.double().numpy() + offset
+    predictor = FacePredictor(checkpoint, "cpu")
+    logits = 0.5 * predictor.output(crops).logits.double().numpy() + offset
     rows = run(checkpoint, tmp_path / "crops", "--crops", "--smoothing", "1")
     for column in ("AU1", "AU1_smooth"):
-        told = np.array([float(row[column]) for row in rows])
-        assert np.log(told / (1 - told)) == pytest.approx(logits[:, 0], abs=1e-3)
+        message = np.array([float(row[column]) for row in rows])
+        assert np.log(message / (1 - message)) == pytest.approx(logits[:, 0], abs=1e-3)
 
 
 def test_of_equal_probabilities_one_is_shown(checkpoint, tmp_path):
     """Where nothing is called present, the attention of one region is drawn, the likeliest."""
-    reader = FacePredictor(checkpoint, "cpu")
+    predictor = FacePredictor(checkpoint, "cpu")
     attention = np.zeros((2, 8, 8), np.float32)
     attention[0, 0, 0] = attention[1, 7, 7] = 1
     seen = DetectedFace(Face((0.0, 0.0, 256.0, 256.0), 1.0, np.empty((0, 2))), np.zeros((256, 256, 3), np.uint8), None)
     face = FacePrediction(seen, 0, np.array([1.0, 1.0]), np.array([False, False]), attention)
-    Annotator(tmp_path, reader)(FrameFaces("a.png", 0, 0.0, True, None, seen.crop, [seen]), [face])
+    Annotator(tmp_path, predictor)(FrameFaces("a.png", 0, 0.0, True, None, seen.crop, [seen]), [face])
     drawn_on = cv2.imread(str(tmp_path / "a.png")).astype(int).sum(2)
     assert drawn_on[20:60, 20:60].max() > 100 and drawn_on[180:220, 180:220].max() == 0
 
@@ -184,9 +184,9 @@ def test_times_are_the_containers(checkpoint, tmp_path):
 
 
 def test_annotated_images(checkpoint, tmp_path):
-    for place in ("a", "b"):
-        (tmp_path / place).mkdir()
-        save(tmp_path / place / "face.png", drawn(0)[0])
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        save(tmp_path / name / "face.png", drawn(0)[0])
     run(checkpoint, tmp_path / "a", tmp_path / "b", "--save-annotated", tmp_path / "drawn")
     assert {path.name for path in (tmp_path / "drawn").iterdir()} == {"face.png", "face_1.png"}
 
@@ -204,10 +204,10 @@ def test_crops_are_taken_whole(checkpoint, tmp_path):
 
 def test_crops_that_are_no_squares_keep_their_proportions(checkpoint):
     """As in training, they are filled up with grey."""
-    reader = FacePredictor(checkpoint, "cpu")
+    predictor = FacePredictor(checkpoint, "cpu")
     crop = drawn(0)[0][:, 64:192]
     filled = cv2.copyMakeBorder(crop, 0, 0, 64, 64, cv2.BORDER_CONSTANT, value=(128, 128, 128))
-    for one, other in zip(reader([crop]), reader([filled]), strict=True):
+    for one, other in zip(predictor([crop]), predictor([filled]), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -272,8 +272,8 @@ def test_real_photographs_and_a_video_of_them(checkpoint, tmp_path):
     detect = Cascade()
     for path, image in zip(photographs, images, strict=True):
         faces = len(detect(image))
-        told = [row["found"] for row in rows if row["source"] == str(path)]
-        assert told == ["1"] * faces or (faces == 0 and told == ["0"])
+        message = [row["found"] for row in rows if row["source"] == str(path)]
+        assert message == ["1"] * faces or (faces == 0 and message == ["0"])
     # Two of them are profiles, which the cascade is not made for; most others it must find.
     assert sum(row["found"] == "1" for row in rows) > 5
     write_video(tmp_path / "all.avi", [image for image in images for _ in range(2)], fps=10)

@@ -66,15 +66,15 @@ def write_disfa(root, subjects=(1, 2, 6, 11, 3, 4), frames=4, pattern="{subject}
 def write_ckplus(root, sequences, images=5):
     """sequences: {(subject number, sequence number): emotion code, or None for an unlabelled one}."""
     for (person, number), code in sequences.items():
-        place, stem = Path(f"S{person:03d}") / f"{number:03d}", f"S{person:03d}_{number:03d}"
+        sequence, stem = Path(f"S{person:03d}") / f"{number:03d}", f"S{person:03d}_{number:03d}"
         for n in range(1, images + 1):
-            write_image(root / "cohn-kanade-images" / place / f"{stem}_{n:08d}.png", 30 * (code or 0) + n)
+            write_image(root / "cohn-kanade-images" / sequence / f"{stem}_{n:08d}.png", 30 * (code or 0) + n)
         for kind in ("Emotion", "FACS"):
-            (root / kind / place).mkdir(parents=True, exist_ok=True)
+            (root / kind / sequence).mkdir(parents=True, exist_ok=True)
         if code is not None:
-            (root / "Emotion" / place / f"{stem}_{images:08d}_emotion.txt").write_text(f"   {code:.7e}\n")
+            (root / "Emotion" / sequence / f"{stem}_{images:08d}_emotion.txt").write_text(f"   {code:.7e}\n")
         rows = "   1.0000000e+00   0.0000000e+00\n   1.2000000e+01   4.0000000e+00\n"
-        (root / "FACS" / place / f"{stem}_{images:08d}_facs.txt").write_text(rows)
+        (root / "FACS" / sequence / f"{stem}_{images:08d}_facs.txt").write_text(rows)
 
 
 def write_mmi(root, sessions, images=7):

@@ -79,8 +79,8 @@ def people(data, part):
     return set(data.faces.subjects[getattr(data.splits, part)])
 
 
-def batch_of(dataset, places, epoch=0):
-    return default_collate([dataset[epoch, place] for place in places])
+def batch_of(dataset, positions, epoch=0):
+    return default_collate([dataset[epoch, position] for position in positions])
 
 
 def images(count, size=32, seed=0):
