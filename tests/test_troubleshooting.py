@@ -104,7 +104,7 @@ def other_template(folder):
     write_checkpoint(folder / "best.ckpt")
     save(folder / "crops/face.png", drawn(1)[0])
     (folder / "crops/alignment.json").write_text('{"template": "eyes_nose", "detector": "yunet", "size": 256}')
-    command("predict", folder / "best.ckpt", folder / "crops", "--aligned")
+    command("predict", folder / "best.ckpt", folder / "crops", "--crops")
 
 
 def not_aligned(folder):
@@ -193,14 +193,14 @@ CAUSES = {
     "there is no checkpoint": lambda folder: command("visualize", folder / "no.ckpt", "--out", folder),
     "checkpoint … is damaged": damaged,
     "… holds weights that are NaN": not_finite,
-    "a run goes on with the samples": lambda _: Position(1, 8, 8, 1, 0, "").resume({"samples": 8}),
+    "a resumed run needs the samples": lambda _: Position(1, 8, 8, 1, 0, "").resume({"samples": 8}),
     "trainer.precision must be": lambda _: check_precision(Trainer(accelerator="cpu", precision="64-true", logger=False)),
     "… is no checkpoint of SMA-Net": other_entry,
     "… does not fit this version": other_version,
     "expected the checkpoint that is measured": lambda folder: command("test", "--config", "csv_fer.yaml", "--data.csv",
                                                                       au_csv(folder)),
     "the checkpoint was trained on faces aligned": other_template,
-    "the checkpoint was trained on pictures that": not_aligned,
+    "the checkpoint was trained on images that": not_aligned,
     "… was created with different settings": other_settings,
     "expected the folder of a run": no_run,
 }  # fmt: skip

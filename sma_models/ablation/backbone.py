@@ -9,7 +9,7 @@ from torch import nn
 
 from sma_models.ablation.config import Ablation
 from sma_models.ablation.fit_network import fit
-from sma_models.data.base import FaceDataModule
+from sma_models.data.data_module import FaceDataModule
 from sma_models.models.checkpoint import load_network
 from sma_models.models.sma_net import SMANet
 from sma_models.training.task import ActionUnitTask, ExpressionTask, FaceTask

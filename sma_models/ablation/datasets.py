@@ -6,7 +6,7 @@ import numpy as np
 
 from sma_models.ablation.config import Ablation
 from sma_models.data import CSVFaces
-from sma_models.data.base import FaceTable, Splits
+from sma_models.data.face_table import FaceTable, Splits
 from sma_models.data.synthetic import SyntheticFaceData, SyntheticTable
 
 # SyntheticFaceData has three splits, each with its own subjects.
@@ -24,7 +24,7 @@ def backbone_data(settings: Ablation, workers: int) -> SyntheticFaceData:
         test=1,
         subjects=faces.subjects,
         first_subject=settings.first_seed,
-        keep=True,
+        cache=True,
         batch_size=settings.backbone.batch_size,
         num_workers=workers,
         seed=settings.first_seed,
@@ -40,7 +40,7 @@ def arm_data(settings: Ablation, workers: int = 0) -> SyntheticFaceData:
         test=faces.test,
         subjects=faces.subjects,
         first_subject=settings.first_seed + _SPLITS * faces.subjects,
-        keep=True,
+        cache=True,
         batch_size=settings.training.batch_size,
         num_workers=workers,
         seed=settings.first_seed,
@@ -54,7 +54,7 @@ def attention_faces(settings: Ablation) -> SyntheticTable:
         [(faces.attention, faces.subjects)],
         seed=0,
         mode="independent",
-        keep=True,
+        cache=True,
         first_subject=settings.first_seed + 2 * _SPLITS * faces.subjects,
     )
 

@@ -15,7 +15,7 @@ from sma_models.ablation.config import Ablation
 from sma_models.ablation.datasets import arm_data, attention_faces
 from sma_models.ablation.evaluation import AttentionBatch, RunScores, attention_scores, join, prediction_scores
 from sma_models.ablation.fit_network import fit
-from sma_models.data.base import Splits
+from sma_models.data.face_table import Splits
 from sma_models.data.synthetic import SyntheticTable
 from sma_models.data.transforms import Augment, canvas_size
 from sma_models.metrics.predictions import Predictions
@@ -55,7 +55,7 @@ def run_network(
         calibration.threshold.numpy(),
         subjects,
         subjects,
-        data.faces.found[rows],
+        data.faces.detected[rows],
     )
     facts = {"parameters": sum(p.numel() for p in network.parameters()), "step_seconds": seconds}
     attention = attention_scores(network.attention, _attention_batches(network, _attention_faces(settings), masks))
@@ -67,7 +67,7 @@ def _synthetic_faces(settings: Ablation, size: int) -> tuple[SyntheticTable, Spl
     """The faces of all runs of a process, rendered before anything is timed."""
     table, splits = arm_data(settings).load()
     for index in range(len(table)):
-        table.picture(index, canvas_size(size))
+        table.image(index, canvas_size(size))
     assert isinstance(table, SyntheticTable)
     return table, splits
 
@@ -85,7 +85,7 @@ def _outputs(
     crop = Augment("none", size)
     for start in range(0, len(rows), _BATCH):
         batch_rows = rows[start : start + _BATCH]
-        images = np.stack([faces.picture(int(index), canvas_size(size)) for index in batch_rows])
+        images = np.stack([faces.image(int(index), canvas_size(size)) for index in batch_rows])
         yield batch_rows, network(crop(torch.from_numpy(images).permute(0, 3, 1, 2), (0, 0, 0)))
 
 

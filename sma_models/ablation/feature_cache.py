@@ -20,7 +20,10 @@ from torch.utils.data import DataLoader
 from sma_models.ablation.backbone import train_backbone
 from sma_models.ablation.config import Ablation
 from sma_models.ablation.datasets import arm_data, attention_faces, backbone_data, csv_data
-from sma_models.data.base import EvaluationSampler, FaceDataModule, FaceDataset, FaceTable
+from sma_models.data.data_module import FaceDataModule
+from sma_models.data.face_dataset import FaceDataset
+from sma_models.data.face_table import FaceTable
+from sma_models.data.samplers import EvaluationSampler
 from sma_models.data.synthetic import SyntheticTable
 from sma_models.data.transforms import Augment, canvas_size
 from sma_models.models.sma_net import SMANet

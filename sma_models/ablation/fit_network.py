@@ -8,7 +8,7 @@ import lightning
 import numpy as np
 from lightning.pytorch.callbacks import TQDMProgressBar
 
-from sma_models.data.base import FaceDataModule
+from sma_models.data.data_module import FaceDataModule
 from sma_models.models.checkpoint_io import AtomicCheckpointIO
 from sma_models.training.callbacks import LastEpoch, SelectedEpoch
 from sma_models.training.task import FaceTask

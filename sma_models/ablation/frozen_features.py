@@ -13,7 +13,7 @@ from sma_models.ablation.config import Training
 from sma_models.ablation.evaluation import AttentionBatch, RunScores, attention_scores, join, prediction_scores
 from sma_models.ablation.feature_cache import FeatureSplit, read_split
 from sma_models.ablation.frozen_heads import FrozenHead, TrainingLog, make_loss, train
-from sma_models.data.base import UNKNOWN
+from sma_models.data.face_table import UNKNOWN
 from sma_models.metrics.calibration import best_f1_threshold
 from sma_models.metrics.predictions import Predictions
 

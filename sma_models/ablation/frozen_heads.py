@@ -13,7 +13,7 @@ from sma_kernels import SMAOutput
 from sma_models.ablation.arms import Arm
 from sma_models.ablation.config import Training
 from sma_models.ablation.feature_cache import FeatureSplit
-from sma_models.data.base import UNKNOWN
+from sma_models.data.face_table import UNKNOWN
 from sma_models.losses.classification import au_weights, class_weights, weighted_asymmetric
 from sma_models.losses.diversity import diversity_term
 from sma_models.models.sma_net import RegionClassifier, make_attention, make_classifiers

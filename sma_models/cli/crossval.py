@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from sma_models.cli.lightning import SMACLI, run
-from sma_models.data.base import FaceTable
 from sma_models.data.csv_table import CSVTable
+from sma_models.data.face_table import FaceTable
 from sma_models.data.position import digest
 from sma_models.figures.style import save
 from sma_models.metrics.aggregate import Runs, summarise
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def _identity(faces: FaceTable) -> Iterator[NDArray[Any]]:
     """The identity of a data set: labels, names and splits, but not its folder."""
-    yield from (faces.labels, faces.subjects, faces.sequences, faces.frames, faces.found)
+    yield from (faces.labels, faces.subjects, faces.sequences, faces.frames, faces.detected)
     if isinstance(faces, CSVTable):
         yield np.array([image.removeprefix(f"{faces.root}/") for image in faces.images])
         yield from (column for column in (faces.folds, faces.splits) if column is not None)

@@ -86,7 +86,7 @@ def make_data(settings: DemoSettings) -> SyntheticFaceData:
         val=settings.val,
         test=settings.test,
         subjects=settings.subjects,
-        keep=True,
+        cache=True,
         batch_size=32,
         num_workers=settings.workers,
         seed=settings.seed,

@@ -13,7 +13,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from sma_models.cli.score_report import ScoreReport
 from sma_models.cli.settings_errors import Parser, one_line
-from sma_models.data.base import FaceDataModule
+from sma_models.data.data_module import FaceDataModule
 from sma_models.models.checkpoint_io import previous_of
 from sma_models.training.callbacks import LastEpoch, SelectedEpoch, csv_loggers
 from sma_models.training.cross_dataset import prepare_test

@@ -1,13 +1,15 @@
 """Faces with labels, as Lightning data modules: one file a database."""
 
-from sma_models.data.base import UNKNOWN, FaceDataModule, FaceDataset, FaceTable
 from sma_models.data.csv_faces import CSVFaces
+from sma_models.data.data_module import FaceDataModule
 from sma_models.data.databases.bp4d import BP4D
 from sma_models.data.databases.bp4dplus import BP4DPlus
 from sma_models.data.databases.bu3dfe import BU3DFE
 from sma_models.data.databases.ckplus import CKPlus
 from sma_models.data.databases.disfa import DISFA
 from sma_models.data.databases.mmi import MMI
+from sma_models.data.face_dataset import FaceDataset
+from sma_models.data.face_table import UNKNOWN, FaceTable
 from sma_models.data.synthetic import SyntheticFaceData
 
 __all__ = [

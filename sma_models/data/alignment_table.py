@@ -1,4 +1,4 @@
-"""alignment.csv, a row a frame, and the transforms that follow from its rows: read one at a time, however many there are."""
+"""alignment.csv, one row per frame, and the transform of each frame. Rows are streamed: a file of any length fits."""
 
 import csv
 from array import array
@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sma_models.data.alignment import centre_crop, similarity
+from sma_models.data.alignment import center_crop, similarity
 
-REACH = 15  # frames from which a frame without a face may borrow its transform
+MAX_BORROW_DISTANCE = 15  # frames: how far away a frame without a face may borrow its transform from
 COLUMNS = (
     "crop",
     "source",
@@ -32,7 +32,7 @@ Row = dict[str, str]
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """The rows of a file, or none if there is no file; one that was cut off when a run stopped lacks cells, and is left out."""
+    """The rows of a file, or none if there is no file. A row that an interrupted run left incomplete is skipped."""
     if path.is_file():
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
@@ -44,8 +44,8 @@ def read_rows(path: Path) -> Iterator[Row]:
                 raise ValueError(f"{path}, line {reader.line_num + 1}: not valid CSV in UTF-8: {error}") from error
 
 
-class Transforms:
-    """The transform of every row; 56 bytes are kept of each frame with a face, since later rows may borrow from it.
+class FrameTransforms:
+    """The transform of every row. Stores 56 bytes per frame with a face, since later rows may borrow its transform.
 
     rows: in any order; template: see `alignment`
     """
@@ -67,15 +67,18 @@ class Transforms:
             )
 
     def of(self, row: Row) -> NDArray[np.float64] | None:
-        """[2,3] of a row: its own; of a frame without a face that of the nearest one of its sequence within `REACH`
-        frames (the earlier of two), else the centre crop; None of what could not be read."""
+        """The transform [2,3] of a row; None if its frame could not be read.
+
+        A frame without a face borrows from the nearest frame of its sequence within `MAX_BORROW_DISTANCE` (the earlier of
+        two equally near ones), and gets the center crop if there is none.
+        """
         if row["problem"]:
             return None
         if row["found"] == "1":
             return self._own(row)
         width, height = map(int, row["points"].split("x"))
-        near = self._nearest(row["sequence"], int(row["frame"]))
-        return near if near is not None else centre_crop(height, width)
+        borrowed = self._nearest(row["sequence"], int(row["frame"]))
+        return borrowed if borrowed is not None else center_crop(height, width)
 
     def _own(self, row: Row) -> NDArray[np.float64]:
         return similarity(np.array(row["points"].split(), np.float64).reshape(-1, 2), self.template)
@@ -84,7 +87,7 @@ class Transforms:
         if frame < 0 or sequence not in self._known:
             return None
         frames, transforms = self._known[sequence]
-        place = int(np.searchsorted(frames, frame))
-        options = range(max(0, place - 1), min(len(frames), place + 1))
-        best = min(options, key=lambda option: (abs(int(frames[option]) - frame), option))
-        return transforms[best] if abs(int(frames[best]) - frame) <= REACH else None
+        after = int(np.searchsorted(frames, frame))
+        candidates = range(max(0, after - 1), min(len(frames), after + 1))
+        best = min(candidates, key=lambda i: (abs(int(frames[i]) - frame), i))
+        return transforms[best] if abs(int(frames[best]) - frame) <= MAX_BORROW_DISTANCE else None

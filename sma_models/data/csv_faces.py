@@ -1,4 +1,4 @@
-"""Any faces that a CSV file lists, divided into parts by its own columns or by subject."""
+"""The faces that a CSV file lists, split by its own columns or by subject."""
 
 import warnings
 from os.path import normpath
@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 
-from sma_models.data.base import FaceDataModule, FaceTable, Splits
 from sma_models.data.crops import Crops, common_alignment
 from sma_models.data.csv_table import ALL, CSVTable
-from sma_models.data.databases.base import everything_tested, refuse_shared_subjects
+from sma_models.data.data_module import FaceDataModule
+from sma_models.data.face_table import FaceTable, Splits
 from sma_models.data.prediction_columns import BOX
-from sma_models.data.split_summary import few_people
+from sma_models.data.split_summary import underrepresented
 from sma_models.data.splits import (
+    check_no_shared_subjects,
+    everything_tested,
     strata_of,
     stratified_folds,
     stratified_subject_folds,
@@ -29,10 +31,10 @@ SPLIT = "split"  # the one fold of a file that has this column
 class CSVFaces(FaceDataModule):
     """Faces of one CSV file; its format is in `CSVTable`.
 
-    A column `split` gives the parts, and is one fold. A column `fold`, or else five subject-exclusive folds that are
-    stratified by class (or by the rarest action unit of a row), gives the part `fold` to the test and the others to
-    training, of which some subjects validate. Classes of the test part that are one person's, or absent, are named.
-    Pictures in a folder of `sma-net align` bring along whether a face was found, unless there is a column `found`.
+    A column `split` assigns every row, and counts as one fold. Otherwise one fold is tested and the others train, with
+    some of their subjects for validation: the folds are those of a column `fold`, or else five subject-exclusive folds,
+    stratified by class (or by the rarest action unit of a row). A warning names regions of the test split that are absent
+    or come from one person. A column `found` says whether a face was detected; without it, the records of `sma-net align` do.
 
     Args:
         csv:          the file
@@ -41,8 +43,8 @@ class CSVFaces(FaceDataModule):
         au_threshold: None reads action units as 0 and 1; a number of 1 to 5 reads intensities 0-5, positive from it on
         fold:         name of the fold to test on; "0" to "4" without a column `fold`, "split" with a column `split`;
                       "" is "0" or "split"; "all" tests every row, whatever its columns say, and trains none
-        people:       whose subjects these are, such as "disfa": a checkpoint that was trained on somebody of these
-                      people is not tested on the same one; without it, on nobody of the same name
+        people:       the group that the subjects belong to, such as "disfa": a checkpoint is never tested on a subject it
+                      was trained on; without a group, equal names count as the same subject
         settings:     see `FaceDataModule`
     """
 
@@ -65,9 +67,7 @@ class CSVFaces(FaceDataModule):
         if table.splits is None:
             return sorted(set(self._folds(table).tolist()), key=lambda name: (len(name), name))
         if "test" not in table.splits:
-            raise ValueError(
-                f"{self.csv}: expected rows of the split 'test' to measure on; got {', '.join(np.unique(table.splits))}"
-            )
+            raise ValueError(f"{self.csv}: expected rows of the split 'test'; got {', '.join(np.unique(table.splits))}")
         return [SPLIT]
 
     def load(self) -> tuple[FaceTable, Splits]:
@@ -83,15 +83,15 @@ class CSVFaces(FaceDataModule):
         self.protocol = f"{Path(self.csv).name}, {'its own split' if own else f'fold {self.fold}'} tested"
         rank_zero_info(f"{len(table)} faces; {len(table.regions)} regions: {', '.join(table.regions)}")
         if table.unused:
-            rank_zero_info(f"columns that mean nothing here: {', '.join(table.unused)}")
-        for parts in (table.splits, table.folds):
-            if parts is not None and table.has_subjects:
-                refuse_shared_subjects(table.subjects, parts, str(self.csv))
-        divided = self._divided(table)
-        _each_picture_once(table, divided)
-        if len(divided.test) and (few := few_people(table, divided.test)):
-            warnings.warn(f"{self.protocol}: in the test part {'; '.join(few)}", stacklevel=2)
-        return table, divided
+            rank_zero_info(f"ignored columns: {', '.join(table.unused)}")
+        for groups in (table.splits, table.folds):
+            if groups is not None and table.has_subjects:
+                check_no_shared_subjects(table.subjects, groups, str(self.csv))
+        splits = self._split_rows(table)
+        _check_images_in_one_split(table, splits)
+        if len(splits.test) and (problems := underrepresented(table, splits.test)):
+            warnings.warn(f"{self.protocol}: in the test split {'; '.join(problems)}", stacklevel=2)
+        return table, splits
 
     def _table(self) -> CSVTable:
         table = CSVTable(self.csv, self.root, self.classes, self.au_threshold)
@@ -99,7 +99,7 @@ class CSVFaces(FaceDataModule):
             raise ValueError(f"{self.csv}: expected a column 'split' or a column 'fold'; got both")
         return table
 
-    def _divided(self, table: CSVTable) -> Splits:
+    def _split_rows(self, table: CSVTable) -> Splits:
         if self.fold == ALL:
             return everything_tested(len(table))
         if table.splits is None:
@@ -118,7 +118,7 @@ class CSVFaces(FaceDataModule):
         elif not val.any():
             val = self._validation(table, train)
             train = train & ~val
-        return _parts(train, val, test, self.csv)
+        return _splits(train, val, test, self.csv)
 
     def _by_fold(self, table: CSVTable) -> Splits:
         folds = self._folds(table)
@@ -127,7 +127,7 @@ class CSVFaces(FaceDataModule):
             raise ValueError(f"fold must be one of {', '.join(names)}; got {self.fold!r}")
         test = folds == self.fold
         val = self._validation(table, ~test) if self.selection == "val" else np.zeros_like(test)
-        return _parts(~test & ~val, val, test, self.csv)
+        return _splits(~test & ~val, val, test, self.csv)
 
     def _folds(self, table: CSVTable) -> np.ndarray:
         if table.folds is not None:
@@ -138,44 +138,45 @@ class CSVFaces(FaceDataModule):
         return stratified_folds(strata_of(table.labels), FOLDS, self.seed).astype(str)
 
     def _validation(self, table: CSVTable, train: np.ndarray) -> np.ndarray:
-        """Rows that validate, bool [n], among the rows `train`."""
+        """The validation rows, bool [n], among the rows `train`."""
         rows = np.flatnonzero(train)
-        chosen = np.zeros_like(train)
+        validation = np.zeros_like(train)
         if table.has_subjects or table.kind == "au":
-            # Without subjects every picture counts as somebody, in an order that follows from the seed.
+            # Without subjects every image counts as its own subject, in an order set by the seed.
             shuffled = np.random.default_rng(self.seed).permutation(len(rows))
             subjects = table.subjects[rows] if table.has_subjects else shuffled
-            chosen[rows[validation_rows(subjects, table.labels[rows], self.seed)]] = True
+            validation[rows[validation_rows(subjects, table.labels[rows], self.seed)]] = True
         else:
-            parts = stratified_folds(strata_of(table.labels[rows]), FOLDS, self.seed + 1)
-            chosen[rows[parts == 0]] = True
-        return chosen
+            folds = stratified_folds(strata_of(table.labels[rows]), FOLDS, self.seed + 1)
+            validation[rows[folds == 0]] = True
+        return validation
 
 
-def _parts(train: np.ndarray, val: np.ndarray, test: np.ndarray, source: str | Path) -> Splits:
+def _splits(train: np.ndarray, val: np.ndarray, test: np.ndarray, source: str | Path) -> Splits:
     if not train.any():
         raise _nothing_to_train_on(source)
-    return Splits(*(np.flatnonzero(part) for part in (train, val, test)))
+    return Splits(*(np.flatnonzero(mask) for mask in (train, val, test)))
 
 
 def _nothing_to_train_on(source: str | Path) -> ValueError:
     return ValueError(f"{source}: no row is left to train on")
 
 
-def _each_picture_once(table: CSVTable, parts: Splits) -> None:
-    """ValueError if a picture, with the same face box if there are any, is in two parts; a warning if it is tested twice."""
+def _check_images_in_one_split(table: CSVTable, splits: Splits) -> None:
+    """Raises ValueError if an image (with the same face box, if any) is in two splits; warns if it is tested twice."""
     seen: dict[tuple[str, tuple[float, ...] | None], tuple[str, int]] = {}
-    twice = 0
-    for name, rows in parts._asdict().items():
+    repeats = 0
+    for name, rows in splits._asdict().items():
         for row in rows.tolist():
-            picture = normpath(table.images[row]), table.boxes[row] if table.boxes is not None else None
-            other, first = seen.setdefault(picture, (name, row))
+            key = normpath(table.images[row]), table.boxes[row] if table.boxes is not None else None
+            other, first = seen.setdefault(key, (name, row))
             if other != name:
                 raise ValueError(
-                    f"{table.path}, line {table.lines[row]}: {table.images[row]} is in the {name} part, and by line "
-                    f"{table.lines[first]} in the {other} part; expected each picture in one of them"
+                    f"{table.path}, line {table.lines[row]}: {table.images[row]} is in the {name} split, and by line "
+                    f"{table.lines[first]} in the {other} split; expected each image in one split"
                 )
-            twice += name == "test" and first != row
-    if twice:
-        told = f"{table.path}: {twice} rows of the test part repeat a picture of it, which counts again"
-        warnings.warn(told, stacklevel=3)
+            repeats += name == "test" and first != row
+    if repeats:
+        warnings.warn(
+            f"{table.path}: {repeats} rows of the test split repeat an image, which counts again", stacklevel=3
+        )

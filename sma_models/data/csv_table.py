@@ -1,4 +1,4 @@
-"""The CSV format: one row a picture, with its labels, and optionally its subject, part and face box."""
+"""The CSV format: one row per image, with its labels and optionally its subject, split and face box."""
 
 import re
 from collections.abc import Sequence
@@ -8,16 +8,16 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from sma_models.data.base import UNKNOWN, FaceTable
 from sma_models.data.crops import detected_faces
+from sma_models.data.face_table import UNKNOWN, FaceTable
 from sma_models.data.images import header_sizes, read_image, share_inside, square, whole_square
 from sma_models.data.prediction_columns import BOX, prediction_columns
-from sma_models.utils.text_files import read_table, refuse_lookalikes
+from sma_models.utils.text_files import check_no_lookalikes, read_table
 
 COLUMNS = ("image", "subject", "sequence", "frame", "fold", "split", "found", "expression", *BOX)
-ALL = "all"  # the fold that stands for every row
-LEAST_INSIDE = 0.25  # of a face box; beyond its picture there is only grey
-_FOUND = {"0": False, "1": True, "false": False, "true": True}
+ALL = "all"  # the fold name that means every row
+MIN_SHARE_INSIDE = 0.25  # of a face box; outside the image there is only gray
+_FLAGS = {"0": False, "1": True, "false": False, "true": True}
 _HIGHEST = 5  # intensity of an action unit
 
 
@@ -28,11 +28,11 @@ class CSVTable(FaceTable):
     root:         folder that `image` is relative to; None is the CSV's own
     classes:      expression classes in order; None takes the sorted names of the file
     au_threshold: None reads 0 and 1; a number of 1 to 5 reads intensities 0-5, positive from it on
-    look_for_all: whether every picture must be there now; otherwise the first alone tells whether `root` is right
+    check_files:  require that every image exists; False checks only the first, which shows whether `root` is right
 
-    columns: names in the header, AU01 as AU1; unused: those that mean nothing here
+    columns: names in the header, AU01 as AU1; unused: those that are ignored
     folds, splits: str [n], or None where the file has no such column; has_subjects: whether it names subjects.
-    Raises ValueError or FileNotFoundError that name the file, the line and what was expected.
+    Raises ValueError or FileNotFoundError, naming the file, the line and what was expected.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class CSVTable(FaceTable):
         root: str | Path | None = None,
         classes: Sequence[str] | None = None,
         au_threshold: int | None = None,
-        look_for_all: bool = True,
+        check_files: bool = True,
     ):
         self.path = Path(path)
         self.root = Path(root) if root is not None else self.path.parent
@@ -53,24 +53,24 @@ class CSVTable(FaceTable):
         self._read_labels(rows, classes, au_threshold)
         self.unused = [name for name in self.columns if name and name not in (*COLUMNS, *self.regions)]
         self.images = [f"{self.root}/{name}" for name in self._texts(rows, "image")]
-        for row in range(len(rows) if look_for_all else 1):
+        for row in range(len(rows) if check_files else 1):
             if not Path(self.images[row]).is_file():
                 raise FileNotFoundError(f"{self.path}, line {self.lines[row]}: there is no file {self.images[row]}")
         self.boxes = self._box_column(rows)
-        for row in range(len(rows) if look_for_all and self.boxes is not None else 0):
+        for row in range(len(rows) if check_files and self.boxes is not None else 0):
             self._box_inside(row, header_sizes(Path(self.images[row])))
         self.has_subjects = "subject" in self.columns
-        plain = [""] * len(rows)
-        self.subjects = np.array(self._texts(rows, "subject") if self.has_subjects else plain)
-        self.sequences = np.array([row["sequence"] for row in rows] if "sequence" in self.columns else plain)
+        empty = [""] * len(rows)
+        self.subjects = np.array(self._texts(rows, "subject") if self.has_subjects else empty)
+        self.sequences = np.array([row["sequence"] for row in rows] if "sequence" in self.columns else empty)
         self.frames = self._frame_column(rows)
-        self.found = self._found_column(rows) if "found" in self.columns else detected_faces(self.images)
+        self.detected = self._detected_column(rows) if "found" in self.columns else detected_faces(self.images)
         self.folds = np.array(self._texts(rows, "fold")) if "fold" in self.columns else None
         self.splits = np.array(self._texts(rows, "split")) if "split" in self.columns else None
-        self._check_parts()
+        self._check_splits()
 
-    def picture(self, index: int, size: int) -> NDArray[np.uint8]:
-        """The face box, or the whole picture, as uint8 RGB [size,size,3]; grey where a square exceeds the picture."""
+    def image(self, index: int, size: int) -> NDArray[np.uint8]:
+        """The face box, or the whole image, as uint8 RGB [size,size,3]; gray outside the image."""
         try:
             image = read_image(Path(self.images[index]))
         except ValueError as error:
@@ -103,24 +103,24 @@ class CSVTable(FaceTable):
             frames[number] = int(row["frame"])
         return frames
 
-    def _found_column(self, rows: list[dict[str, str]]) -> NDArray[np.bool_]:
+    def _detected_column(self, rows: list[dict[str, str]]) -> NDArray[np.bool_]:
         detected = np.empty(len(rows), bool)
         for number, row in enumerate(rows):
-            if row["found"].lower() not in _FOUND:
+            if row["found"].lower() not in _FLAGS:
                 self._fail(number, f"found is {row['found']!r}; expected 0, 1, false or true")
-            detected[number] = _FOUND[row["found"].lower()]
+            detected[number] = _FLAGS[row["found"].lower()]
         return detected
 
-    def _check_parts(self) -> None:
+    def _check_splits(self) -> None:
         for row, split in enumerate(self.splits if self.splits is not None else ()):
             if split not in ("train", "val", "test"):
                 self._fail(row, f"split is {str(split)!r}; expected train, val or test")
         if self.folds is not None:
             if ALL in self.folds:
-                self._fail(int(np.argmax(self.folds == ALL)), f"fold is {ALL!r}, which stands for every row")
-            refuse_lookalikes(str(self.path), "folds", np.unique(self.folds).tolist())
-        # One person under two names would be trained on and tested.
-        refuse_lookalikes(str(self.path), "subjects", np.unique(self.subjects).tolist())
+                self._fail(int(np.argmax(self.folds == ALL)), f"fold is {ALL!r}, which means every row")
+            check_no_lookalikes(str(self.path), "folds", np.unique(self.folds).tolist())
+        # A person under two names could be in both training and test.
+        check_no_lookalikes(str(self.path), "subjects", np.unique(self.subjects).tolist())
 
     def _read_labels(self, rows: list[dict[str, str]], classes: Sequence[str] | None, au_threshold: int | None) -> None:
         """Set kind, regions and labels."""
@@ -131,14 +131,14 @@ class CSVTable(FaceTable):
             )
         if units:
             if classes is not None:
-                raise ValueError(f"classes are of a column 'expression'; {self.path} has {', '.join(units)}")
+                raise ValueError(f"classes belong to a column 'expression'; {self.path} has {', '.join(units)}")
             if au_threshold is not None and au_threshold not in range(1, _HIGHEST + 1):
                 raise ValueError(f"au_threshold must be a whole number of 1 to {_HIGHEST}; got {au_threshold}")
             self.kind, self.regions = "au", tuple(units)
             self.labels = self._unit_labels(rows, units, au_threshold)
             return
         if au_threshold is not None:
-            raise ValueError(f"au_threshold is of action units; {self.path} has a column 'expression'")
+            raise ValueError(f"au_threshold belongs to action units; {self.path} has a column 'expression'")
         self.kind = "expression"
         names = self._texts(rows, "expression")
         self.regions = tuple(sorted(set(names)) if classes is None else classes)
@@ -149,9 +149,9 @@ class CSVTable(FaceTable):
         source = f"{self.path}, classes" if from_settings else str(self.path)
         if not self.regions or len(set(self.regions)) < len(self.regions) or "" in self.regions:
             raise ValueError(f"{source}: expected different names; got {list(self.regions)}")
-        refuse_lookalikes(source, "expressions", self.regions)
+        check_no_lookalikes(source, "expressions", self.regions)
         try:
-            prediction_columns("expression", self.regions, smooth=True)
+            prediction_columns("expression", self.regions, smoothing=True)
         except ValueError as error:
             raise ValueError(f"{source}: {error}") from None
 
@@ -161,19 +161,19 @@ class CSVTable(FaceTable):
         meaning |= {"9": UNKNOWN, "": UNKNOWN}
         labels = np.empty((len(rows), len(columns)), np.int8)
         for number, row in enumerate(rows):
-            for place, column in enumerate(columns):
+            for column_index, column in enumerate(columns):
                 if row[column] not in meaning:
                     known = ", ".join(filter(None, meaning))
                     self._fail(number, f"{column} is {row[column]!r}; expected {known} or nothing")
-                labels[number, place] = meaning[row[column]]
+                labels[number, column_index] = meaning[row[column]]
         return labels
 
     def _class_labels(self, names: list[str]) -> NDArray[np.int64]:
-        place = {name: number for number, name in enumerate(self.regions)}
+        class_index = {name: number for number, name in enumerate(self.regions)}
         for row, name in enumerate(names):
-            if name not in place:
+            if name not in class_index:
                 self._fail(row, f"unknown expression {name!r}; expected one of {', '.join(self.regions)}")
-        return np.array([place[name] for name in names], np.int64)
+        return np.array([class_index[name] for name in names], np.int64)
 
     def _box_column(self, rows: list[dict[str, str]]) -> list[tuple[float, ...]] | None:
         box_columns = [name for name in BOX if name in self.columns]
@@ -194,15 +194,15 @@ class CSVTable(FaceTable):
         return boxes
 
     def _box_inside(self, row: int, sizes: Sequence[tuple[int, ...]]) -> None:
-        """Fail unless enough of a row's box lies in a picture of one of these widths and heights; none is no proof."""
+        """Fails if too little of a row's box lies inside an image with any of these (width, height); no sizes, no check."""
         assert self.boxes is not None
         box = self.boxes[row]
-        if sizes and max(share_inside(box, *size) for size in sizes) < LEAST_INSIDE:
+        if sizes and max(share_inside(box, *size) for size in sizes) < MIN_SHARE_INSIDE:
             width, height = sizes[0]
             self._fail(
                 row,
-                f"the face box {box} lies outside of its picture of {width} x {height} pixels; expected at least "
-                f"{LEAST_INSIDE:.0%} of it inside",
+                f"the face box {box} lies outside its image of {width} x {height} pixels; expected at least "
+                f"{MIN_SHARE_INSIDE:.0%} of it inside",
             )
 
 

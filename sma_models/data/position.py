@@ -1,4 +1,4 @@
-"""Where a training is among its samples, so that a run that goes on shows none twice and leaves none out."""
+"""The position of a run among its training samples, so that a resumed run neither repeats nor skips any."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Position:
-    """How far a training has come, and what the order of its samples follows from.
+    """How far a training run has come, and what determines the order of its samples.
 
-    epoch:      the epoch that is under way, or the one that is to begin
-    samples:    how many samples of it all processes together have behind them
-    batch_size, processes: how its samples are divided
-    seed:       of parts, order and augmentation
-    faces:      a digest of the training and validation parts
+    epoch:      the epoch in progress, or the next one
+    samples:    samples of this epoch that all processes together have finished
+    batch_size, processes: how the samples are divided
+    seed:       of splits, order and augmentation
+    faces:      a digest of the training and validation splits
     """
 
     epoch: int
@@ -30,16 +30,16 @@ class Position:
         return asdict(self)
 
     def resume(self, stored: Mapping[str, Any]) -> "Position":
-        """The position `stored` of a checkpoint, for a training whose start is `self`.
+        """The position `stored` in a checkpoint, for a run that starts at `self`.
 
-        ValueError if its samples are others, or if they are divided in another way within an epoch.
+        Raises ValueError if the samples differ, or are divided differently within an epoch.
         """
-        # Between epochs the samples may be divided anew: the next one shows each of them all the same.
+        # Between epochs the division may change: the next epoch still shows every sample.
         divided = ["batch_size", "processes"] if stored.get("samples") else []
         differing = [name for name in ("seed", "faces", *divided) if stored.get(name) != getattr(self, name)]
         if differing:
             raise ValueError(
-                "a run goes on with the samples that it was begun with; the checkpoint has "
+                "a resumed run needs the samples that it was started with; the checkpoint has "
                 f"{_named(stored, differing)}, these settings {_named(self.as_dict(), differing)}: expected the same, or a "
                 "new run with --model.init_from"
             )
@@ -51,7 +51,7 @@ def _named(values: Mapping[str, Any], names: list[str]) -> str:
 
 
 def digest(columns: Iterable[NDArray[Any]]) -> str:
-    """Eight hexadecimal digits that follow from the values of some arrays, in their order."""
+    """Eight hexadecimal digits of a hash over the values of the arrays, in order."""
     content = hashlib.sha256()
     for column in columns:
         content.update(repr(column.tolist()).encode())

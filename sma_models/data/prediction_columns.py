@@ -1,4 +1,4 @@
-"""The columns of `sma-net predict`, some of which are named after action units or classes."""
+"""The columns that `sma-net predict` writes; some are named after action units or classes."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -7,17 +7,17 @@ BOX = ("x", "y", "width", "height")
 _FACE = ("source", "frame", "time_s", "face", "found", *BOX, "score")
 
 
-def prediction_columns(kind: Literal["au", "expression"], regions: Sequence[str], smooth: bool) -> list[str]:
-    """The columns in order. smooth: with a smoothed column for each region. ValueError if two had one name."""
+def prediction_columns(kind: Literal["au", "expression"], regions: Sequence[str], smoothing: bool) -> list[str]:
+    """The columns in order. smoothing: add a smoothed column per region. Raises ValueError if two columns share a name."""
     columns = [*_FACE]
     for region in regions:
         columns += [region] if kind == "expression" else [region, f"{region}_on"]
     columns += ["expression"] if kind == "expression" else []
-    columns += [f"{region}_smooth" for region in regions] if smooth else []
-    twice = sorted({name for name in columns if columns.count(name) > 1})
-    if twice:
+    columns += [f"{region}_smooth" for region in regions] if smoothing else []
+    duplicates = sorted({name for name in columns if columns.count(name) > 1})
+    if duplicates:
         raise ValueError(
-            f"a class must not be named like a column of the predictions, as {', '.join(twice)} would be; the others are "
+            f"a class must not be named like a column of the predictions, as {', '.join(duplicates)} would be; the others are "
             f"{', '.join([*_FACE, 'expression'])}, and names of classes with _smooth"
         )
     return columns

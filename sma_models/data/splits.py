@@ -1,4 +1,4 @@
-"""Who trains, who validates, who is tested."""
+"""Assigns rows to folds and to training, validation and test splits."""
 
 import warnings
 from typing import Any
@@ -7,39 +7,41 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
-POSITIVES_WANTED = 50  # positive frames of every action unit among the validation subjects, where there are that many
+from sma_models.data.face_table import Splits
+
+MIN_VALIDATION_POSITIVES = 50  # per action unit among the validation subjects, if there are that many
 
 
 def fold_of_subjects(subjects: NDArray[np.str_], folds: int) -> NDArray[np.int64]:
-    """Fold number [n] of every row: subject i, in ascending order from 0, belongs to fold i mod `folds`."""
+    """Fold number [n] of every row: subject i, in ascending order from 0, is in fold i mod `folds`."""
     _, ranks = np.unique(subjects, return_inverse=True)
     return ranks % folds
 
 
 def stratified_folds(strata: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:
-    """Fold number [n] of every row, for rows without subjects: each stratum [n] is spread evenly, at random."""
+    """Fold number [n] of every row, for rows without subjects: each stratum [n] is distributed evenly, at random."""
     generator = np.random.default_rng(seed)
     result = np.empty(len(strata), np.int64)
-    dealt = 0
+    assigned = 0
     for stratum in np.unique(strata):
         rows = generator.permutation(np.flatnonzero(strata == stratum))
-        # Dealing goes on where the last stratum ended, so that small strata do not all fall into fold 0.
-        result[rows] = (dealt + np.arange(len(rows))) % folds
-        dealt += len(rows)
+        # Continue where the last stratum ended, so that small strata do not all fall into fold 0.
+        result[rows] = (assigned + np.arange(len(rows))) % folds
+        assigned += len(rows)
     return result
 
 
 def stratified_subject_folds(subjects: NDArray[np.str_], strata: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
-    """Fold number [n] of every row, the same for all rows of a subject, each stratum [n] spread as evenly as that allows.
+    """Fold number [n] of every row, the same for all rows of a subject, each stratum [n] as evenly as that allows.
 
-    There are no more folds than subjects. Where no stratum has a row for each fold, by rank of subject.
+    At most one fold per subject. If no stratum has a row for each fold, folds go by the rank of the subject.
     """
     folds = min(folds, len(np.unique(subjects)))
     if folds < 2 or np.unique(strata, return_counts=True)[1].max() < folds:
         return fold_of_subjects(subjects, folds)
     result = np.empty(len(strata), np.int64)
     with warnings.catch_warnings():
-        # That some class is smaller than the number of folds: what a part lacks is told by `few_people`.
+        # Some class may have fewer rows than folds: `underrepresented` reports what a split lacks.
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
         for fold, (_, rows) in enumerate(StratifiedGroupKFold(folds).split(strata, strata, subjects)):
             result[rows] = fold
@@ -47,7 +49,7 @@ def stratified_subject_folds(subjects: NDArray[np.str_], strata: NDArray[np.int6
 
 
 def strata_of(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """What to stratify by [n]: the class [n], or the rarest action unit that a row [R] shows (R if it shows none)."""
+    """The strata [n]: the class [n], or the rarest action unit that a row [R] shows (R if it shows none)."""
     if labels.ndim == 1:
         return labels
     shown = labels == 1
@@ -57,33 +59,34 @@ def strata_of(labels: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def validation_rows(subjects: NDArray[Any], labels: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
-    """Which rows [n] of the training subjects validate.
+    """Which rows, bool [n], of the training subjects validate.
 
-    Of the subjects in ascending order every fifth, starting at seed mod 5, has a place. Where action units are scored
-    (labels [n,R]), they take a fifth of each one's positives from training at most, rounded up to whole subjects, and
-    nobody validates who alone holds more than a fifth. Whose place is left goes to the next subjects that fit, first to
-    those who show an action unit that has fewer than 50 positive rows there. Where nobody fits, as among four subjects
-    who show the same, the one validates whose largest share of an action unit's positives is smallest.
-    subjects: names or numbers; labels: [n,R] of action units or [n] of classes. ValueError for fewer than two subjects.
+    The candidates are every fifth subject in ascending order, starting at seed mod 5. For action units (labels [n,R])
+    validation takes at most a fifth of each unit's positives, rounded up to whole subjects, and no subject who alone holds
+    more than a fifth. Free places go to the next subjects that fit, first to those who show an action unit with fewer than
+    `MIN_VALIDATION_POSITIVES` positive rows. If no subject fits, as among four subjects with equal labels, the subject
+    whose largest share of an action unit's positives is smallest validates.
+    subjects: names or numbers; labels: [n,R] of action units or [n] of classes. Raises ValueError for fewer than two
+    subjects.
     """
     names, rows = np.unique(subjects, return_inverse=True)
     if len(names) < 2:
         raise ValueError(f"subjects must be at least two, one to train and one to validate; got {names.tolist()}")
-    # With fewer than five subjects the start may lie beyond the last one: somebody must validate.
+    # With fewer than five subjects the start could lie past the last one, but someone must validate.
     fifth = np.arange(seed % min(5, len(names)), len(names), 5)
     if labels.ndim == 1:
         shown = np.zeros((len(names), labels.max() + 1), bool)
         shown[rows, labels] = True
-        return np.isin(rows, _leaving_every_class(shown, fifth))
+        return np.isin(rows, _keeping_every_class(shown, fifth))
     positives = np.zeros((len(names), labels.shape[1]), np.int64)
     np.add.at(positives, rows, labels == 1)
     known = np.zeros(len(names), bool)
     known[rows[(labels >= 0).any(1)]] = True
-    return np.isin(rows, _sharing_fairly(positives, known, fifth))
+    return np.isin(rows, _with_fair_shares(positives, known, fifth))
 
 
-def _leaving_every_class(shown: NDArray[np.bool_], fifth: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The subjects who validate, as many as `fifth` names or fewer, by the classes [S,C] that each shows."""
+def _keeping_every_class(shown: NDArray[np.bool_], fifth: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The validation subjects, at most as many as `fifth`, given the classes, bool [S,C], that each subject shows."""
     validating: list[int] = []
     training = shown.sum(0)
     for subject in (*fifth, *np.setdiff1d(np.arange(len(shown)), fifth)):
@@ -93,20 +96,20 @@ def _leaving_every_class(shown: NDArray[np.bool_], fifth: NDArray[np.int64]) -> 
     return np.array(validating or fifth)
 
 
-def _sharing_fairly(
+def _with_fair_shares(
     positives: NDArray[np.int64], known: NDArray[np.bool_], fifth: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """The subjects who validate, as many as `fifth` names or fewer, by the positives [S,R] that each has, and by whether
-    each has a known label [S]."""
+    """The validation subjects, at most as many as `fifth`, given the positives [S,R] of each subject and whether the subject
+    has any known label, bool [S]."""
     total = positives.sum(0)
     modest = (5 * positives <= total).all(1) & known
-    # What one whole subject more may mean for an action unit.
+    # How much one more whole subject may add to an action unit.
     largest = positives[modest].max(0, initial=0)
     validating = np.zeros(len(positives), bool)
     held = np.zeros_like(total)
 
     def admit(candidates: NDArray[np.int64], fewer_than: int | None) -> None:
-        """Those who fit; with a number, only for an action unit of which fewer positives are held."""
+        """Admits candidates that fit; with a limit, only those who show an action unit with fewer positives so far."""
         for subject in candidates[modest[candidates]]:
             shown = positives[subject] > 0
             full = 5 * (held + positives[subject] - largest) >= total
@@ -117,26 +120,40 @@ def _sharing_fairly(
 
     others = np.setdiff1d(np.arange(len(positives)), fifth)
     admit(fifth, None)
-    admit(others, POSITIVES_WANTED)
+    admit(others, MIN_VALIDATION_POSITIVES)
     for idle in fifth[validating[fifth] & ~positives[fifth].any(1)]:
         validating[idle] = False
         admit(others, 1)
-        if validating.sum() < len(fifth):  # nobody is lacking, or fits
+        if validating.sum() < len(fifth):  # no replacement is needed, or none fits
             validating[idle] = True
             break
     admit(others, None)
     if not validating.any():
-        # Of equals, one of the fifth.
+        # Among equals, prefer a candidate of the fifth.
         order = np.concatenate([fifth, others])
-        # The only one whose labels are known trains.
+        # The only subject with known labels trains.
         order = order[known[order]] if known.sum() > 1 else order
         validating[order[(positives[order] / np.maximum(total, 1)).max(1).argmin()]] = True
     return np.flatnonzero(validating)
 
 
+def everything_tested(count: int) -> Splits:
+    """Splits of `count` rows that are all tested."""
+    rows = np.arange(count)
+    return Splits(rows[:0], rows[:0], rows)
+
+
+def check_no_shared_subjects(subjects: NDArray[np.str_], folds: NDArray[np.str_], source: str) -> None:
+    """Raises ValueError if a subject [n] has rows in more than one fold [n]."""
+    pairs = np.unique(np.stack([subjects, folds]), axis=1)
+    names, counts = np.unique(pairs[0], return_counts=True)
+    if (counts > 1).any():
+        raise ValueError(f"{source}: in more than one fold: subjects {', '.join(names[counts > 1][:8])}")
+
+
 def warn_without_subjects(source: str) -> None:
-    """Say that the parts may share people."""
+    """Warns that the splits may share people."""
     warnings.warn(
-        f"{source} names no subjects: the same person may be trained on and tested, and scores will flatter",
+        f"{source} names no subjects: a person may appear in both training and test, so scores may be optimistic",
         stacklevel=3,
     )

@@ -1,4 +1,4 @@
-"""From a picture a little larger than the network's input to that input, at random in training only."""
+"""Crops and augmentations: from a canvas slightly larger than the network's input to that input."""
 
 import torch
 from torch import Tensor
@@ -8,9 +8,9 @@ AUGMENTATIONS = ("none", "mild", "strong")
 
 
 def canvas_size(image_size: int) -> int:
-    """Width and height in pixels of the picture that an input of `image_size` is cropped from (256 for 224).
+    """Width and height in pixels of the canvas that an input of `image_size` is cropped from (256 for 224).
 
-    ValueError unless a network's input can be of this size.
+    Raises ValueError for a size that no network takes.
     """
     if not 8 <= image_size <= 4096:
         raise ValueError(f"image_size must be 8 to 4096 pixels; got {image_size}")
@@ -18,11 +18,11 @@ def canvas_size(image_size: int) -> int:
 
 
 class Augment:
-    """uint8 [3,canvas,canvas] to uint8 [3,image_size,image_size], as a function of the picture and a key.
+    """uint8 [3,canvas,canvas] to uint8 [3,image_size,image_size], as a function of the image and a key.
 
-    kind: "none" takes the centre; "mild" crops at random, mirrors and shifts colours; "strong" also turns, scales,
-          greys and hides parts. Action units and expressions survive all of it.
-    The same key gives the same picture whatever was drawn before, in whichever process: that makes a resumed run exact.
+    kind: "none" takes the center; "mild" crops at random, mirrors and jitters colors; "strong" also rotates, scales,
+          converts to gray and erases patches. None of them changes action units or expressions.
+    The same key gives the same image in any process, whatever was drawn before, so that resumed runs are exact.
     """
 
     def __init__(self, kind: str, image_size: int):
@@ -31,13 +31,13 @@ class Augment:
         self.transform = _pipeline(kind, image_size)
         self.random = kind != "none"
 
-    def __call__(self, picture: Tensor, key: tuple[int, int, int]) -> Tensor:
-        """key: (seed, epoch, index) of the picture, each at least 0."""
+    def __call__(self, image: Tensor, key: tuple[int, int, int]) -> Tensor:
+        """key: (seed, epoch, index), each at least 0."""
         if not self.random:
-            return self.transform(picture)
+            return self.transform(image)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_mix(key))
-            return self.transform(picture)
+            return self.transform(image)
 
 
 def _pipeline(kind: str, size: int) -> v2.Compose:
@@ -46,13 +46,13 @@ def _pipeline(kind: str, size: int) -> v2.Compose:
     mild = [v2.RandomCrop(size), v2.RandomHorizontalFlip(), v2.ColorJitter(0.2, 0.2, 0.2)]
     if kind == "mild":
         return v2.Compose(mild)
-    turn = v2.RandomAffine(12, scale=(0.9, 1.15), fill=128, interpolation=v2.InterpolationMode.BILINEAR)
-    hide = v2.RandomErasing(0.3, scale=(0.02, 0.12), value=128)
-    return v2.Compose([turn, *mild, v2.RandomGrayscale(0.1), hide])
+    affine = v2.RandomAffine(12, scale=(0.9, 1.15), fill=128, interpolation=v2.InterpolationMode.BILINEAR)
+    erase = v2.RandomErasing(0.3, scale=(0.02, 0.12), value=128)
+    return v2.Compose([affine, *mild, v2.RandomGrayscale(0.1), erase])
 
 
 def _mix(key: tuple[int, int, int]) -> int:
-    """A 63-bit seed from a key, by 64-bit FNV-1a: neighbouring keys share nothing."""
+    """A 63-bit seed from a key, by 64-bit FNV-1a: neighboring keys give unrelated seeds."""
     state = 0xCBF29CE484222325
     for number in key:
         for byte in number.to_bytes(8, "little"):

@@ -1,1 +1,1 @@
-"""Finding faces and bringing them into one place."""
+"""Face detection, alignment, tracking and prediction."""

@@ -1,4 +1,4 @@
-"""Folders and videos to folders of aligned crops: first points of every frame, then crops of every frame."""
+"""Aligns folders and videos into folders of crops: first detects landmarks in every frame, then writes the crops."""
 
 import csv
 import json
@@ -13,19 +13,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sma_models.data.alignment import FACTS, ROWS, Alignment, enough_points, warp
-from sma_models.data.alignment_table import COLUMNS, Row, Transforms, read_rows
+from sma_models.data.alignment import FACTS, ROWS, Alignment, check_enough_points, warp
+from sma_models.data.alignment_table import COLUMNS, FrameTransforms, Row, read_rows
 from sma_models.data.images import RGBImage, frame_number, read_image
-from sma_models.faces.detect import Face, Points, largest, on_their_side
+from sma_models.faces.detect import Face, Points, detect_sideways, largest
 from sma_models.faces.parallel import SharedDetector, ordered_map
 from sma_models.faces.sources import Video, files_below, write_image
 
-SHOWN = 20  # problems that a report names
+MAX_PROBLEMS = 20  # that a report lists
 
 
 @dataclass(frozen=True)
 class Job:
-    """One picture, or one video (frame is then None)."""
+    """One image, or one video (frame is None)."""
 
     path: Path
     source: str
@@ -35,42 +35,49 @@ class Job:
 
 @dataclass
 class Report:
-    """What became of the frames: counts by outcome, and the first `SHOWN` frames with a problem."""
+    """Counts of frames by outcome, and the first `MAX_PROBLEMS` frames with a problem."""
 
     counts: Counter[str] = field(default_factory=Counter)
     problems: list[Row] = field(default_factory=list)
 
     def add(self, row: Row) -> None:
-        """Count one frame."""
+        """Counts one frame."""
         outcome = "unreadable" if row["problem"] else "aligned" if row["found"] == "1" else "no face"
         self.counts[outcome] += 1
-        if outcome != "aligned" and len(self.problems) < SHOWN:
+        if outcome != "aligned" and len(self.problems) < MAX_PROBLEMS:
             self.problems.append(row)
 
 
 class Aligner:
-    """Aligns what lies below `source` into the folder `out`.
+    """Aligns the images and videos below `source` into the folder `out`.
 
-    template: see `alignment`; detector: of faces, or a table of points
-    unrelated: the pictures of a folder do not follow each other, so that none borrows another's transform
+    template:           see `alignment`
+    detector:           a face detector, or a table of points
+    independent_images: the images of a folder are not a sequence, so none borrows another's transform
     """
 
     def __init__(
-        self, source: Path, out: Path, template: str, detector: SharedDetector | Points, workers: int, unrelated: bool
+        self,
+        source: Path,
+        out: Path,
+        template: str,
+        detector: SharedDetector | Points,
+        workers: int,
+        independent_images: bool,
     ):
         self.source, self.out, self.template = source, out, template
-        self.detector, self.workers, self.unrelated = detector, workers, unrelated
-        enough_points(template, detector)
+        self.detector, self.workers, self.independent_images = detector, workers, independent_images
+        check_enough_points(template, detector)
         self.top = source if source.is_dir() else source.parent
         self.facts = Alignment(template, detector.name)
         self.jobs = list(self._jobs())
 
     def run(self, progress: Callable[[Iterable[Any], str, int | None], Iterable[Any]]) -> Report:
-        """Align everything that is not yet there. progress(items, what, total or None) passes items through."""
-        self._claim()
-        self._find(progress)
-        transforms = Transforms(self._rows(), self.template)
-        self._crop_pictures(transforms, progress)
+        """Aligns whatever is not done yet. progress(items, label, total or None) yields the items and shows progress."""
+        self._check_settings()
+        self._detect(progress)
+        transforms = FrameTransforms(self._rows(), self.template)
+        self._crop_images(transforms, progress)
         self._crop_videos(transforms, progress)
         report = Report()
         for row in self._rows():
@@ -81,68 +88,68 @@ class Aligner:
         return read_rows(self.out / ROWS)
 
     def _jobs(self) -> Iterator[Job]:
-        # Crops inside a folder of pictures would be aligned again by the next run.
+        # The next run would align crops inside the source folder again.
         inside = self.source.is_dir() and self.out.resolve().is_relative_to(self.top.resolve())
         if inside or self.out.resolve() == self.top.resolve():
-            raise ValueError(f"out must lie outside of the pictures' folder {self.top}; got {self.out}")
+            raise ValueError(f"out must lie outside the image folder {self.top}; got {self.out}")
         files = files_below(self.source)
         crops: dict[Path, Path] = {}
-        for path in (*files.pictures, *files.videos):
-            place = path.relative_to(self.top)
-            video = path in files.videos
-            crop = place.with_suffix("" if video else ".jpg")
+        for path in (*files.images, *files.videos):
+            relative = path.relative_to(self.top)
+            is_video = path in files.videos
+            crop = relative.with_suffix("" if is_video else ".jpg")
             if crop in crops:
                 raise ValueError(f"{crops[crop]} and {path} would both become {self.out / crop}")
             crops[crop] = path
-            sequence = crop if video else place.parent
-            number = None if self.unrelated else frame_number(path.stem)
-            frame = None if video else number if number is not None else -1
-            yield Job(path, place.as_posix(), sequence.as_posix(), frame)
+            sequence = crop if is_video else relative.parent
+            number = None if self.independent_images else frame_number(path.stem)
+            frame = None if is_video else number if number is not None else -1
+            yield Job(path, relative.as_posix(), sequence.as_posix(), frame)
         if not crops:
-            raise ValueError(f"{self.source}: expected pictures or videos; got neither")
+            raise ValueError(f"{self.source}: expected images or videos; got neither")
 
-    def _claim(self) -> None:
-        """Note the settings in the folder, or compare them with those that it was begun with."""
-        begun = Alignment.of_folder(self.out)
-        if begun is not None and begun != self.facts:
+    def _check_settings(self) -> None:
+        """Stores the settings in the folder, or compares them with those that it was created with."""
+        stored = Alignment.of_folder(self.out)
+        if stored is not None and stored != self.facts:
             raise ValueError(
-                f"{self.out} was begun with {begun.as_dict()}; expected the same, got {self.facts.as_dict()}"
+                f"{self.out} was created with {stored.as_dict()}; expected the same settings, got {self.facts.as_dict()}"
             )
         self.out.mkdir(parents=True, exist_ok=True)
-        if begun is None:
+        if stored is None:
             (self.out / FACTS).write_text(json.dumps(self.facts.as_dict(), indent=1) + "\n", encoding="utf-8")
 
-    def _find(self, progress: Callable[..., Iterable[Any]]) -> None:
-        last = self._keep_whole_rows()
+    def _detect(self, progress: Callable[..., Iterable[Any]]) -> None:
+        last = self._drop_partial_rows()
         with (self.out / ROWS).open("a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS)
-            pictures = [job for job in self.jobs if job.frame is not None and job.source not in last]
-            found = ordered_map(self._of_picture, pictures, self.workers)
-            for row in progress(found, "finding faces", len(pictures)):
+            images = [job for job in self.jobs if job.frame is not None and job.source not in last]
+            image_rows = ordered_map(self._image_row, images, self.workers)
+            for row in progress(image_rows, "detecting faces", len(images)):
                 writer.writerow(row)
                 file.flush()
             for job in (job for job in self.jobs if job.frame is None):
-                begun = last.get(job.source, "-1")
-                # An empty number is that of a video that could not be read.
-                rows = self._of_video(job, int(begun) + 1) if begun else ()
-                for row in progress(rows, f"finding faces in {job.source}", None):
+                last_frame = last.get(job.source, "-1")
+                # The number is empty for a video that could not be read.
+                rows = self._video_rows(job, int(last_frame) + 1) if last_frame else ()
+                for row in progress(rows, f"detecting faces in {job.source}", None):
                     writer.writerow(row)
                     file.flush()
 
-    def _keep_whole_rows(self) -> dict[str, str]:
-        """Write the report anew without a row that was cut off; returns the last frame that it has of each source."""
+    def _drop_partial_rows(self) -> dict[str, str]:
+        """Rewrites the report without an incomplete row; returns the last frame of each source."""
         last: dict[str, str] = {}
-        part = self.out / f"{ROWS}.part"
-        with part.open("w", newline="", encoding="utf-8") as file:
+        unfinished = self.out / f"{ROWS}.part"
+        with unfinished.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             for row in self._rows():
                 writer.writerow(row)
                 last[row["source"]] = row["frame"]
-        os.replace(part, self.out / ROWS)
+        os.replace(unfinished, self.out / ROWS)
         return last
 
-    def _of_picture(self, job: Job) -> Row:
+    def _image_row(self, job: Job) -> Row:
         assert job.frame is not None
         try:
             image = read_image(job.path)
@@ -150,9 +157,9 @@ class Aligner:
             return _problem(job, str(job.frame), str(error))
         return self._row(job, job.frame, image)
 
-    def _of_video(self, job: Job, start: int) -> Iterator[Row]:
+    def _video_rows(self, job: Job, start: int) -> Iterator[Row]:
         if isinstance(self.detector, Points):
-            raise ValueError(f"{job.source}: points from a table are of pictures; expected no video")
+            raise ValueError(f"{job.source}: a table of points is for images; expected no video")
         try:
             frames = (frame for frame in Video(job.path) if frame.number >= start)
             yield from ordered_map(lambda frame: self._row(job, frame.number, frame.image), frames, self.workers)
@@ -172,25 +179,25 @@ class Aligner:
         )
 
     def _faces(self, job: Job, image: RGBImage) -> tuple[list[Face], bool]:
-        """The faces of a picture, and whether it lies on its side."""
+        """The faces of an image, and whether it is sideways."""
         if isinstance(self.detector, Points):
             return self.detector.of(job.source, image.shape[1], image.shape[0]), False
         faces = self.detector(image)
-        # Some sessions of MMI are recorded sideways; elsewhere turning would only find what is no face.
+        # Some MMI sessions are recorded sideways; elsewhere rotating would only add false detections.
         if faces or not any((folder / "session.xml").is_file() for folder in job.path.parents[:2]):
             return faces, False
-        faces = on_their_side(self.detector, image)
+        faces = detect_sideways(self.detector, image)
         return faces, bool(faces)
 
-    def _wanted(self, row: Row, transforms: Transforms) -> NDArray[np.float64] | None:
-        """The transform of a row whose crop is still to be written."""
+    def _missing_crop(self, row: Row, transforms: FrameTransforms) -> NDArray[np.float64] | None:
+        """The transform of a row if its crop is still missing."""
         return None if row["problem"] or (self.out / row["crop"]).is_file() else transforms.of(row)
 
-    def _crop_pictures(self, transforms: Transforms, progress: Callable[..., Iterable[Any]]) -> None:
+    def _crop_images(self, transforms: FrameTransforms, progress: Callable[..., Iterable[Any]]) -> None:
         jobs = {job.source: job for job in self.jobs if job.frame is not None}
 
         def write(row: Row) -> None:
-            transform = self._wanted(row, transforms)
+            transform = self._missing_crop(row, transforms)
             if transform is not None:
                 write_image(self.out / row["crop"], warp(read_image(jobs[row["source"]].path), transform))
 
@@ -198,7 +205,7 @@ class Aligner:
         for _ in progress(ordered_map(write, rows, self.workers), "writing crops", len(jobs)):
             pass
 
-    def _crop_videos(self, transforms: Transforms, progress: Callable[..., Iterable[Any]]) -> None:
+    def _crop_videos(self, transforms: FrameTransforms, progress: Callable[..., Iterable[Any]]) -> None:
         jobs = {job.source: job for job in self.jobs if job.frame is None}
 
         def write(item: tuple[Row, NDArray[np.float64], RGBImage]) -> None:
@@ -212,19 +219,19 @@ class Aligner:
                     pass
 
     def _frames(
-        self, job: Job, rows: Iterator[Row], transforms: Transforms
+        self, job: Job, rows: Iterator[Row], transforms: FrameTransforms
     ) -> Iterator[tuple[Row, NDArray[np.float64], RGBImage]]:
-        """Row, transform and picture of each frame of a video whose crop is still to be written; rows ascend."""
+        """Row, transform and image of each frame of a video whose crop is missing; rows are in ascending order."""
         frames = None
         for row in rows:
-            transform = self._wanted(row, transforms)
+            transform = self._missing_crop(row, transforms)
             if transform is not None:
-                # A video of which nothing is wanted is not opened again.
+                # A video without missing crops is not opened again.
                 frames = frames or iter(Video(job.path))
                 image = next((frame.image for frame in frames if frame.number == int(row["frame"])), None)
                 if image is None:
                     raise ValueError(
-                        f"{job.source}: expected a frame {row['frame']}, which was there when faces were found"
+                        f"{job.source}: expected a frame {row['frame']}, which existed when faces were detected"
                     )
                 yield row, transform, image
 

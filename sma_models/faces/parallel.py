@@ -1,4 +1,4 @@
-"""Work shared out to threads: OpenCV lets go of the interpreter while it works."""
+"""Parallel work in threads: OpenCV releases the interpreter lock while it works."""
 
 import threading
 from collections import deque
@@ -15,19 +15,19 @@ R = TypeVar("R")
 
 
 def ordered_map(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
-    """`function` of every item, in order, with `workers` threads; no more than four items a thread are held at once."""
+    """Applies `function` to every item with `workers` threads, in order; holds at most four items per thread at once."""
     with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[Future[R]] = deque()
+        pending: deque[Future[R]] = deque()
         for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) >= 4 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            pending.append(pool.submit(function, item))
+            if len(pending) >= 4 * workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
 class SharedDetector:
-    """A detector that any number of threads may call: each has its own."""
+    """A detector that any number of threads may call: each thread has its own instance."""
 
     def __init__(self, yunet: Path | None):
         self._local, self._yunet = threading.local(), yunet

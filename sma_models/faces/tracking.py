@@ -1,11 +1,11 @@
-"""Which face of a video is which."""
+"""Tracks faces across the frames of a video, and smooths their values."""
 
 import math
 from collections.abc import Sequence
 
 Box = tuple[float, float, float, float]
 LOST_AFTER = 1.0  # seconds
-_LEAST_OVERLAP = 0.3
+_MIN_OVERLAP = 0.3
 
 
 def overlap(a: Box, b: Box) -> float:
@@ -18,12 +18,12 @@ def overlap(a: Box, b: Box) -> float:
 
 
 def _lost(seen: float, now: float) -> bool:
-    # A second is a second wherever it lies in the video: 2.2 - 1.2 is more than 1.
+    # Rounded, so that one second is one second anywhere in a video: in floating point 2.2 - 1.2 exceeds 1.
     return round(now - seen, 6) > LOST_AFTER
 
 
 class Tracker:
-    """Numbers faces: a box that overlaps one seen at most a second ago belongs to the same face."""
+    """Numbers faces: a box that overlaps one from at most a second ago is the same face."""
 
     def __init__(self) -> None:
         self._next = 0
@@ -34,39 +34,39 @@ class Tracker:
         self._seen = {face: (box, at) for face, (box, at) in self._seen.items() if not _lost(at, time)}
         pairs = sorted(
             (
-                (overlap(box, old), place, face)
-                for place, box in enumerate(boxes)
+                (overlap(box, old), index, face)
+                for index, box in enumerate(boxes)
                 for face, (old, _) in self._seen.items()
             ),
             key=lambda pair: (-pair[0], pair[1], pair[2]),
         )
         numbers: dict[int, int] = {}
-        for share, place, face in pairs:
-            if share >= _LEAST_OVERLAP and place not in numbers and face not in numbers.values():
-                numbers[place] = face
-        for place in range(len(boxes)):
-            if place not in numbers:
-                numbers[place] = self._next
+        for iou, index, face in pairs:
+            if iou >= _MIN_OVERLAP and index not in numbers and face not in numbers.values():
+                numbers[index] = face
+        for index in range(len(boxes)):
+            if index not in numbers:
+                numbers[index] = self._next
                 self._next += 1
-        self._seen |= {numbers[place]: (box, time) for place, box in enumerate(boxes)}
-        return [numbers[place] for place in range(len(boxes))]
+        self._seen |= {numbers[index]: (box, time) for index, box in enumerate(boxes)}
+        return [numbers[index] for index in range(len(boxes))]
 
 
 class Smoother:
-    """Exponential means of values over time, one a face, with a time constant in seconds; uneven times are allowed."""
+    """Exponential moving averages per face, with a time constant in seconds; time steps may be uneven."""
 
     def __init__(self, seconds: float):
         if not seconds > 0:
-            raise ValueError(f"smooth must be above 0 seconds; got {seconds}")
+            raise ValueError(f"smoothing must be above 0 seconds; got {seconds}")
         self._seconds = seconds
         self._state: dict[int, tuple[list[float], float]] = {}
 
     def __call__(self, face: int, values: list[float], time: float) -> list[float]:
-        """The mean of a face's values so far; a face that was away for more than a second starts anew."""
-        self._state = {key: kept for key, kept in self._state.items() if not _lost(kept[1], time)}
+        """The average of a face's values so far; a face that was lost for more than a second starts afresh."""
+        self._state = {key: state for key, state in self._state.items() if not _lost(state[1], time)}
         if face in self._state:
             old, at = self._state[face]
-            share = 1 - math.exp(-max(0.0, time - at) / self._seconds)
-            values = [before + share * (now - before) for before, now in zip(old, values, strict=True)]
+            weight = 1 - math.exp(-max(0.0, time - at) / self._seconds)
+            values = [before + weight * (now - before) for before, now in zip(old, values, strict=True)]
         self._state[face] = values, time
         return values

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from sma_models.data.images import RGBImage
-from sma_models.faces.overlay import lay_over
+from sma_models.faces.overlay import overlay_heatmap
 from sma_models.figures.collect import VIEW, RegionView
 
 _STRENGTH = 0.8
@@ -96,7 +96,7 @@ def _row_images(view: RegionView) -> list[list[RGBImage]]:
     gray = cv2.cvtColor(cv2.cvtColor(view.face, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
 
     def over(attention: NDArray[np.float32]) -> RGBImage:
-        return lay_over(gray, _shade(enlarged(attention), highest), _STRENGTH)  # type: ignore[arg-type]
+        return overlay_heatmap(gray, _shade(enlarged(attention), highest), _STRENGTH)  # type: ignore[arg-type]
 
     groups = [[_outlined(view)], [over(m) for m in view.before], [over(m) for m in view.after], [over(view.used)]]
     return [*groups, [_difference(view.after, highest)]] if len(view.after) > 1 else groups

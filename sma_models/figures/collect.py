@@ -55,7 +55,7 @@ def run_attention(predictor: FacePredictor, crops: Sequence[RGBImage]) -> Attent
         output = predictor.output([crop])
         head = output.head
         after, _ = predictor.network.attention.refine(head.maps)
-        probability, on = predictor.answers(output)
+        probability, on = predictor.predict(output)
         before, used = head.maps.float(), merged(head.attention)
         face = center_crop(whole_square(crop, canvas_size(VIEW)))
         arrays = (probability[0], on[0], *(maps[0].cpu().numpy() for maps in (before, after, used)))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sma_models.data import SyntheticFaceData
 from sma_models.data.synthetic import SyntheticTable
 from sma_models.data.transforms import Augment, canvas_size
-from sma_models.faces.overlay import lay_over
+from sma_models.faces.overlay import overlay_heatmap
 from sma_models.figures.collect import VIEW, center_crop
 from sma_models.models.sma_net import SMANet
 
@@ -33,7 +33,7 @@ def draw_ground_truth(network: SMANet, data: SyntheticFaceData) -> Figure:
         index = strongest(table, data.splits.test, unit)
         row, unit_column = divmod(unit, _UNITS_PER_ROW)
         images = (
-            ("face", center_crop(table.picture(index, canvas_size(VIEW)))),
+            ("face", center_crop(table.image(index, canvas_size(VIEW)))),
             (name, _overlay(table, index, attention_map(network, table, index, unit))),
             ("true region", _overlay(table, index, _region(table, index, unit))),
         )
@@ -54,7 +54,7 @@ def strongest(table: SyntheticTable, rows: NDArray[np.int64], unit: int) -> int:
 def attention_map(network: SMANet, table: SyntheticTable, index: int, unit: int) -> NDArray[np.float32]:
     """Attention of one region on one face, float32 [VIEW,VIEW], scaled to peak 1; its strongest map if unmerged."""
     size: Any = network.config.image_size
-    image = torch.from_numpy(table.picture(index, canvas_size(size))).permute(2, 0, 1)
+    image = torch.from_numpy(table.image(index, canvas_size(size))).permute(2, 0, 1)
     output = network(Augment("none", size)(image, (0, 0, 0))[None])
     attention = output.head.attention[0, unit].float()
     flat = attention.amax(0) if attention.ndim == 3 else attention
@@ -68,6 +68,6 @@ def _region(table: SyntheticTable, index: int, unit: int) -> NDArray[np.float32]
 
 def _overlay(table: SyntheticTable, index: int, strength: NDArray[np.float32]) -> NDArray[np.uint8]:
     """The face in gray with a color overlay of `strength` [VIEW,VIEW] in 0..1."""
-    face = center_crop(table.picture(index, canvas_size(VIEW)))
+    face = center_crop(table.image(index, canvas_size(VIEW)))
     gray = cv2.cvtColor(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    return lay_over(gray, strength, 0.75)  # type: ignore[arg-type]
+    return overlay_heatmap(gray, strength, 0.75)  # type: ignore[arg-type]

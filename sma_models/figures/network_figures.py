@@ -13,7 +13,7 @@ from rich.progress import track
 from sma_models.data.crops import detected_faces
 from sma_models.data.images import RGBImage, read_image
 from sma_models.faces.predictor import FacePredictor
-from sma_models.faces.sources import FreeNames, files_below
+from sma_models.faces.sources import UniqueNames, files_below
 from sma_models.figures.attention import draw_attention
 from sma_models.figures.collect import run_attention, run_on_synthetic
 from sma_models.figures.correlation_matrix import draw_correlation
@@ -36,10 +36,10 @@ def image_paths(predictor: FacePredictor, sources: Sequence[Path]) -> list[Path]
     """
     paths = []
     for source in sources:
-        images = files_below(source).pictures
+        images = files_below(source).images
         if not images:
             raise ValueError(f"expected an image or a folder of images; got {source}")
-        predictor.same_alignment(images)
+        predictor.check_same_alignment(images)
         paths += images
     return paths
 
@@ -61,7 +61,7 @@ def network_figures(
     """Attention on `count` of these aligned images, evenly spaced, or on synthetic faces if there are none; then the
     correlation."""
     sampled = evenly_spaced(images, count)
-    free_name = FreeNames()
+    free_name = UniqueNames()
     correlations = []
     if not images:
         views, attended = run_on_synthetic(predictor)

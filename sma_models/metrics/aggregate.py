@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sma_models.data.base import UNKNOWN
+from sma_models.data.face_table import UNKNOWN
 from sma_models.metrics.predictions import Predictions
 from sma_models.metrics.scores import au_scores, expression_scores
 

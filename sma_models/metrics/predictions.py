@@ -50,7 +50,7 @@ def predictions_of(task: Any) -> Predictions:
         threshold=np.zeros(logits.shape[1], np.float32) if threshold is None else threshold.cpu().numpy(),
         subjects=faces.subjects[index],
         sequences=faces.sequences[index],
-        found=faces.found[index],
+        found=faces.detected[index],
     )
 
 

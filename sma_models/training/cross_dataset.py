@@ -8,8 +8,9 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
 
-from sma_models.data.alignment import same_alignment
-from sma_models.data.base import UNKNOWN, FaceDataModule, FaceTable
+from sma_models.data.alignment import check_same_alignment
+from sma_models.data.data_module import FaceDataModule
+from sma_models.data.face_table import UNKNOWN, FaceTable
 from sma_models.models.checkpoint import ENTRY, read_checkpoint
 from sma_models.models.sma_net import NetworkConfig
 
@@ -20,14 +21,14 @@ class OtherUnits(FaceTable):
     def __init__(self, faces: FaceTable, regions: tuple[str, ...]):
         self.kind, self.regions, self._faces = "au", regions, faces
         self.subjects, self.sequences, self.frames = faces.subjects, faces.sequences, faces.frames
-        self.found = faces.found
+        self.detected = faces.detected
         self.labels = np.full((len(faces), len(regions)), UNKNOWN, np.int8)
         for place, name in enumerate(regions):
             if name in faces.regions:
                 self.labels[:, place] = faces.labels[:, faces.regions.index(name)]
 
-    def picture(self, index: int, size: int) -> NDArray[np.uint8]:
-        return self._faces.picture(index, size)
+    def image(self, index: int, size: int) -> NDArray[np.uint8]:
+        return self._faces.image(index, size)
 
 
 def prepare_test(task: Any, data: FaceDataModule, checkpoint: str | Path) -> None:
@@ -38,7 +39,7 @@ def prepare_test(task: Any, data: FaceDataModule, checkpoint: str | Path) -> Non
     facts = read_checkpoint(checkpoint)[ENTRY]
     origin = facts.get("data", {})
     data.setup("test")
-    same_alignment(origin.get("alignment"), data.alignment)
+    check_same_alignment(origin.get("alignment"), data.alignment)
     tested = set(data.faces.subjects[data.splits.test].tolist()) - {""}
     refuse_seen(origin, data.people, tested)
     task.network_config, task.backbone_weights, task.init_from = NetworkConfig(**facts["network"]), "none", None

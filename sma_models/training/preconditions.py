@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sma_models.data.base import FaceDataModule
+from sma_models.data.data_module import FaceDataModule
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 

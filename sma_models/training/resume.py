@@ -4,7 +4,7 @@ from typing import Any
 
 from lightning.pytorch import Trainer
 
-from sma_models.data.base import FaceDataModule
+from sma_models.data.data_module import FaceDataModule
 
 SUMS = "trained"  # the entry of the sums of EpochLosses
 

@@ -13,7 +13,8 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from sma_models.data.base import UNKNOWN, FaceDataModule
+from sma_models.data.data_module import FaceDataModule
+from sma_models.data.face_table import UNKNOWN
 from sma_models.losses.classification import AU_LOSSES, CLASS_WEIGHTS, au_weights, class_weights
 from sma_models.losses.diversity import check_variant, diversity_term
 from sma_models.metrics.calibration import Calibration

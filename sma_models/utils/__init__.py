@@ -1,1 +1,1 @@
-"""What every other package may use: files, versions, CPUs, finite numbers."""
+"""Helpers without dependencies on the rest of `sma_models`: files, versions, CPUs, finiteness checks."""

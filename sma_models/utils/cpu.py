@@ -1,9 +1,8 @@
-"""What this process may use of the machine."""
+"""CPUs available to this process."""
 
 import os
 
 
 def available_cpus() -> int:
-    """Cores that this process may run on, which on shared machines are fewer than there are; all where the system does not
-    say (macOS)."""
+    """Number of cores that this process may run on, which may be fewer than the machine has; all cores if unknown (macOS)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

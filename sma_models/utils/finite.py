@@ -1,4 +1,4 @@
-"""Numbers that are none are refused: a comparison with NaN is False, and would become an answer."""
+"""Rejects NaN and infinity: a comparison with NaN is False, and would pass for a prediction."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def require_finite(what: str, values: Tensor | NDArray[np.floating]) -> None:
-    """ValueError, which begins with `what`, if a value is NaN or infinite."""
+    """Raises ValueError, starting with `what`, if a value is NaN or infinite."""
     finite = torch.isfinite(torch.as_tensor(values))
     if not finite.all():
         count = int((~finite).sum())
@@ -17,7 +17,7 @@ def require_finite(what: str, values: Tensor | NDArray[np.floating]) -> None:
 
 
 def require_finite_weights(what: str, tensors: Iterable[tuple[str, Tensor]]) -> None:
-    """ValueError, which begins with `what` and names the first tensor that holds NaN or infinite numbers."""
+    """Raises ValueError, starting with `what`, that names the first tensor with NaN or infinite values."""
     for name, tensor in tensors:
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise ValueError(f"{what} holds weights that are NaN or infinite, in {name}: expected finite ones")

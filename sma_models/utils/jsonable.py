@@ -1,4 +1,4 @@
-"""Results as JSON holds them."""
+"""Conversion of results for JSON."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def to_jsonable(value: Any) -> Any:
-    """Numbers and lists of what holds arrays; None for what is undefined."""
+    """Converts arrays to lists and NumPy scalars to numbers, recursively; NaN becomes None."""
     if isinstance(value, dict):
         return {key: to_jsonable(item) for key, item in value.items()}
     if isinstance(value, np.ndarray | np.generic):

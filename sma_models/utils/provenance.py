@@ -1,4 +1,4 @@
-"""With what a checkpoint or a report was made."""
+"""Versions, git revision and command line, for checkpoints and reports."""
 
 import functools
 import platform
@@ -14,11 +14,11 @@ from sma_kernels import __version__
 
 
 def provenance() -> dict[str, str]:
-    """Versions, the git revision of this package where it is a checkout, and the command of this process."""
+    """Versions, the git revision of this package if it is a checkout, and the command of this process."""
     return {
         "sma-kernels": __version__,
         "git revision": _revision(),
-        "torch": str(torch.__version__),  # a class of its own, which a checkpoint must not hold
+        "torch": str(torch.__version__),  # a str subclass, which must not enter a checkpoint
         "lightning": version("lightning"),
         "Python": f"{platform.python_version()} on {sys.platform}-{platform.machine()}",
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -27,9 +27,9 @@ def provenance() -> dict[str, str]:
 
 @functools.cache
 def _revision() -> str:
-    """Of the checkout that holds this package; "+" says that files of it had been changed since."""
+    """The revision of the checkout that contains this package, with "+" if tracked files have changed."""
     folder = Path(__file__).parents[1]
-    # An installed package may lie inside the checkout of something else.
+    # An installed package may be inside the checkout of another project.
     if not (folder.parent / ".git").exists():
         return "not a checkout"
     try:

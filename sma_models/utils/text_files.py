@@ -1,4 +1,4 @@
-"""Text files that users bring: UTF-8, tables with the columns that are expected, and errors that name file and line."""
+"""Reads text, CSV, JSON and YAML files of users, with errors that name file and line."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ _UNIT = re.compile(r"AU0*([0-9]+)")
 
 
 class Table(NamedTuple):
-    """A CSV file. rows: cells by column, stripped; lines: number of the line that each row ends on."""
+    """A CSV file. rows: stripped cells by column; lines: line number at which each row ends."""
 
     columns: list[str]
     rows: list[dict[str, str]]
@@ -23,7 +23,7 @@ class Table(NamedTuple):
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file, without a byte order mark. ValueError names file and line of what is no UTF-8."""
+    """The text of a UTF-8 file, without a byte order mark. Raises ValueError with file and line of invalid UTF-8."""
     content = path.read_bytes()
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise ValueError(f"{path}: expected UTF-8 text; got UTF-16 (save the file as UTF-8)")
@@ -44,11 +44,11 @@ def _line_at(content: bytes, position: int) -> int:
 
 
 def csv_cells(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Line number and stripped cells of every row of a CSV file that is not empty; rows may differ in length.
+    """Line number and stripped cells of every non-empty row of a CSV file; rows may differ in length.
 
-    ValueError names the file and the line on which a row starts whose quotes do not match or whose cells are too long.
+    Raises ValueError with the file and the first line of a row with unbalanced quotes or too long cells.
     """
-    # Strict: a quote that is never closed would make one cell of the rest of the file.
+    # Strict, or an unclosed quote would turn the rest of the file into one cell.
     reader = csv.reader(io.StringIO(read_text(path), newline=""), skipinitialspace=True, strict=True)
     last = 0
     try:
@@ -57,15 +57,15 @@ def csv_cells(path: Path) -> Iterator[tuple[int, list[str]]]:
             if row:
                 yield last, [cell.strip() for cell in row]
     except csv.Error as error:
-        # The reader's own number is where it gave up: after an open quote, the end of the file.
+        # `reader.line_num` is where parsing failed: for an open quote, the end of the file.
         raise ValueError(f"{path}, line {last + 1}: not valid CSV: {error}") from error
 
 
 def read_table(path: Path, known: Collection[str]) -> Table:
-    """A CSV file with a header. Action units are named without zeros in front, AU01 as AU1.
+    """Reads a CSV file with a header. Leading zeros of action units are dropped, AU01 becomes AU1.
 
-    known: names of the columns that mean something beside AU1, AU2, ...; others may be there, and mean nothing.
-    ValueError names the file, and the line where the header is not what is wrong.
+    known: names of the columns with a meaning besides AU1, AU2, ...; others are allowed and ignored.
+    Raises ValueError with the file, and the line unless the header is wrong.
     """
     lines = csv_cells(path)
     _, header = next(lines, (1, []))
@@ -80,59 +80,61 @@ def read_table(path: Path, known: Collection[str]) -> Table:
 
 
 def checked_header(path: Path, header: list[str], known: Collection[str]) -> list[str]:
-    """The names of the columns. ValueError if one is there twice, or is nearly that of a column that means something.
+    """The column names. Raises ValueError for duplicates, and for names that nearly match a known column.
 
-    A plural, such as folds, is nearly its singular where that is not there itself.
+    A plural, such as folds, nearly matches its singular unless that is a column too.
     """
     columns = []
     for cell in header:
-        meant = _meant(cell, known) or _meant(cell.removesuffix("s"), set(known) - set(header))
-        if meant is not None and meant != _spelt(cell):
-            raise ValueError(f"{path}: column {cell!r} is nearly {meant!r}; rename it to that or to something else")
-        # Spreadsheets leave columns without a name; nothing looks for one.
-        if cell and _spelt(cell) in columns:
-            raise ValueError(f"{path}: column {_spelt(cell)!r} is there twice; got {', '.join(header)}")
-        columns.append(_spelt(cell))
+        intended = _intended(cell, known) or _intended(cell.removesuffix("s"), set(known) - set(header))
+        if intended is not None and intended != _canonical(cell):
+            raise ValueError(f"{path}: column {cell!r} is nearly {intended!r}; rename it to that or to something else")
+        # Spreadsheets leave columns without a name, which are ignored.
+        if cell and _canonical(cell) in columns:
+            raise ValueError(f"{path}: column {_canonical(cell)!r} is there twice; got {', '.join(header)}")
+        columns.append(_canonical(cell))
     return columns
 
 
-def _spelt(name: str) -> str:
+def _canonical(name: str) -> str:
     unit = _UNIT.fullmatch(name)
     return f"AU{int(unit[1])}" if unit else name
 
 
-def _meant(name: str, known: Collection[str]) -> str | None:
-    """The column that has this name but for case, spaces, dashes and underscores, or None."""
-    plain = _plain(name)
-    unit = _UNIT.fullmatch(plain.upper())
-    return f"AU{int(unit[1])}" if unit else next((column for column in known if _plain(column) == plain), None)
+def _intended(name: str, known: Collection[str]) -> str | None:
+    """The known column with this name, ignoring case, spaces, dashes and underscores, or None."""
+    normalized = _normalized(name)
+    unit = _UNIT.fullmatch(normalized.upper())
+    return (
+        f"AU{int(unit[1])}" if unit else next((column for column in known if _normalized(column) == normalized), None)
+    )
 
 
-def _plain(name: str) -> str:
+def _normalized(name: str) -> str:
     return re.sub(r"[\s_-]", "", name).casefold()
 
 
-def refuse_lookalikes(source: str, what: str, names: Collection[str]) -> None:
-    """ValueError if two names differ in case, spaces, or how a letter is encoded, so that they may well be meant to be one."""
+def check_no_lookalikes(source: str, what: str, names: Collection[str]) -> None:
+    """Raises ValueError if two names differ only in case, spaces or Unicode encoding, and so may mean the same."""
     seen: dict[str, str] = {}
     for name in names:
-        other = seen.setdefault(_look(name), name)
+        other = seen.setdefault(_appearance(name), name)
         if other != name:
-            # Two accents may differ in their bytes alone.
+            # Accented letters may differ only in their encoding.
             shown = repr if other.isascii() and name.isascii() else ascii
             raise ValueError(
-                f"{source}: {what} {shown(other)} and {shown(name)} differ in case or spaces alone; expected one of them"
+                f"{source}: {what} {shown(other)} and {shown(name)} differ only in case or spaces; expected one of them"
             )
 
 
-def _look(name: str) -> str:
-    """A name without case, with single spaces, letters composed and what has no width left out."""
+def _appearance(name: str) -> str:
+    """A name in case-folded form, with single spaces, composed letters and without zero-width characters."""
     visible = "".join(letter for letter in unicodedata.normalize("NFKC", name) if unicodedata.category(letter) != "Cf")
     return " ".join(visible.split()).casefold()
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file. ValueError names file and line."""
+    """The content of a JSON file. Raises ValueError with file and line."""
     try:
         return json.loads(read_text(path))
     except json.JSONDecodeError as error:
@@ -140,20 +142,20 @@ def read_json(path: Path) -> Any:
 
 
 def check_yaml(path: Path) -> None:
-    """ValueError names file and line of what is not valid YAML, and of a setting that is there twice."""
+    """Raises ValueError, with file and line, for invalid YAML and for a setting that occurs twice."""
     try:
         root = yaml.compose(read_text(path), Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        where = f"{path}, line {mark.line + 1}" if mark else str(path)
-        raise ValueError(f"{where}: not valid YAML: {getattr(error, 'problem', error)}") from error
-    _refuse_twice(path, root)
+        location = f"{path}, line {mark.line + 1}" if mark else str(path)
+        raise ValueError(f"{location}: not valid YAML: {getattr(error, 'problem', error)}") from error
+    _check_duplicate_keys(path, root)
 
 
-def _refuse_twice(path: Path, node: yaml.Node | None) -> None:
+def _check_duplicate_keys(path: Path, node: yaml.Node | None) -> None:
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            _refuse_twice(path, item)
+            _check_duplicate_keys(path, item)
     if isinstance(node, yaml.MappingNode):
         seen = set()
         for key, value in node.value:
@@ -161,4 +163,4 @@ def _refuse_twice(path: Path, node: yaml.Node | None) -> None:
             if name in seen:
                 raise ValueError(f"{path}, line {key.start_mark.line + 1}: {key.value} is there twice")
             seen.add(name)
-            _refuse_twice(path, value)
+            _check_duplicate_keys(path, value)

@@ -176,7 +176,7 @@ def test_every_row_holds_the_features_of_its_own_face(cache):
     data, part = arm_data(settings()), read_split(cache[1], "train")
     data.setup("fit")
     size, row = NETWORK["image_size"], 80
-    picture = torch.from_numpy(data.faces.picture(int(data.splits.train[row]), canvas_size(size))).permute(2, 0, 1)
+    picture = torch.from_numpy(data.faces.image(int(data.splits.train[row]), canvas_size(size))).permute(2, 0, 1)
     with torch.no_grad():
         expected = network.feature_maps(Augment("none", size)(picture, (0, 0, 0))[None])
     assert torch.allclose(part.batch(np.array([row])), expected, atol=0.01)

@@ -103,7 +103,7 @@ def test_a_picture_of_attention_peaks_where_the_map_does():
     assert drawn.min() >= 0
     from sma_models.data.transforms import Augment, canvas_size
 
-    picture = torch.from_numpy(data.faces.picture(3, canvas_size(64))).permute(2, 0, 1)
+    picture = torch.from_numpy(data.faces.image(3, canvas_size(64))).permute(2, 0, 1)
     with torch.no_grad():
         grid = network(Augment("none", 64)(picture, (0, 0, 0))[None]).head.attention[0, 2].amax(0).numpy()
     cell = 192 // grid.shape[0]

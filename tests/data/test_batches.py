@@ -6,7 +6,7 @@ import torch
 from torch.testing import assert_close
 
 from sma_models.data import SyntheticFaceData
-from sma_models.data.base import EpochSampler, EvaluationSampler
+from sma_models.data.samplers import EpochSampler, EvaluationSampler
 from sma_models.data.transforms import Augment, canvas_size
 from tests.helpers.face_sets import au_csv, expression_csv, images, loaded
 
@@ -23,24 +23,24 @@ def test_the_canvas_is_256_for_an_input_of_224():
 
 @pytest.mark.parametrize("kind", ["mild", "strong"])
 def test_augmentation_follows_from_its_key_alone(kind):
-    augment, (picture,) = Augment(kind, 32), images(1, 37)
-    first = augment(picture, (1, 2, 3))
+    augment, (image,) = Augment(kind, 32), images(1, 37)
+    first = augment(image, (1, 2, 3))
     torch.manual_seed(5)
-    augment(picture, (1, 2, 4))
-    assert torch.equal(augment(picture, (1, 2, 3)), first)
+    augment(image, (1, 2, 4))
+    assert torch.equal(augment(image, (1, 2, 3)), first)
     assert first.shape == (3, 32, 32)
     assert first.dtype == torch.uint8
-    # Of other keys hardly any gives the same picture: seed, epoch and index all count.
+    # Of other keys hardly any gives the same image: seed, epoch and index all count.
     for keys in ([(s, 2, 3) for s in range(20)], [(1, e, 3) for e in range(20)], [(1, 2, i) for i in range(20)]):
-        assert len({augment(picture, key).numpy().tobytes() for key in keys}) > 15
+        assert len({augment(image, key).numpy().tobytes() for key in keys}) > 15
 
 
 def test_augmentation_leaves_the_global_random_numbers_alone():
-    (picture,) = images(1, 37)
+    (image,) = images(1, 37)
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    Augment("strong", 32)(picture, (0, 0, 0))
+    Augment("strong", 32)(image, (0, 0, 0))
     assert torch.equal(torch.rand(2), expected)
 
 
@@ -54,9 +54,9 @@ def test_mild_augmentation_mirrors_half_and_moves_little():
 
 
 def test_no_augmentation_takes_the_centre():
-    (picture,) = images(1, 38)
-    assert torch.equal(Augment("none", 32)(picture, (0, 0, 0)), picture[:, 3:35, 3:35])
-    assert torch.equal(Augment("none", 32)(picture, (7, 8, 9)), picture[:, 3:35, 3:35])
+    (image,) = images(1, 38)
+    assert torch.equal(Augment("none", 32)(image, (0, 0, 0)), image[:, 3:35, 3:35])
+    assert torch.equal(Augment("none", 32)(image, (7, 8, 9)), image[:, 3:35, 3:35])
 
 
 def test_evaluation_is_deterministic_and_training_is_not(data):
@@ -71,8 +71,8 @@ def test_augmentation_changes_no_label(tmp_path, kind):
     data = loaded(au_csv(tmp_path), augment=kind, selection="last")
     for epoch in range(3):
         dataset = data._dataset("train", kind)
-        for place, row in enumerate(data.splits.train):
-            sample, labels = dataset[epoch, place], data.faces.labels[row]
+        for position, row in enumerate(data.splits.train):
+            sample, labels = dataset[epoch, position], data.faces.labels[row]
             assert sample["labels"].tolist() == (labels == 1).tolist()
             assert sample["known"].tolist() == (labels != -1).tolist()
 
@@ -123,16 +123,16 @@ def test_workers_change_nothing(data):
 @pytest.mark.parametrize("length, world", [(10, 3), (7, 2), (2, 3)])
 def test_evaluation_shares_cover_every_sample_once(length, world):
     shares = [EvaluationSampler(range(length), world, rank, shuffle=False) for rank in range(world)]
-    places = sorted(place for share in shares for _, place in share)
-    assert places == list(range(length))
+    positions = sorted(position for share in shares for _, position in share)
+    assert positions == list(range(length))
     assert [len(share) for share in shares] == [len(list(share)) for share in shares]
 
 
 def test_training_shares_are_equally_long_and_cover_every_sample():
     shares = [EpochSampler(range(10), 3, rank, shuffle=True, seed=1) for rank in range(3)]
-    places = [[place for _, place in share] for share in shares]
-    assert len({len(share) for share in places}) == 1
-    assert {place for share in places for place in share} == set(range(10))
+    positions = [[position for _, position in share] for share in shares]
+    assert len({len(share) for share in positions}) == 1
+    assert {position for share in positions for position in share} == set(range(10))
 
 
 def test_batches_carry_who_and_when(data):
@@ -143,7 +143,7 @@ def test_batches_carry_who_and_when(data):
 
 
 def test_synthetic_parts_share_no_subject_and_follow_from_their_seed():
-    data = SyntheticFaceData(train=12, val=5, test=7, subjects=4, num_workers=0, image_size=32, keep=True)
+    data = SyntheticFaceData(train=12, val=5, test=7, subjects=4, num_workers=0, image_size=32, cache=True)
     data.setup("fit")
     parts = [set(data.faces.subjects[part]) for part in data.splits]
     assert [len(part) for part in data.splits] == [12, 5, 7]

@@ -70,7 +70,7 @@ def test_other_columns_mean_nothing(tmp_path):
 def test_columns_that_mean_nothing_are_named(tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         loaded(table(tmp_path, "image,person,AU1\na.png,p,1\n"), fold="all")
-    assert "columns that mean nothing here: person" in caplog.text
+    assert "ignored columns: person" in caplog.text
 
 
 def test_letters_that_look_alike_are_one_class(tmp_path):
@@ -80,15 +80,17 @@ def test_letters_that_look_alike_are_one_class(tmp_path):
 
 
 def test_subjects_that_differ_in_case_alone_are_refused(tmp_path):
-    refused(table(tmp_path, "image,subject,AU1\na.png,p1,1\na.png,P1,0\n"), "subjects 'P1' and 'p1' differ in case")
+    refused(
+        table(tmp_path, "image,subject,AU1\na.png,p1,1\na.png,P1,0\n"), "subjects 'P1' and 'p1' differ only in case"
+    )
 
 
 @pytest.mark.parametrize(
-    "cell, found", [("0", False), ("1", True), ("False", False), ("TRUE", True), ("false ", False), ("true", True)]
+    "cell, detected", [("0", False), ("1", True), ("False", False), ("TRUE", True), ("false ", False), ("true", True)]
 )
-def test_found_is_a_yes_or_a_no(tmp_path, cell, found):
+def test_found_is_a_yes_or_a_no(tmp_path, cell, detected):
     path = table(tmp_path, f"image,found,AU1\na.png,1,1\na.png,{cell},0\n")
-    assert loaded(path, fold="all").faces.found.tolist() == [True, found]
+    assert loaded(path, fold="all").faces.detected.tolist() == [True, detected]
 
 
 @pytest.mark.parametrize("cell", ["", "0.0", "no", "2", "None"])
@@ -112,18 +114,18 @@ def test_the_lowest_and_the_highest_threshold(tmp_path, threshold, positive):
 @pytest.mark.parametrize(
     "text, settings, words",
     [
-        ("image,AU1\na.png,1\n", {"classes": ["joy", "fear"]}, "classes are of a column 'expression'.*AU1"),
-        ("image,expression\na.png,joy\n", {"au_threshold": 2}, "au_threshold is of action units"),
+        ("image,AU1\na.png,1\n", {"classes": ["joy", "fear"]}, "classes belong to a column 'expression'.*AU1"),
+        ("image,expression\na.png,joy\n", {"au_threshold": 2}, "au_threshold belongs to action units"),
         (
             "image,expression\na.png,joy\n",
             {"classes": ["joy", "joy"]},
             r"expected different names; got \['joy', 'joy'",
         ),
         ("image,expression\na.png,joy\n", {"classes": []}, "expected different names"),
-        ("image,expression\na.png,joy\n", {"classes": ["joy", "Joy"]}, "'joy' and 'Joy' differ in case"),
-        ("image,expression\na.png,joy\na.png,Joy\n", {}, "'Joy' and 'joy' differ in case"),
-        ("image,AU1,fold\na.png,1,P1\na.png,0,p1\n", {}, "'P1' and 'p1' differ in case"),
-        ("image,AU1,fold\na.png,1,P1\na.png,0,all\n", {}, "line 3: fold is 'all', which stands for every row"),
+        ("image,expression\na.png,joy\n", {"classes": ["joy", "Joy"]}, "'joy' and 'Joy' differ only in case"),
+        ("image,expression\na.png,joy\na.png,Joy\n", {}, "'Joy' and 'joy' differ only in case"),
+        ("image,AU1,fold\na.png,1,P1\na.png,0,p1\n", {}, "'P1' and 'p1' differ only in case"),
+        ("image,AU1,fold\na.png,1,P1\na.png,0,all\n", {}, "line 3: fold is 'all', which means every row"),
         ("image,AU1,frame\na.png,1,99999999999999999999\n", {}, "line 2: frame is '9{20}'; expected a whole number"),
         ("image,AU1,frame\na.png,1,1_0\n", {}, "line 2: frame is '1_0'; expected a whole number"),
     ],
@@ -137,12 +139,12 @@ def test_a_class_named_like_a_column_of_the_predictions_is_refused(tmp_path, nam
     path = table(tmp_path, f"image,expression\na.png,joy\na.png,{name}\n")
     assert str(path) in refused(path, rf"a class must not be named.*as {name} would be")
     with pytest.raises(ValueError, match=f"as {name} would be"):
-        prediction_columns("expression", ["joy", name], smooth=True)
+        prediction_columns("expression", ["joy", name], smoothing=True)
 
 
 def test_columns_of_the_predictions():
-    assert prediction_columns("au", ["AU1"], smooth=True)[9:] == ["score", "AU1", "AU1_on", "AU1_smooth"]
-    assert prediction_columns("expression", ["joy", "fear"], smooth=False)[10:] == ["joy", "fear", "expression"]
+    assert prediction_columns("au", ["AU1"], smoothing=True)[9:] == ["score", "AU1", "AU1_on", "AU1_smooth"]
+    assert prediction_columns("expression", ["joy", "fear"], smoothing=False)[10:] == ["joy", "fear", "expression"]
 
 
 @pytest.mark.parametrize(

@@ -42,8 +42,8 @@ def test_action_units_are_read_by_header_name_with_unknown_ones_masked(units):
     data = loaded(units, selection="last")
     assert data.faces.regions == ("AU1", "AU12")
     # The last of a subject's six rows shows the first unit alone.
-    place, row = next((i, row) for i, row in enumerate(data.splits.train.tolist()) if row % 6 == 5 and row % 5)
-    sample = data._dataset("train", "none")[0, place]
+    position, row = next((i, row) for i, row in enumerate(data.splits.train.tolist()) if row % 6 == 5 and row % 5)
+    sample = data._dataset("train", "none")[0, position]
     assert sample["labels"].tolist() == [1.0, 0.0]
     assert sample["known"].tolist() == [True, True]
     assert sample["subject"] == f"s{row // 6:02d}"
@@ -68,35 +68,35 @@ def test_intensities_are_read_with_a_threshold(tmp_path):
 
 
 def test_a_face_box_is_cut_out_and_padded_with_grey_to_a_square(tmp_path):
-    picture = np.zeros((60, 100, 3), np.uint8)
-    picture[20:40, 30:70] = (255, 0, 0)
-    cv2.imwrite(str(tmp_path / "p.png"), picture[..., ::-1])
+    image = np.zeros((60, 100, 3), np.uint8)
+    image[20:40, 30:70] = (255, 0, 0)
+    cv2.imwrite(str(tmp_path / "p.png"), image[..., ::-1])
     box = {"image": "p.png", "AU1": 1, "subject": "a", "width": 40, "height": 20}
     rows = [box | {"x": 30, "y": 20}, box | {"x": 80, "y": 45, "subject": "b"}]
     table = loaded(write_csv(tmp_path / "c.csv", rows), selection="last").faces
-    inside = table.picture(0, 40)
+    inside = table.image(0, 40)
     assert (inside[10:30] == (255, 0, 0)).all()
     assert (inside[:9] == 0).all()
     # The second square is 40 wide from (80, 35): beyond x = 100 and y = 60 there is nothing.
-    outside = table.picture(1, 40)
+    outside = table.image(1, 40)
     assert (outside[:25, :20] == 0).all()
     assert (outside[:, 20:] == 128).all()
     assert (outside[25:] == 128).all()
 
 
-def test_a_picture_that_is_no_square_keeps_its_proportions(tmp_path):
+def test_an_image_that_is_no_square_keeps_its_proportions(tmp_path):
     write_image(tmp_path / "a.png", (250, 250, 250), (80, 40))
     path = write_csv(tmp_path / "faces.csv", [{"image": "a.png", "AU1": 1, "split": "train"}])
-    found = loaded(path, selection="last").faces.picture(0, 40)
-    assert (found[:, :10] == 128).all() and (found[:, 30:] == 128).all()
-    assert (found[:, 11:29] > 200).all()
+    image = loaded(path, selection="last").faces.image(0, 40)
+    assert (image[:, :10] == 128).all() and (image[:, 30:] == 128).all()
+    assert (image[:, 11:29] > 200).all()
 
 
 def test_images_may_lie_under_another_root(tmp_path):
-    (tmp_path / "pictures").mkdir()
-    write_image(tmp_path / "pictures" / "a.png", (0, 0, 90))
+    (tmp_path / "images").mkdir()
+    write_image(tmp_path / "images" / "a.png", (0, 0, 90))
     path = write_csv(tmp_path / "faces.csv", [{"image": "a.png", "AU1": 1, "split": "train"}])
-    assert loaded(path, root=str(tmp_path / "pictures"), selection="last").faces.picture(0, 8).shape == (8, 8, 3)
+    assert loaded(path, root=str(tmp_path / "images"), selection="last").faces.image(0, 8).shape == (8, 8, 3)
 
 
 @pytest.mark.parametrize("column", ["split", "fold", "note"])
@@ -139,26 +139,26 @@ def test_what_is_wrong_in_a_file_is_named(tmp_path, columns, settings, words):
         loaded(path, **settings)
 
 
-def test_a_missing_picture_is_named_when_the_file_is_read(tmp_path):
+def test_a_missing_image_is_named_when_the_file_is_read(tmp_path):
     path = rows_with(tmp_path, **GOOD)
     path.write_text(path.read_text() + "gone.png,p,c\n")
     with pytest.raises(FileNotFoundError, match=r"faces.csv, line 4.*gone.png"):
         loaded(path)
 
 
-def test_a_picture_that_cannot_be_read_is_named(tmp_path):
+def test_an_image_that_cannot_be_read_is_named(tmp_path):
     path = rows_with(tmp_path, AU1=["0", "1"], subject=["a", "b"])
-    (tmp_path / "0.png").write_text("no picture")
+    (tmp_path / "0.png").write_text("no image")
     data = loaded(path, selection="last")
     with pytest.raises(ValueError, match=r"faces.csv, line 2: cannot read .*0.png"):
-        data.faces.picture(0, 8)
+        data.faces.image(0, 8)
 
 
 @pytest.mark.parametrize(
     "text, words",
     [
         ("", "'image'"),
-        ("picture,expression\na.png,x\n", r"'image'; got \['picture'"),
+        ("photo,expression\na.png,x\n", r"'image'; got \['photo'"),
         ("image,expression\n", "at least one row"),
         ("image,expression\na.png\n", "line 2: expected 2 cells"),
         ("image,expression\na.png,x,y\n", "line 2: expected 2 cells"),

@@ -57,24 +57,24 @@ def test_without_validation_rows_some_training_subjects_validate(tmp_path):
 
 
 @pytest.mark.parametrize("split", [["train", "train", "test"], ["train", "val", "test"]])
-def test_a_picture_is_in_one_part_only(tmp_path, split):
+def test_an_image_is_in_one_part_only(tmp_path, split):
     path = rows_with(tmp_path, expression=list("pqp"), split=split)
     path.write_text(path.read_text().replace("2.png", "./0.png"))
-    with pytest.raises(ValueError, match=r"line 4: .*0\.png is in the test part, and by line 2 in the train part"):
+    with pytest.raises(ValueError, match=r"line 4: .*0\.png is in the test split, and by line 2 in the train split"):
         loaded(path, selection="last")
 
 
-def test_faces_of_one_picture_may_be_in_different_parts(tmp_path):
+def test_faces_of_one_image_may_be_in_different_parts(tmp_path):
     box = {"x": [0, 0, 4], "y": [0] * 3, "width": [5] * 3, "height": [5] * 3}
     path = rows_with(tmp_path, expression=list("pqp"), split=["train", "train", "test"], **box)
     path.write_text(path.read_text().replace("2.png", "0.png"))
     assert [len(part) for part in loaded(path, selection="last").splits] == [2, 0, 1]
 
 
-def test_a_picture_that_is_tested_twice_is_told(tmp_path):
+def test_an_image_that_is_tested_twice_is_told(tmp_path):
     path = rows_with(tmp_path, expression=list("pqpq"), split=["train", "train", "test", "test"])
     path.write_text(path.read_text().replace("3.png", "2.png").replace("1.png", "0.png"))
-    with pytest.warns(UserWarning, match=r"faces\.csv: 1 rows of the test part repeat a picture"):
+    with pytest.warns(UserWarning, match=r"faces\.csv: 1 rows of the test split repeat an image"):
         loaded(path, selection="last")
 
 
@@ -105,8 +105,8 @@ def test_without_subjects_parts_are_stratified_with_a_warning(tmp_path):
 def test_what_each_part_holds_is_printed_before_training(units, caplog):
     logging.getLogger("lightning.pytorch").addHandler(caplog.handler)
     data = loaded(units)
-    printed = caplog.text.split("positives of each part:\n")[1].splitlines()[:4]
-    assert printed[0].split() == ["part", "samples", "subjects", "AU1", "AU12"]
+    printed = caplog.text.split("positives per split:\n")[1].splitlines()[:4]
+    assert printed[0].split() == ["split", "samples", "subjects", "AU1", "AU12"]
     for line, name in zip(printed[1:], ("train", "val", "test"), strict=True):
         rows = getattr(data.splits, name)
         positives = (data.faces.labels[rows] == 1).sum(0)
@@ -168,7 +168,7 @@ def test_classes_of_the_test_part_that_are_one_persons_or_absent_are_named(tmp_p
         **{column: ["train", "train", "test", "test", "test", "train"]},
     )
     fold = {"fold": "test"} if column == "fold" else {}
-    with pytest.warns(UserWarning, match=r"in the test part fear is absent; joy is .*\(c\); rage is .*\(d\)"):
+    with pytest.warns(UserWarning, match=r"in the test split fear is absent; joy comes .*\(c\); rage comes .*\(d\)"):
         loaded(path, selection="last", **fold)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -195,5 +195,5 @@ def test_a_split_is_one_fold(tmp_path):
     with pytest.raises(ValueError, match=r"fold must be split or all, since .* has a column 'split'; got '3'"):
         loaded(path, fold="3")
     path = rows_with(tmp_path, expression=list("pq"), subject=list("ab"), split=["train", "val"])
-    with pytest.raises(ValueError, match=r"faces.csv: expected rows of the split 'test' to measure on; got train, val"):
+    with pytest.raises(ValueError, match=r"faces.csv: expected rows of the split 'test'; got train, val"):
         CSVFaces(path).fold_names()

@@ -14,7 +14,7 @@ import pytest
 from sma_models.cli import main
 from sma_models.cli.data_check import report
 from sma_models.data import BP4D, BP4DPlus, CKPlus
-from sma_models.data.databases.bp4d import PARTS
+from sma_models.data.databases.bp4d import FOLDS
 from sma_models.data.manifest import DatabaseIndex, Sample, write_manifest
 from tests.helpers.database_copies import (
     BP4D_UNITS,
@@ -64,12 +64,12 @@ def test_what_a_copy_lacks_altogether_has_a_row(tmp_path, capsys):
     assert re.search(r"fear\s*│ 0\s*│ 200", capsys.readouterr().out)
 
 
-def test_broken_pictures_are_named_and_left_out(tmp_path, capsys):
+def test_broken_images_are_named_and_left_out(tmp_path, capsys):
     write_bp4d(tmp_path)
     (tmp_path / "F001/T1/0020.jpg").write_bytes(b"broken")
     (tmp_path / "F001/T1/0021.jpg").write_bytes(b"")
     main(["data", "check", "--dataset=bp4d", "--root", str(tmp_path), "--manifest", str(tmp_path / "m.csv")])
-    assert "2 cannot be read as pictures" in capsys.readouterr().out
+    assert "2 cannot be read as images" in capsys.readouterr().out
     text = (tmp_path / "m.csv").read_text()
     assert "F001/T1/0020.jpg" not in text and "F001/T1/0022.jpg" in text
 
@@ -95,20 +95,20 @@ def test_crops_bring_their_alignment(tmp_path):
     root, crops = tmp_path / "root", tmp_path / "crops"
     write_ckplus(root, {(5, 1): 5, (6, 1): 1, (7, 1): 3})
     main(["align", str(root), str(crops), "--workers", "1"])
-    listing = ["data", "check", "--dataset", "ckplus", "--root", str(root), "--images", str(crops)]
-    main([*listing, "--manifest", str(tmp_path / "m.csv")])
+    index = ["data", "check", "--dataset", "ckplus", "--root", str(root), "--images", str(crops)]
+    main([*index, "--manifest", str(tmp_path / "m.csv")])
     data = CKPlus(tmp_path / "m.csv")
     data.setup("fit")
     assert data.origin()["alignment"] == {"template": "eyes", "detector": "cascade", "size": 256}
-    # There is no face in these pictures.
-    assert not data.faces.found.any()
+    # There is no face in these images.
+    assert not data.faces.detected.any()
     assert json.loads((tmp_path / "m.json").read_text())["counts"]["frames without a face"] == len(data.faces) == 9
-    assert data.faces.picture(0, 256).shape == (256, 256, 3)
+    assert data.faces.image(0, 256).shape == (256, 256, 3)
 
 
-def test_a_manifest_of_the_whole_database_starts_without_looking_for_its_pictures(tmp_path, monkeypatch):
-    """All 146,847 rows of BP4D, of which only the first picture is there: a look at each would be minutes on a network."""
-    parts = {subject: part for part, subjects in PARTS.items() for subject in subjects.split()}
+def test_a_manifest_of_the_whole_database_starts_without_looking_for_its_images(tmp_path, monkeypatch):
+    """All 146,847 rows of BP4D, of which only the first image is there: a look at each would be minutes on a network."""
+    parts = {subject: part for part, subjects in FOLDS.items() for subject in subjects.split()}
     people = sorted(parts)
     samples = [
         Sample(tmp_path / people[n % 41] / f"T{n // 41 % 8 + 1}" / f"{n // 328:04d}.jpg", people[n % 41],
@@ -124,11 +124,11 @@ def test_a_manifest_of_the_whole_database_starts_without_looking_for_its_picture
     data = BP4D(tmp_path / "m.csv", "P1")
     data.setup("fit")
     monkeypatch.undo()
-    # The manifest and its facts, looked for and opened, and the first picture.
+    # The manifest and its facts, looked for and opened, and the first image.
     assert 0 < len(looks) < 20
     assert sum(map(len, data.splits)) == 146847 and np.unique(data.faces.subjects).size == 41
-    assert data.faces.picture(0, 32).shape == (32, 32, 3)
+    assert data.faces.image(0, 32).shape == (32, 32, 3)
     with pytest.raises(ValueError, match=r"m\.csv, line 3: cannot read .*0000\.jpg: cannot be read: No such file"):
-        data.faces.picture(1, 32)
+        data.faces.image(1, 32)
     with pytest.raises(FileNotFoundError, match=r"m\.csv, line 2: there is no file .*elsewhere"):
         BP4D(tmp_path / "m.csv", "P1", root=tmp_path / "elsewhere").setup("fit")

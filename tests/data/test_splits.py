@@ -25,8 +25,8 @@ def test_every_fifth_training_subject_validates_from_seed_mod_5(seed, expected):
     assert validating(SUBJECTS, labels, seed) == [f"F{int(i):03d}" for i in expected.split()]
 
 
-def pictures_of(people, rates):
-    """One picture of each of so many people, who show action units at these rates."""
+def images_of(people, rates):
+    """One image of each of so many people, who show action units at these rates."""
     shown = np.random.default_rng(7).random((people, len(rates))) < rates
     return np.array([f"{i:04d}" for i in range(people)]), shown.astype(np.int8)
 
@@ -34,7 +34,7 @@ def pictures_of(people, rates):
 @pytest.mark.parametrize("seed", range(5))
 def test_validation_takes_a_fifth_of_the_subjects_and_of_every_units_positives(seed):
     """Rare units, far from fifty positives in a fifth, once drew most of their positives out of the training part."""
-    subjects, labels = pictures_of(500, [0.3, 0.12, 0.1, 0.03])
+    subjects, labels = images_of(500, [0.3, 0.12, 0.1, 0.03])
     rows = validation_rows(subjects, labels, seed)
     assert rows.sum() == 100
     assert (labels[rows].sum(0) <= np.ceil(labels.sum(0) / 5)).all()

@@ -1,4 +1,4 @@
-"""Files that people bring beside pictures: in whatever encoding and with whatever header, a mistake names its place."""
+"""Files that people bring beside images: in whatever encoding and with whatever header, a mistake names its place."""
 
 import json
 

@@ -7,21 +7,21 @@ import numpy as np
 import pytest
 
 from sma_models.cli import main
-from sma_models.data.alignment import EYES, centre_crop, similarity
-from sma_models.data.alignment_table import Transforms
+from sma_models.data.alignment import EYES, center_crop, similarity
+from sma_models.data.alignment_table import FrameTransforms
 from sma_models.faces.detect import Cascade, largest
 from sma_models.faces.sources import Video
 from tests.helpers.database_copies import hide
 from tests.helpers.face_images import drawn, moved, write_video
 
 
-def row(frame, found, sequence="s", x=10.0):
-    points = f"{x} 20 {x + 30} 20" if found else "64x48"
-    return {"frame": str(frame), "found": str(int(found)), "sequence": sequence, "points": points, "problem": ""}
+def row(frame, detected, sequence="s", x=10.0):
+    points = f"{x} 20 {x + 30} 20" if detected else "64x48"
+    return {"frame": str(frame), "found": str(int(detected)), "sequence": sequence, "points": points, "problem": ""}
 
 
 def transforms_of(rows):
-    transforms = Transforms(rows, "eyes")
+    transforms = FrameTransforms(rows, "eyes")
     return [transforms.of(row) for row in rows]
 
 
@@ -29,14 +29,14 @@ def test_frames_without_a_face_borrow_the_nearest_within_reach():
     rows = [row(0, True, x=1), row(5, False), row(9, True, x=2), row(24, False), row(25, False),
             row(6, False, "other"), row(4, False), row(-1, False)]  # fmt: skip
     shift = [transform[0, 2] for transform in transforms_of(rows)]
-    centre = centre_crop(48, 64)[0, 2]
+    centre = center_crop(48, 64)[0, 2]
     assert shift[1] == shift[2] == shift[3] and shift[6] == shift[0] != shift[2]
     assert shift[4] == shift[5] == shift[7] == centre
     assert transforms_of([{**row(1, False), "problem": "unreadable"}]) == [None]
     # Of two that are equally near, the earlier one, whichever comes first in the file.
     for order in ((0, 1, 2), (1, 0, 2), (2, 1, 0)):
         three = [row(0, True, x=1), row(2, True, x=2), row(1, False)]
-        even = dict(zip(order, transforms_of([three[place] for place in order]), strict=True))
+        even = dict(zip(order, transforms_of([three[index] for index in order]), strict=True))
         assert (even[2] == even[0]).all() and (even[2] != even[1]).any()
 
 
@@ -45,22 +45,22 @@ def test_rows_lend_whatever_their_order():
     wanted = [row(number, False) for number in range(196)]
     expected = [transform[0, 2] for transform in transforms_of([*known, *wanted])[10:]]
     assert len(set(expected)) == 10
-    mixed = [known[place] for place in np.random.default_rng(0).permutation(10)]
+    mixed = [known[index] for index in np.random.default_rng(0).permutation(10)]
     assert [transform[0, 2] for transform in transforms_of([*mixed, *wanted])[10:]] == expected
 
 
 @pytest.fixture
 def folder(tmp_path):
     """Five frames of one drawn face, of which the third shows none, an empty and a broken file, and a note."""
-    place = tmp_path / "in" / "person"
-    place.mkdir(parents=True)
+    source = tmp_path / "in" / "person"
+    source.mkdir(parents=True)
     image, _ = drawn(0)
     for number in range(8, 13):
-        picture = moved(image, 2, 0.8, (50, 60))[0] if number != 10 else np.full((400, 480, 3), 128, np.uint8)
-        cv2.imwrite(str(place / f"{number}.png"), picture[..., ::-1])
-    (place / "13.png").write_bytes(b"")
-    (place / "14.png").write_bytes(b"no picture")
-    (place / "note.txt").write_text("")
+        photo = moved(image, 2, 0.8, (50, 60))[0] if number != 10 else np.full((400, 480, 3), 128, np.uint8)
+        cv2.imwrite(str(source / f"{number}.png"), photo[..., ::-1])
+    (source / "13.png").write_bytes(b"")
+    (source / "14.png").write_bytes(b"no image")
+    (source / "note.txt").write_text("")
     return tmp_path
 
 
@@ -72,8 +72,8 @@ def report(folder):
 def test_a_photograph_is_named_without_a_frame(tmp_path, capsys):
     (tmp_path / "in").mkdir()
     cv2.imwrite(str(tmp_path / "in/0007.png"), np.full((64, 64, 3), 120, np.uint8))
-    main(["align", str(tmp_path / "in"), str(tmp_path / "out"), "--unrelated"])
-    assert "0007.png: no face found" in capsys.readouterr().out
+    main(["align", str(tmp_path / "in"), str(tmp_path / "out"), "--independent-images"])
+    assert "0007.png: no face detected" in capsys.readouterr().out
 
 
 def test_align_command(folder, capsys):
@@ -114,12 +114,12 @@ def test_align_goes_on_where_it_stopped(folder, monkeypatch):
     main(arguments)
     assert len(done) + len(calls) - 10 == 5
     assert len(report(folder / "out")) == 7 and (folder / "out/person/12.jpg").is_file()
-    kept = (folder / "out/person/8.jpg").stat().st_mtime_ns
+    modified = (folder / "out/person/8.jpg").stat().st_mtime_ns
     (folder / "out/person/9.jpg").unlink()
     main(arguments)
-    assert (folder / "out/person/8.jpg").stat().st_mtime_ns == kept and (folder / "out/person/9.jpg").is_file()
+    assert (folder / "out/person/8.jpg").stat().st_mtime_ns == modified and (folder / "out/person/9.jpg").is_file()
     (folder / "points.csv").write_text("image,left_eye_x,left_eye_y,right_eye_x,right_eye_y\n")
-    with pytest.raises(ValueError, match="was begun with"):
+    with pytest.raises(ValueError, match="was created with"):
         main([*arguments, "--points", str(folder / "points.csv")])
 
 
@@ -130,11 +130,11 @@ def test_hidden_files_are_not_aligned(folder):
     assert set(report(folder / "out")) == {f"person/{n}.png" for n in range(8, 15)}
 
 
-def test_unrelated_pictures_borrow_nothing(folder):
-    main(["align", str(folder / "in"), str(folder / "out"), "--unrelated"])
-    picture = cv2.imread(str(folder / "in/person/10.png"))
+def test_unrelated_images_borrow_nothing(folder):
+    main(["align", str(folder / "in"), str(folder / "out"), "--independent-images"])
+    image = cv2.imread(str(folder / "in/person/10.png"))
     crop = cv2.imread(str(folder / "out/person/10.jpg"))
-    assert crop.shape == (256, 256, 3) and abs(int(crop[0, 0, 0]) - int(picture[0, 0, 0])) < 3
+    assert crop.shape == (256, 256, 3) and abs(int(crop[0, 0, 0]) - int(image[0, 0, 0])) < 3
     assert report(folder / "out")["person/10.png"]["found"] == "0"
 
 
@@ -143,12 +143,12 @@ def test_align_refuses_what_would_collide(folder):
     with pytest.raises(ValueError, match=r"8\.jpg and .*8\.png would both become"):
         main(["align", str(folder / "in"), str(folder / "out")])
     for out in ("in", "in/crops"):
-        with pytest.raises(ValueError, match="outside of the pictures' folder"):
+        with pytest.raises(ValueError, match="outside the image folder"):
             main(["align", str(folder / "in"), str(folder / out)])
 
 
 def test_a_template_of_three_points_wants_a_detector_of_three(folder):
-    with pytest.raises(ValueError, match=r"'eyes_nose' needs 3 points of a face; cascade gives 2"):
+    with pytest.raises(ValueError, match=r"'eyes_nose' needs 3 points per face; cascade gives 2"):
         main(["align", str(folder / "in"), str(folder / "out"), "--template", "eyes_nose"])
     assert not (folder / "out").exists()
 
@@ -162,7 +162,7 @@ def test_crops_are_stored_at_quality_95(folder):
     assert min(sizes, key=lambda quality: abs(sizes[quality] - len(stored))) == 95
 
 
-def test_pictures_that_are_added_later_are_lent_to(folder):
+def test_images_that_are_added_later_are_lent_to(folder):
     """Rows are in the order in which they were found; what a frame borrows follows from its number."""
     person = folder / "in/person"
     late = {name: (person / name).read_bytes() for name in ("9.png", "8.png")}
@@ -181,15 +181,15 @@ def test_pictures_that_are_added_later_are_lent_to(folder):
     # Its nearest frames are 9 and 11: the earlier one, which was found later.
     image = cv2.imread(str(person / "9.png"), cv2.IMREAD_COLOR_RGB)
     face = largest(Cascade()(image))
-    transforms = Transforms(csv.DictReader((folder / "out/alignment.csv").open()), "eyes")
+    transforms = FrameTransforms(csv.DictReader((folder / "out/alignment.csv").open()), "eyes")
     borrowed = transforms.of(report(folder / "out")["person/10.png"])
     np.testing.assert_allclose(borrowed, similarity(face.points, "eyes"), atol=0.01)
 
 
 def test_align_a_video(tmp_path):
     image, _ = drawn(1)
-    pictures = [moved(image, 0, 0.6, (shift, 20), (260, 320))[0] for shift in range(0, 30, 10)]
-    write_video(tmp_path / "LeftVideoSN001_comp.avi", pictures)
+    photos = [moved(image, 0, 0.6, (shift, 20), (260, 320))[0] for shift in range(0, 30, 10)]
+    write_video(tmp_path / "LeftVideoSN001_comp.avi", photos)
     main(["align", str(tmp_path / "LeftVideoSN001_comp.avi"), str(tmp_path / "out")])
     crops = sorted((tmp_path / "out/LeftVideoSN001_comp").iterdir())
     assert [path.name for path in crops] == [f"{n:05d}.jpg" for n in range(3)]
@@ -202,10 +202,10 @@ def test_align_a_video(tmp_path):
 def test_a_video_goes_on_where_it_stopped(tmp_path, monkeypatch):
     """A second one, and one that cannot be read, follow; nothing is looked for twice."""
     image, _ = drawn(1)
-    pictures = [moved(image, 0, 0.6, (shift, 20), (260, 320))[0] for shift in range(0, 50, 10)]
+    photos = [moved(image, 0, 0.6, (shift, 20), (260, 320))[0] for shift in range(0, 50, 10)]
     (tmp_path / "in").mkdir()
-    write_video(tmp_path / "in/a.avi", pictures)
-    write_video(tmp_path / "in/b.avi", pictures[:2])
+    write_video(tmp_path / "in/a.avi", photos)
+    write_video(tmp_path / "in/b.avi", photos[:2])
     (tmp_path / "in/c.avi").write_bytes(b"broken")
     arguments = ["align", str(tmp_path / "in"), str(tmp_path / "out"), "--workers", "1"]
     calls = []
@@ -231,10 +231,10 @@ def test_a_video_goes_on_where_it_stopped(tmp_path, monkeypatch):
     assert rows == [*(("a.avi", str(n)) for n in range(5)), ("b.avi", "0"), ("b.avi", "1"), ("c.avi", "")]
     crops = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.jpg"))
     assert crops == [*(f"a/{n:05d}.jpg" for n in range(5)), "b/00000.jpg", "b/00001.jpg"]
-    kept = (tmp_path / "out/a/00002.jpg").read_bytes()
+    content = (tmp_path / "out/a/00002.jpg").read_bytes()
     (tmp_path / "out/a/00002.jpg").unlink()
     main(arguments)
-    assert (tmp_path / "out/a/00002.jpg").read_bytes() == kept and len(calls) - 10 == 7 - len(done)
+    assert (tmp_path / "out/a/00002.jpg").read_bytes() == content and len(calls) - 10 == 7 - len(done)
 
 
 def test_a_source_without_a_frame_fails(tmp_path):

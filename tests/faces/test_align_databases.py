@@ -13,7 +13,7 @@ from sma_models.data.alignment import EYES
 from sma_models.data.databases.bp4dplus import BP4DPlus
 from sma_models.data.databases.disfa import DISFA
 from sma_models.data.databases.mmi import MMI
-from sma_models.faces.detect import Cascade, Face, largest, on_their_side
+from sma_models.faces.detect import Cascade, Face, detect_sideways, largest
 from tests.helpers.database_copies import BP4D_UNITS, write_coding, write_disfa, write_mmi
 from tests.helpers.face_images import drawn, moved, save, write_video
 
@@ -37,26 +37,26 @@ def videos_of_disfa(root):
 
 def videos_of_mmi(root):
     media = {"101": ("S001-001.avi", 0, 4), "102": ("S002-001.avi", 0, 1)}
-    write_mmi(root, media, pictures=0)
+    write_mmi(root, media, images=0)
     for number, (session, (name, _, _)) in enumerate(media.items()):
         write_video(root / "Sessions" / session / name, faces(number))
 
 
-def pictures_of_bp4dplus(root):
+def images_of_bp4dplus(root):
     for number, subject in enumerate(("F001", "M001")):
         write_coding(
             root / "AUCoding" / "AU_OCC" / f"{subject}_T1.csv",
             {n: dict.fromkeys(BP4D_UNITS, n % 2) for n in range(1, FRAMES + 1)},
         )
-        for n, picture in enumerate(faces(number), 1):
-            save(root / subject / "T1" / f"{n:05d}.jpg", picture)
+        for n, image in enumerate(faces(number), 1):
+            save(root / subject / "T1" / f"{n:05d}.jpg", image)
 
 
 @pytest.mark.parametrize("turn", [cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_90_CLOCKWISE])
 @pytest.mark.parametrize("stills", [False, True])
 def test_sessions_of_mmi_that_lie_on_their_side_are_turned(tmp_path, turn, stills):
     root, crops, manifest = tmp_path / "root", tmp_path / "crops", tmp_path / "mmi.csv"
-    write_mmi(root, {"101": ("S001-001.avi", 0, 4), "102": ("S002-001.avi", 0, 1)}, pictures=0)
+    write_mmi(root, {"101": ("S001-001.avi", 0, 4), "102": ("S002-001.avi", 0, 1)}, images=0)
     upright, lying = faces(0), [cv2.rotate(face, turn) for face in faces(1)]
     write_video(root / "Sessions/101/S001-001.avi", upright)
     for n, face in enumerate(lying if stills else ()):
@@ -70,11 +70,11 @@ def test_sessions_of_mmi_that_lie_on_their_side_are_turned(tmp_path, turn, still
     data = MMI(manifest, fold="all")
     data.setup("test")
     for row, session in enumerate(data.faces.sequences):
-        face = largest(Cascade()(data.faces.picture(row, 256)))
+        face = largest(Cascade()(data.faces.image(row, 256)))
         assert face is not None and np.linalg.norm(face.points - EYES, axis=1).max() < 9, session
 
 
-def test_pictures_of_others_are_not_turned(tmp_path):
+def test_images_of_others_are_not_turned(tmp_path):
     save(tmp_path / "in/lying.png", cv2.rotate(drawn(0)[0], cv2.ROTATE_90_CLOCKWISE))
     main(["align", str(tmp_path / "in"), str(tmp_path / "out"), "--workers", "1"])
     with (tmp_path / "out/alignment.csv").open() as file:
@@ -90,14 +90,14 @@ def test_points_are_turned_back_to_the_pixel():
         points = np.array([[x, y], [u, v]], float)
         return [Face((x, y, u - x + 1, 1), 1.0, points)] if v == y and x < u else []
 
-    for places in (((9, 4), (2, 4)), ((2, 4), (9, 4))):
+    for positions in (((9, 4), (2, 4)), ((2, 4), (9, 4))):
         image = np.zeros((20, 11, 3), np.uint8)
-        for channel, place in enumerate(places):
-            image[(*place, channel)] = 255
-        (face,) = on_their_side(detector, image)
-        assert face.points.tolist() == [list(place[::-1]) for place in places]
+        for channel, position in enumerate(positions):
+            image[(*position, channel)] = 255
+        (face,) = detect_sideways(detector, image)
+        assert face.points.tolist() == [list(position[::-1]) for position in positions]
         assert face.box == (4, 2, 1, 8)
-    assert on_their_side(lambda image: [], image) == []
+    assert detect_sideways(lambda image: [], image) == []
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_points_are_turned_back_to_the_pixel():
     [
         ("disfa", DISFA, videos_of_disfa, 2 * FRAMES),
         ("mmi", MMI, videos_of_mmi, 2 * 3),
-        ("bp4dplus", BP4DPlus, pictures_of_bp4dplus, 2 * FRAMES),
+        ("bp4dplus", BP4DPlus, images_of_bp4dplus, 2 * FRAMES),
     ],
 )
 def test_a_copy_is_aligned_checked_and_read(tmp_path, capsys, name, module, write, samples):
@@ -119,5 +119,5 @@ def test_a_copy_is_aligned_checked_and_read(tmp_path, capsys, name, module, writ
     data = module(manifest, fold="all")
     data.setup("test")
     assert data.origin()["alignment"]["template"] == "eyes"
-    assert data.faces.found.all()
-    assert data.faces.picture(0, 256).shape == (256, 256, 3)
+    assert data.faces.detected.all()
+    assert data.faces.image(0, 256).shape == (256, 256, 3)

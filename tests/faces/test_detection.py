@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sma_models.data.alignment import EYES, TEMPLATES, centre_crop, same_alignment, similarity, warp
+from sma_models.data.alignment import EYES, TEMPLATES, center_crop, check_same_alignment, similarity, warp
 from sma_models.data.images import read_image
 from sma_models.faces.detect import Cascade, Points, YuNet, largest
 from sma_models.faces.sources import files_below
@@ -23,8 +23,8 @@ def test_known_transforms_are_undone(degrees, scale, shift):
     worst = 0.0
     for subject in range(4):
         image, eyes = drawn(subject)
-        picture, matrix = moved(image, degrees, scale, shift)
-        face = largest(Cascade()(picture))
+        photo, matrix = moved(image, degrees, scale, shift)
+        face = largest(Cascade()(photo))
         assert face is not None
         aligned = apply(similarity(face.points, "eyes"), apply(matrix, eyes))
         worst = max(worst, np.linalg.norm(aligned - EYES, axis=1).max())
@@ -34,7 +34,7 @@ def test_known_transforms_are_undone(degrees, scale, shift):
 
 def test_templates_are_the_protocols():
     assert TEMPLATES == {"eyes": ((94, 86), (162, 86)), "eyes_nose": ((94, 86), (162, 86), (128, 125))}
-    assert warp(np.zeros((9, 9, 3), np.uint8), centre_crop(9, 9)).shape == (256, 256, 3)
+    assert warp(np.zeros((9, 9, 3), np.uint8), center_crop(9, 9)).shape == (256, 256, 3)
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
@@ -63,8 +63,8 @@ def test_similarity_takes_no_mirror_and_least_squares():
 
 @pytest.mark.parametrize("scale", [3.0, 1.0, 0.2])
 def test_crops_lie_where_the_transform_says(scale):
-    """Blobs at the template's points, in pictures larger and smaller than the crop."""
-    # So far inside the picture that no border shows in the crop.
+    """Blobs at the template's points, in images larger and smaller than the crop."""
+    # So far inside the image that no border shows in the crop.
     eyes = np.array(EYES) * scale + np.array([31.3, 40.7]) * scale
     image = np.zeros((round(330 * scale), round(330 * scale), 3), np.uint8)
     yy, xx = np.mgrid[: image.shape[0], : image.shape[1]]
@@ -83,24 +83,24 @@ def test_shrinking_averages():
     """Every pixel counts, also those of which none lies where a pixel of the crop falls: no moiré."""
     image = np.zeros((1024, 1024, 3), np.uint8)
     image[:, ::4] = 255
-    crop = warp(image, centre_crop(1024, 1024))
+    crop = warp(image, center_crop(1024, 1024))
     assert np.abs(crop.astype(int) - 64).max() <= 2
 
 
 def test_border_is_grey_and_centre_crop_is_centred():
     image = np.full((100, 200, 3), 10, np.uint8)
     image[50, 100] = image[49, 99] = 250
-    crop = warp(image, centre_crop(100, 200))
+    crop = warp(image, center_crop(100, 200))
     spot = np.argwhere(crop[..., 0] > 60).mean(0)
     np.testing.assert_allclose(spot, (127.5, 127.5), atol=0.3)
     assert (warp(image, np.array([[1.0, 0, 80], [0, 1, 80]]))[:70, :70] == 128).all()
 
 
-def test_large_pictures_are_shrunk_and_points_brought_back():
-    """Of a picture three times as large, the same face at three times the places."""
+def test_large_images_are_shrunk_and_points_brought_back():
+    """Of an image three times as large, the same face at three times the places."""
     image, eyes = drawn(0)
-    picture, matrix = moved(image, 0, 0.8, (60, 90))
-    large = cv2.resize(picture, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
+    photo, matrix = moved(image, 0, 0.8, (60, 90))
+    large = cv2.resize(photo, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
     (face,) = Cascade()(large)
     distance = 3 * 0.8 * np.linalg.norm(eyes[1] - eyes[0])
     expected = (apply(matrix, eyes) + 0.5) * 3 - 0.5
@@ -110,10 +110,10 @@ def test_large_pictures_are_shrunk_and_points_brought_back():
 
 
 def test_the_largest_face_is_taken():
-    picture = np.full((300, 560, 3), 128, np.uint8)
-    picture[20:276, 10:266] = drawn(0)[0]
-    picture[40:196, 290:446] = cv2.resize(drawn(1)[0], (156, 156), interpolation=cv2.INTER_AREA)
-    faces = Cascade()(picture)
+    image = np.full((300, 560, 3), 128, np.uint8)
+    image[20:276, 10:266] = drawn(0)[0]
+    image[40:196, 290:446] = cv2.resize(drawn(1)[0], (156, 156), interpolation=cv2.INTER_AREA)
+    faces = Cascade()(image)
     assert len(faces) == 2 and largest(faces).box[0] < 200
     assert largest(faces[::-1]) == largest(faces) and largest([]) is None
 
@@ -128,7 +128,7 @@ def test_yunet_needs_its_model(tmp_path):
     with pytest.raises(FileNotFoundError, match="no YuNet model"):
         YuNet(tmp_path / "none.onnx")
     (tmp_path / "bad.onnx").write_bytes(b"no model")
-    with pytest.raises(ValueError, match=r"bad\.onnx is no YuNet model"):
+    with pytest.raises(ValueError, match=r"bad\.onnx is not a YuNet model"):
         YuNet(tmp_path / "bad.onnx")
 
 
@@ -138,7 +138,7 @@ def test_points_of_ones_own(tmp_path):
     table = Points(path)
     assert table.of("a.png", 64, 48)[0].points.tolist() == [[10, 20], [30, 20]] and table.of("b.png", 64, 48) == []
     path.write_text("image,left_eye_x,left_eye_y,right_eye_x,right_eye_y\na.png,30,20,10,20\n")
-    with pytest.raises(ValueError, match="line 2: the left eye must be left"):
+    with pytest.raises(ValueError, match="line 2: the left eye must be at least a pixel left"):
         Points(path)
     path.write_text("image,left_eye_x\n")
     with pytest.raises(ValueError, match="expected the columns"):
@@ -149,11 +149,11 @@ def test_numbers_in_names_sort_as_numbers(tmp_path):
     for name in ("10.png", "9.png", "a.mp4", "b.txt"):
         (tmp_path / name).write_bytes(b"")
     files = files_below(tmp_path)
-    assert [path.name for path in files.pictures] == ["9.png", "10.png"]
+    assert [path.name for path in files.images] == ["9.png", "10.png"]
     assert (len(files.videos), len(files.others)) == (1, 1)
 
 
-def test_every_kind_of_picture_becomes_rgb(tmp_path):
+def test_every_kind_of_image_becomes_rgb(tmp_path):
     grey = np.tile(np.arange(0, 200, 10, dtype=np.uint8), (12, 1))
     colour = np.dstack([grey, grey // 2, grey // 4])  # BGR
     alpha = np.dstack([colour, np.full_like(grey, 100)])
@@ -163,20 +163,20 @@ def test_every_kind_of_picture_becomes_rgb(tmp_path):
         expected = np.dstack([grey] * 3) if name == "grey" else colour[..., ::-1]
         assert read.dtype == np.uint8 and np.abs(read.astype(int) - expected).max() <= 1, name
     image_module = pytest.importorskip("PIL.Image")
-    picture = image_module.fromarray(np.ascontiguousarray(colour[..., ::-1]))
-    exif = picture.getexif()
+    image = image_module.fromarray(np.ascontiguousarray(colour[..., ::-1]))
+    exif = image.getexif()
     exif[0x0112] = 6  # shown turned by 90 degrees clockwise
-    picture.save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    image.save(tmp_path / "turned.jpg", exif=exif, quality=95)
     assert read_image(tmp_path / "turned.jpg").shape == (20, 12, 3)
 
 
 def test_alignments_are_compared_by_template_and_size():
     eyes = {"template": "eyes", "size": 256, "detector": "cascade"}
-    same_alignment(eyes, {**eyes, "detector": "points p.csv"})
-    same_alignment(None, None)
+    check_same_alignment(eyes, {**eyes, "detector": "points p.csv"})
+    check_same_alignment(None, None)
     for other in (None, {**eyes, "template": "eyes_nose"}, {**eyes, "size": 128}):
         with pytest.raises(ValueError, match="was trained on faces aligned by"):
-            same_alignment(eyes, other)
+            check_same_alignment(eyes, other)
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real photographs are not here")
@@ -184,11 +184,11 @@ def test_real_photographs(tmp_path):
     detect = Cascade()
     photographs = sorted((REAL / "images").iterdir())[:40]
     faces = [(read_image(path), largest(detect(read_image(path)))) for path in photographs]
-    found = [(image, face) for image, face in faces if face is not None]
-    assert len(found) >= 26
-    for image, face in found:
+    detected = [(image, face) for image, face in faces if face is not None]
+    assert len(detected) >= 26
+    for image, face in detected:
         (left, right), width = face.points, image.shape[1]
-        # In these photographs the face fills the picture.
+        # In these photographs the face fills the frame.
         assert 0.15 * width < left[0] < 0.5 * width < right[0] + 0.1 * width and np.abs(left - right)[1] < 0.15 * width
         crop = warp(image, similarity(face.points, "eyes"))
         again = largest(detect(crop))

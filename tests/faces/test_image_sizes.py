@@ -1,4 +1,4 @@
-"""Sizes and coordinates that come from files: none takes memory beyond its picture, none leaves a square of grey unnamed."""
+"""Sizes and coordinates that come from files: none takes memory beyond its image, none leaves a square of grey unnamed."""
 
 import csv
 import tracemalloc
@@ -19,7 +19,7 @@ BOX = ("x", "y", "width", "height")
 
 
 def boxed(folder, *boxes, size=(60, 100)):
-    """A CSV file of one picture, 100 wide and 60 high, with a row for each box."""
+    """A CSV file of one image, 100 wide and 60 high, with a row for each box."""
     write_image(folder / "p.png", (200, 30, 30), size)
     start = {"image": "p.png", "expression": "p", "subject": "a", "split": "train"}
     return write_csv(folder / "faces.csv", [start | dict(zip(BOX, box, strict=True)) for box in boxes])
@@ -30,22 +30,20 @@ def boxed(folder, *boxes, size=(60, 100)):
     [(200, 10, 40, 40), (-50, 10, 40, 40), (10, 60, 20, 20), (10, -30, 20, 30), (-9950, -9950, 20000, 20000),
      (0, 0, 1e9, 1e9), (0, 0, 1e9, 20), (-1e308, 0, 1e308, 20), (80, 50, 45, 45)],
 )  # fmt: skip
-def test_a_box_outside_of_its_picture_is_named_before_training(tmp_path, box):
+def test_a_box_outside_of_its_image_is_named_before_training(tmp_path, box):
     path = boxed(tmp_path, (10, 10, 40, 40), box)
-    with pytest.raises(
-        ValueError, match=r"faces\.csv, line 3: the face box .* outside of its picture of 100 x 60 pixels"
-    ):
+    with pytest.raises(ValueError, match=r"faces\.csv, line 3: the face box .* outside its image of 100 x 60 pixels"):
         loaded(path)
-    # A manifest's pictures are not opened before their turn.
-    table = CSVTable(path, look_for_all=False)
-    assert table.picture(0, 16).std() > 0
+    # A manifest's images are not opened before their turn.
+    table = CSVTable(path, check_files=False)
+    assert table.image(0, 16).std() > 0
     with pytest.raises(ValueError, match=r"faces\.csv, line 3: the face box"):
-        table.picture(1, 16)
+        table.image(1, 16)
 
 
 @pytest.mark.parametrize("box", [(0, 0, 100, 60), (-20, -10, 90, 90), (60, 20, 80, 40), (99, 59, 1, 1)])
-def test_a_box_that_exceeds_its_picture_a_little_is_cut_out(tmp_path, box):
-    assert loaded(boxed(tmp_path, box), selection="last").faces.picture(0, 16).shape == (16, 16, 3)
+def test_a_box_that_exceeds_its_image_a_little_is_cut_out(tmp_path, box):
+    assert loaded(boxed(tmp_path, box), selection="last").faces.image(0, 16).shape == (16, 16, 3)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +54,7 @@ def test_a_box_is_finite_and_in_pixels(tmp_path, box):
         loaded(boxed(tmp_path, (10, 10, 40, 40), box))
 
 
-def test_a_box_is_measured_in_the_picture_as_it_is_turned(tmp_path):
+def test_a_box_is_measured_in_the_image_as_it_is_turned(tmp_path):
     """The file is 100 wide and 60 high, and its EXIF data turn it by a quarter."""
     path = boxed(tmp_path, (10, 70, 40, 30))
     data = cv2.imencode(".jpg", np.full((60, 100, 3), 200, np.uint8))[1].tobytes()
@@ -64,7 +62,7 @@ def test_a_box_is_measured_in_the_picture_as_it_is_turned(tmp_path):
     (tmp_path / "p.png").rename(tmp_path / "p.jpg")
     (tmp_path / "p.jpg").write_bytes(data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:])
     path.write_text(path.read_text().replace("p.png", "p.jpg"))
-    assert loaded(path, selection="last").faces.picture(0, 16).min() > 120
+    assert loaded(path, selection="last").faces.image(0, 16).min() > 120
 
 
 def peak(function):
@@ -76,11 +74,11 @@ def peak(function):
     return result, memory
 
 
-def test_a_square_takes_memory_of_its_picture_and_not_of_its_box():
+def test_a_square_takes_memory_of_its_image_and_not_of_its_box():
     image = np.full((100, 200, 3), 250, np.uint8)
     whole, memory = peak(lambda: square(image, (-19800.0, -9950.0, 40000.0, 20000.0), 256))
     assert memory < 20e6 and whole.shape == (256, 256, 3)
-    # Of 256 pixels the picture is 1.3 x 0.6, at (127, 128).
+    # Of 256 pixels the image is 1.3 x 0.6, at (127, 128).
     assert (whole != 128).any(2).sum() <= 4 and (whole[126:130, 125:130] != 128).any()
     # A panorama is as wide as its square is high.
     strip, memory = peak(lambda: whole_square(np.full((30, 30000, 3), 250, np.uint8), 256))
@@ -113,7 +111,7 @@ def points_csv(folder, *rows):
 
 
 @pytest.mark.parametrize("eyes", ["500,20,530,20", "10,-90,40,-90", "-1e9,20,1e9,20", "-100,20,150,20"])
-def test_points_of_another_picture_stop_align_with_their_line(tmp_path, eyes):
+def test_points_of_another_image_stop_align_with_their_line(tmp_path, eyes):
     for n in range(3):
         save(tmp_path / f"in/{n}.png", drawn(n)[0])
     save(tmp_path / "in/1.png", np.full((60, 100, 3), 90, np.uint8))
@@ -128,7 +126,7 @@ def test_points_of_another_picture_stop_align_with_their_line(tmp_path, eyes):
 
 @pytest.mark.parametrize("eyes", ["10,20,10.0004,20", "10,20,inf,20", "30,20,10,20"])
 def test_eyes_that_coincide_are_named(tmp_path, eyes):
-    with pytest.raises(ValueError, match=r"points\.csv, line 2: the left eye must be left in the picture, by a pixel"):
+    with pytest.raises(ValueError, match=r"points\.csv, line 2: the left eye must be at least a pixel left"):
         Points(points_csv(tmp_path, f"0.png,{eyes}"))
 
 
@@ -149,7 +147,7 @@ def test_names_that_are_identifiers_are_no_frames(tmp_path):
         loaded(path)
 
 
-def test_a_database_names_such_pictures(tmp_path):
+def test_a_database_names_such_images(tmp_path):
     write_bp4d(tmp_path)
     write_image(tmp_path / "F001/T1/12345678901234567890123.jpg", (9, 9, 9))
     main(["data", "check", "--dataset=bp4d", "--root", str(tmp_path), "--manifest", str(tmp_path / "m.csv")])

@@ -12,7 +12,7 @@ import cv2
 for name in ("CascadeClassifier", "data"):
     vars(cv2).pop(name, None)
 import importlib, pkgutil
-for package in ("sma_models", "benchmarks", "tests.models"):
+for package in ("sma_models", "benchmarks", "tests.faces"):
     for module in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
         if not module.name.endswith(".__main__"):
             importlib.import_module(module.name)
@@ -26,7 +26,7 @@ console()
 @pytest.fixture(scope="module")
 def aligned(tmp_path_factory) -> subprocess.CompletedProcess:
     """The process that imported every module, then ran `sma-net align` without --yunet."""
-    folder = tmp_path_factory.mktemp("pictures")
+    folder = tmp_path_factory.mktemp("images")
     return subprocess.run(
         [sys.executable, "-c", PROGRAM, "align", str(folder), str(folder / "crops")],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""`sma-net predict`: rows of pictures and videos, whatever is in them."""
+"""`sma-net predict`: rows of images and videos, whatever is in them."""
 
 import gc
 import json
@@ -12,7 +12,7 @@ import torch
 from sma_models.cli import main
 from sma_models.faces.annotate import Annotator
 from sma_models.faces.detect import Cascade, Face
-from sma_models.faces.pipeline import PredictionPipeline, Read, Seen, Shot
+from sma_models.faces.pipeline import DetectedFace, FacePrediction, FrameFaces, PredictionPipeline
 from sma_models.faces.predictor import FacePredictor
 from sma_models.faces.tracking import Smoother, Tracker, overlap
 from tests.helpers.checkpoints import EYES, write_checkpoint
@@ -27,53 +27,53 @@ def checkpoint(tmp_path):
 
 
 def two_faces():
-    """A picture of 300 x 560 with a face of each of two people."""
-    picture = np.full((300, 560, 3), 128, np.uint8)
+    """An image of 300 x 560 with a face of each of two people."""
+    image = np.full((300, 560, 3), 128, np.uint8)
     for subject, left in ((0, 10), (1, 290)):
-        picture[20:276, left : left + 256] = drawn(subject)[0]
-    return picture
+        image[20:276, left : left + 256] = drawn(subject)[0]
+    return image
 
 
 def test_rows_of_a_folder_with_everything_in_it(checkpoint, tmp_path, capsys):
-    place = tmp_path / "in"
-    (place / "deep").mkdir(parents=True)
+    source = tmp_path / "in"
+    (source / "deep").mkdir(parents=True)
     face, _ = drawn(0)
-    save(place / "one.png", face)
-    save(place / "two.png", two_faces())
-    save(place / "none.png", np.full((200, 200, 3), 90, np.uint8))
-    save(place / "tiny.png", np.full((1, 1, 3), 90, np.uint8))
-    save(place / "small.png", cv2.resize(face, (20, 20), interpolation=cv2.INTER_AREA))
-    cv2.imwrite(str(place / "grey.png"), cv2.cvtColor(face, cv2.COLOR_RGB2GRAY))
-    cv2.imwrite(str(place / "deep16.png"), face[..., ::-1].astype(np.uint16) * 257)
-    cv2.imwrite(str(place / "alpha.png"), np.dstack([face[..., ::-1], np.full((256, 256), 200, np.uint8)]))
+    save(source / "one.png", face)
+    save(source / "two.png", two_faces())
+    save(source / "none.png", np.full((200, 200, 3), 90, np.uint8))
+    save(source / "tiny.png", np.full((1, 1, 3), 90, np.uint8))
+    save(source / "small.png", cv2.resize(face, (20, 20), interpolation=cv2.INTER_AREA))
+    cv2.imwrite(str(source / "grey.png"), cv2.cvtColor(face, cv2.COLOR_RGB2GRAY))
+    cv2.imwrite(str(source / "deep16.png"), face[..., ::-1].astype(np.uint16) * 257)
+    cv2.imwrite(str(source / "alpha.png"), np.dstack([face[..., ::-1], np.full((256, 256), 200, np.uint8)]))
     image_module = pytest.importorskip("PIL.Image")
     exif = image_module.Exif()
     exif[0x0112] = 6
-    image_module.fromarray(np.ascontiguousarray(np.rot90(face))).save(place / "turned.jpg", exif=exif, quality=98)
-    (place / "deep/empty.jpg").write_bytes(b"")
-    (place / "deep/broken.jpg").write_bytes(b"\xff\xd8\xffbroken")
-    (place / "empty.avi").write_bytes(b"")
-    (place / "broken.mp4").write_bytes(b"broken")
-    (place / "note.txt").write_text("")
-    rows = run(checkpoint, place)
-    told = capsys.readouterr().err
-    found = {}
+    image_module.fromarray(np.ascontiguousarray(np.rot90(face))).save(source / "turned.jpg", exif=exif, quality=98)
+    (source / "deep/empty.jpg").write_bytes(b"")
+    (source / "deep/broken.jpg").write_bytes(b"\xff\xd8\xffbroken")
+    (source / "empty.avi").write_bytes(b"")
+    (source / "broken.mp4").write_bytes(b"broken")
+    (source / "note.txt").write_text("")
+    rows = run(checkpoint, source)
+    message = capsys.readouterr().err
+    rows_of = {}
     for row in rows:
-        found.setdefault(row["source"].rsplit("/", 1)[1], []).append(row)
-    assert set(found) == {"one.png", "two.png", "none.png", "tiny.png", "small.png", "grey.png", "deep16.png",
+        rows_of.setdefault(row["source"].rsplit("/", 1)[1], []).append(row)
+    assert set(rows_of) == {"one.png", "two.png", "none.png", "tiny.png", "small.png", "grey.png", "deep16.png",
                           "alpha.png", "turned.jpg"}  # fmt: skip
-    faces = {name: [row["face"] for row in those if row["found"] == "1"] for name, those in found.items()}
+    faces = {name: [row["face"] for row in those if row["found"] == "1"] for name, those in rows_of.items()}
     assert faces["two.png"] == ["0", "1"]
     for name in ("one.png", "grey.png", "deep16.png", "alpha.png", "turned.jpg"):
         assert faces[name] == ["0"], name
     for name in ("none.png", "tiny.png", "small.png"):
-        assert [(row["found"], row["AU1"], row["face"]) for row in found[name]] == [("0", "", "")], name
+        assert [(row["found"], row["AU1"], row["face"]) for row in rows_of[name]] == [("0", "", "")], name
     # The same face however it is stored.
     for name in ("deep16.png", "alpha.png", "turned.jpg"):
-        assert float(found[name][0]["AU1"]) == pytest.approx(float(found["one.png"][0]["AU1"]), abs=0.02)
+        assert float(rows_of[name][0]["AU1"]) == pytest.approx(float(rows_of["one.png"][0]["AU1"]), abs=0.02)
     for name in ("empty.jpg", "broken.jpg", "empty.avi", "broken.mp4"):
-        assert f"{name}: " in told
-    assert "9 frames, 7 faces, 3 frames without a face, 4 files not read" in told and "frames/s" in told
+        assert f"{name}: " in message
+    assert "9 frames, 7 faces, 3 frames without a detected face, 4 files not read" in message and "frames/s" in message
 
 
 def test_columns_probabilities_and_decisions(checkpoint, tmp_path):
@@ -84,9 +84,9 @@ def test_columns_probabilities_and_decisions(checkpoint, tmp_path):
     # Thresholds of -9 and 9: the first unit is always on, the other never, whatever the probabilities.
     assert (row["AU1_on"], row["AU12_on"]) == ("1", "0")
     network, calibration = write_checkpoint(tmp_path / "again.ckpt")
-    reader = FacePredictor(tmp_path / "again.ckpt", "cpu")
+    predictor = FacePredictor(tmp_path / "again.ckpt", "cpu")
     crop = np.random.default_rng(0).integers(0, 255, (256, 256, 3)).astype(np.uint8)
-    probability, on, attention = reader([crop])
+    probability, on, attention = predictor([crop])
     canvas = cv2.resize(crop, (73, 73), interpolation=cv2.INTER_AREA)[4:68, 4:68]
     with torch.no_grad():
         logits = network(torch.from_numpy(canvas).permute(2, 0, 1)[None]).logits
@@ -115,22 +115,22 @@ def test_rows_of_a_confident_network_keep_their_order(checkpoint, tmp_path, offs
     crops = [drawn(subject)[0] for subject in range(4)]
     for subject, crop in enumerate(crops):
         save(tmp_path / "crops" / f"{subject}.png", crop)
-    reader = FacePredictor(checkpoint, "cpu")
-    logits = 0.5 * reader.output(crops).logits.double().numpy() + offset
-    rows = run(checkpoint, tmp_path / "crops", "--aligned", "--smooth", "1")
+    predictor = FacePredictor(checkpoint, "cpu")
+    logits = 0.5 * predictor.output(crops).logits.double().numpy() + offset
+    rows = run(checkpoint, tmp_path / "crops", "--crops", "--smoothing", "1")
     for column in ("AU1", "AU1_smooth"):
-        told = np.array([float(row[column]) for row in rows])
-        assert np.log(told / (1 - told)) == pytest.approx(logits[:, 0], abs=1e-3)
+        message = np.array([float(row[column]) for row in rows])
+        assert np.log(message / (1 - message)) == pytest.approx(logits[:, 0], abs=1e-3)
 
 
 def test_of_equal_probabilities_one_is_shown(checkpoint, tmp_path):
     """Where nothing is called present, the attention of one region is drawn, the likeliest."""
-    reader = FacePredictor(checkpoint, "cpu")
+    predictor = FacePredictor(checkpoint, "cpu")
     attention = np.zeros((2, 8, 8), np.float32)
     attention[0, 0, 0] = attention[1, 7, 7] = 1
-    seen = Seen(Face((0.0, 0.0, 256.0, 256.0), 1.0, np.empty((0, 2))), np.zeros((256, 256, 3), np.uint8), None)
-    face = Read(seen, 0, np.array([1.0, 1.0]), np.array([False, False]), attention)
-    Annotator(tmp_path, reader)(Shot("a.png", 0, 0.0, True, None, seen.crop, [seen]), [face])
+    seen = DetectedFace(Face((0.0, 0.0, 256.0, 256.0), 1.0, np.empty((0, 2))), np.zeros((256, 256, 3), np.uint8), None)
+    face = FacePrediction(seen, 0, np.array([1.0, 1.0]), np.array([False, False]), attention)
+    Annotator(tmp_path, predictor)(FrameFaces("a.png", 0, 0.0, True, None, seen.crop, [seen]), [face])
     drawn_on = cv2.imread(str(tmp_path / "a.png")).astype(int).sum(2)
     assert drawn_on[20:60, 20:60].max() > 100 and drawn_on[180:220, 180:220].max() == 0
 
@@ -141,7 +141,7 @@ def test_a_video_keeps_its_faces_apart(checkpoint, tmp_path):
     left[:, 280:] = 128
     frames = [both] * 4 + [left] * 2 + [both] * 2 + [left] * 8 + [both] * 2
     write_video(tmp_path / "clip.avi", frames, fps=4)
-    rows = run(checkpoint, tmp_path / "clip.avi", "--smooth", "0.5", "--annotated", tmp_path / "drawn")
+    rows = run(checkpoint, tmp_path / "clip.avi", "--smoothing", "0.5", "--save-annotated", tmp_path / "drawn")
     by_frame = [[row["face"] for row in rows if row["frame"] == str(n)] for n in range(len(frames))]
     assert [len(faces) for faces in by_frame] == [2] * 4 + [1] * 2 + [2] * 2 + [1] * 8 + [2] * 2
     left_one, right_one = ([row for row in rows if (float(row["x"]) > 200) == right] for right in (False, True))
@@ -160,15 +160,15 @@ def test_a_video_keeps_its_faces_apart(checkpoint, tmp_path):
 
 
 def test_numbers_start_anew_in_every_source(checkpoint, tmp_path):
-    """The right one of two faces, alone in the next picture and in the next video, is the first of these."""
+    """The right one of two faces, alone in the next image and in the next video, is the first of these."""
     right = two_faces()
     right[:, :280] = 128
     save(tmp_path / "1.png", two_faces())
     save(tmp_path / "2.png", right)
     write_video(tmp_path / "3.avi", [right] * 2)
-    rows = run(checkpoint, *(tmp_path / name for name in ("1.png", "2.png", "3.avi")), "--smooth", "1")
+    rows = run(checkpoint, *(tmp_path / name for name in ("1.png", "2.png", "3.avi")), "--smoothing", "1")
     assert [row["face"] for row in rows] == ["0", "1", "0", "0", "0"]
-    # Nor does smoothing go on from the picture before.
+    # Nor does smoothing go on from the image before.
     assert [row["AU1"] == row["AU1_smooth"] for row in rows[:4]] == [True] * 4
 
 
@@ -176,18 +176,18 @@ def test_times_are_the_containers(checkpoint, tmp_path):
     """Frames need not be evenly spaced. Numbers and smoothing follow the times too."""
     times = [0, 0.04, 0.5, 1.5, 1.6, 2.7]
     write_uneven_video(tmp_path / "uneven.mkv", [drawn(0)[0]] * 6, times)
-    rows = run(checkpoint, tmp_path / "uneven.mkv", "--smooth", "0.2")
+    rows = run(checkpoint, tmp_path / "uneven.mkv", "--smoothing", "0.2")
     assert [float(row["time_s"]) for row in rows] == times
     assert [row["frame"] for row in rows] == [str(n) for n in range(6)]
     # It is away for a second, which is not yet lost, and then for longer.
     assert [row["face"] for row in rows] == ["0"] * 5 + ["1"]
 
 
-def test_annotated_pictures(checkpoint, tmp_path):
-    for place in ("a", "b"):
-        (tmp_path / place).mkdir()
-        save(tmp_path / place / "face.png", drawn(0)[0])
-    run(checkpoint, tmp_path / "a", tmp_path / "b", "--annotated", tmp_path / "drawn")
+def test_annotated_images(checkpoint, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        save(tmp_path / name / "face.png", drawn(0)[0])
+    run(checkpoint, tmp_path / "a", tmp_path / "b", "--save-annotated", tmp_path / "drawn")
     assert {path.name for path in (tmp_path / "drawn").iterdir()} == {"face.png", "face_1.png"}
 
 
@@ -195,28 +195,28 @@ def test_crops_are_taken_whole(checkpoint, tmp_path):
     crops = tmp_path / "crops"
     crops.mkdir()
     save(crops / "grey.png", np.full((256, 256, 3), 128, np.uint8))
-    (row,) = run(checkpoint, crops, "--aligned")
+    (row,) = run(checkpoint, crops, "--crops")
     assert (row["found"], row["score"], row["width"]) == ("1", "", "256.0") and row["AU1"]
     (crops / "alignment.json").write_text(json.dumps({**EYES, "template": "eyes_nose"}))
     with pytest.raises(ValueError, match="was trained on faces aligned by"):
-        run(checkpoint, crops, "--aligned")
+        run(checkpoint, crops, "--crops")
 
 
 def test_crops_that_are_no_squares_keep_their_proportions(checkpoint):
     """As in training, they are filled up with grey."""
-    reader = FacePredictor(checkpoint, "cpu")
+    predictor = FacePredictor(checkpoint, "cpu")
     crop = drawn(0)[0][:, 64:192]
     filled = cv2.copyMakeBorder(crop, 0, 0, 64, 64, cv2.BORDER_CONSTANT, value=(128, 128, 128))
-    for one, other in zip(reader([crop]), reader([filled]), strict=True):
+    for one, other in zip(predictor([crop]), predictor([filled]), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_model_of_unaligned_pictures_wants_crops(tmp_path):
+def test_a_model_of_unaligned_images_wants_crops(tmp_path):
     write_checkpoint(tmp_path / "model.ckpt", alignment=None)
     save(tmp_path / "face.png", drawn(0)[0])
-    with pytest.raises(ValueError, match="--aligned"):
+    with pytest.raises(ValueError, match="--crops"):
         run(tmp_path / "model.ckpt", tmp_path / "face.png")
-    assert len(run(tmp_path / "model.ckpt", tmp_path / "face.png", "--aligned")) == 1
+    assert len(run(tmp_path / "model.ckpt", tmp_path / "face.png", "--crops")) == 1
 
 
 def test_wrong_arguments(checkpoint, tmp_path):
@@ -225,7 +225,7 @@ def test_wrong_arguments(checkpoint, tmp_path):
     with pytest.raises(ValueError, match=r"\.csv or \.jsonl"):
         main(["predict", str(checkpoint), str(tmp_path), "--out", str(tmp_path / "x.txt")])
     with pytest.raises(SystemExit):
-        main(["predict", str(checkpoint), str(tmp_path), "--smooth", "0"])
+        main(["predict", str(checkpoint), str(tmp_path), "--smoothing", "0"])
 
 
 def test_a_long_video_is_streamed(checkpoint, tmp_path):
@@ -267,16 +267,16 @@ def test_smoother_follows_time_not_frames():
 def test_real_photographs_and_a_video_of_them(checkpoint, tmp_path):
     photographs = sorted((REAL / "images").iterdir())[:12]
     rows = run(checkpoint, *photographs)
-    pictures = [cv2.imread(str(path), cv2.IMREAD_COLOR_RGB) for path in photographs]
+    images = [cv2.imread(str(path), cv2.IMREAD_COLOR_RGB) for path in photographs]
     # Every photograph has its rows: one a face that the detector finds, or one that says that it found none.
     detect = Cascade()
-    for path, picture in zip(photographs, pictures, strict=True):
-        faces = len(detect(picture))
-        told = [row["found"] for row in rows if row["source"] == str(path)]
-        assert told == ["1"] * faces or (faces == 0 and told == ["0"])
+    for path, image in zip(photographs, images, strict=True):
+        faces = len(detect(image))
+        message = [row["found"] for row in rows if row["source"] == str(path)]
+        assert message == ["1"] * faces or (faces == 0 and message == ["0"])
     # Two of them are profiles, which the cascade is not made for; most others it must find.
     assert sum(row["found"] == "1" for row in rows) > 5
-    write_video(tmp_path / "all.avi", [picture for picture in pictures for _ in range(2)], fps=10)
+    write_video(tmp_path / "all.avi", [image for image in images for _ in range(2)], fps=10)
     video = run(checkpoint, tmp_path / "all.avi")
     assert len({row["frame"] for row in video}) == 24
     # A photograph and its frames, compressed once more, are read alike.

@@ -31,7 +31,7 @@ print(kilobytes("VmHWM") - before)
 
 
 def frames(count):
-    """Small pictures, of which one in a hundred shows a face."""
+    """Small images, of which one in a hundred shows a face."""
     face = np.pad(drawn(0)[0][::4, ::4], ((0, 0), (16, 16), (0, 0)), constant_values=128)
     empty = np.full_like(face, 128)
     return (face if number % 100 == 0 else empty for number in range(count))

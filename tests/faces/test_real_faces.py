@@ -21,9 +21,9 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def data():
-    found = CSVFaces(str(FOLDER / "labels.csv"), num_workers=0, image_size=96)
-    found.setup("fit")
-    return found
+    data = CSVFaces(str(FOLDER / "labels.csv"), num_workers=0, image_size=96)
+    data.setup("fit")
+    return data
 
 
 def test_every_photograph_is_in_one_part_and_every_person_too(data):

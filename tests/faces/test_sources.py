@@ -1,4 +1,4 @@
-"""Pictures, videos and cameras that `sma-net predict` is given, whole and broken: what is missing is named."""
+"""Images, videos and cameras that `sma-net predict` is given, whole and broken: what is missing is named."""
 
 import io
 import re
@@ -26,14 +26,14 @@ def test_a_video_that_is_cut_off_is_named(checkpoint, tmp_path, capsys):
     data = (tmp_path / "whole.avi").read_bytes()
     (tmp_path / "half.avi").write_bytes(data[: len(data) // 2])
     rows = run(checkpoint, tmp_path / "half.avi", tmp_path / "whole.avi")
-    told = capsys.readouterr().err
-    assert re.search(r"half.avi: only \d+ of 50 frames could be read", told) and "whole.avi" not in told
+    message = capsys.readouterr().err
+    assert re.search(r"half.avi: only \d+ of 50 frames could be read", message) and "whole.avi" not in message
     count = {name: sum(row["source"].endswith(name) for row in rows) for name in ("half.avi", "whole.avi")}
     assert 0 < count["half.avi"] < 40 and count["whole.avi"] == 50
 
 
 def noise(count):
-    """Pictures that take some space, so that a cut or damaged file lacks some of them."""
+    """Images that take some space, so that a cut or damaged file lacks some of them."""
     generator = np.random.default_rng(0)
     return [generator.integers(0, 255, (48, 64, 3)).astype(np.uint8) for _ in range(count)]
 
@@ -54,19 +54,19 @@ def test_a_short_video_that_lacks_frames_is_named(checkpoint, tmp_path, capsys, 
     for name, content in broken.items():
         (tmp_path / name).write_bytes(content)
     rows = run(checkpoint, *(tmp_path / name for name in ("whole." + suffix, *broken)))
-    told = capsys.readouterr().err
-    assert "whole" not in told.replace("not whole", "")
+    message = capsys.readouterr().err
+    assert "whole" not in message.replace("not whole", "")
     for name in broken:
         count = sum(row["source"].endswith(name) for row in rows)
         # A cut WMV file does not say how long it is.
         if (suffix, name) != ("wmv", "cut.wmv"):
-            assert f"{name}: only {count} of 25 frames could be read" in told and 0 < count < 23
+            assert f"{name}: only {count} of 25 frames could be read" in message and 0 < count < 23
 
 
 def test_the_last_frame_is_missed_where_frames_are_counted(checkpoint, tmp_path, capsys):
     write_video(tmp_path / "clip.avi", noise(12), fps=25)
     data = (tmp_path / "clip.avi").read_bytes()
-    last = [place.start() for place in re.finditer(rb"00dc", data[: data.index(b"idx1")])][-1]
+    last = [match.start() for match in re.finditer(rb"00dc", data[: data.index(b"idx1")])][-1]
     (tmp_path / "clip.avi").write_bytes(data[:last])
     run(checkpoint, tmp_path / "clip.avi")
     assert "clip.avi: only 11 of 12 frames could be read" in capsys.readouterr().err
@@ -79,7 +79,7 @@ def test_of_an_uneven_video_only_seconds_are_missed(checkpoint, tmp_path, capsys
     whole = (tmp_path / "whole.mkv").read_bytes()
     run(checkpoint, tmp_path / "whole.mkv")
     assert "0 files not read" in capsys.readouterr().err
-    starts = [place.start() for place in re.finditer(bytes.fromhex("1f43b675"), whole)]
+    starts = [match.start() for match in re.finditer(bytes.fromhex("1f43b675"), whole)]
     (tmp_path / "cut.mkv").write_bytes(whole[: starts[3]])
     run(checkpoint, tmp_path / "cut.mkv")
     assert "cut.mkv: ends after 0.5 of 2.7 seconds" in capsys.readouterr().err
@@ -89,7 +89,7 @@ def test_relative_names_with_a_colon_are_files(checkpoint, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     for name, codec in (("take:1.mp4", "mp4v"), ("http:2.mkv", "MJPG")):
         write_video(tmp_path / name, [drawn(0)[0]] * 2, codec=codec)
-    rows = run(checkpoint, "take:1.mp4", "http:2.mkv", "--annotated", "drawn:1")
+    rows = run(checkpoint, "take:1.mp4", "http:2.mkv", "--save-annotated", "drawn:1")
     assert [row["source"] for row in rows] == ["take:1.mp4"] * 2 + ["http:2.mkv"] * 2
     assert cv2.VideoCapture(str(tmp_path / "drawn:1" / "take:1.avi")).get(cv2.CAP_PROP_FRAME_COUNT) == 2
 
@@ -147,7 +147,7 @@ def test_a_jpeg_that_is_cut_off_is_named(checkpoint, tmp_path, capsys):
     image_module = pytest.importorskip("PIL.Image")
     small = io.BytesIO()
     image_module.fromarray(drawn(0)[0]).resize((32, 32)).save(small, "jpeg")
-    # A small picture with an end marker of its own lies in front of the data, as cameras put it there.
+    # A small image with an end marker of its own lies in front of the data, as cameras put it there.
     image_module.fromarray(drawn(0)[0]).save(tmp_path / "whole.jpg", exif=b"Exif\0\0" + small.getvalue())
     data = (tmp_path / "whole.jpg").read_bytes()
     (tmp_path / "half.jpg").write_bytes(data[: len(data) // 2])
@@ -159,7 +159,7 @@ def test_a_jpeg_that_is_cut_off_is_named(checkpoint, tmp_path, capsys):
     assert "half.jpg: the JPEG is cut off" in capsys.readouterr().err
 
 
-def test_a_picture_that_claims_to_be_huge_is_named(checkpoint, tmp_path, capsys):
+def test_an_image_that_claims_to_be_huge_is_named(checkpoint, tmp_path, capsys):
     """A header of 60,000 by 60,000 pixels: more than the decoder takes."""
     good = cv2.imencode(".png", np.zeros((4, 4, 3), np.uint8))[1].tobytes()
     header = b"IHDR" + (60000).to_bytes(4, "big") * 2 + good[24:29]
@@ -181,12 +181,12 @@ def test_links_to_folders_are_followed_once(tmp_path):
     (tmp_path / "photos/sub/circle").symlink_to(tmp_path / "photos")
     (tmp_path / "disk/deep/circle").symlink_to(tmp_path / "disk")
     (tmp_path / "photos/folder.jpg").mkdir()
-    found = files_below(tmp_path / "photos").pictures
-    names = [path.relative_to(tmp_path / "photos").as_posix() for path in found]
+    images = files_below(tmp_path / "photos").images
+    names = [path.relative_to(tmp_path / "photos").as_posix() for path in images]
     assert names == ["1.jpg", "disk/3.jpg", "disk/deep/4.jpg", "sub/2.jpg"]
 
 
-def test_a_link_to_nothing_is_a_picture_that_cannot_be_read(checkpoint, tmp_path, capsys):
+def test_a_link_to_nothing_is_an_image_that_cannot_be_read(checkpoint, tmp_path, capsys):
     save(tmp_path / "photos/1.jpg", np.full((9, 9, 3), 90, np.uint8))
     (tmp_path / "photos/2.jpg").symlink_to(tmp_path / "gone.jpg")
     run(checkpoint, tmp_path / "photos")

@@ -54,7 +54,7 @@ def network(tmp_path):
     return write_network(tmp_path / "cells.onnx")
 
 
-def picture(cells, size=(240, 360), scale=1, colour=(0, 0, 255)):
+def image(cells, size=(240, 360), scale=1, colour=(0, 0, 255)):
     """Black but for cells (column, row) of 8·scale pixels."""
     image = np.zeros((size[0] * scale, size[1] * scale, 3), np.uint8)
     side = 8 * scale
@@ -70,46 +70,46 @@ def points_at(column, row):
 
 def test_a_face_whose_eyes_coincide_is_none(tmp_path, monkeypatch):
     monkeypatch.setattr("tests.faces.test_yunet.POINTS", np.zeros((5, 2)))
-    assert YuNet(write_network(tmp_path / "blind.onnx"))(picture([(20, 11)])) == []
+    assert YuNet(write_network(tmp_path / "blind.onnx"))(image([(20, 11)])) == []
 
 
 def test_boxes_and_points_are_decoded(network):
-    (face,) = YuNet(network)(picture([(20, 11)]))
+    (face,) = YuNet(network)(image([(20, 11)]))
     assert face.score == pytest.approx(1, abs=1e-3)
     # The middle of the cell is (164, 92).
     assert face.box == pytest.approx((164 - 20, 92 - 24, 40, 48), abs=1e-3)
     np.testing.assert_allclose(face.points, points_at(20, 11), atol=1e-3)
-    assert YuNet(network)(picture([(20, 11)], colour=(255, 0, 0))) == []
-    assert len(YuNet(network)(picture([(8, 8), (30, 20)]))) == 2
+    assert YuNet(network)(image([(20, 11)], colour=(255, 0, 0))) == []
+    assert len(YuNet(network)(image([(8, 8), (30, 20)]))) == 2
 
 
 @pytest.mark.parametrize("scale", [2, 4])
-def test_large_pictures_are_shrunk_and_points_brought_back(network, scale):
+def test_large_images_are_shrunk_and_points_brought_back(network, scale):
     # The longer side becomes 640 pixels, so that a cell has 8 of them again.
-    (face,) = YuNet(network)(picture([(20, 11)], (480, 640), scale))
+    (face,) = YuNet(network)(image([(20, 11)], (480, 640), scale))
     assert face.box == pytest.approx([scale * value for value in (144, 68, 40, 48)], abs=1e-2)
     np.testing.assert_allclose(face.points, (points_at(20, 11) + 0.5) * scale - 0.5, atol=1e-2)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 500), (33, 31)])
-def test_pictures_of_any_size(network, size):
+def test_images_of_any_size(network, size):
     assert YuNet(network)(np.zeros((*size, 3), np.uint8)) == []
 
 
 def test_other_networks_are_refused(tmp_path):
     write_network(tmp_path / "other.onnx", ("cls", "obj"))
-    with pytest.raises(ValueError, match=r"other\.onnx is no YuNet model"):
+    with pytest.raises(ValueError, match=r"other\.onnx is not a YuNet model"):
         YuNet(tmp_path / "other.onnx")
 
 
 def test_align_and_predict_with_the_nose(network, tmp_path):
     """Three points through both commands: the same crop, and the checkpoint's own template."""
-    save(tmp_path / "in/face.png", picture([(20, 11)]))
+    save(tmp_path / "in/face.png", image([(20, 11)]))
     points = points_at(20, 11)
     main(["align", str(tmp_path / "in"), str(tmp_path / "out"), "--template", "eyes_nose", "--yunet", str(network)])
     facts = {"template": "eyes_nose", "detector": "yunet cells.onnx", "size": 256}
     assert json.loads((tmp_path / "out/alignment.json").read_text()) == facts
-    crop = warp(picture([(20, 11)]), similarity(points, "eyes_nose"))
+    crop = warp(image([(20, 11)]), similarity(points, "eyes_nose"))
     stored = cv2.imread(str(tmp_path / "out/face.jpg"), cv2.IMREAD_COLOR_RGB)
     assert np.abs(stored.astype(int) - crop).mean() < 2
     with (tmp_path / "out/alignment.csv").open() as file:
@@ -118,7 +118,7 @@ def test_align_and_predict_with_the_nose(network, tmp_path):
 
     write_checkpoint(tmp_path / "model.ckpt", alignment=facts, merge="max")
     arguments = ["predict", str(tmp_path / "model.ckpt"), str(tmp_path / "in"), "--out", str(tmp_path / "rows.csv")]
-    with pytest.raises(ValueError, match="needs 3 points of a face; cascade gives 2"):
+    with pytest.raises(ValueError, match="needs 3 points per face; cascade gives 2"):
         main(arguments)
     main([*arguments, "--yunet", str(network)])
     with (tmp_path / "rows.csv").open() as file:
@@ -126,7 +126,7 @@ def test_align_and_predict_with_the_nose(network, tmp_path):
     read = {}
     for template in TEMPLATES:
         read[template] = FacePredictor(tmp_path / "model.ckpt", "cpu")(
-            [warp(picture([(20, 11)]), similarity(points, template))]
+            [warp(image([(20, 11)]), similarity(points, template))]
         )[0]
     assert float(row["AU1"]) == pytest.approx(float(read["eyes_nose"][0, 0]), abs=2e-5)
     # The other template would be told from it.

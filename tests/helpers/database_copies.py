@@ -11,9 +11,9 @@ BP4D_UNITS = (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
 DISFA_CODED = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
 
 
-def loaded(module, listing, path, **settings):
-    """A data module over the manifest of a listing, set up."""
-    write_manifest(listing, path)
+def loaded(module, index, path, **settings):
+    """A data module over the manifest of an index, set up."""
+    write_manifest(index, path)
     data = module(path, **settings)
     data.setup("fit")
     return data
@@ -42,7 +42,7 @@ def write_coding(path, rows, units=BP4D_UNITS):
 
 
 def write_bp4d(root, subjects=("F001", "F002", "F003", "F005", "F004", "F006"), frames=4, padding=4):
-    """Every subject shows every action unit in odd frames, whose pictures are brighter."""
+    """Every subject shows every action unit in odd frames, whose images are brighter."""
     for subject in subjects:
         rows = {n: dict.fromkeys(BP4D_UNITS, n % 2) for n in range(20, 20 + frames)}
         write_coding(root / "AUCoding" / "AU_OCC" / f"{subject}_T1.csv", rows)
@@ -63,21 +63,21 @@ def write_disfa(root, subjects=(1, 2, 6, 11, 3, 4), frames=4, pattern="{subject}
             write_image(root / pattern.format(subject=subject, n=n + base), 40 + 150 * ((n + 1) % 2))
 
 
-def write_ckplus(root, sequences, pictures=5):
+def write_ckplus(root, sequences, images=5):
     """sequences: {(subject number, sequence number): emotion code, or None for an unlabelled one}."""
     for (person, number), code in sequences.items():
-        place, stem = Path(f"S{person:03d}") / f"{number:03d}", f"S{person:03d}_{number:03d}"
-        for n in range(1, pictures + 1):
-            write_image(root / "cohn-kanade-images" / place / f"{stem}_{n:08d}.png", 30 * (code or 0) + n)
+        sequence, stem = Path(f"S{person:03d}") / f"{number:03d}", f"S{person:03d}_{number:03d}"
+        for n in range(1, images + 1):
+            write_image(root / "cohn-kanade-images" / sequence / f"{stem}_{n:08d}.png", 30 * (code or 0) + n)
         for kind in ("Emotion", "FACS"):
-            (root / kind / place).mkdir(parents=True, exist_ok=True)
+            (root / kind / sequence).mkdir(parents=True, exist_ok=True)
         if code is not None:
-            (root / "Emotion" / place / f"{stem}_{pictures:08d}_emotion.txt").write_text(f"   {code:.7e}\n")
+            (root / "Emotion" / sequence / f"{stem}_{images:08d}_emotion.txt").write_text(f"   {code:.7e}\n")
         rows = "   1.0000000e+00   0.0000000e+00\n   1.2000000e+01   4.0000000e+00\n"
-        (root / "FACS" / place / f"{stem}_{pictures:08d}_facs.txt").write_text(rows)
+        (root / "FACS" / sequence / f"{stem}_{images:08d}_facs.txt").write_text(rows)
 
 
-def write_mmi(root, sessions, pictures=7):
+def write_mmi(root, sessions, images=7):
     """sessions: {id: (name of the media file, view, Emotion or None)}."""
     for session, (media, view, emotion) in sessions.items():
         folder = root / "Sessions" / session
@@ -88,7 +88,7 @@ def write_mmi(root, sessions, pictures=7):
         tag = f'<Metatag Name="Emotion" Value="{emotion}"/>' if emotion is not None else ""
         text = f'<Annotation><Metatag Name="Other" Value="9"/>{tag}</Annotation>'
         (folder / f"{Path(media).stem}.xml").write_text(text)
-        for n in range(1, pictures + 1):
+        for n in range(1, images + 1):
             write_image(folder / f"{Path(media).stem}-{n:04d}.jpg", 20 * n)
 
 
@@ -101,7 +101,7 @@ def write_bu3dfe(root, subjects=("F0001", "F0002", "M0001"), ethnicity="WH"):
 
 
 def write_bp4dplus(root, subjects=("F001", "F003", "M001"), frames=30, base=1):
-    """Four coded frames of four tasks; frame 1 of each of the ten is picture `base`."""
+    """Four coded frames of four tasks; frame 1 of each of the ten is image `base`."""
     # Other columns than BP4D's, in another order.
     units = (1, 2, 4, 5, 6, 7, 9, *BP4D_UNITS[5:], 27)
     for subject in subjects:

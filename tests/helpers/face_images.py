@@ -24,7 +24,7 @@ def drawn(subject):
 
 
 def moved(image, degrees, scale, shift, size=(400, 480)):
-    """`image` turned and scaled about its middle and shifted, on a grey picture of `size`, and the transform [2,3]."""
+    """`image` turned and scaled about its middle and shifted, on a grey image of `size`, and the transform [2,3]."""
     matrix = cv2.getRotationMatrix2D((127.5, 127.5), degrees, scale)
     matrix[:, 2] += shift
     flags = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
@@ -37,19 +37,19 @@ def save(path, image):
     assert cv2.imwrite(str(path), np.ascontiguousarray(image[..., ::-1]))
 
 
-def write_video(path, pictures, fps=10.0, codec="MJPG"):
-    """Write RGB pictures, which may come from a generator; without `codec` as Motion JPEG."""
+def write_video(path, images, fps=10.0, codec="MJPG"):
+    """Write RGB images, which may come from a generator; without `codec` as Motion JPEG."""
     writer = None
-    for picture in pictures:
+    for image in images:
         if writer is None:
-            height, width = picture.shape[:2]
+            height, width = image.shape[:2]
             writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, (width, height))
-        writer.write(np.ascontiguousarray(picture[..., ::-1]))
+        writer.write(np.ascontiguousarray(image[..., ::-1]))
     writer.release()
 
 
-def write_uneven_video(path, pictures, times):
-    """Write RGB pictures as Matroska, each with its own time in seconds (to a thousandth), as telephones do."""
+def write_uneven_video(path, images, times):
+    """Write RGB images as Matroska, each with its own time in seconds (to a thousandth), as telephones do."""
 
     def element(name, *parts):
         body = b"".join(parts)
@@ -58,12 +58,12 @@ def write_uneven_video(path, pictures, times):
     def number(name, value):
         return element(name, int(value).to_bytes(4, "big"))
 
-    height, width = pictures[0].shape[:2]
+    height, width = images[0].shape[:2]
     size = element("e0", number("b0", width), number("ba", height))
     track = element("ae", number("d7", 1), number("73c5", 1), number("83", 1), element("86", b"V_MJPEG"), size)
     clusters = []
-    for picture, time in zip(pictures, times, strict=True):
-        stored = cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]))[1].tobytes()
+    for image, time in zip(images, times, strict=True):
+        stored = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]))[1].tobytes()
         block = element("a3", b"\x81\x00\x00\x80", stored)
         clusters.append(element("1f43b675", number("e7", round(1000 * time)), block))
     length = element("4489", np.array(1000 * times[-1], ">f8").tobytes())

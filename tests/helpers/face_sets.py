@@ -18,9 +18,9 @@ EXPRESSIONS = ("anger", "happiness", "neutral")
 def write_image(path, colour, size=(40, 40)):
     """A noisy PNG of (height, width) around one RGB colour."""
     noise = np.random.default_rng(sum(colour)).integers(-20, 20, (*size, 3))
-    picture = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
-    assert cv2.imwrite(str(path), picture[..., ::-1])
-    return picture
+    image = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
+    assert cv2.imwrite(str(path), image[..., ::-1])
+    return image
 
 
 def write_csv(path, rows):
@@ -32,7 +32,7 @@ def write_csv(path, rows):
 
 
 def expression_csv(folder, subjects=10, each=3):
-    """Expressions that the picture's colour tells: `subjects` people show each expression `each` times."""
+    """Expressions that the image's colour tells: `subjects` people show each expression `each` times."""
     rows = []
     for subject in range(subjects):
         for number, name in enumerate(EXPRESSIONS):
@@ -66,7 +66,7 @@ def loaded(path, **settings):
 
 
 def rows_with(folder, **columns):
-    """A CSV of as many rows, and pictures that look the same, as each column has values."""
+    """A CSV of as many rows, and images that look the same, as each column has values."""
     count = len(next(iter(columns.values())))
     for number in range(count):
         write_image(folder / f"{number}.png", (10, 200, 90), size=(9, 9))
@@ -79,8 +79,8 @@ def people(data, part):
     return set(data.faces.subjects[getattr(data.splits, part)])
 
 
-def batch_of(dataset, places, epoch=0):
-    return default_collate([dataset[epoch, place] for place in places])
+def batch_of(dataset, positions, epoch=0):
+    return default_collate([dataset[epoch, position] for position in positions])
 
 
 def images(count, size=32, seed=0):

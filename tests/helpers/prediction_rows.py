@@ -17,7 +17,7 @@ def read(path):
 def run(checkpoint, *arguments, empty=()):
     """The rows that are written; `empty` names the sources that give none, for which the command fails at its end."""
     out = checkpoint.parent / "rows.csv"
-    told = f"nothing could be read from {', '.join(map(str, empty))}"
-    with pytest.raises(ValueError, match=f"^{re.escape(told)}$") if empty else nullcontext():
+    message = f"nothing could be read from {', '.join(map(str, empty))}"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$") if empty else nullcontext():
         main(["predict", str(checkpoint), *map(str, arguments), "--out", str(out), "--workers", "2", "--batch", "4"])
     return read(out)

@@ -13,7 +13,7 @@ from lightning.pytorch import Trainer
 from sma_models.cli import main
 from sma_models.cli.crossval import write_results
 from sma_models.cli.lightning import run
-from sma_models.data.base import UNKNOWN
+from sma_models.data.face_table import UNKNOWN
 from sma_models.metrics.aggregate import aggregate_aus, aggregate_expressions, au_fold, expression_fold, summarise
 from sma_models.metrics.predictions import Predictions
 from sma_models.models.checkpoint import ENTRY, read_checkpoint

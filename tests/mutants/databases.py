@@ -2,7 +2,10 @@
 
 from tests.mutants.mutant import Mutant
 
-UNITS = "tests/data/test_au_databases.py"
+DATABASES = "tests/data/test_au_databases.py"
+BP4D = "tests/data/test_bp4d.py"
+BP4DPLUS = "tests/data/test_bp4dplus.py"
+DISFA = "tests/data/test_disfa.py"
 CLASSES = "tests/data/test_fer_databases.py"
 SPLITS = "tests/data/test_splits.py"
 BATCHES = "tests/data/test_batches.py"
@@ -30,36 +33,36 @@ def models(file: str, old: str, new: str, *tests: str) -> Mutant:
 LABELS = [
     # Columns by place instead of by name.
     data(
-        "databases/au_occurrence", "[numbers.index(unit, 1) for unit in units]", "list(range(1, 1 + len(units)))", UNITS
+        "databases/au_occurrence", "[numbers.index(unit, 1) for unit in units]", "list(range(1, 1 + len(units)))", BP4D
     ),
     data(
         "databases/au_occurrence",
         "all(map(_NUMBER.fullmatch, header))",
         "all(map(str.isdigit, header))",
-        UNITS,
+        BP4D,
         "-k",
         "odd_codes",
     ),
     data("manifest", 'if path.suffix == ".json":', "if False:", CLASSES, "-k", "beside_it"),
     data("databases/mmi", "{str(code): name for", "{code: name for", CLASSES, "-k", "codes_of_yaml"),
-    data("manifest", " and not file.is_dir():", ":", UNITS, "-k", "named_like"),
-    data("databases/au_occurrence", "_NUMBER.fullmatch(cells[0])", "cells[0].isdigit()", UNITS, "-k", "odd_codes"),
+    data("manifest", " and not file.is_dir():", ":", BP4D, "-k", "named_like"),
+    data("databases/au_occurrence", "_NUMBER.fullmatch(cells[0])", "cells[0].isdigit()", BP4D, "-k", "odd_codes"),
     # 9 taken for absent, or for known.
-    data("csv_table", '{"9": UNKNOWN, "": UNKNOWN}', '{"9": 0, "": UNKNOWN}', UNITS, "-k", "nines"),
-    data("base", '"known": units != UNKNOWN', '"known": units == units', UNITS, "-k", "nines"),
+    data("csv_table", '{"9": UNKNOWN, "": UNKNOWN}', '{"9": 0, "": UNKNOWN}', BP4D, "-k", "nines"),
+    data("face_dataset", '"known": units != UNKNOWN', '"known": units == units', BP4D, "-k", "nines"),
     models("metrics/scores", "rows = known[:, unit]", "rows = known[:, unit] | True", METRICS),
     models("losses/classification", "terms.where(known, 0)", "terms", "tests/training/test_losses.py"),
     # Frames by the text of their names.
-    data("images", r're.search(r"(\d+)\D*$", stem)', r're.search(r"(\d{4})\D*$", stem)', UNITS),
+    data("images", r're.search(r"(\d+)\D*$", stem)', r're.search(r"(\d{4})\D*$", stem)', BP4D),
     data(
         "manifest",
-        "for index, files in sorted(pictures.items()) if len",
-        "for index, files in pictures.items() if len",
-        UNITS,
+        "for number, files in sorted(images.items()) if len",
+        "for number, files in images.items() if len",
+        DISFA,
     ),
-    data("manifest", "sorted(pictures.items()) if len(files) == 1}", "sorted(pictures.items())}", UNITS),
-    data("manifest", 'if not file.name.startswith("."))', ")", UNITS, "-k", "hidden"),
-    data("databases/au_occurrence", "if not any(cells):", "if False:", UNITS, "-k", "empty_lines"),
+    data("manifest", "sorted(images.items()) if len(files) == 1}", "sorted(images.items())}", BP4D),
+    data("manifest", 'if not file.name.startswith("."))', ")", DATABASES, "-k", "hidden"),
+    data("databases/au_occurrence", "if not any(cells):", "if False:", BP4D, "-k", "empty_lines"),
     # One odd file stops the others.
     data(
         "databases/mmi",
@@ -80,32 +83,32 @@ LABELS = [
     data("databases/mmi", 'visible(session, "*.xml")', 'session.glob("*.xml")', CLASSES, "-k", "hidden"),
     data(
         "databases/ckplus",
-        'visible(labels_of / name, f"*{suffix}")',
-        'list((labels_of / name).glob(f"*{suffix}"))',
+        'visible(label_folder / name, f"*{suffix}")',
+        'list((label_folder / name).glob(f"*{suffix}"))',
         CLASSES,
     ),
     data("databases/ckplus", "        if len(frames) <= APEX_FRAMES:\n", "        if False:\n", CLASSES, "-k", "short"),
     data("databases/bu3dfe", "if len(files) == 1:", "if files:", CLASSES, "-k", "bu3dfe"),
     # DISFA: an index base that is guessed, a shifted frame, a file that is missing, a threshold.
-    data("databases/disfa", "if ends == (base, base + frames - 1):", "if ends and ends[0] == base:", UNITS),
-    data("databases/disfa", "Sample(pictures[place + base]", "Sample(pictures[max(place, base)]", UNITS),
-    data("databases/disfa", "cells is None or int(cells[1]) != line", "cells is None", UNITS),
+    data("databases/disfa", "if ends == (base, base + frames - 1):", "if ends and ends[0] == base:", DISFA),
+    data("databases/disfa", "Sample(images[offset + base]", "Sample(images[max(offset, base)]", DISFA),
+    data("databases/disfa", "cells is None or int(cells[1]) != line", "cells is None", DISFA),
     data(
         "databases/disfa",
         'raise FileNotFoundError(f"there is no file {file} of AU{unit}")',
         "columns.append([0] * len(columns[0])); continue",
-        UNITS,
+        DISFA,
     ),
-    data("databases/disfa", "AU_THRESHOLD = 2", "AU_THRESHOLD = 1", UNITS),
-    data("csv_table", "int(level >= positive)", "int(level > positive)", UNITS),
-    data("databases/disfa", "views = _CAMERAS[camera]", 'views = _CAMERAS["both"]', UNITS),
+    data("databases/disfa", "AU_THRESHOLD = 2", "AU_THRESHOLD = 1", DISFA),
+    data("csv_table", "int(level >= positive)", "int(level > positive)", DISFA),
+    data("databases/disfa", "views = _CAMERAS[camera]", 'views = _CAMERAS["both"]', DISFA),
     # CK+: intensity 0, whom the folds count, which frames, which code.
     data("databases/ckplus", "units[unit] = intensity or None", "units[unit] = intensity", CLASSES),
     data("databases/ckplus", "int(unit in units) for unit", "int(bool(units.get(unit))) for unit", CLASSES),
     data(
         "databases/ckplus",
         "folds_by_rank(labelled, FOLDS)",
-        "folds_by_rank((s.subject for s in listing.samples), FOLDS)",
+        "folds_by_rank((s.subject for s in index.samples), FOLDS)",
         CLASSES,
     ),
     data(
@@ -126,71 +129,78 @@ LABELS = [
     data("databases/mmi", "if view in used:", "if True:", CLASSES),
     data("databases/mmi", "views is not None else [0]", "views is not None else [0, 2]", CLASSES),
     data("databases/mmi", '"2": "disgust", "3": "fear"', '"3": "disgust", "2": "fear"', CLASSES),
-    data("databases/mmi", "(len(pictures) - APEX_FRAMES) // 2", "len(pictures) - APEX_FRAMES", CLASSES),
+    data("databases/mmi", "(len(images) - APEX_FRAMES) // 2", "len(images) - APEX_FRAMES", CLASSES),
     data("databases/mmi", r'r"(S\d+)-"', r'r"(S\d+-\d+)"', CLASSES),
     # BU-3DFE and BP4D+.
     data("databases/bu3dfe", "levels is not None else [3, 4]", "levels is not None else [2, 3, 4]", CLASSES),
-    data("databases/bu3dfe", 'name[2] and name[4] == listing.settings["texture"]', "name[2]", CLASSES),
+    data("databases/bu3dfe", 'name[2] and name[4] == index.settings["texture"]', "name[2]", CLASSES),
     data(
         "databases/bu3dfe", "subjects if subjects.is_dir() else folder(", "folder(", CLASSES, "-k", "folder_of_theirs"
     ),
     data("manifest", "if deeper else", "if False else", CLASSES, "-k", "deeper"),
-    data("databases/bp4dplus", "start + middle : every", "start + middle", UNITS),
-    data("databases/bp4dplus", "max(0, (len(pictures) - middle) // 2)", "0", UNITS),
-    data("databases/bp4dplus", '"T9": "anger",\n    "T10": "disgust"', '"T10": "anger",\n    "T9": "disgust"', UNITS),
-    data("databases/bp4dplus", 'CODED_TASKS = ("T1", "T6", "T7", "T8")', 'CODED_TASKS = ("T1", "T6", "T8")', UNITS),
-    data("databases/bp4dplus", '"1": "F004 F013', '"1": "F012 F013', UNITS, "-k", "parts_are"),
+    data("databases/bp4dplus", "start + middle : every", "start + middle", BP4DPLUS),
+    data("databases/bp4dplus", "max(0, (len(images) - middle) // 2)", "0", BP4DPLUS),
+    data(
+        "databases/bp4dplus", '"T9": "anger",\n    "T10": "disgust"', '"T10": "anger",\n    "T9": "disgust"', BP4DPLUS
+    ),
+    data("databases/bp4dplus", 'CODED_TASKS = ("T1", "T6", "T7", "T8")', 'CODED_TASKS = ("T1", "T6", "T8")', BP4DPLUS),
+    data("databases/bp4dplus", '"1": "F004 F013', '"1": "F012 F013', BP4DPLUS, "-k", "parts_are"),
     data(
         "databases/bp4dplus",
-        "same_parts(listing, {name: tuple(subjects.split())",
-        UNITS,
+        "set_published_folds(index, {name: tuple(subjects.split())",
+        BP4DPLUS,
     ),
-    # Pictures that are counted from 0 under codes that are counted from 1, and the other way round.
-    data("databases/bp4dplus", "if first_picture is None else first_picture", "if False else 1", UNITS, "-k", "from_0"),
+    # Images that are counted from 0 under codes that are counted from 1, and the other way round.
+    data("databases/bp4dplus", "if first_image is None else first_image", "if False else 1", BP4DPLUS, "-k", "from_0"),
     data(
         "databases/bp4dplus",
         "setdefault(first if window is None else window",
         "setdefault(first",
-        UNITS,
+        BP4DPLUS,
         "-k",
         "frames_only",
     ),
-    data("databases/bp4dplus", "or first in (0, 1):", "or True:", UNITS, "-k", "proved"),
-    data("databases/bp4dplus", "if len(proofs) == 1 or", "if proofs or", UNITS, "-k", "proved"),
-    data("databases/bp4dplus", "1 if 0 in sequence.labels else", "", UNITS, "-k", "frame_0"),
-    data("databases/bp4dplus", 'listing.settings["first_picture"] = first', "pass", UNITS, "-k", "from_0"),
-    data("databases/bp4d", "first_picture=1)", "first_picture=0)", UNITS),
+    data("databases/bp4dplus", "or first in (0, 1):", "or True:", BP4DPLUS, "-k", "proved"),
+    data("databases/bp4dplus", "if len(evidence) == 1 or", "if evidence or", BP4DPLUS, "-k", "proved"),
+    data("databases/bp4dplus", "1 if 0 in sequence.labels else", "", BP4DPLUS, "-k", "frame_0"),
+    data("databases/bp4dplus", 'index.settings["first_picture"] = first', "pass", BP4DPLUS, "-k", "from_0"),
+    data("databases/bp4d", "first_image=1)", "first_image=0)", BP4D),
     data(
         "databases/au_occurrence",
-        "if first_by_window(sequence) not in (None, first_picture):",
+        "if first_by_window(sequence) not in (None, first_image):",
         "if False:",
-        UNITS,
+        BP4D,
         "-k",
         "one_off",
     ),
-    data("databases/au_occurrence", "    if not labels:\n        return None\n", "", UNITS, "-k", "without_a_row"),
+    data("databases/au_occurrence", "    if not labels:\n        return None\n", "", BP4D, "-k", "without_a_row"),
     # Counts: what is scored, of what is known, beside what is published.
-    data("manifest", "(labels >= self.positive_from) & known", "(labels > 0) & known", UNITS, "-k", "are_scored"),
+    data("manifest", "(labels >= self.positive_from) & known", "(labels > 0) & known", DATABASES, "-k", "are_scored"),
     data(
-        "manifest", "(labels >= self.positive_from) & known", "labels >= self.positive_from", UNITS, "-k", "are_scored"
+        "manifest",
+        "(labels >= self.positive_from) & known",
+        "labels >= self.positive_from",
+        DATABASES,
+        "-k",
+        "are_scored",
     ),
-    data("manifest", "np.maximum(known.sum(0), 1)", "max(1, len(labels))", UNITS, "-k", "are_scored"),
-    data("manifest", "2 * shares / (1 + shares)", "shares", UNITS, "-k", "are_scored"),
-    data("manifest", "0.0101 if isinstance(number, float) else 0", "0", UNITS, "-k", "rounding"),
-    data("manifest", "[] if usual else self.unlabelled", "self.unlabelled", CLASSES, "-k", "expected"),
+    data("manifest", "np.maximum(known.sum(0), 1)", "max(1, len(labels))", DATABASES, "-k", "are_scored"),
+    data("manifest", "2 * shares / (1 + shares)", "shares", DATABASES, "-k", "are_scored"),
+    data("manifest", "0.0101 if isinstance(number, float) else 0", "0", DATABASES, "-k", "rounding"),
+    data("manifest", "[] if as_published else self.unlabelled", "self.unlabelled", CLASSES, "-k", "expected"),
     data("manifest", "len(self.unlabelled) == self.expected.get(UNLABELLED)", "True", CLASSES, "-k", "expected"),
     data("databases/ckplus", '"neutral": 327', '"neutral": 981', CLASSES, "-k", "expected"),
     data("databases/bu3dfe", "100 * len(used)", "100", CLASSES, "-k", "expected"),
     data("databases/bp4dplus", "range(0, middle, every)", "range(middle)", CLASSES, "-k", "expected"),
-    Mutant("sma_models/cli/data_check.py", "for name in counts | listing.expected:", "for name in counts:", (CHECK,)),
+    Mutant("sma_models/cli/data_check.py", "for name in counts | index.expected:", "for name in counts:", (CHECK,)),
     # What is broken, has no face, or need not be looked for.
-    data("databases/base", "look_for_all=False", "look_for_all=True", CHECK),
-    data("manifest", "int(listing.found(sample))", "1", CHECK),
-    data("manifest", 'counts["frames without a face"] = sum', "counts['faces'] = sum", CHECK, "-k", "crops"),
+    data("databases/base", "check_files=False", "check_files=True", CHECK),
+    data("manifest", "int(index.detected(sample))", "1", CHECK),
+    data("manifest", "counts[UNDETECTED] = sum", "counts['faces'] = sum", CHECK, "-k", "crops"),
     data(
         "csv_table", "else detected_faces(self.images)", "else np.ones(len(rows), bool)", CROPS, "-k", "knows or scores"
     ),
-    data("csv_table", 'row["found"].lower() not in _FOUND', "False", CROPS, "-k", "believed"),
+    data("csv_table", 'row["found"].lower() not in _FLAGS', "False", CROPS, "-k", "believed"),
     data("csv_table", "self._box_inside(row, header_sizes(Path(self.images[row])))", "pass", SIZES),
     data("csv_table", "self._box_inside(index, [image.shape[1::-1]])", "pass", SIZES),
     data("csv_table", "box[2] >= 1 and box[3] >= 1", "box[2] > 0 and box[3] > 0", SIZES),
@@ -199,7 +209,7 @@ LABELS = [
     data("csv_faces", "if alignment and table.boxes is not None:", "if False:", CROPS, "-k", "boxes"),
     Mutant(
         "sma_models/cli/data_check.py",
-        "listing.samples = [sample for sample, good in pairs if good]",
+        "index.samples = [sample for sample, is_readable in pairs if is_readable]",
         "pass",
         (CHECK, "-k", "broken"),
     ),
@@ -207,9 +217,9 @@ LABELS = [
 
 FILES = [
     # Tables whose columns are taken for others, or dropped.
-    models("utils/text_files", "if cell and _spelt(cell) in columns:", "if False:", CHECKS),
-    models("utils/text_files", "if meant is not None and meant != _spelt(cell):", "if False:", CHECKS),
-    models("utils/text_files", ' or _meant(cell.removesuffix("s"), set(known) - set(header))', "", CHECKS),
+    models("utils/text_files", "if cell and _canonical(cell) in columns:", "if False:", CHECKS),
+    models("utils/text_files", "if intended is not None and intended != _canonical(cell):", "if False:", CHECKS),
+    models("utils/text_files", ' or _intended(cell.removesuffix("s"), set(known) - set(header))', "", CHECKS),
     models("utils/text_files", 'unicodedata.normalize("NFKC", name)', "name", CHECKS),
     models("utils/text_files", ' if unicodedata.category(letter) != "Cf"', "", CHECKS),
     models("utils/text_files", "AU0*([0-9]+)", r"AU0*(\d+)", CHECKS),
@@ -221,7 +231,7 @@ FILES = [
     models("utils/text_files", 'content.decode("utf-8-sig")', 'content.decode("utf-8-sig", "replace")', TEXT),
     models("utils/text_files", "if name in seen:", "if False:", TEXT),
     # Values and settings that were not checked.
-    data("csv_table", 'if row["found"].lower() not in _FOUND:', "if False:", CHECKS),
+    data("csv_table", 'if row["found"].lower() not in _FLAGS:', "if False:", CHECKS),
     data("csv_table", '"false": False', '"false": True', CHECKS),
     data("csv_table", "au_threshold not in range(1, _HIGHEST + 1)", "au_threshold not in range(_HIGHEST + 2)", CHECKS),
     data("csv_table", "if ALL in self.folds:", "if False:", CHECKS),
@@ -232,18 +242,18 @@ FILES = [
         "if False:",
         "tests/models/test_pretrained.py",
     ),
-    data("base", "if number < least:", "if number < 0:", BATCHES, "-k", "no_sense"),
+    data("data_module", "if number < least:", "if number < 0:", BATCHES, "-k", "no_sense"),
     # Training on one class; parts that nobody looked at.
-    data("base", "        self._check_training()\n", "", OWN),
+    data("data_module", "        self._check_training()\n", "", OWN),
     data("csv_faces", "warnings.warn(f", "str(f", OWN),
-    data("split_summary", "[rows[shows(faces, region)[rows]]]", "[rows]", OWN),
-    data("split_summary", "int(shows(faces, region)[rows].sum())", "int(shows(faces, region).sum())", OWN),
+    data("split_summary", "[rows[present(faces, region)[rows]]]", "[rows]", OWN),
+    data("split_summary", "int(present(faces, region)[rows].sum())", "int(present(faces, region).sum())", OWN),
 ]
 
 PARTS = [
     data("splits", "ranks % folds", "ranks * folds // (ranks.max() + 1)", SPLITS),
     data("splits", "np.arange(seed % min(5, len(names)), len(names), 5)", "np.arange(0, len(names), 5)", SPLITS),
-    data("splits", "POSITIVES_WANTED = 50", "POSITIVES_WANTED = 20", SPLITS),
+    data("splits", "MIN_VALIDATION_POSITIVES = 50", "MIN_VALIDATION_POSITIVES = 20", SPLITS),
     data("splits", "np.add.at(positives, rows, labels == 1)", "np.add.at(positives, rows, labels != 0)", SPLITS),
     # Validation that takes the positives from training.
     data("splits", "modest = (5 * positives <= total)", "modest = (positives < total)", SPLITS),
@@ -256,31 +266,31 @@ PARTS = [
     data("splits", "useful and validating.sum() < len(fifth)", "useful", SPLITS),
     data("splits", "np.maximum(total, 1)).max(1).argmin()", "np.maximum(total, 1)).max(1).argmax()", SPLITS),
     # One person in two parts.
-    data("databases/base", "if (counts > 1).any():", "if False:", UNITS, "-k", "two_parts"),
+    data("splits", "if (counts > 1).any():", "if False:", BP4D, "-k", "two_parts"),
     data(
         "databases/base",
         "training = np.flatnonzero(~test)",
         "training = np.arange(len(table))",
-        UNITS,
+        BP4D,
         "-k",
         "part_tests",
     ),
-    data("databases/base", "train = ~test & ~val", "train = ~test", UNITS, "-k", "part_tests"),
+    data("databases/base", "train = ~test & ~val", "train = ~test", BP4D, "-k", "part_tests"),
     data("databases/base", "(names.index(self.fold) + 1) % len(names)", "names.index(self.fold) - 1", CLASSES),
-    data("csv_faces", "if parts is not None and table.has_subjects:", "if False:", TABLE),
+    data("csv_faces", "if groups is not None and table.has_subjects:", "if False:", TABLE),
     # Folds that ignore labels, and folds of a file that has parts of its own.
     data("csv_faces", "table.subjects, strata_of(table.labels)", "table.subjects, 0 * strata_of(table.labels)", OWN),
     data("splits", "folds = min(folds, len(np.unique(subjects)))", "pass", OWN),
     data("csv_faces", 'if table.has_subjects or table.kind == "au":', "if table.has_subjects:", OWN),
     data("csv_faces", "        return [SPLIT]", '        return list("01234")', OWN),
     data("csv_faces", "if self.fold != SPLIT:", "if False:", OWN),
-    # One picture, or one person, in two parts.
+    # One image, or one person, in two parts.
     data("csv_faces", "if other != name:", "if False:", OWN),
-    data("csv_faces", 'twice += name == "test" and first != row', "pass", OWN),
+    data("csv_faces", 'repeats += name == "test" and first != row', "pass", OWN),
     data("csv_faces", "normpath(table.images[row])", "table.images[row]", OWN),
     data("csv_faces", "table.boxes[row] if table.boxes is not None else None", "None", OWN),
     data("csv_faces", "if not (train | val).any():", "if False:", OWN),
-    data("csv_table", 'refuse_lookalikes(str(self.path), "subjects"', 'print("subjects"', CHECKS),
+    data("csv_table", 'check_no_lookalikes(str(self.path), "subjects"', 'print("subjects"', CHECKS),
     data(
         "csv_table",
         'if "found" in self.columns else detected_faces',
@@ -292,12 +302,17 @@ PARTS = [
     models("cli/crossval", "if len(set(words)) < len(words):", "if False:", CROSSVAL, "-k", "twice"),
     models("cli/crossval", "quote(fold, safe=' ')", "fold", CROSSVAL, "-k", "any_name"),
     # Samples: an augmentation that touches labels or evaluation, samples that are repeated or lost.
-    data("base", "(units == 1).float()", "((units.flip(0) if self.augment.random else units) == 1).float()", BATCHES),
+    data(
+        "face_dataset",
+        "(units == 1).float()",
+        "((units.flip(0) if self.augment.random else units) == 1).float()",
+        BATCHES,
+    ),
     data("transforms", "v2.RandomHorizontalFlip(), ", "", BATCHES),
     data("transforms", "v2.Compose([v2.CenterCrop(size)])", "v2.Compose([v2.RandomCrop(size)])", BATCHES),
     data(
-        "base",
-        "return ((0, place) for place in range(self.rank, len(self.dataset), self.num_replicas))  # type: ignore[arg-type]",
+        "samplers",
+        "return ((0, position) for position in range(self.rank, len(self.dataset), self.num_replicas))",
         "return super().__iter__()",
         BATCHES,
         "-k",
@@ -315,7 +330,7 @@ MEASURES = [
         "-k",
         "units",
     ),
-    data("base", "if len(getattr(self.splits, part)) < processes:", "if False:", PROCESSES, "-k", "refused"),
+    data("data_module", "if len(getattr(self.splits, split)) < processes:", "if False:", PROCESSES, "-k", "refused"),
     models("metrics/scores", "if not 0 < positives < len(truth):", "if not positives:", METRICS),
     models("metrics/scores", "called = x >= threshold[unit].double()", "called = x >= 0", METRICS),
     models(
@@ -431,7 +446,7 @@ MEASURES = [
     models("training/cross_dataset", "if name.casefold() in trained", "if name in trained", CROSSVAL, "-k", "people"),
     models("training/cross_dataset", "[\\s_-]", "[ ]", CROSSVAL, "-k", "people"),
     models("training/cross_dataset", '"disfa" if name == "disfaplus" else name', "name", CROSSVAL, "-k", "people"),
-    data("databases/base", "if here != then:", "if False:", CROPS, "-k", "manifest"),
+    data("databases/base", "if actual != checked:", "if False:", CROPS, "-k", "manifest"),
     models("cli/crossval", "# faces {digest(_identity(faces))}", "", CROSSVAL, "-k", "begun_with"),
     models(
         "cli/crossval", "for column in (faces.folds, faces.splits)", "for parts in ()", CROSSVAL, "-k", "begun_with"

@@ -18,7 +18,7 @@ def models(file: str, old: str, new: str, *tests: str) -> Mutant:
     return Mutant(f"sma_models/{file}.py", old, new, tests)
 
 
-def pictures(old: str, new: str, *tests: str) -> Mutant:
+def images(old: str, new: str, *tests: str) -> Mutant:
     return Mutant("sma_models/data/images.py", old, new, tests)
 
 
@@ -36,23 +36,23 @@ MUTANTS = [
     models("data/alignment", "(ratio / 2 - 0.5)", "(0 * ratio)", FACES),
     models("data/alignment", "BORDER = (128, 128, 128)", "BORDER = (0, 0, 0)", FACES),
     models("data/alignment", "(SIZE - 1) / 2 - scale", "SIZE / 2 - scale", FACES),
-    models("data/alignment", "if theirs != ours:", "if False:", FACES),
-    # Pictures: colours in another order, lying on their side, cut off.
-    pictures("np.uint8), mode)", "np.uint8), cv2.IMREAD_COLOR)", FACES),
-    pictures("np.uint8), mode)", "np.uint8), mode | cv2.IMREAD_IGNORE_ORIENTATION)", FACES),
-    pictures("and not _ends(data)", "and False", SOURCES, "-k", "cut_off"),
-    pictures("marker.end() + length)", "marker.end())", SOURCES, "-k", "cut_off"),
-    pictures("return marker is not None", 'return jpeg.endswith(b"\\xff\\xd9")', SOURCES, "-k", "cut_off"),
-    pictures("_MARKER.search(jpeg, 2)", "_MARKER.match(jpeg, 2)", SOURCES, "-k", "valid_jpeg"),
-    pictures(r"\xd9-\xfe", r"\xd0-\xfe", SOURCES, "-k", "valid_jpeg"),
+    models("data/alignment", "if trained_on != these:", "if False:", FACES),
+    # Images: colours in another order, lying on their side, cut off.
+    images("np.uint8), mode)", "np.uint8), cv2.IMREAD_COLOR)", FACES),
+    images("np.uint8), mode)", "np.uint8), mode | cv2.IMREAD_IGNORE_ORIENTATION)", FACES),
+    images("and not _ends(data)", "and False", SOURCES, "-k", "cut_off"),
+    images("marker.end() + length)", "marker.end())", SOURCES, "-k", "cut_off"),
+    images("return marker is not None", 'return jpeg.endswith(b"\\xff\\xd9")', SOURCES, "-k", "cut_off"),
+    images("_MARKER.search(jpeg, 2)", "_MARKER.match(jpeg, 2)", SOURCES, "-k", "valid_jpeg"),
+    images(r"\xd9-\xfe", r"\xd0-\xfe", SOURCES, "-k", "valid_jpeg"),
     models("faces/sources", 're.split("([0-9]+)"', r're.split(r"([0-9²]+)"', SOURCES, "-k", "superscript"),
     Mutant(
         "sma_models/cli/predict.py", "_CAMERA.fullmatch(source)", "source.isdigit()", (SOURCES, "-k", "superscript")
     ),
     # Faceless frames, what is stored, runs that go on.
-    models("data/alignment_table", "REACH = 15", "REACH = 14", ALIGN),
-    models("data/alignment_table", "REACH = 15", "REACH = 16", ALIGN),
-    models("data/alignment_table", "- frame), option))", "- frame), -option))", ALIGN),
+    models("data/alignment_table", "MAX_BORROW_DISTANCE = 15", "MAX_BORROW_DISTANCE = 14", ALIGN),
+    models("data/alignment_table", "MAX_BORROW_DISTANCE = 15", "MAX_BORROW_DISTANCE = 16", ALIGN),
+    models("data/alignment_table", "- frame), i))", "- frame), -i))", ALIGN),
     models("data/alignment_table", 'np.argsort(numbers, kind="stable")', "np.arange(len(numbers))", ALIGN),
     models("faces/sources", "quality: int = 95", "quality: int = 75", ALIGN),
     models(
@@ -65,17 +65,20 @@ MUTANTS = [
     models("faces/sources", "onerror=fail, ", "", SOURCES, "-k", "be_read"),
     models("data/crops", "path.resolve() if path.is_symlink()", "path if path.is_symlink()", CROPS, "-k", "links"),
     models(
-        "data/crops", "self._real[path.parent] = path.parent.resolve()", "self._real[path.parent] = path.parent", CROPS
+        "data/crops",
+        "self._resolved[path.parent] = path.parent.resolve()",
+        "self._resolved[path.parent] = path.parent",
+        CROPS,
     ),
     models("faces/align", "if frame.number >= start", "if True", ALIGN),
     models("faces/align", "job.frame is not None and job.source not in last", "job.frame is not None", ALIGN),
     models("faces/align", "if inside or", "if", ALIGN),
-    # Detectors: which face, which points, and back to the large picture.
+    # Detectors: which face, which points, and back to the large image.
     models("faces/detect", "return max(faces, key", "return min(faces, key", FACES),
-    models("faces/detect", "_enlarged(points, shrink)", "points", FACES),
+    models("faces/detect", "_to_full_size(points, shrink)", "points", FACES),
     models(
         "faces/detect",
-        "_enlarged(np.float64(row[4:10]).reshape(3, 2), shrink)",
+        "_to_full_size(np.float64(row[4:10]).reshape(3, 2), shrink)",
         "np.float64(row[4:10]).reshape(3, 2)",
         YUNET,
     ),
@@ -93,18 +96,18 @@ MUTANTS = [
     # Numbers of faces.
     models("faces/tracking", "LOST_AFTER = 1.0", "LOST_AFTER = 3.0", PREDICT),
     models("faces/tracking", "LOST_AFTER = 1.0", "LOST_AFTER = 0.5", PREDICT),
-    models("faces/tracking", "_LEAST_OVERLAP = 0.3", "_LEAST_OVERLAP = 0.95", PREDICT),
+    models("faces/tracking", "_MIN_OVERLAP = 0.3", "_MIN_OVERLAP = 0.95", PREDICT),
     models("faces/tracking", "key=lambda pair: (-pair[0]", "key=lambda pair: (pair[0]", PREDICT),
     models("faces/tracking", "and face not in numbers.values()", "", PREDICT),
-    models("faces/pipeline", "if shot.first:", "if False:", PREDICT),
+    models("faces/pipeline", "if frame.first:", "if False:", PREDICT),
     models("faces/tracking", "round(now - seen, 6)", "(now - seen)", PREDICT, "-k", "tracker"),
     # Times, smoothing, decisions.
     models("faces/sources", "self.capture.get(cv2.CAP_PROP_POS_MSEC) / 1000", "number / self.fps", PREDICT),
     models("faces/tracking", "1 - math.exp(-max(0.0, time - at) / self._seconds)", "0.5", PREDICT),
     models(
         "faces/pipeline",
-        '(f"{region}_smooth" for region in self.reader.regions)\n            row',
-        "self.reader.regions\n            row",
+        '(f"{region}_smooth" for region in self.predictor.regions)\n            row',
+        "self.predictor.regions\n            row",
         PREDICT,
     ),
     models("faces/predictor", "self.calibration.decide(logits)", "(logits >= 0)", PREDICT),
@@ -125,7 +128,7 @@ MUTANTS = [
         "cv2.resize(crop, (self.canvas, self.canvas), interpolation=cv2.INTER_AREA)",
         PREDICT,
     ),
-    models("faces/pipeline", 'self.reader.alignment["template"]', '"eyes"', YUNET),
+    models("faces/pipeline", 'self.predictor.alignment["template"]', '"eyes"', YUNET),
     # Videos that end early, sources that give nothing, names with a colon.
     models(
         "faces/sources", "if (self._counted or even) and len(times) < fewest:", "if False:", SOURCES, "-k", "cut_off"
@@ -164,25 +167,25 @@ MUTANTS = [
     models("faces/detect", "np.column_stack([width - 1 - v, u])", "np.column_stack([width - v, u])", SESSIONS),
     models("faces/detect", "(y, height - x - across, down, across)", "(y, height - x - down, down, across)", SESSIONS),
     models("data/crops", 'row.get("turned") == "1"', "False", SESSIONS),
-    # Sizes from files: a square of gigabytes, boxes and points of another picture, numbers beyond 64 bits.
-    pictures("if part.size and shrink < 1 and", "if False and", SIZES, "-k", "memory"),
-    pictures("(left - columns.start) * shrink", "(columns.start - left) * shrink", SIZES),
-    pictures("max(start, 0.0)", "start", SIZES),
-    pictures("1) > 4", "1) > 8", SIZES),
-    pictures("<= 18 else None", "<= 99 else None", SIZES),
+    # Sizes from files: a square of gigabytes, boxes and points of another image, numbers beyond 64 bits.
+    images("if inside.size and shrink < 1 and", "if False and", SIZES, "-k", "memory"),
+    images("(left - columns.start) * shrink", "(columns.start - left) * shrink", SIZES),
+    images("max(start, 0.0)", "start", SIZES),
+    images("1) > 4", "1) > 8", SIZES),
+    images("<= 18 else None", "<= 99 else None", SIZES),
     models("faces/detect", "if not (0 <= x <= width and", "if not (", SIZES),
-    models("faces/detect", "and _apart(face.points) <= max(width, height)", "", SIZES),
-    models("faces/detect", "_apart(points) >= 1", "_apart(points) > 0", SIZES),
-    models("faces/detect", "if _sound(face.points)", "", YUNET),
+    models("faces/detect", "and _eye_distance(face.points) <= max(width, height)", "", SIZES),
+    models("faces/detect", "_eye_distance(points) >= 1", "_eye_distance(points) > 0", SIZES),
+    models("faces/detect", "if _valid_points(face.points)", "", YUNET),
     # Crops: whether a face was found, in whichever folder, and what is none of them.
-    models("faces/pipeline", "crop is None or crop.found)", "True)", CROPS, "-k", "predictions"),
+    models("faces/pipeline", "crop is None or crop.detected)", "True)", CROPS, "-k", "predictions"),
     models("data/crops", 'row["found"] == "1", row', 'row["found"] != "", row', CROPS),
-    models("data/crops", "self._top(above) if above != folder else None", "None", CROPS),
-    models("data/crops", "noted.get(path.relative_to(top).as_posix())", "Crop(Alignment.of_folder(top))", CROPS),
+    models("data/crops", "self._top(parent) if parent != folder else None", "None", CROPS),
+    models("data/crops", "records.get(path.relative_to(top).as_posix())", "Crop(Alignment.of_folder(top))", CROPS),
     models("data/crops", "if len(kinds) > 1:", "if False:", CROPS, "-k", "in_part"),
     # Rows, batches, memory.
     models("faces/pipeline", 'yield dict.fromkeys(self.columns) | start | {"found": 0}', "pass", PREDICT),
-    models("faces/pipeline", "                waiting = []\n", "", PREDICT, "-k", "folder or keeps_its_faces"),
-    models("faces/parallel", "if len(waiting) >= 4 * workers:", "if False:", MEMORY, "-k", "held"),
+    models("faces/pipeline", "                pending = []\n", "", PREDICT, "-k", "folder or keeps_its_faces"),
+    models("faces/parallel", "if len(pending) >= 4 * workers:", "if False:", MEMORY, "-k", "held"),
     models("faces/annotate", "cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP", "cv2.INTER_LINEAR", PREDICT),
 ]

@@ -227,14 +227,14 @@ MUTANTS = [
     Mutant(
         "sma_kernels/reference.py", "torch.amp.is_autocast_available(device.type) and ", "", (META, "-k", "functions")
     ),
-    Mutant("sma_models/models/sma_net.py", ".to(dtype).contiguous(", ".contiguous(", (NETWORK, "-k", "any_pictures")),
+    Mutant("sma_models/models/sma_net.py", ".to(dtype).contiguous(", ".contiguous(", (NETWORK, "-k", "any_images")),
     Mutant(
         "sma_models/models/sma_net.py",
         "        super()._apply(fn, recurse)\n        self.reset_parameters()\n",
         "        super()._apply(fn, recurse)\n",
         (NETWORK, "-k", "skipped and SMANet"),
     ),
-    Mutant("sma_kernels/modules.py", "maps.to(accum),", "maps.float(),", (NETWORK, "-k", "any_pictures")),
+    Mutant("sma_kernels/modules.py", "maps.to(accum),", "maps.float(),", (NETWORK, "-k", "any_images")),
     Mutant(
         "sma_kernels/modules.py",
         "channels, embed_dim, **factory)",

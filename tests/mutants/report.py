@@ -37,7 +37,7 @@ MUTANTS = [
     figures("network_figures", "sampled = evenly_spaced(images, count)", "sampled = list(images)"),
     figures("network_figures", "np.linspace(0, len(paths) - 1, min(", "np.arange(min("),
     report("page.py", "image_paths(predictor, sources), count)", "image_paths(predictor, sources))"),
-    figures("network_figures", "predictor.same_alignment(images)", "pass"),
+    figures("network_figures", "predictor.check_same_alignment(images)", "pass"),
     Mutant("sma_models/figures/network_figures.py", "if face_detected[path] else", "if True else", (CROPS,)),
     Mutant("sma_models/report/run_results.py", 'result.get("without_a_face", 0)', "0", (CROPS,)),
     Mutant("sma_models/faces/sources.py", "while name in self._taken:", "while False:", (VISUALIZE,)),
@@ -55,7 +55,7 @@ MUTANTS = [
     Mutant("sma_models/utils/provenance.py", "shlex.join(", "' '.join(", (REPORT,)),
     Mutant("sma_models/utils/provenance.py", '"torch": str(torch.__version__),', '"torch": torch.__version__,', (REPORT,)),
     # Documents that no longer fit the program.
-    Mutant("docs/train.md", "--annotated drawn", "--annotate drawn", (DOCS,)),
+    Mutant("docs/train.md", "--save-annotated drawn", "--save-annotate drawn", (DOCS,)),
     Mutant("docs/operator.md", "# [8, 12, 512]: one", "# [8, 12, 256]: one", (DOCS,)),
     Mutant("docs/pictures.md", "sma-net report runs/demo", "sma-net reports runs/demo", (DOCS,)),
     Mutant(

@@ -23,11 +23,11 @@ MUTANTS = [
     ),
     Mutant("sma_models/cli/lightning.py", "log.write_bytes(content)", "pass", (RESUMED, "-k", "keeps_its_log")),
     Mutant("sma_models/cli/settings_errors.py", "_WRONG.search(message):", "None:", (SETTINGS, "-k", "one_line")),
-    Mutant("sma_models/data/base.py", "samples if epoch == self.epoch else 0", "0", KILLED),
-    Mutant("sma_models/data/base.py", "samples if epoch == self.epoch else 0", "samples", KILLED),
-    Mutant("sma_models/data/base.py", "            sampler.set_epoch(self._resumed.epoch)\n", "", KILLED),
-    Mutant("sma_models/data/base.py", "if progress.is_last_batch:", "if False:", KILLED),
-    Mutant("sma_models/data/base.py", "generator=torch.Generator().manual_seed(self.seed),", "", KILLED),
+    Mutant("sma_models/data/samplers.py", "samples if epoch == self.epoch else 0", "0", KILLED),
+    Mutant("sma_models/data/samplers.py", "samples if epoch == self.epoch else 0", "samples", KILLED),
+    Mutant("sma_models/data/data_module.py", "            sampler.set_epoch(self._resumed.epoch)\n", "", KILLED),
+    Mutant("sma_models/data/data_module.py", "if progress.is_last_batch:", "if False:", KILLED),
+    Mutant("sma_models/data/data_module.py", "generator=torch.Generator().manual_seed(self.seed),", "", KILLED),
     Mutant(
         "sma_models/training/task.py",
         "            restore_random_states(self.random_states)\n",
@@ -71,7 +71,7 @@ MUTANTS = [
         "if False and fit.",
         (RESUMED, "-k", "max_steps"),
     ),
-    Mutant("sma_models/data/base.py", "        self._resumed = None\n", "", (RESUMED, "-k", "second_training")),
+    Mutant("sma_models/data/data_module.py", "        self._resumed = None\n", "", (RESUMED, "-k", "second_training")),
     # Other samples than those that a run was begun with.
     Mutant("sma_models/data/position.py", '["batch_size", "processes"] if', "[] if", (RESUMED, "-k", "refused_within")),
     Mutant(
@@ -233,5 +233,5 @@ MUTANTS = [
         "nested[-1] if False else",
         (SETTINGS, "-k", "wrong_option"),
     ),
-    Mutant("sma_models/cli/data_check.py", "wanted = wanted or [", "wanted = [] and [", (SETTINGS, "-k", "explains")),
+    Mutant("sma_models/cli/data_check.py", "words = words or [", "words = [] and [", (SETTINGS, "-k", "explains")),
 ]

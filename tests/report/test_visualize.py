@@ -92,7 +92,7 @@ def test_a_folder_is_sampled_evenly(checkpoint, tmp_path, capsys):
     [
         ("none", None, "there is no file or folder"),
         ("notes.txt", b"no picture", "expected an image or a folder of images; got .*notes.txt"),
-        ("face.png", b"no picture", "face.png: cannot be decoded as a picture"),
+        ("face.png", b"no picture", "face.png: cannot be decoded as an image"),
         (
             "alignment.json",
             b'{"template": "eyes_nose", "detector": "yunet", "size": 256}',

@@ -65,7 +65,7 @@ def spoiled(tmp_path):
 
 
 COMMANDS = {
-    "predict": lambda path: ["predict", path, path.with_name("faces"), "--aligned"],
+    "predict": lambda path: ["predict", path, path.with_name("faces"), "--crops"],
     "export": lambda path: ["export", path, "--format", "torch-export"],
     "visualize": lambda path: ["visualize", path, path.with_name("faces"), "--out", path.with_name("seen")],
     "test": lambda path: ["test", "--config", path.with_name("config.yaml"), "--ckpt_path", path],

@@ -1,4 +1,4 @@
-"""BP4D: action units of 41 people in eight tasks."""
+"""BP4D: action units of 41 subjects in eight tasks."""
 
 import re
 from pathlib import Path
@@ -8,14 +8,14 @@ from sma_models.data.databases.au_occurrence import (
     UNITS,
     add_coded_sequence,
     coding_files,
-    name_uncoded,
     read_coded_sequence,
+    record_uncoded,
 )
 from sma_models.data.databases.base import Database
-from sma_models.data.manifest import ALWAYS_POSITIVE, DatabaseIndex, same_parts
+from sma_models.data.manifest import ALWAYS_POSITIVE, DatabaseIndex, set_published_folds
 from sma_models.synthetic.rates import BASE_RATES
 
-PARTS = {
+FOLDS = {
     "P1": "F001 F002 F008 F009 F010 F016 F018 F023 M001 M004 M007 M008 M012 M014",
     "P2": "F003 F005 F011 F013 F020 F022 M002 M005 M010 M011 M013 M016 M017 M018",
     "P3": "F004 F006 F007 F012 F014 F015 F017 F019 F021 M003 M006 M009 M015",
@@ -33,32 +33,32 @@ EXPECTED: dict[str, int | float] = {
 _CODING = re.compile(r"([FM]\d{3})_(T[1-8])\.csv")
 
 
-def list_bp4d(root: Path, images: Path | None = None) -> DatabaseIndex:
+def index_bp4d(root: Path, images: Path | None = None) -> DatabaseIndex:
     """The coded frames of BP4D.
 
     Args:
         root:   folder that holds AUCoding/AU_OCC
         images: folder that holds F001/T1/2440.jpg and so on; None is `root`
     """
-    listing = DatabaseIndex("bp4d", Path(images or root), {}, UNITS, expected=EXPECTED)
+    index = DatabaseIndex("bp4d", Path(images or root), {}, UNITS, expected=EXPECTED)
     coded = set()
     for file in coding_files(Path(root)):
         name = _CODING.fullmatch(file.name)
         if name is None:
-            listing.extra.append(str(file))
+            index.extra.append(str(file))
         else:
-            sequence = read_coded_sequence(listing, file, name[1], name[2])
+            sequence = read_coded_sequence(index, file, name[1], name[2])
             if sequence is not None:
-                # Pictures are numbered as the codes are.
-                add_coded_sequence(listing, sequence, first_picture=1)
+                # Images and codes have the same numbering.
+                add_coded_sequence(index, sequence, first_image=1)
                 coded.add((name[1], name[2]))
-    name_uncoded(listing, coded, [f"T{number}" for number in range(1, 9)], ())
-    same_parts(listing, {part: tuple(subjects.split()) for part, subjects in PARTS.items()})
-    return listing
+    record_uncoded(index, coded, [f"T{number}" for number in range(1, 9)], ())
+    set_published_folds(index, {fold: tuple(subjects.split()) for fold, subjects in FOLDS.items()})
+    return index
 
 
 class BP4D(Database):
-    """BP4D's coded frames; the fold is the part that is tested: P1, P2 or P3.
+    """BP4D's coded frames; the tested fold is P1, P2 or P3.
 
     Args:
         manifest: CSV file that `sma-net data check --dataset bp4d` wrote

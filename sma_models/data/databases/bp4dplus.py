@@ -1,4 +1,4 @@
-"""BP4D+: action units of 140 people in four tasks, or the task itself as the expression."""
+"""BP4D+: action units of 140 subjects in four tasks, or the task itself as the expression."""
 
 import re
 from collections import Counter
@@ -11,22 +11,22 @@ from sma_models.data.databases.au_occurrence import (
     add_coded_sequence,
     coding_files,
     first_by_window,
-    name_uncoded,
     read_coded_sequence,
+    record_uncoded,
 )
 from sma_models.data.databases.base import Database
 from sma_models.data.manifest import (
     DatabaseIndex,
     Sample,
     folder,
-    folds_of,
-    pictures_by_number,
-    read_folds,
-    same_parts,
+    images_by_number,
+    set_folds,
+    set_folds_from_csv,
+    set_published_folds,
     visible,
 )
 
-# From memory of the database's description: `task_names` replaces it.
+# From memory of the database's description; `task_names` overrides it.
 TASK_NAMES = {
     "T1": "happiness",
     "T2": "surprise",
@@ -39,8 +39,8 @@ TASK_NAMES = {
     "T9": "anger",
     "T10": "disgust",
 }
-# The folds that are published for action units (FMAE-IAT), each named by the part that is tested.
-PARTS = {
+# The published folds for action units (FMAE-IAT): the subjects that each fold tests.
+FOLDS = {
     "1": "F004 F013 F014 F019 F020 F026 F033 F038 F039 F044 F046 F047 F053 F057 F061 F066 F071 F072 F076 F079 "
     "M003 M004 M015 M017 M020 M025 M026 M029 M033 M036 M040 M042 M048 M050 M051",
     "2": "F012 F016 F022 F024 F028 F030 F031 F032 F034 F056 F060 F065 F074 F075 F077 M001 M005 M009 M011 M016 "
@@ -56,7 +56,7 @@ _SUBJECTS = [f"F{n:03d}" for n in range(1, 83)] + [f"M{n:03d}" for n in range(1,
 _CODING = re.compile(r"([FM]\d{3})_(T\d+)\.csv")
 
 
-def list_bp4dplus(
+def index_bp4dplus(
     root: Path,
     images: Path | None = None,
     label: Literal["au", "task"] = "au",
@@ -65,7 +65,7 @@ def list_bp4dplus(
     middle: int = 20,
     every: int = 4,
     folds: Path | None = None,
-    first_picture: Literal[0, 1] | None = None,
+    first_image: Literal[0, 1] | None = None,
 ) -> DatabaseIndex:
     """The coded frames of BP4D+, or frames from the middle of its tasks.
 
@@ -73,21 +73,21 @@ def list_bp4dplus(
         root:       folder that holds AUCoding/AU_OCC
         images:     folder that holds F001/T1/<frame>.jpg and so on; None is `root`
         label:      "au": coded action units, the four published folds; "task": the task's emotion, ten folds of ours
-        tasks:      tasks that are used with label "task"; None is T1 T2 T3 T7 T9 T10
-        task_names: emotion of tasks, where another than ours is meant
-        middle:     frames round the middle of a sequence that are used with label "task"
-        every:      of these, every so many-th
-        folds:      CSV of subject,fold instead of these folds
-        first_picture: number of the picture that shows frame 1 of the codes; None has the pictures' numbers prove it
+        tasks:      tasks for label "task"; None means T1 T2 T3 T7 T9 T10
+        task_names: emotion by task, to override ours
+        middle:     frames around the middle of a sequence, for label "task"
+        every:      step between these frames
+        folds:      CSV of subject,fold to use instead
+        first_image: number of the image of frame 1; None infers it from the image numbers
     """
-    listing = DatabaseIndex("bp4dplus", Path(images or root), {"label": label})
+    index = DatabaseIndex("bp4dplus", Path(images or root), {"label": label})
     if label == "au":
-        _add_units(listing, Path(root), first_picture)
+        _add_units(index, Path(root), first_image)
         if folds is not None:
-            read_folds(listing, folds)
+            set_folds_from_csv(index, folds)
         else:
-            same_parts(listing, {name: tuple(subjects.split()) for name, subjects in PARTS.items()})
-        return listing
+            set_published_folds(index, {name: tuple(subjects.split()) for name, subjects in FOLDS.items()})
+        return index
     if middle < 1 or every < 1:
         raise ValueError(f"middle and every must be at least 1; got {middle} and {every}")
     if unknown := sorted(set(task_names or ()) - set(TASK_NAMES)):
@@ -96,65 +96,67 @@ def list_bp4dplus(
     used = list(dict.fromkeys(tasks or FER_TASKS))
     if unknown := [task for task in used if task not in names]:
         raise ValueError(f"tasks: expected some of {', '.join(names)}; got {', '.join(unknown)}")
-    listing.settings |= {"tasks": {task: names[task] for task in used}, "middle": middle, "every": every}
+    index.settings |= {"tasks": {task: names[task] for task in used}, "middle": middle, "every": every}
     each = 140 * len(range(0, middle, every))
-    listing.expected = {"subjects": 140, "sequences": 140 * len(used), "frames": each * len(used)}
-    listing.expected |= {name: each * count for name, count in Counter(names[task] for task in used).items()}
-    for path in visible(folder(listing.images, "BP4D+'s pictures, F001/T1/<frame>.jpg")):
+    index.expected = {"subjects": 140, "sequences": 140 * len(used), "frames": each * len(used)}
+    index.expected |= {name: each * count for name, count in Counter(names[task] for task in used).items()}
+    for path in visible(folder(index.images, "BP4D+'s images, F001/T1/<frame>.jpg")):
         if path.name in _SUBJECTS:
-            _add_tasks(listing, path, {task: names[task] for task in used})
+            _add_tasks(index, path, {task: names[task] for task in used})
         elif re.fullmatch(r"[FM]\d+", path.name):
-            listing.extra.append(str(path))
-    folds_of(listing, 10, folds)
-    return listing
+            index.extra.append(str(path))
+    set_folds(index, 10, folds)
+    return index
 
 
-def _add_units(listing: DatabaseIndex, root: Path, first_picture: int | None) -> None:
-    listing.units, listing.expected = UNITS, {"subjects": 140, "sequences": 560}
+def _add_units(index: DatabaseIndex, root: Path, first_image: int | None) -> None:
+    index.units, index.expected = UNITS, {"subjects": 140, "sequences": 560}
     sequences = []
     for file in coding_files(root):
         name = _CODING.fullmatch(file.name)
         if name is None or name[1] not in _SUBJECTS or name[2] not in CODED_TASKS:
-            listing.extra.append(str(file))
-        elif (sequence := read_coded_sequence(listing, file, name[1], name[2])) is not None:
+            index.extra.append(str(file))
+        elif (sequence := read_coded_sequence(index, file, name[1], name[2])) is not None:
             sequences.append(sequence)
-    first = prove_first_picture(sequences) if first_picture is None else first_picture
-    listing.settings["first_picture"] = first
+    first = infer_first_image(sequences) if first_image is None else first_image
+    index.settings["first_picture"] = first  # the key in manifests, whose format does not change
     for sequence in sequences:
-        add_coded_sequence(listing, sequence, first)
+        add_coded_sequence(index, sequence, first)
     coded = {(sequence.subject, sequence.task) for sequence in sequences}
-    name_uncoded(listing, coded, CODED_TASKS, TASK_NAMES)
+    record_uncoded(index, coded, CODED_TASKS, TASK_NAMES)
 
 
-def prove_first_picture(sequences: list[CodedSequence]) -> int:
-    """0 or 1, the number of the picture that shows frame 1: some copies count pictures from 0, others as the codes do.
+def infer_first_image(sequences: list[CodedSequence]) -> int:
+    """The number, 0 or 1, of the image that shows frame 1: some copies number images from 0, others like the codes.
 
-    A folder of the coded frames only proves it by its first and last number, another one by starting with 0 or 1; the
-    other folders follow. ValueError if they prove neither, or both.
+    A folder that holds exactly the coded frames shows it by its first and last number, any other by starting with 0 or 1.
+    Raises ValueError if the folders decide nothing, or disagree.
     """
-    proofs: dict[int, CodedSequence] = {}
-    with_pictures = [sequence for sequence in sequences if sequence.pictures]
-    for sequence in with_pictures:
-        # Codes of a frame 0 count as pictures that start with 0 do.
-        first, window = 1 if 0 in sequence.labels else next(iter(sequence.pictures)), first_by_window(sequence)
+    evidence: dict[int, CodedSequence] = {}
+    with_images = [sequence for sequence in sequences if sequence.images]
+    for sequence in with_images:
+        # Codes with a frame 0 are numbered like images that start with 0.
+        first, window = 1 if 0 in sequence.labels else next(iter(sequence.images)), first_by_window(sequence)
         if window is not None or first in (0, 1):
-            proofs.setdefault(first if window is None else window, sequence)
-    if len(proofs) == 1 or not with_pictures:
-        return next(iter(proofs), 1)
-    told = " and ".join(f"{sequence} says {first}" for first, sequence in proofs.items()) or f"got {with_pictures[0]}"
-    raise ValueError(f"which picture shows frame 1 cannot be told: {told}; give --first_picture 0 or 1")
+            evidence.setdefault(first if window is None else window, sequence)
+    if len(evidence) == 1 or not with_images:
+        return next(iter(evidence), 1)
+    findings = (
+        " and ".join(f"{sequence} says {first}" for first, sequence in evidence.items()) or f"got {with_images[0]}"
+    )
+    raise ValueError(f"the image of frame 1 is ambiguous: {findings}; give --first_image 0 or 1")
 
 
-def _add_tasks(listing: DatabaseIndex, subject: Path, names: dict[str, str]) -> None:
-    middle, every = listing.settings["middle"], listing.settings["every"]
-    listing.extra += [str(path) for path in visible(subject) if path.name not in TASK_NAMES]
+def _add_tasks(index: DatabaseIndex, subject: Path, names: dict[str, str]) -> None:
+    middle, every = index.settings["middle"], index.settings["every"]
+    index.extra += [str(path) for path in visible(subject) if path.name not in TASK_NAMES]
     for task, name in names.items():
-        pictures = pictures_by_number(subject / task, listing.extra) if (subject / task).is_dir() else {}
-        if not pictures:
-            listing.missing.append(f"{subject.name}/{task}")
-        start = max(0, (len(pictures) - middle) // 2)
-        for frame, picture in list(pictures.items())[start : start + middle : every]:
-            listing.samples.append(Sample(picture, subject.name, task, frame, name))
+        images = images_by_number(subject / task, index.extra) if (subject / task).is_dir() else {}
+        if not images:
+            index.missing.append(f"{subject.name}/{task}")
+        start = max(0, (len(images) - middle) // 2)
+        for frame, image in list(images.items())[start : start + middle : every]:
+            index.samples.append(Sample(image, subject.name, task, frame, name))
 
 
 class BP4DPlus(Database):

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from sma_models.data.databases.base import Database
-from sma_models.data.manifest import DatabaseIndex, Sample, folder, folds_of, pictures_by_number, read_pairs, visible
+from sma_models.data.manifest import DatabaseIndex, Sample, folder, images_by_number, read_pairs, set_folds, visible
 
-# As one public reader has them: `codes` replaces them.
+# As in one public reader; `codes` overrides them.
 CODES = {"1": "anger", "2": "disgust", "3": "fear", "4": "happiness", "5": "sadness", "6": "surprise"}
-VIEWS = {0: "frontal", 1: "profile", 2: "both in one picture"}
+VIEWS = {0: "frontal", 1: "profile", 2: "both in one image"}
 APEX_FRAMES = 3
 
 
-def list_mmi(
+def index_mmi(
     root: Path,
     images: Path | None = None,
     views: list[int] | None = None,
@@ -23,27 +23,27 @@ def list_mmi(
     subjects: Path | None = None,
     folds: Path | None = None,
 ) -> DatabaseIndex:
-    """Three frames round the middle of every session of MMI that has one of the emotions.
+    """Three frames around the middle of every session of MMI with one of the emotions.
 
     Args:
         root:     folder that holds Sessions/<id>/session.xml
         images:   folder that holds the stills, Sessions/<id>/... or Sessions/<id>/<name of the video>/...; None is `root`
-        views:    of 0 frontal, 1 profile, 2 both in one picture; None is 0
-        codes:    values of the metatag Emotion and what they mean, instead of ours
-        subjects: CSV of session,subject instead of the S001 before the dash in the name of the media file
-        folds:    CSV of subject,fold instead of our ten folds
+        views:    of 0 frontal, 1 profile, 2 both in one image; None is 0
+        codes:    meaning of the values of the metatag Emotion, instead of ours
+        subjects: CSV of session,subject, instead of the S001 before the dash in the name of the media file
+        folds:    CSV of subject,fold to use instead of our ten folds
     """
     used = sorted(set(views)) if views is not None else [0]
     if not used or set(used) - set(VIEWS):
         raise ValueError(f"views: expected some of 0, 1 and 2; got {views}")
-    # A number is one in YAML.
+    # YAML reads the codes as numbers.
     meaning = {str(code): name for code, name in (codes or CODES).items()}
-    listing = DatabaseIndex("mmi", Path(images or root), {"views": used, "codes": meaning})
+    index = DatabaseIndex("mmi", Path(images or root), {"views": used, "codes": meaning})
     names = read_pairs(subjects, ("session", "subject")) if subjects else None
     left_out: Counter[str] = Counter()
     for path in visible(folder(Path(root) / "Sessions", "<id>/session.xml")):
         if not (path / "session.xml").is_file():
-            listing.extra.append(str(path))
+            index.extra.append(str(path))
             continue
         try:
             emotion = read_emotion(path)
@@ -55,20 +55,20 @@ def list_mmi(
             else:
                 view, media = read_track(path / "session.xml")
                 if view in used:
-                    _add_session(listing, path.name, media, meaning[emotion], names)
+                    _add_session(index, path.name, media, meaning[emotion], names)
                 else:
                     left_out[f"view {view} ({VIEWS[view]})"] += 1
         except ValueError as error:
-            # One odd session says nothing of the others.
-            listing.left_out.append(str(error))
-    listing.settings["left out"] = dict(sorted(left_out.items()))
-    if not listing.samples:
+            # One broken session does not affect the others.
+            index.left_out.append(str(error))
+    index.settings["left out"] = dict(sorted(left_out.items()))
+    if not index.samples:
         raise ValueError(
-            f"{root}: no session has a picture and one of the emotions {meaning}: left out {dict(left_out)}; "
-            f"{'; '.join(listing.warnings())}"
+            f"{root}: no session has both an image and one of the emotions {meaning}: left out {dict(left_out)}; "
+            f"{'; '.join(index.warnings())}"
         )
-    folds_of(listing, 10, folds)
-    return listing
+    set_folds(index, 10, folds)
+    return index
 
 
 def read_emotion(session: Path) -> str | None:
@@ -99,27 +99,27 @@ def _parse(path: Path) -> ET.Element:
     try:
         return ET.parse(path).getroot()
     except (ET.ParseError, LookupError, OSError, ValueError) as error:
-        # LookupError and ValueError are of encodings that are unknown, or are not what the file is in.
-        raise ValueError(f"{path} is no XML: {error}") from error
+        # LookupError and ValueError come from encodings that are unknown or wrong.
+        raise ValueError(f"{path} is not valid XML: {error}") from error
 
 
-def _add_session(listing: DatabaseIndex, session: str, media: str, emotion: str, names: dict[str, str] | None) -> None:
-    found = re.match(r"(S\d+)-", media)
-    subject = found[1] if names is None and found else (names or {}).get(session)
+def _add_session(index: DatabaseIndex, session: str, media: str, emotion: str, names: dict[str, str] | None) -> None:
+    match = re.match(r"(S\d+)-", media)
+    subject = match[1] if names is None and match else (names or {}).get(session)
     if subject is None:
-        where = "the CSV of subjects" if names is not None else f"its media file {media!r} (expected S001-...)"
-        raise ValueError(f"session {session}: {where} names no subject")
-    place = listing.images / "Sessions" / session
-    stills = place / Path(media).stem
-    path = stills if stills.is_dir() else place
-    # What lies beside stills in a session (its XML, its video) is no surprise.
-    pictures = pictures_by_number(path, []) if path.is_dir() else {}
-    if not pictures:
-        listing.missing.append(f"{session}/{media} (pictures are made of videos by `sma-net align`)")
+        source = "the CSV of subjects" if names is not None else f"its media file {media!r} (expected S001-...)"
+        raise ValueError(f"session {session}: {source} names no subject")
+    session_folder = index.images / "Sessions" / session
+    stills = session_folder / Path(media).stem
+    path = stills if stills.is_dir() else session_folder
+    # Other files of a session (its XML, its video) are expected.
+    images = images_by_number(path, []) if path.is_dir() else {}
+    if not images:
+        index.missing.append(f"{session}/{media} (`sma-net align` extracts images from videos)")
         return
-    start = max(0, (len(pictures) - APEX_FRAMES) // 2)
-    for frame, picture in list(pictures.items())[start : start + APEX_FRAMES]:
-        listing.samples.append(Sample(picture, subject, session, frame, emotion))
+    start = max(0, (len(images) - APEX_FRAMES) // 2)
+    for frame, image in list(images.items())[start : start + APEX_FRAMES]:
+        index.samples.append(Sample(image, subject, session, frame, emotion))
 
 
 class MMI(Database):
