@@ -30,8 +30,8 @@ FLAGS = (
 def cuda_include() -> Path | None:
     """The folder with cuda_bf16.h: of the toolkit, or of pip's packages."""
     home = cuda_build.find_home()
-    found = [folder / "include" for folder in ([home] if home else []) + cuda_build.pip_folders()]
-    return next((folder for folder in found if (folder / "cuda_bf16.h").exists()), None)
+    folders = [folder / "include" for folder in ([home] if home else []) + cuda_build.pip_folders()]
+    return next((folder for folder in folders if (folder / "cuda_bf16.h").exists()), None)
 
 
 def why_not() -> str | None:

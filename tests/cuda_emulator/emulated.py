@@ -206,10 +206,10 @@ def probe(operation: int, lanes: Tensor) -> Tensor:
     request = Request(2)
     request.numbers(operation)
     request.array(lanes)
-    found = torch.empty(32, 4, dtype=lanes.dtype)
-    request.result(found)
+    outcome = torch.empty(32, 4, dtype=lanes.dtype)
+    request.result(outcome)
     request.run()
-    return found
+    return outcome
 
 
 def count(shape: dict[str, int], dtype: torch.dtype, merge: str) -> dict[str, Any]:
@@ -218,13 +218,13 @@ def count(shape: dict[str, int], dtype: torch.dtype, merge: str) -> dict[str, An
     request = Request(3)
     request.numbers(ORDER["dtype"].index(dtype), card.shared_limit, card.processors, card.tf32)
     request.numbers(*(shape[name] for name in ("batch", "R", "K", "G", "D", "C", "L")), ORDER["merge"].index(merge))
-    found, text = torch.empty(4, dtype=torch.int64), torch.empty(4096, dtype=torch.uint8)
-    request.result(found)
+    counts, text = torch.empty(4, dtype=torch.int64), torch.empty(4096, dtype=torch.uint8)
+    request.result(counts)
     request.result(text)
     request.run()
     names = ("forward_launches", "forward_workspace", "backward_launches", "backward_workspace")
     launched = bytes(text.tolist()).rstrip(b"\0").decode().splitlines()
-    return {**dict(zip(names, found.tolist(), strict=True)), "kernels": [kernel_name(name) for name in launched]}
+    return {**dict(zip(names, counts.tolist(), strict=True)), "kernels": [kernel_name(name) for name in launched]}
 
 
 DTYPE_NAMES = {"__nv_bfloat16": "bf16", "__half": "f16", "float": "f32"}

@@ -70,20 +70,20 @@ def compile_kernels(source: Path, architecture: str, folder: Path) -> dict[str, 
     flags = ["-O3", "-std=c++20", "-cubin", f"-arch=sm_{architecture}"]
     subprocess.run([nvcc, *flags, source, "-o", target], check=True, capture_output=True)
     usage = subprocess.run([tool("cuobjdump"), "-res-usage", target], check=True, capture_output=True, text=True)
-    found = {}
+    kernels = {}
     for symbol, rest in re.findall(r"Function (\S+):\s*\n(.*)", usage.stdout + usage.stderr):
         numbers = dict(re.findall(r"(REG|STACK|SHARED|LOCAL):(\d+)", rest))
-        found[symbol] = {"registers": int(numbers["REG"]), "stack": int(numbers["STACK"])}
+        kernels[symbol] = {"registers": int(numbers["REG"]), "stack": int(numbers["STACK"])}
     code = subprocess.run([tool("nvdisasm"), "-c", target], check=True, capture_output=True, text=True).stdout
     for section in re.split(r"^\.section\s+\.text\.|\n//-+ \.text\.", code, flags=re.MULTILINE)[1:]:
         symbol = re.match(r"[\w$]+", section)[0]
-        if symbol in found:
+        if symbol in kernels:
             names = Counter()
             for instruction in re.findall(r"/\*[0-9a-f]{4,}\*/\s+(?:@!?\w+\s+)?([A-Z][\w.]*)", section):
                 for counted, pattern in COUNTED.items():
                     names[counted] += bool(re.match(pattern, instruction))
-            found[symbol].update({counted: names[counted] for counted in COUNTED})
-    return {short_name(symbol): facts for symbol, facts in found.items()}
+            kernels[symbol].update({counted: names[counted] for counted in COUNTED})
+    return {short_name(symbol): facts for symbol, facts in kernels.items()}
 
 
 def measure() -> dict[str, dict]:
@@ -92,28 +92,28 @@ def measure() -> dict[str, dict]:
     jobs = [(source, architecture) for architecture in ARCHITECTURES for source in sources]
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
         parts = list(pool.map(lambda job: compile_kernels(*job, Path(folder)), jobs))
-    found: dict[str, dict] = {architecture: {} for architecture in ARCHITECTURES}
+    tables: dict[str, dict] = {architecture: {} for architecture in ARCHITECTURES}
     for (_, architecture), part in zip(jobs, parts, strict=True):
-        found[architecture].update(part)
-    return {architecture: dict(sorted(part.items())) for architecture, part in found.items()}
+        tables[architecture].update(part)
+    return {architecture: dict(sorted(part.items())) for architecture, part in tables.items()}
 
 
 def measure_once() -> dict[str, dict]:
-    """`measure()`, kept for other processes until a source, this file or the compiler changes."""
+    """`measure()`, cached for other processes until a source, this file or the compiler changes."""
     text = hashlib.sha256(cuda_build.release_of(cuda_build.find_home()).encode())
     for source in (*sorted(path for path in KERNELS.parent.rglob("*") if path.is_file()), Path(__file__)):
         text.update(source.read_bytes())
-    kept = BUILD / f"machine_code-{text.hexdigest()[:16]}.json"
+    cached = BUILD / f"machine_code-{text.hexdigest()[:16]}.json"
     BUILD.mkdir(exist_ok=True)
     with FileLock(BUILD / "machine_code.lock"):
-        if not kept.exists():
-            kept.write_text(json.dumps(measure()))
-        return json.loads(kept.read_text())
+        if not cached.exists():
+            cached.write_text(json.dumps(measure()))
+        return json.loads(cached.read_text())
 
 
-def write(found: dict[str, dict]) -> None:
+def write(tables: dict[str, dict]) -> None:
     lines = []
-    for architecture, kernels in found.items():
+    for architecture, kernels in tables.items():
         rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(facts)}" for name, facts in kernels.items())
         lines.append(f' "{architecture}": {{\n{rows}\n }}')
     TABLE.write_text("{\n" + ",\n".join(lines) + "\n}\n")

@@ -116,13 +116,13 @@ def test_each_output_alone_reaches_every_input(output, backend, device):
     case = Case(**SMALL)
     index = cases.OUTPUTS["sma_attention"].index(output)
     tensors = cases.inputs(case, torch.float32)
-    found = {}
+    gradients = {}
     for name in ("reference", backend):
         leaves = {k: v.detach().requires_grad_() for k, v in tensors.items()}
         out = cases.call(case, leaves, name)[index]
         (out * cases.cotangents((out,), 3)[0]).sum().backward()
-        found[name] = {k: torch.zeros_like(v) if v.grad is None else v.grad for k, v in leaves.items()}
-    for name, expected in found["reference"].items():
+        gradients[name] = {k: torch.zeros_like(v) if v.grad is None else v.grad for k, v in leaves.items()}
+    for name, expected in gradients["reference"].items():
         torch.testing.assert_close(
-            found[backend][name], expected, rtol=2e-5, atol=2e-5 * float(expected.abs().max() + 1)
+            gradients[backend][name], expected, rtol=2e-5, atol=2e-5 * float(expected.abs().max() + 1)
         )

@@ -25,8 +25,8 @@ runpy.run_path("setup.py", run_name="__main__")
 def extra() -> str:
     """The requirement in the extra `build-cuda` that brings nvcc."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    (found,) = (requirement for requirement in extras["build-cuda"] if requirement.startswith("cuda-toolkit"))
-    return found
+    (toolkit,) = (requirement for requirement in extras["build-cuda"] if requirement.startswith("cuda-toolkit"))
+    return toolkit
 
 
 def test_the_extra_brings_the_release_of_this_torch():

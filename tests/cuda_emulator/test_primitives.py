@@ -54,19 +54,19 @@ def test_products_follow_the_documented_layout(operation, backend):
     if operation == 5:
         lanes = lanes & -8192  # what tf32 keeps
     a, b = operands(lanes, dtype, 8 if operation == 5 else 16)
-    found = emulated.probe(operation, lanes).view(torch.float32)
+    actual = emulated.probe(operation, lanes).view(torch.float32)
     product = a.double() @ b.double()
     for lane in range(32):
         group, within = divmod(lane, 4)
         for q in range(4):
             exact = product[group + 8 * (q // 2), 2 * within + q % 2] + 0.5 + q
-            assert abs(float(found[lane, q]) - float(exact)) < 1e-4
+            assert abs(float(actual[lane, q]) - float(exact)) < 1e-4
 
 
 @pytest.mark.parametrize("operation", (1, 2))
 def test_matrix_loads_follow_the_documented_layout(operation, backend):
     lanes = lanes_of(operation)
-    found = emulated.probe(operation, lanes).view(torch.int16).reshape(32, 4, 2)
+    actual = emulated.probe(operation, lanes).view(torch.int16).reshape(32, 4, 2)
     halves = lanes.contiguous().view(torch.int16).clone()  # [32,16]
     halves[:, 15] = 0  # the last copy brings 2 of its 4 bytes
     for lane in range(32):
@@ -74,7 +74,7 @@ def test_matrix_loads_follow_the_documented_layout(operation, backend):
         for q in range(4):
             for e in range(2):
                 row, column = (group, 2 * within + e) if operation == 1 else (2 * within + e, group)
-                assert found[lane, q, e] == halves[8 * q + row, 8 + column]
+                assert actual[lane, q, e] == halves[8 * q + row, 8 + column]
 
 
 def test_carving_more_than_the_launch_asked_for_is_an_error(backend):
@@ -98,12 +98,12 @@ def test_the_card_does_what_the_emulation_does(operation, backend, probe_library
     probe = probe_library.probe
     probe.restype = ctypes.c_char_p
     lanes = lanes_of(operation)
-    given, found = lanes.cuda(), torch.empty(32, 4, dtype=torch.int32, device="cuda")
-    pointers = [ctypes.c_void_p(tensor.data_ptr()) for tensor in (given, found)]
+    device_lanes, actual = lanes.cuda(), torch.empty(32, 4, dtype=torch.int32, device="cuda")
+    pointers = [ctypes.c_void_p(tensor.data_ptr()) for tensor in (device_lanes, actual)]
     stream = ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
     assert probe(operation, *pointers, stream) is None
     expected = emulated.probe(operation, lanes)
     if operation < 3:
-        assert torch.equal(found.cpu(), expected)
+        assert torch.equal(actual.cpu(), expected)
     else:
-        torch.testing.assert_close(found.cpu().view(torch.float32), expected.view(torch.float32), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(actual.cpu().view(torch.float32), expected.view(torch.float32), rtol=1e-4, atol=1e-4)

@@ -23,9 +23,9 @@ def test_gradients_are_those_of_the_formula(case, backend, device):
     tensors = cases.inputs(case, torch.float64, device=device)
     present = {name: tensor.requires_grad_() for name, tensor in tensors.items()}
 
-    def function(*given):
-        outputs = cases.call(case, dict(zip(present, given, strict=True)), backend)
-        return tuple(out for out in outputs if not any(out is tensor for tensor in given))
+    def function(*present_inputs):
+        outputs = cases.call(case, dict(zip(present, present_inputs, strict=True)), backend)
+        return tuple(out for out in outputs if not any(out is tensor for tensor in present_inputs))
 
     assert torch.autograd.gradcheck(function, tuple(present.values()), fast_mode=False)
 
@@ -39,15 +39,15 @@ def test_each_output_alone_reaches_every_input(output, bias, relation, backend, 
     index = cases.OUTPUTS["sma_attention"].index(output)
     dtype = torch.float64 if backend == "cpu" else torch.float32
     tensors = cases.inputs(case, dtype, device=device)
-    found = {}
+    gradients = {}
     for name in ("reference", backend):
         leaves = {k: None if v is None else v.detach().requires_grad_() for k, v in tensors.items()}
         out = cases.call(case, leaves, name)[index]
         (out * cases.cotangents((out,), 3)[0]).sum().backward()
-        found[name] = {k: v.grad for k, v in leaves.items() if v is not None}
+        gradients[name] = {k: v.grad for k, v in leaves.items() if v is not None}
     tolerance = 1e-11 if dtype == torch.float64 else 2e-5
-    for name, expected in found["reference"].items():
-        got = found[backend][name]
+    for name, expected in gradients["reference"].items():
+        got = gradients[backend][name]
         expected = torch.zeros_like(tensors[name]) if expected is None else expected
         got = torch.zeros_like(expected) if got is None else got
         torch.testing.assert_close(got, expected, rtol=tolerance, atol=tolerance * float(expected.abs().max() + 1))
@@ -143,11 +143,11 @@ def test_sums_of_positive_numbers_err_no_more_than_pytorchs(grid, layout, backen
     values = torch.rand(16, 4, *grid, device=device).contiguous(memory_format=layout)
 
     def results(dtype, backend):
-        given = maps.to(dtype).requires_grad_()
-        diversity = sma_kernels.attention_diversity(given, backend=backend)
-        refined, correlation = sma_kernels.correlate_attention(given, backend=backend)
-        pooled, _ = sma_kernels.attention_pool(values.to(dtype), given, merge="none", backend=backend)
-        (gradient,) = torch.autograd.grad(diversity.sum(), given)
+        leaf = maps.to(dtype).requires_grad_()
+        diversity = sma_kernels.attention_diversity(leaf, backend=backend)
+        refined, correlation = sma_kernels.correlate_attention(leaf, backend=backend)
+        pooled, _ = sma_kernels.attention_pool(values.to(dtype), leaf, merge="none", backend=backend)
+        (gradient,) = torch.autograd.grad(diversity.sum(), leaf)
         return diversity, refined, correlation, pooled, gradient
 
     exact, pytorch = results(torch.float64, "reference"), results(torch.float32, "reference")

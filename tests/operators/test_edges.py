@@ -36,8 +36,8 @@ def test_every_element_is_written(case, backend, device, poisoned_memory):
 def test_empty_batch(function, backend, device):
     case = Case(function=function, batch=0)
     expected = cases.run(case, cases.inputs(case, torch.float32, device=device), "reference")
-    found = cases.run(case, cases.inputs(case, torch.float32, device=device), backend)
-    for name, tensor in found.items():
+    actual = cases.run(case, cases.inputs(case, torch.float32, device=device), backend)
+    for name, tensor in actual.items():
         assert tensor.shape == expected[name].shape and tensor.dtype == expected[name].dtype, name
         assert not tensor.any(), name
 
@@ -58,8 +58,8 @@ def test_all_zero_maps(function, backend, device):
     tensors["maps"] = tensors["maps"].clone()
     tensors["maps"][0] = 0
     tensors["maps"][1, 1, 2] = 0
-    expected, found = cases.run(case, tensors, "reference"), cases.run(case, tensors, backend)
-    for name, tensor in found.items():
+    expected, actual = cases.run(case, tensors, "reference"), cases.run(case, tensors, backend)
+    for name, tensor in actual.items():
         assert tensor.isfinite().all(), name
         torch.testing.assert_close(tensor, expected[name], rtol=1e-4, atol=1e-4 * float(expected[name].abs().max()))
 
@@ -100,8 +100,8 @@ def test_the_first_maximum_takes_the_gradient(backend, device):
     case = Case(function="attention_pool")
     tensors = cases.inputs(case, torch.float32, device=device)
     tensors["maps"] = torch.full_like(tensors["maps"], 0.5)
-    found = cases.run(case, tensors, backend)["d_maps"]
-    assert found[:, :, 0].any() and not found[:, :, 1:].any()
+    actual = cases.run(case, tensors, backend)["d_maps"]
+    assert actual[:, :, 0].any() and not actual[:, :, 1:].any()
 
 
 def test_hinge_has_no_slope_at_the_margin(backend, device):
@@ -130,16 +130,16 @@ def test_thread_count_changes_no_bit(batch, backend, device):
     case = Case(batch=batch, values=401)
     tensors = cases.inputs(case, torch.float32)
     threads = torch.get_num_threads()
-    found = []
+    runs = []
     try:
         for count in (1, 2, 3):
             torch.set_num_threads(count)
-            found.append(cases.run(case, tensors, backend))
+            runs.append(cases.run(case, tensors, backend))
     finally:
         torch.set_num_threads(threads)
-    for other in found[1:]:
+    for other in runs[1:]:
         for name, tensor in other.items():
-            assert torch.equal(tensor, found[0][name]), name
+            assert torch.equal(tensor, runs[0][name]), name
 
 
 def test_second_derivative_is_refused(backend, device):
@@ -162,9 +162,9 @@ def test_float_and_tensor_scalars_agree(backend, device):
 def test_parameters_may_have_the_inputs_dtype(dtype, backend, device):
     tensors = cases.inputs(Case(), dtype, device=device)
     low = {name: tensor.to(dtype) for name, tensor in tensors.items()}
-    found = cases.run(Case(), low, backend)
-    assert all(found[f"d_{name}"].dtype == dtype for name in low)
-    assert found["diversity"].dtype == found["correlation"].dtype == torch.float32
+    actual = cases.run(Case(), low, backend)
+    assert all(actual[f"d_{name}"].dtype == dtype for name in low)
+    assert actual["diversity"].dtype == actual["correlation"].dtype == torch.float32
 
 
 @pytest.mark.parametrize("scale", (1.0, 1e-5), ids=("normal", "subnormal"))
@@ -208,5 +208,5 @@ def test_samples_are_spread_over_threads(backend):
     if backend != "cpu":
         pytest.skip("threads are the cpu backend's")
     environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}  # waiting is not counted as work
-    found = subprocess.run([sys.executable, "-c", WORK_OF_THREADS], capture_output=True, text=True, env=environment)
-    assert float(found.stdout) > 0.3, found.stderr
+    finished = subprocess.run([sys.executable, "-c", WORK_OF_THREADS], capture_output=True, text=True, env=environment)
+    assert float(finished.stdout) > 0.3, finished.stderr

@@ -48,10 +48,10 @@ def test_input_layouts(layout, dtype, which, backend, device):
     plain = cases.inputs(case, dtype, device=device)
     arranged = {**plain, which: layout(plain[which])}
     assert torch.equal(arranged[which], plain[which]) and arranged[which].data_ptr() != plain[which].data_ptr()
-    expected, found = cases.run(case, plain, backend), cases.run(case, arranged, backend)
-    for name, tensor in found.items():
+    expected, actual = cases.run(case, plain, backend), cases.run(case, arranged, backend)
+    for name, tensor in actual.items():
         torch.testing.assert_close(tensor, expected[name], rtol=2e-3 if dtype == torch.float16 else 2e-5, atol=1e-5)
-    assert found[f"d_{which}"].stride() == torch.empty_like(arranged[which]).stride()
+    assert actual[f"d_{which}"].stride() == torch.empty_like(arranged[which]).stride()
 
 
 def test_expanded_input(backend, device):
@@ -59,8 +59,8 @@ def test_expanded_input(backend, device):
     plain = cases.inputs(case, torch.float32, device=device)
     shrunk = {**plain, "values": plain["values"][:, :1, :1, :1].expand_as(plain["values"])}
     dense = {**shrunk, "values": shrunk["values"].contiguous()}
-    expected, found = cases.run(case, dense, backend), cases.run(case, shrunk, backend)
-    for name, tensor in found.items():
+    expected, actual = cases.run(case, dense, backend), cases.run(case, shrunk, backend)
+    for name, tensor in actual.items():
         torch.testing.assert_close(tensor, expected[name], rtol=2e-5, atol=1e-5)
 
 
@@ -69,10 +69,10 @@ def test_layouts_of_given_maps(function, backend, device):
     case = Case(function=function)
     plain = cases.inputs(case, torch.float32, device=device)
     arranged = {**plain, "maps": permuted(plain["maps"])}
-    expected, found = cases.run(case, plain, backend), cases.run(case, arranged, backend)
-    for name, tensor in found.items():
+    expected, actual = cases.run(case, plain, backend), cases.run(case, arranged, backend)
+    for name, tensor in actual.items():
         torch.testing.assert_close(tensor, expected[name], rtol=2e-5, atol=1e-6)
-    assert found["d_maps"].stride() == torch.empty_like(arranged["maps"]).stride()
+    assert actual["d_maps"].stride() == torch.empty_like(arranged["maps"]).stride()
 
 
 def expanded(grad):
@@ -106,20 +106,20 @@ def test_incoming_gradients_of_any_stride(function, merge, stride, backend, devi
         strided = stride(grad)
         assert not strided.is_contiguous() or strided.dim() == 1 or strided.stride(-1) == 1
         dense = [*grads[:index], strided.contiguous(), *grads[index + 1 :]]
-        given = [*grads[:index], strided, *grads[index + 1 :]]
-        expected, found = cases.run(case, tensors, backend, dense), cases.run(case, tensors, backend, given)
+        mixed = [*grads[:index], strided, *grads[index + 1 :]]
+        expected, actual = cases.run(case, tensors, backend, dense), cases.run(case, tensors, backend, mixed)
         for name in expected:
-            assert torch.equal(found[name], expected[name]), f"{name} under a strided gradient of output {index}"
+            assert torch.equal(actual[name], expected[name]), f"{name} under a strided gradient of output {index}"
 
 
 def test_sum_sends_an_expanded_gradient(backend, device):
     tensors = cases.inputs(Case(), torch.float32, device=device)
-    found = {}
+    gradients = {}
     for name in ("reference", backend):
         values = tensors["values"].detach().requires_grad_()
         sum(out.sum() for out in cases.call(Case(), {**tensors, "values": values}, name)).backward()
-        found[name] = values.grad
-    torch.testing.assert_close(found[backend], found["reference"], rtol=1e-4, atol=1e-5)
+        gradients[name] = values.grad
+    torch.testing.assert_close(gradients[backend], gradients["reference"], rtol=1e-4, atol=1e-5)
 
 
 def test_outputs_are_contiguous(backend, device):

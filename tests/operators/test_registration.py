@@ -57,11 +57,11 @@ def test_autocast_casts_feature_maps_and_nothing_else(backend, device):
     tensors = cases.inputs(Case(), torch.float32, device=device)
     leaves = {name: tensor.requires_grad_() for name, tensor in tensors.items()}
     with torch.autocast(device.type, torch.bfloat16):
-        found = cases.call(Case(), leaves, backend)
+        actual = cases.call(Case(), leaves, backend)
         expected = cases.call(Case(), leaves, "reference")
-    assert [out.dtype for out in found] == [out.dtype for out in expected]
-    assert found[0].dtype == torch.bfloat16 and found[3].dtype == found[4].dtype == torch.float32
-    sum(out.float().sum() for out in found).backward()
+    assert [out.dtype for out in actual] == [out.dtype for out in expected]
+    assert actual[0].dtype == torch.bfloat16 and actual[3].dtype == actual[4].dtype == torch.float32
+    sum(out.float().sum() for out in actual).backward()
     assert all(leaf.grad.dtype == torch.float32 for leaf in leaves.values())
 
 
@@ -109,10 +109,10 @@ def test_values_reach_a_loss_through_pooled_alone(backend, device):
     torch.use_deterministic_algorithms(True)  # fills uninitialised memory with NaN
     try:
         arguments = backward_arguments(case, tensors, backend, grads, [True] * 7)
-        found = torch.ops.sma_kernels.sma_attention_backward.default(*arguments)
+        actual = torch.ops.sma_kernels.sma_attention_backward.default(*arguments)
     finally:
         torch.use_deterministic_algorithms(False)
-    assert not found[0].any() and found[1].any()
+    assert not actual[0].any() and actual[1].any()
 
 
 @pytest.mark.parametrize(("output", "values", "weight"), [(0, True, False), (0, False, True), (3, True, True)])

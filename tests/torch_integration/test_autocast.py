@@ -44,9 +44,9 @@ def batch(draw):
     """x [16,12,6,6] of noise; where label r is 1, channels 4r to 4r+3 are raised at one position."""
     x = torch.randn(16, 12, 6, 6, generator=draw)
     y = torch.randint(0, 2, (16, 3), generator=draw).float()
-    place = torch.randint(0, 6, (16, 3, 2), generator=draw)
+    patch = torch.randint(0, 6, (16, 3, 2), generator=draw)
     for sample, region in y.nonzero().tolist():
-        row, column = place[sample, region].tolist()
+        row, column = patch[sample, region].tolist()
         x[sample, 4 * region : 4 * region + 4, row, column] += 4
     return x, y
 
@@ -56,8 +56,8 @@ def batch(draw):
 def test_training_ends_where_float32_ends(dtype, backend, device):
     start, expected = train(torch.float32, backend, device, seed=0)
     assert expected < 0.8 * start  # it learned: else any two runs agree
-    _, found = train(dtype, backend, device, seed=0)
-    assert abs(found - expected) <= BOUND * (start - expected)
+    _, final = train(dtype, backend, device, seed=0)
+    assert abs(final - expected) <= BOUND * (start - expected)
 
 
 @pytest.mark.interpreted
@@ -70,8 +70,8 @@ def test_maps_are_cast_and_parameters_are_not(function, dtype, backend, device):
     tensors = cases.inputs(case, torch.float32, device=device)
     cast = {n: t.to(dtype) if n in ("values", "features", "maps") else t for n, t in tensors.items()}
     with torch.autocast(device.type, dtype):
-        found = cases.call(case, tensors, backend)
-    for ours, theirs in zip(found, cases.call(case, cast, backend), strict=True):
+        actual = cases.call(case, tensors, backend)
+    for ours, theirs in zip(actual, cases.call(case, cast, backend), strict=True):
         assert ours.dtype == theirs.dtype
         assert torch.equal(ours, theirs)
 

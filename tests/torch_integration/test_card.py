@@ -35,12 +35,12 @@ def test_captured_forward_and_backward_replay_on_new_numbers(on_cards):
     torch.cuda.current_stream().wait_stream(warm)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        found = step()
+        actual = step()
     with torch.no_grad():
         for name, tensor in cases.inputs(case, torch.float32, seed=1, device="cuda").items():
             leaves[name].copy_(tensor)
     graph.replay()
-    assert_close(found, step(), rtol=0, atol=0)
+    assert_close(actual, step(), rtol=0, atol=0)
 
 
 @several_cards
@@ -49,8 +49,8 @@ def test_tensors_of_another_card_than_the_current_one(on_cards):
     case = Case()
     expected = cases.run(case, on_card(case, "cuda:0"), on_cards)
     with torch.cuda.device(0):
-        found = cases.run(case, on_card(case, "cuda:1"), on_cards)
-    for name, tensor in found.items():
+        actual = cases.run(case, on_card(case, "cuda:1"), on_cards)
+    for name, tensor in actual.items():
         assert tensor.device == torch.device("cuda:1"), name
         assert torch.equal(tensor.cpu(), expected[name].cpu()), name
 
@@ -68,9 +68,9 @@ def test_work_is_queued_on_the_current_stream(on_cards):
         torch.cuda._sleep(200_000_000)
         for name, tensor in tensors.items():
             late[name].copy_(tensor)
-        found = cases.run(case, late, on_cards)
+        actual = cases.run(case, late, on_cards)
     stream.synchronize()
-    for name, tensor in found.items():
+    for name, tensor in actual.items():
         assert torch.equal(tensor, expected[name]), name
 
 
@@ -88,7 +88,7 @@ def train_with_joint_statistics(rank, world, backend):
 def test_joint_statistics_are_those_of_one_process(on_cards, tmp_path):
     network = small_network(backend=on_cards).cuda()
     loss_of(network, *faces_and_labels(8, device="cuda")).backward()
-    for found in run_ranks(train_with_joint_statistics, tmp_path, on_cards, dist_backend="nccl"):
-        for name, gradient in found.items():
+    for rank_results in run_ranks(train_with_joint_statistics, tmp_path, on_cards, dist_backend="nccl"):
+        for name, gradient in rank_results.items():
             expected = dict(network.named_parameters())[name].grad.cpu()
             assert_close(gradient, expected, rtol=1e-3, atol=1e-5)

@@ -95,9 +95,9 @@ def test_head_compiles_once_where_the_batch_is_marked(backend, device):
     for batch in (4, 5, 8):
         x = torch.randn(batch, 8, 5, 6, device=device)
         torch._dynamo.mark_dynamic(x, 0)
-        (found,) = torch.autograd.grad(compiled(x).pooled.square().sum(), (head.weight,))
+        (actual,) = torch.autograd.grad(compiled(x).pooled.square().sum(), (head.weight,))
         (expected,) = torch.autograd.grad(head(x).pooled.square().sum(), (head.weight,))
-        assert_close(found, expected, rtol=1e-4, atol=1e-5)
+        assert_close(actual, expected, rtol=1e-4, atol=1e-5)
     assert len(graphs.forward) == len(graphs.backward) == 1
 
 
@@ -107,8 +107,8 @@ def test_fixed_settings_are_constants_of_the_graph(dtype, fused, device):
     head = SMAAttention(8, 3, 2, 4, merge="none", correlate=False, margin=0.1, backend=fused)
     head = head.to(device, dtype).eval()
     x = torch.randn(3, 8, 5, 6, device=device).to(dtype)
-    found, expected = torch.compile(head, fullgraph=True, dynamic=True, backend="aot_eager")(x), head(x)
-    assert_close(tuple(found), tuple(expected))
+    actual, expected = torch.compile(head, fullgraph=True, dynamic=True, backend="aot_eager")(x), head(x)
+    assert_close(tuple(actual), tuple(expected))
 
 
 def test_inductor_follows_eager_and_calls_each_operator_once(fused, device):

@@ -64,6 +64,6 @@ def test_network_comes_back(way):
 def test_output_comes_back_by_name():
     head = SMAAttention(8, regions=3, channels=2, embed_dim=4)
     out = SMAOutput(*(part.detach() for part in head(torch.randn(2, 8, 5, 6))))
-    for found in (pickle.loads(pickle.dumps(out)), copy.deepcopy(out)):
-        assert type(found) is SMAOutput
-        assert_close(found.correlation, out.correlation, rtol=0, atol=0)
+    for actual in (pickle.loads(pickle.dumps(out)), copy.deepcopy(out)):
+        assert type(actual) is SMAOutput
+        assert_close(actual.correlation, out.correlation, rtol=0, atol=0)

@@ -74,8 +74,8 @@ def test_a_part_of_the_gradients(asked, output, on_fast_path):
     def gradients():
         tensors = cases.inputs(Case(), torch.float32)
         leaves = [tensors[name].requires_grad_() for name in asked]
-        found = cases.call(Case(), tensors, "cpu")[output]
-        return torch.autograd.grad(found.sum(), leaves, allow_unused=True) if found.requires_grad else None
+        actual = cases.call(Case(), tensors, "cpu")[output]
+        return torch.autograd.grad(actual.sum(), leaves, allow_unused=True) if actual.requires_grad else None
 
     fast = gradients()
     with Intercepting():
@@ -94,8 +94,8 @@ def test_an_input_that_is_not_there(absent, on_fast_path):
     def gradients():
         tensors = {name: tensor.requires_grad_() for name, tensor in cases.inputs(Case(), torch.float32).items()}
         del tensors[absent]
-        found = cases.call(Case(), tensors, "cpu")
-        return dict(zip(tensors, torch.autograd.grad(found[0].sum() + found[3].sum(), tensors.values()), strict=True))
+        actual = cases.call(Case(), tensors, "cpu")
+        return dict(zip(tensors, torch.autograd.grad(actual[0].sum() + actual[3].sum(), tensors.values()), strict=True))
 
     fast = gradients()
     with Intercepting():
@@ -216,9 +216,9 @@ def test_a_tangent_of_a_cotangent_is_refused(path, on_fast_path):
 def test_a_tensor_with_the_negative_bit_is_dispatched(name, on_fast_path):
     tensors = cases.inputs(Case(), torch.float32)
     expected = cases.call(Case(), {**tensors, name: -tensors[name]}, "cpu")
-    found = cases.call(Case(), {**tensors, name: torch._neg_view(tensors[name])}, "cpu")
+    actual = cases.call(Case(), {**tensors, name: torch._neg_view(tensors[name])}, "cpu")
     assert on_fast_path == [True, False]
-    for ours, theirs in zip(found, expected, strict=True):
+    for ours, theirs in zip(actual, expected, strict=True):
         assert torch.equal(ours, theirs)
 
 

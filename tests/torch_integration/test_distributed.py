@@ -102,12 +102,12 @@ def equals_one_process(ranks):
     """Mean loss, averaged gradients and weights are those of one process on the joint batch, relative 1e-5."""
     losses, gradients, states = train(network_of(freeze_bn=True), lambda part: part)
     assert_close(sum(part[0] for part in ranks) / len(ranks), losses, rtol=1e-5, atol=1e-7)
-    for found in ranks:
-        assert found[1].keys() == gradients.keys()
+    for rank_results in ranks:
+        assert rank_results[1].keys() == gradients.keys()
         for name, expected in gradients.items():
-            error = (found[1][name] - expected).norm()
+            error = (rank_results[1][name] - expected).norm()
             assert error <= 1e-5 * max(expected.norm(), 1e-3), f"{name}: off by {error:.3g} of {expected.norm():.3g}"
-        assert_close(found[2], states, rtol=1e-5, atol=1e-6)
+        assert_close(rank_results[2], states, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.mode("DDP, two processes")

@@ -57,8 +57,8 @@ def test_exported_program_runs_where_only_the_operators_are(trained, tmp_path, c
     main(["export", str(checkpoint), "--format", "torch-export"])
     path = checkpoint.with_suffix(".pt2")
     assert capsys.readouterr().out.strip() == str(path)
-    found, batches = outputs_elsewhere("torch.export.load(path).module()", path, tmp_path)
-    for outputs, batch in zip(found, batches, strict=True):
+    actual, batches = outputs_elsewhere("torch.export.load(path).module()", path, tmp_path)
+    for outputs, batch in zip(actual, batches, strict=True):
         assert_close(outputs, expected(batch))
 
 
@@ -80,7 +80,7 @@ def test_ahead_of_time_package_runs_where_only_the_operators_are(tmp_path):
     write_checkpoint(tmp_path / "mean.ckpt", merge="mean")
     deployed, _ = load_deployed(tmp_path / "mean.ckpt")
     path = torch._inductor.aoti_compile_and_package(export_program(deployed), package_path=str(tmp_path / "aoti.pt2"))
-    found, batches = outputs_elsewhere("torch._inductor.aoti_load_package(path)", path, tmp_path)
-    for outputs, batch in zip(found, batches, strict=True):
+    actual, batches = outputs_elsewhere("torch._inductor.aoti_load_package(path)", path, tmp_path)
+    for outputs, batch in zip(actual, batches, strict=True):
         probability, logits, head = deployed(batch)
         assert_close(outputs, (probability, logits, *head), rtol=1e-4, atol=1e-5)

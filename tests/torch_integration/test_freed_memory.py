@@ -95,9 +95,9 @@ def test_an_expanded_tensor_needs_no_more_than_it_has(backend, device):
     case = Case()
     tensors = cases.inputs(case, torch.float32, device=device)
     values = tensors["values"][:1].expand_as(tensors["values"])
-    found = cases.call(case, {**tensors, "values": values}, backend)
+    actual = cases.call(case, {**tensors, "values": values}, backend)
     expected = cases.call(case, {**tensors, "values": values.clone()}, backend)
-    assert torch.equal(found[0], expected[0])
+    assert torch.equal(actual[0], expected[0])
 
 
 @pytest.mark.parametrize("name", ("weight", "bias", "log_temperature", "gate_logit", "relation_bias"))

@@ -17,23 +17,23 @@ def test_functions(function, name, dtype):
     """Whatever the backend: a network that asks for one is counted all the same."""
     for merge in ("max", "none"):
         case = Case(function=function, merge=merge)
-        found = cases.run(case, cases.inputs(case, dtype, device="meta"), name)
+        actual = cases.run(case, cases.inputs(case, dtype, device="meta"), name)
         expected = cases.run(case, cases.inputs(case, dtype), "reference")
-        assert {key: (result.shape, result.dtype) for key, result in found.items()} == {
+        assert {key: (result.shape, result.dtype) for key, result in actual.items()} == {
             key: (result.shape, result.dtype) for key, result in expected.items()
         }
-        assert all(result.is_meta for result in found.values())
+        assert all(result.is_meta for result in actual.values())
 
 
 @pytest.mark.parametrize("function", cases.FUNCTIONS)
 def test_registered_operators(function):
     case = Case(function=function)
     operator = getattr(torch.ops.sma_kernels, function).default
-    found, expected = (
+    actual, expected = (
         operator(*operator_arguments(case, cases.inputs(case, torch.float32, device=device), "auto"))
         for device in ("meta", "cpu")
     )
-    for ours, theirs in zip(*(x if isinstance(x, tuple) else (x,) for x in (found, expected)), strict=True):
+    for ours, theirs in zip(*(x if isinstance(x, tuple) else (x,) for x in (actual, expected)), strict=True):
         assert ours.is_meta and ours.shape == theirs.shape and ours.dtype == theirs.dtype
 
 

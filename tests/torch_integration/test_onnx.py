@@ -30,10 +30,10 @@ def agrees(path, checkpoint):
     deployed, _ = load_deployed(checkpoint)
     for count in (0, 1, 3):
         batch = images(count, 64, seed=count)
-        found = session.run(None, {"images": batch.numpy()})
-        assert all(len(output) == count for output in found)
+        actual = session.run(None, {"images": batch.numpy()})
+        assert all(len(output) == count for output in actual)
         probability, logits, head = deployed(batch)
-        for name, ours, theirs in zip(OUTPUTS, found, (probability, logits, *head), strict=True):
+        for name, ours, theirs in zip(OUTPUTS, actual, (probability, logits, *head), strict=True):
             np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-3, atol=1e-5, err_msg=name)
 
 

@@ -60,16 +60,16 @@ def gradients(case, tensors, wanted, counted, backend):
     loss = sum((outputs[index].double() * weights[index].double()).sum() for index in counted)
     names = [name for name in wanted if leaves[name] is not None]
     if names and loss.requires_grad:
-        found = torch.autograd.grad(loss, [leaves[name] for name in names], allow_unused=True)
+        gradients = torch.autograd.grad(loss, [leaves[name] for name in names], allow_unused=True)
     else:
-        found = [None] * len(names)
-    return [output.detach() for output in outputs], dict(zip(names, found, strict=True))
+        gradients = [None] * len(names)
+    return [output.detach() for output in outputs], dict(zip(names, gradients, strict=True))
 
 
-def close(found, expected, dtype, name):
-    assert found.shape == expected.shape and found.dtype == expected.dtype, name
+def close(actual, expected, dtype, name):
+    assert actual.shape == expected.shape and actual.dtype == expected.dtype, name
     scale = float(expected.abs().max()) if expected.numel() else 0.0
-    error = float((found.double() - expected.double()).abs().max()) if expected.numel() else 0.0
+    error = float((actual.double() - expected.double()).abs().max()) if expected.numel() else 0.0
     assert error <= TOLERANCE[dtype] * max(scale, 0.03), f"{name}: off by {error:.3g} of {scale:.3g}"
 
 
@@ -84,14 +84,14 @@ def test_fused_equals_reference(used, fused, device, data, case, dtype):
     counted = data.draw(st.sets(st.sampled_from(range(len(cases.OUTPUTS[case.function]))), min_size=1))
     ours, our_gradients = gradients(case, tensors, sorted(wanted), counted, fused)
     theirs, their_gradients = gradients(case, tensors, sorted(wanted), counted, "reference")
-    for name, found, expected in zip(cases.OUTPUTS[case.function], ours, theirs, strict=True):
-        close(found, expected, dtype, name)
-    for name, found in our_gradients.items():
+    for name, actual, expected in zip(cases.OUTPUTS[case.function], ours, theirs, strict=True):
+        close(actual, expected, dtype, name)
+    for name, actual in our_gradients.items():
         expected = their_gradients[name]
-        if found is None or expected is None:  # an output that does not depend on the input
-            assert not any(g is not None and g.any() for g in (found, expected)), name
+        if actual is None or expected is None:  # an output that does not depend on the input
+            assert not any(g is not None and g.any() for g in (actual, expected)), name
         else:
-            close(found, expected, dtype, f"gradient of {name}")
+            close(actual, expected, dtype, f"gradient of {name}")
 
 
 SPOILED = (

@@ -76,14 +76,14 @@ def test_each_kept_result_must_be_there(function):
     results = dict(zip(cases.OUTPUTS_OF_OPERATORS[function], out if isinstance(out, tuple) else (out,), strict=True))
     backward = getattr(torch.ops.sma_kernels, f"{function}_backward").default
     names = [argument.name for argument in backward._schema.arguments]
-    kept = [name.removeprefix("saved_") for name in names if name.startswith("saved_")]
+    saved = [name.removeprefix("saved_") for name in names if name.startswith("saved_")]
     cotangents = [
         torch.ones_like(result) for result in tuple(results.values())[: sum(name.startswith("grad_") for name in names)]
     ]
     needs = [True] * len(cases.TENSORS[function])
-    backward(*cotangents, *(results[name] for name in kept), *arguments, needs)
-    for missing in kept:
-        rest = (None if name == missing else results[name] for name in kept)
+    backward(*cotangents, *(results[name] for name in saved), *arguments, needs)
+    for missing in saved:
+        rest = (None if name == missing else results[name] for name in saved)
         with pytest.raises(ValueError, match="must be there"):
             backward(*cotangents, *rest, *arguments, needs)
 
@@ -112,7 +112,7 @@ def test_a_winner_that_no_channel_is(function):
         for name in (argument.name for argument in backward._schema.arguments)
         if name.startswith(("grad_", "saved_"))
     ]
-    found = backward(*given_tensors, *arguments, [True] * len(cases.TENSORS[function]))
-    gradients = dict(zip(cases.TENSORS[function], found, strict=True))
+    gradients = backward(*given_tensors, *arguments, [True] * len(cases.TENSORS[function]))
+    gradients = dict(zip(cases.TENSORS[function], gradients, strict=True))
     of_maps = gradients["weight" if function == "sma_attention" else "maps"]
     assert gradients["values"].any() and not of_maps.any()

@@ -107,9 +107,9 @@ def test_captured_in_a_graph():
     expected = cases.run(case, tensors, "triton")
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        found = cases.call(case, tensors, "triton")
+        actual = cases.call(case, tensors, "triton")
     graph.replay()
-    for name, out in zip(cases.OUTPUTS["sma_attention"], found, strict=True):
+    for name, out in zip(cases.OUTPUTS["sma_attention"], actual, strict=True):
         assert torch.equal(out, expected[name]), name
 
 

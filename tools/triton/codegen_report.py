@@ -124,12 +124,12 @@ def launches_of(shape: str, dtype: str, merge: str, channels_last: bool, target:
     head = attention_head(SHAPES[shape], getattr(torch, dtype), merge, channels_last)
     amd = TARGETS[target].backend == "hip"
     layout = "channels_last" if channels_last else "nchw"
-    found = {}
+    rows = {}
     for direction, launches in (("forward", forward_launches), ("backward", backward_launches)):
         for launch in launches(head, amd):
             name = launch.kernel.__name__.removesuffix("_kernel")
-            found[f"{shape} {dtype} {merge} {layout} {direction} {name} {target}"] = launch
-    return found
+            rows[f"{shape} {dtype} {merge} {layout} {direction} {name} {target}"] = launch
+    return rows
 
 
 def every_launch() -> dict[str, tuple[RecordedLaunch, str]]:
@@ -186,7 +186,7 @@ def differences(table: dict[str, dict[str, Any]], newest: dict[str, dict[str, An
 
 
 def markdown(table: dict[str, dict[str, Any]]) -> str:
-    """A row a launch. Registers a thread are given for each target that has this launch; the rest is the largest."""
+    """One row per launch: registers per thread for each target that has the launch, and the maximum of everything else."""
     launches: dict[str, dict[str, dict[str, Any]]] = {}
     for row, figures in table.items():
         launch, target = row.rsplit(" ", 1)
@@ -196,15 +196,15 @@ def markdown(table: dict[str, dict[str, Any]]) -> str:
         "|---" * (len(TARGETS) + 6) + "|",
     ]
     for launch, targets in launches.items():
-        found = list(targets.values())
-        products = sorted({name for figures in found for name in figures["tensor"]})
+        figures_by_target = list(targets.values())
+        products = sorted({name for figures in figures_by_target for name in figures["tensor"]})
         cells = [
             launch,
-            max(figures["warps"] for figures in found),
+            max(figures["warps"] for figures in figures_by_target),
             *(targets[target]["registers"] if target in targets else "–" for target in TARGETS),
-            max(figures["spilled"] for figures in found),
-            max(figures["shared"] for figures in found),
-            max(figures.get("load_bytes", 0) for figures in found),
+            max(figures["spilled"] for figures in figures_by_target),
+            max(figures["shared"] for figures in figures_by_target),
+            max(figures.get("load_bytes", 0) for figures in figures_by_target),
             ", ".join(products),
         ]
         lines.append(f"| {' | '.join(map(str, cells))} |")

@@ -49,16 +49,16 @@ def test_the_first_maximum_takes_the_gradient(channels, path):
     case = Case(function="attention_pool", **{**SIZES, "channels": channels})
     tensors = cases.inputs(case, torch.float32)
     tensors["maps"] = torch.full_like(tensors["maps"], 0.5)
-    found = cases.run(case, tensors, "triton")["d_maps"]
-    assert found[:, :, 0].any() and not found[:, :, 1:].any()
+    actual = cases.run(case, tensors, "triton")["d_maps"]
+    assert actual[:, :, 0].any() and not actual[:, :, 1:].any()
 
 
 def test_a_nan_cosine_is_a_nan_diversity(path):
     case = Case(function="attention_diversity", **SIZES)
     tensors = cases.inputs(case, torch.float32)
     tensors["maps"][1, 0, 0, 0, 0] = math.nan
-    found = cases.call(case, tensors, "triton")[0]
-    assert found.isnan().tolist() == [False, True]
+    actual = cases.call(case, tensors, "triton")[0]
+    assert actual.isnan().tolist() == [False, True]
 
 
 @pytest.mark.parametrize("function", ("attention_diversity", "correlate_attention", "attention_pool"))
@@ -67,8 +67,8 @@ def test_all_zero_maps(function, path):
     tensors = cases.inputs(case, torch.float32)
     tensors["maps"][0] = 0
     tensors["maps"][1, 1, 1] = 0
-    expected, found = cases.run(case, tensors, "reference"), cases.run(case, tensors, "triton")
-    for name, tensor in found.items():
+    expected, actual = cases.run(case, tensors, "reference"), cases.run(case, tensors, "triton")
+    for name, tensor in actual.items():
         tolerance = 1e-4 * float(expected[name].abs().max())
         torch.testing.assert_close(tensor, expected[name], rtol=1e-4, atol=tolerance)
 
@@ -78,8 +78,8 @@ def test_hinge_has_no_slope_at_the_margin(path):
     case = Case(function="attention_diversity", batch=1, regions=1, channels=2, height=1, width=9, margin=1.0)
     maps = torch.zeros(1, 1, 2, 1, 9)
     maps[..., 0] = 1
-    found = cases.run(case, {"maps": maps}, "triton")
-    assert not found["diversity"].any() and not found["d_maps"].any()
+    actual = cases.run(case, {"maps": maps}, "triton")
+    assert not actual["diversity"].any() and not actual["d_maps"].any()
 
 
 @pytest.mark.parametrize("function", cases.FUNCTIONS)
@@ -120,19 +120,19 @@ def test_layouts(arrange):
     grads = cases.cotangents(cases.call(case, plain, "reference"), 0)
     strided = [permuted(grad) if grad.dim() > 1 else grad.repeat_interleave(2)[::2] for grad in grads]
     expected = cases.run(case, plain, "triton", grads)
-    found = cases.run(case, arranged, "triton", strided)
-    for name, tensor in found.items():
+    actual = cases.run(case, arranged, "triton", strided)
+    for name, tensor in actual.items():
         torch.testing.assert_close(tensor, expected[name], rtol=2e-5, atol=1e-5)
     for name in ("values", "features"):
-        assert found[f"d_{name}"].stride() == torch.empty_like(arranged[name]).stride()
+        assert actual[f"d_{name}"].stride() == torch.empty_like(arranged[name]).stride()
 
 
 def test_parameters_of_other_layouts_and_dtype():
     case = Case(**SIZES)
     plain = {name: tensor.half() for name, tensor in cases.inputs(case, torch.float16).items()}
     arranged = {**plain, "weight": permuted(plain["weight"]), "relation_bias": permuted(plain["relation_bias"])}
-    expected, found = cases.run(case, plain, "triton"), cases.run(case, arranged, "triton")
-    for name, tensor in found.items():
+    expected, actual = cases.run(case, plain, "triton"), cases.run(case, arranged, "triton")
+    for name, tensor in actual.items():
         assert torch.equal(tensor, expected[name]), name
-    assert all(found[f"d_{name}"].dtype == torch.float16 for name in plain)
-    assert found["d_weight"].stride() == torch.empty_like(arranged["weight"]).stride()
+    assert all(actual[f"d_{name}"].dtype == torch.float16 for name in plain)
+    assert actual["d_weight"].stride() == torch.empty_like(arranged["weight"]).stride()

@@ -47,9 +47,9 @@ def check(case, poisoned, dtype=torch.float32):
         inside[name].copy_(tensor)
     grads = cases.cotangents(cases.call(case, plain, "reference"), 0)
     poisoned.clear()
-    found = cases.run(case, inside, "triton", grads)
+    actual = cases.run(case, inside, "triton", grads)
     assert poisoned and all(map(untouched, poisoned))
-    for name, tensor in found.items():
+    for name, tensor in actual.items():
         assert tensor.isfinite().all(), name
 
 

@@ -17,9 +17,9 @@ def bits_of(tensor):
 def test_rounding_and_widening_are_torchs():
     values = torch.cat((torch.tensor(SPECIAL), torch.randn(10000) * torch.randn(10000).mul(20).exp2()))
     expected = values.bfloat16()
-    found = round_bfloat16(values.numpy())
-    assert np.array_equal(found[~values.isnan()], bits_of(expected)[~values.isnan()])
-    assert np.isnan(widen_bfloat16(found)[values.isnan().numpy()]).all()
+    actual = round_bfloat16(values.numpy())
+    assert np.array_equal(actual[~values.isnan()], bits_of(expected)[~values.isnan()])
+    assert np.isnan(widen_bfloat16(actual)[values.isnan().numpy()]).all()
     assert np.array_equal(widen_bfloat16(bits_of(expected)), expected.float().numpy(), equal_nan=True)
 
 

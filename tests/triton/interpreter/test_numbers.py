@@ -124,12 +124,12 @@ def test_each_output_alone_reaches_every_input(output, path, monkeypatch):
     case = take(path, monkeypatch, "max", False)
     index = cases.OUTPUTS["sma_attention"].index(output)
     tensors = cases.inputs(case, torch.float32)
-    found = {}
+    actual = {}
     for name in ("reference", "triton"):
         leaves = {k: v.detach().requires_grad_() for k, v in tensors.items()}
         out = cases.call(case, leaves, name)[index]
         (out * cases.cotangents((out,), 3)[0]).sum().backward()
-        found[name] = {k: torch.zeros_like(v) if v.grad is None else v.grad for k, v in leaves.items()}
-    for name, expected in found["reference"].items():
+        actual[name] = {k: torch.zeros_like(v) if v.grad is None else v.grad for k, v in leaves.items()}
+    for name, expected in actual["reference"].items():
         tolerance = 3e-5 * float(expected.abs().max()) + 1e-6
-        torch.testing.assert_close(found["triton"][name], expected, rtol=2e-5, atol=tolerance)
+        torch.testing.assert_close(actual["triton"][name], expected, rtol=2e-5, atol=tolerance)
