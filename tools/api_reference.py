@@ -22,10 +22,10 @@ PUBLIC = {
     "sma_models.models.checkpoint": ("load_network", "read_checkpoint"),
     "sma_models.training.task": ("FaceTask", "ActionUnitTask", "ExpressionTask"),
     "sma_models.training.optimizer": ("OptimizerConfig", "make_optimizer", "make_schedule"),
-    "sma_models.losses.classification": ("weighted_asymmetric", "weighted_bce", "unit_weights", "class_weights"),
+    "sma_models.losses.classification": ("weighted_asymmetric", "weighted_bce", "au_weights", "class_weights"),
     "sma_models.losses.diversity": ("diversity_term",),
     "sma_models.metrics.scores": (
-        "unit_scores",
+        "au_scores",
         "AUScores",
         "expression_scores",
         "ExpressionScores",

@@ -44,7 +44,7 @@ class SMACLI(LightningCLI):
                     "class_path": "lightning.pytorch.loggers.CSVLogger",
                     "init_args": {"save_dir": "runs", "name": "sma_net"},
                 },
-                "plugins": [{"class_path": "sma_models.models.checkpoint_io.SafeCheckpoints"}],
+                "plugins": [{"class_path": "sma_models.models.checkpoint_io.AtomicCheckpointIO"}],
                 # The data shard themselves, so that order depends on seed and epoch alone.
                 "use_distributed_sampler": False,
             },
