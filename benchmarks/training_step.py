@@ -27,7 +27,7 @@ def network_step(backbone: str, backend: str) -> Timed:
         network.zero_grad()
         found = network(images)
         loss = torch.nn.functional.binary_cross_entropy_with_logits(found.logits, labels)
-        (loss + found.head.diversity.mean()).backward()
+        (loss + found.attention.diversity.mean()).backward()
         return []
 
     return Timed(step)

@@ -13,7 +13,7 @@ from sma_kernels import SMAAttention, SMAOutput
 from sma_models.ablation.attention_metrics import REGION_MEASURES, RegionAttention, merged_attention
 from sma_models.metrics.aggregate import aggregate_aus, aggregate_expressions
 from sma_models.metrics.predictions import Predictions
-from sma_models.metrics.scores import AttentionSpread
+from sma_models.metrics.scores import AttentionSimilarity
 
 # Attention maps of the first so many faces are kept, to be compared between initialisations.
 COMPARED_FACES = 16
@@ -45,7 +45,7 @@ def answer_scores(folds: list[Predictions]) -> RunScores:
     """F1 and AUC of action units, or macro-F1 and accuracy of classes, of the pooled answers."""
     if folds[0].labels.ndim == 2:
         found = aggregate_aus(folds)
-        whole = {"f1": "mean_f1", "auc": "mean_auc", "constant": "mean_constant"}
+        whole = {"f1": "mean_f1", "auc": "mean_auc", "constant": "mean_f1_always_positive"}
     else:
         found = aggregate_expressions(folds)
         whole = {"f1": "macro_f1", "accuracy": "accuracy", "constant": "majority_macro_f1"}
@@ -60,7 +60,7 @@ def answer_scores(folds: list[Predictions]) -> RunScores:
 def attention_scores(attention: SMAAttention, batches: Iterable[Looked]) -> RunScores:
     """Where `attention` looks, over batches of faces that it was not trained on."""
     regions, channels, _ = attention.weight.shape
-    where, spread = RegionAttention(regions, channels), AttentionSpread()
+    where, spread = RegionAttention(regions, channels), AttentionSimilarity()
     kept: list[Tensor] = []
     diagonal = faces = 0.0
     for output, shows, masks in batches:

@@ -12,15 +12,16 @@ import torch
 from numpy.typing import NDArray
 
 from sma_models.cli.lightning import SMACLI, run
+from sma_models.cli.old_names import rename_in_file
 from sma_models.data.base import FaceTable
 from sma_models.data.csv_table import CSVTable
 from sma_models.data.position import digest
 from sma_models.figures.style import save
-from sma_models.metrics.aggregate import Runs, summarise
+from sma_models.metrics.aggregate import Runs, summarize
 from sma_models.metrics.predictions import PREDICTIONS, Predictions, read_predictions
 from sma_models.report.crossval_summary import draw, markdown
 from sma_models.utils.jsonable import to_jsonable
-from sma_models.utils.run_dir import check_same_settings
+from sma_models.utils.run_dir import SETTINGS, check_same_settings
 from sma_models.utils.text_files import read_json
 
 
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str]) -> None:
     """Run `sma-net crossval`; arguments that it does not know are those of `sma-net fit`."""
     parser = argparse.ArgumentParser(
         prog="sma-net crossval",
-        description="Train and test every fold with every seed. A run that was stopped goes on where it stopped. Other "
+        description="Train and test every fold with every seed. A run that was stopped resumes. Other "
         "arguments are those of `sma-net fit`, such as --config ckplus_10fold.yaml.",
         allow_abbrev=False,
     )
@@ -43,7 +44,8 @@ def main(arguments: Sequence[str]) -> None:
         parser.error(f"--folds must be among {','.join(known)}; got {','.join(folds)}")
     cli.datamodule.fold = folds[0]
     faces, _ = cli.datamodule.load()
-    # Runs on other labels, or on a file that was divided anew, would be pooled with those that are there.
+    # Runs on other labels, or on other folds of the same file, would be pooled with the existing ones.
+    rename_in_file(given.out / SETTINGS)
     check_same_settings(given.out, f"{cli.parser.dump(cli.config, skip_none=False)}# faces {digest(_columns(faces))}\n")
     runs: Runs = []
     for seed in given.seeds:
@@ -85,7 +87,7 @@ def _one(out: Path, arguments: list[str], fold: str, seed: int) -> Predictions:
     folder = _folder(out, fold, seed)
     if not (folder / PREDICTIONS).is_file():
         # `last` in a folder without one would silently start anew, or not at all.
-        going_on = ["--ckpt_path", str(folder / "checkpoints" / "last.ckpt")]
+        resume = ["--ckpt_path", str(folder / "checkpoints" / "last.ckpt")]
         run(
             [
                 "fit",
@@ -96,7 +98,7 @@ def _one(out: Path, arguments: list[str], fold: str, seed: int) -> Predictions:
                 f"--trainer.logger.save_dir={folder.parent}",
                 "--trainer.logger.name=",
                 f"--trainer.logger.version={folder.name}",
-                *(going_on if Path(going_on[1]).is_file() else []),
+                *(resume if Path(resume[1]).is_file() else []),
             ]
         )
     return read_predictions(folder / PREDICTIONS)
@@ -117,7 +119,7 @@ def describe(cli: SMACLI, out: Path, folds: list[str], seeds: list[int]) -> dict
 
 def write_results(out: Path, facts: dict[str, Any], runs: Runs) -> None:
     """results.json, results.md and results.png."""
-    result = facts | summarise(runs, facts["kind"])
+    result = facts | summarize(runs, facts["kind"])
     (out / "results.json").write_text(json.dumps(to_jsonable(result), indent=1) + "\n", encoding="utf-8")
     text = markdown(result)
     (out / "results.md").write_text(text, encoding="utf-8")

@@ -95,7 +95,7 @@ def _fits(reader: FacePredictor, sources: list[Any], detect: SharedDetector | No
         return
     for source in sources:
         if isinstance(source, Path):
-            reader.same_alignment(files_below(source).pictures)
+            reader.check_same_alignment(files_below(source).pictures)
 
 
 def _opened(path: Path) -> TextIO:

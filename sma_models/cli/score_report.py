@@ -1,4 +1,4 @@
-"""Scores of a finished test or validation run: printed, and written beside its log."""
+"""Prints the scores of a test or validation run, and writes them beside its log."""
 
 import json
 from pathlib import Path
@@ -11,8 +11,8 @@ from sma_models.report.score_tables import print_scores, scores_as_dict
 
 
 class ScoreReport(Callback):
-    """Prints the table of a finished test or validation run, and writes it as scores_<part>.json beside the log, and the
-    answer to every test sample as answers_test.npz."""
+    """Prints the table of a finished test or validation run, and writes it beside the log as scores_<split>.json, with the
+    test predictions as answers_test.npz."""
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         folder = self._report(trainer, pl_module, "test")
@@ -23,16 +23,16 @@ class ScoreReport(Callback):
         if not trainer.training and not trainer.sanity_checking and trainer.state.fn == "validate":
             self._report(trainer, pl_module, "val")
 
-    def _report(self, trainer: Trainer, task: Any, part: str) -> Path | None:
-        """The folder that the first process writes to; None in the others, or without a log."""
-        # Asking for it is a broadcast: every process must ask.
+    def _report(self, trainer: Trainer, task: Any, split: str) -> Path | None:
+        """The folder that the first process writes to; None in other processes, or without a log."""
+        # Reading `log_dir` is a broadcast: every process must do it.
         log_dir = trainer.log_dir
         if not trainer.is_global_zero:
             return None
-        print_scores(task, part)
+        print_scores(task, split)
         if log_dir is None:
             return None
         folder = Path(log_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"scores_{part}.json").write_text(json.dumps(scores_as_dict(task, part), indent=1) + "\n")
+        (folder / f"scores_{split}.json").write_text(json.dumps(scores_as_dict(task, split), indent=1) + "\n")
         return folder

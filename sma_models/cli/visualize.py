@@ -34,7 +34,7 @@ def visualize(checkpoint: Path, sources: Sequence[Path], out: Path, count: int =
     """Draw a checkpoint's figures as PNG files into a folder, attention on `count` of the pictures in `sources`; gives the
     path of each file once it is written.
 
-    Raises as `read_checkpoint` and `pictures_of`.
+    Raises as `load_checkpoint` and `pictures_of`.
     """
     reader = FacePredictor(checkpoint, "cpu")
     for named in network_figures(reader, pictures_of(reader, sources), count):

@@ -55,7 +55,7 @@ class Alignment:
             raise ValueError(f"{path}: expected the settings of `sma-net align`; {error}") from error
 
 
-def same_alignment(checkpoint: Mapping[str, Any] | None, data: Mapping[str, Any] | None) -> None:
+def check_same_alignment(checkpoint: Mapping[str, Any] | None, data: Mapping[str, Any] | None) -> None:
     """ValueError unless both are aligned by the same template and size; the detector may be another."""
     theirs, ours = ((facts["template"], facts["size"]) if facts else ("none",) for facts in (checkpoint, data))
     if theirs != ours:

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sma_models.data.alignment import SIZE, same_alignment
+from sma_models.data.alignment import SIZE, check_same_alignment
 from sma_models.data.crops import Crops
 from sma_models.data.images import RGBImage, whole_square
 from sma_models.data.transforms import Augment, canvas_size
-from sma_models.models.checkpoint import ENTRY, load_network, read_checkpoint
+from sma_models.models.checkpoint import load_checkpoint
 from sma_models.models.sma_net import NetworkOutput
 from sma_models.utils.finite import require_finite
 
@@ -25,15 +25,13 @@ class FacePredictor:
     """
 
     def __init__(self, checkpoint: Path, device: str):
-        facts = read_checkpoint(checkpoint)[ENTRY]
-        self.kind, self.regions = facts["kind"], tuple(facts["regions"])
-        self.alignment: dict[str, Any] | None = facts.get("data", {}).get("alignment")
+        self.info, network = load_checkpoint(checkpoint)
+        self.kind, self.regions, self.alignment = self.info.kind, self.info.regions, self.info.alignment
         try:
             self.device = torch.empty(0, device=device).device
         except (RuntimeError, AssertionError, NotImplementedError) as error:
             raise ValueError(f"device {device!r} is not there: {str(error).splitlines()[0]}") from error
-        network, calibration = load_network(checkpoint)
-        self.network, self.calibration = network.to(self.device), calibration.to(self.device)
+        self.network, self.calibration = network.to(self.device), self.info.calibration.to(self.device)
         assert network.config.image_size is not None
         self.size = network.config.image_size
         self.canvas = canvas_size(self.size)
@@ -44,7 +42,7 @@ class FacePredictor:
         the centre."""
         output = self.output(crops)
         probability, on = self.answers(output)
-        return probability, on, merged(output.head.attention).cpu().numpy()
+        return probability, on, merged(output.attention.attention).cpu().numpy()
 
     @torch.inference_mode()
     def output(self, crops: list[RGBImage]) -> NetworkOutput:
@@ -65,10 +63,10 @@ class FacePredictor:
             on = torch.nn.functional.one_hot(logits.argmax(1), len(self.regions)).bool()
         return probability.cpu().numpy(), on.cpu().numpy()
 
-    def same_alignment(self, pictures: Iterable[Path]) -> None:
+    def check_same_alignment(self, pictures: Iterable[Path]) -> None:
         """ValueError if `sma-net align` wrote one of the pictures otherwise than those of training."""
         for alignment in {crop.alignment for crop in Crops().all_of(pictures) if crop}:
-            same_alignment(self.alignment, alignment.as_dict())
+            check_same_alignment(self.alignment, alignment.as_dict())
 
     def heat(self, attention: NDArray[np.float32]) -> NDArray[np.float32]:
         """One map [h,w] as float [256,256] in 0..1 over the whole crop; 0 at the rim that the network does not see."""

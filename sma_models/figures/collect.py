@@ -53,7 +53,7 @@ def attend(reader: FacePredictor, crops: Sequence[RGBImage]) -> Attended:
     correlations = []
     for crop in crops:
         output = reader.output([crop])
-        head = output.head
+        head = output.attention
         after, _ = reader.network.attention.refine(head.maps)
         probability, on = reader.answers(output)
         before, used = head.maps.float(), merged(head.attention)

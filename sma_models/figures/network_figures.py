@@ -39,7 +39,7 @@ def pictures_of(reader: FacePredictor, sources: Sequence[Path]) -> list[Path]:
         pictures = files_below(source).pictures
         if not pictures:
             raise ValueError(f"expected a picture or a folder of pictures; got {source}")
-        reader.same_alignment(pictures)
+        reader.check_same_alignment(pictures)
         found += pictures
     return found
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from sma_models.figures.style import BLUE, CYAN, GREEN, GREY, PURPLE, RED
+from sma_models.metrics.scores import current_names
 from sma_models.utils.run_dir import LOG
 
 
@@ -26,9 +27,9 @@ _PANELS = {
     ),
     "score on validation people": (
         _Line("val/f1", "F1, mean of AUs", BLUE),
-        _Line("val/f1_half", "F1 at ½", PURPLE),
+        _Line("val/f1_at_0_5", "F1 at ½", PURPLE),
         _Line("val/auc", "AUC", GREEN),
-        _Line("val/constant", "F1, always present", GREY, "--"),
+        _Line("val/f1_always_positive", "F1, always present", GREY, "--"),
         _Line("val/macro_f1", "macro-F1", BLUE),
         _Line("val/accuracy", "accuracy", CYAN),
         _Line("val/majority_macro_f1", "macro-F1, majority guess", GREY, "--"),
@@ -77,7 +78,7 @@ def _draw(axis, line: _Line, curves: list[list[tuple[int, float]]]) -> None:
 def _epochs(log: Path) -> dict[str, list[tuple[int, float]]]:
     """(epoch counted from 1, value) of every column that has any."""
     with log.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+        rows = [current_names(row) for row in csv.DictReader(file)]
     columns: dict[str, list[tuple[int, float]]] = {}
     for row in rows:
         for name, value in row.items():

@@ -10,11 +10,11 @@ from sma_models.metrics.published_results import PUBLISHED
 
 _UNITS = (
     ("f1", "F1"),
-    ("f1_half", "F1 at ½"),
+    ("f1_at_0_5", "F1 at ½"),
     ("auc", "AUC"),
     ("accuracy", "accuracy"),
-    ("constant", "always positive"),
-    ("rate", "positive"),
+    ("f1_always_positive", "always positive"),
+    ("prevalence", "positive"),
 )
 _CLASSES = (
     ("accuracy", "accuracy of frames"),
@@ -26,7 +26,7 @@ _CLASSES = (
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """The tables of a result of `summarise`, with what they were measured on."""
+    """The tables of a result of `summarize`, with what they were measured on."""
     lines = [
         f"# {result['protocol']}",
         "",
@@ -117,5 +117,5 @@ def draw(result: dict[str, Any]) -> Figure:
     pooled, title, regions = result["pooled"], result["protocol"], result["regions"]
     if result["kind"] == "au":
         f1 = pooled["f1"]
-        return draw_aus(title, regions, f1["mean"], pooled["constant"]["mean"], f1["sd_over_seeds"])
+        return draw_aus(title, regions, f1["mean"], pooled["f1_always_positive"]["mean"], f1["sd_over_seeds"])
     return draw_confusion(title, regions, pooled["confusion"]["mean"])

@@ -3,7 +3,7 @@
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from sma_models.faces.predictor import FacePredictor
 from sma_models.figures.network_figures import SHOWN, network_figures, pictures_of
 from sma_models.figures.style import DPI
 from sma_models.figures.training_curves import draw_curves
-from sma_models.models.checkpoint import ENTRY, read_checkpoint
 from sma_models.report.run_results import Run
 from sma_models.utils.provenance import provenance
 
@@ -42,7 +41,7 @@ class Network:
 def write_page(run: Run, sources: Sequence[Path], path: Path, count: int = SHOWN) -> None:
     """Write the report of a run; attention is shown on `count` aligned pictures, or on drawn faces if `sources` is empty.
 
-    Raises as `read_checkpoint` and `pictures_of`.
+    Raises as `load_checkpoint` and `pictures_of`.
     """
     network = _network(run.checkpoint, sources, count) if run.checkpoint is not None else Network()
     environment = Environment(
@@ -67,11 +66,10 @@ def write_page(run: Run, sources: Sequence[Path], path: Path, count: int = SHOWN
 
 
 def _network(checkpoint: Path, sources: Sequence[Path], count: int) -> Network:
-    entry = read_checkpoint(checkpoint)[ENTRY]
     reader = FacePredictor(checkpoint, "cpu")
     drawn = network_figures(reader, pictures_of(reader, sources), count)
     pictures = [_embedded(each.figure, each.about) for each in drawn]
-    return Network(entry["network"], entry.get("made_by", {}), pictures)
+    return Network(asdict(reader.info.network), reader.info.made_by, pictures)
 
 
 def _embedded(figure: Figure, about: str) -> RGBImage:

@@ -12,11 +12,11 @@ from sma_models.utils.jsonable import to_jsonable
 
 _COLUMNS = (
     ("F1", "f1"),
-    ("constant", "constant"),
-    ("F1 at ½", "f1_half"),
+    ("constant", "f1_always_positive"),
+    ("F1 at ½", "f1_at_0_5"),
     ("AUC", "auc"),
     ("accuracy", "accuracy"),
-    ("positive", "rate"),
+    ("positive", "prevalence"),
 )
 _SEEN_UNITS = tuple((f"mean {head}", f"mean_{key}") for head, key in _COLUMNS[:5])
 _SEEN_CLASSES = (("accuracy", "accuracy"), ("macro-F1", "macro_f1"), ("accuracy of sequences", "sequence_accuracy"))
@@ -39,10 +39,10 @@ def scores_as_dict(task: Any, part: str) -> dict[str, Any]:
         },
     }
     if part == "test":
-        answers = predictions_of(task)
-        facts["without_a_face"] = int((~answers.found).sum())
-        if 0 < facts["without_a_face"] < len(answers.found):
-            seen = (au_fold if task.kind == "au" else expression_fold)(answers.with_a_face())
+        predictions = predictions_of(task)
+        facts["without_a_face"] = int((~predictions.detected).sum())
+        if 0 < facts["without_a_face"] < len(predictions.detected):
+            seen = (au_fold if task.kind == "au" else expression_fold)(predictions.detected_only())
             facts["scores_with_a_face"] = {name: to_jsonable(value.tolist()) for name, value in seen.items()}
     return facts
 

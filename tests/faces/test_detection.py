@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sma_models.data.alignment import EYES, TEMPLATES, centre_crop, same_alignment, similarity, warp
+from sma_models.data.alignment import EYES, TEMPLATES, centre_crop, check_same_alignment, similarity, warp
 from sma_models.data.images import read_image
 from sma_models.faces.detect import Cascade, Points, YuNet, largest
 from sma_models.faces.sources import files_below
@@ -172,11 +172,11 @@ def test_every_kind_of_picture_becomes_rgb(tmp_path):
 
 def test_alignments_are_compared_by_template_and_size():
     eyes = {"template": "eyes", "size": 256, "detector": "cascade"}
-    same_alignment(eyes, {**eyes, "detector": "points p.csv"})
-    same_alignment(None, None)
+    check_same_alignment(eyes, {**eyes, "detector": "points p.csv"})
+    check_same_alignment(None, None)
     for other in (None, {**eyes, "template": "eyes_nose"}, {**eyes, "size": 128}):
         with pytest.raises(ValueError, match="was trained on faces aligned by"):
-            same_alignment(eyes, other)
+            check_same_alignment(eyes, other)
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real photographs are not here")

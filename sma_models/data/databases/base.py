@@ -49,7 +49,7 @@ class Database(FaceDataModule):
         facts = self._facts()
         table = self._table(facts)
         self.alignment = facts["alignment"]
-        self._same_alignment(table)
+        self._check_same_alignment(table)
         self.protocol = f"{self.dataset} {facts['settings']}, fold {self.fold} tested"
         rank_zero_info(
             f"{self.protocol}: {len(table)} pictures, {len(table.regions)} regions: {', '.join(table.regions)}"
@@ -79,7 +79,7 @@ class Database(FaceDataModule):
         root = self.root or facts["images"]
         return CSVTable(self.manifest, root, au_threshold=self.au_threshold, look_for_all=False)
 
-    def _same_alignment(self, table: CSVTable) -> None:
+    def _check_same_alignment(self, table: CSVTable) -> None:
         """ValueError if a `root` is given whose pictures are not aligned as those of the check were, by the first of them."""
         if self.root is None:
             return
