@@ -93,7 +93,7 @@ def training_step(setting: Setting) -> Callable[[dict], None]:
 
     def step(batch: dict) -> None:
         output = network(batch["image"])
-        loss = cross_entropy(output.logits, batch["label"]) + 0.1 * output.head.diversity.mean()
+        loss = cross_entropy(output.logits, batch["label"]) + 0.1 * output.attention.diversity.mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

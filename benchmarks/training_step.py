@@ -28,7 +28,7 @@ def network_step(backbone: str, backend: str) -> Timed:
         network.zero_grad()
         output = network(images)
         loss = torch.nn.functional.binary_cross_entropy_with_logits(output.logits, labels)
-        (loss + output.head.diversity.mean()).backward()
+        (loss + output.attention.diversity.mean()).backward()
         return []
 
     return Timed(step)

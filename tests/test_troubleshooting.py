@@ -14,7 +14,7 @@ from sma_models.cli import main
 from sma_models.data import BP4D, CSVFaces
 from sma_models.data.position import Position
 from sma_models.losses.classification import au_weights
-from sma_models.models.checkpoint import load_network, read_checkpoint
+from sma_models.models.checkpoint import load_checkpoint
 from sma_models.models.pretrained import build_network
 from sma_models.models.sma_net import SMANet
 from sma_models.training.preconditions import check_a_score_is_possible, check_precision
@@ -84,20 +84,20 @@ def damaged(folder):
     write_checkpoint(folder / "best.ckpt")
     whole = (folder / "best.ckpt").read_bytes()
     (folder / "best.ckpt").write_bytes(whole[: len(whole) // 2])
-    read_checkpoint(folder / "best.ckpt")
+    load_checkpoint(folder / "best.ckpt")
 
 
 def other_entry(folder):
     torch.save({"state_dict": {}}, folder / "other.ckpt")
-    read_checkpoint(folder / "other.ckpt")
+    load_checkpoint(folder / "other.ckpt")
 
 
 def other_version(folder):
     write_checkpoint(folder / "old.ckpt")
     content = torch.load(folder / "old.ckpt", weights_only=True)
-    del content["state_dict"]["network.units.bias"]
+    del content["state_dict"]["network.classifier.bias"]
     torch.save(content, folder / "old.ckpt")
-    load_network(folder / "old.ckpt")
+    load_checkpoint(folder / "old.ckpt")
 
 
 def other_template(folder):
@@ -128,7 +128,7 @@ def diverging(folder):
 
 def not_finite(folder):
     write_checkpoint(folder / "model.ckpt")
-    read_checkpoint(spoil(folder / "model.ckpt"))
+    load_checkpoint(spoil(folder / "model.ckpt"))
 
 
 def no_score(folder):
@@ -184,20 +184,20 @@ CAUSES = {
     "fold must be one of": lambda folder: load(au_csv(folder), fold="7"),
     "subjects must be at least two": one_person,
     "no training subject shows": lambda _: au_weights(torch.zeros(3, 1).bool(), torch.ones(3, 1).bool(), ["AU2"]),
-    "no epoch can be chosen": no_score,
+    "no epoch can be selected": no_score,
     "the loss is … at step": diverging,
     "there is no …: 'sma-net data check": lambda folder: BP4D(manifest=str(folder / "bp4d.csv")).setup("fit"),
     "backbone must name": lambda _: SMANet(["AU1"], backbone="resnet_of_mine"),
     "timm cannot build": lambda _: SMANet(["AU1"], backbone="resnet10t", stage=9),
-    "backbone_weights: expected": lambda folder: build_network(["AU1"], TINY_CONFIG, backbone_weights=str(folder / "no.pt")),
+    "pretrained: expected": lambda folder: build_network(["AU1"], TINY_CONFIG, pretrained=str(folder / "no.pt")),
     "there is no checkpoint": lambda folder: command("visualize", folder / "no.ckpt", "--out", folder),
     "checkpoint … is damaged": damaged,
     "… holds weights that are NaN": not_finite,
     "a resumed run needs the samples": lambda _: Position(1, 8, 8, 1, 0, "").resume({"samples": 8}),
     "trainer.precision must be": lambda _: check_precision(Trainer(accelerator="cpu", precision="64-true", logger=False)),
-    "… is no checkpoint of SMA-Net": other_entry,
+    "… is not an SMA-Net checkpoint": other_entry,
     "… does not fit this version": other_version,
-    "expected the checkpoint that is measured": lambda folder: command("test", "--config", "csv_fer.yaml", "--data.csv",
+    "--ckpt_path is required: the checkpoint to": lambda folder: command("test", "--config", "csv_fer.yaml", "--data.csv",
                                                                       au_csv(folder)),
     "the checkpoint was trained on faces aligned": other_template,
     "the checkpoint was trained on images that": not_aligned,

@@ -10,9 +10,10 @@ from torch import nn
 from sma_models.ablation.config import Ablation
 from sma_models.ablation.fit_network import fit
 from sma_models.data.data_module import FaceDataModule
-from sma_models.models.checkpoint import load_network
+from sma_models.models.checkpoint import load_checkpoint
 from sma_models.models.sma_net import SMANet
-from sma_models.training.task import ActionUnitTask, ExpressionTask, FaceTask
+from sma_models.training.face_task import FaceTask
+from sma_models.training.task import ActionUnitTask, ExpressionTask
 
 
 class _AveragePooling(FaceTask):
@@ -46,5 +47,5 @@ def train_backbone(settings: Ablation, data: FaceDataModule, folder: Path) -> SM
         lightning.seed_everything(data.seed, verbose=False)
         best, _ = fit(task, data, settings.backbone.epochs, folder / "checkpoints", progress=True)
         os.replace(best, finished)
-    network, _ = load_network(finished)
+    _, network = load_checkpoint(finished)
     return network.requires_grad_(False).eval()

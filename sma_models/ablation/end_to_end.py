@@ -19,7 +19,7 @@ from sma_models.data.face_table import Splits
 from sma_models.data.synthetic import SyntheticTable
 from sma_models.data.transforms import Augment, canvas_size
 from sma_models.metrics.predictions import Predictions
-from sma_models.models.checkpoint import load_network
+from sma_models.models.checkpoint import load_checkpoint
 from sma_models.models.sma_net import NetworkOutput, SMANet
 from sma_models.training.task import ActionUnitTask
 
@@ -45,14 +45,14 @@ def run_network(
         diversity_weight=arm.diversity_weight,
     )
     best, seconds = fit(task, data, settings.training.epochs, folder, progress=False)
-    network, calibration = load_network(best)
+    info, network = load_checkpoint(best)
     rows = data.splits.test
     logits = torch.cat([output.logits for _, output in _outputs(network, data.faces, rows)])
     subjects = data.faces.subjects[rows]
     predictions = Predictions(
         logits.numpy(),
         data.faces.labels[rows],
-        calibration.threshold.numpy(),
+        info.calibration.threshold.numpy(),
         subjects,
         subjects,
         data.faces.detected[rows],
@@ -91,4 +91,4 @@ def _outputs(
 
 def _attention_batches(network: SMANet, faces: SyntheticTable, masks: NDArray[np.float32]) -> Iterator[AttentionBatch]:
     for rows, output in _outputs(network, faces, np.arange(len(faces))):
-        yield AttentionBatch(output.head, torch.from_numpy(faces.labels[rows] == 1), torch.from_numpy(masks[rows]))
+        yield AttentionBatch(output.attention, torch.from_numpy(faces.labels[rows] == 1), torch.from_numpy(masks[rows]))

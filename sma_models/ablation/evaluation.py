@@ -13,7 +13,7 @@ from sma_kernels import SMAAttention, SMAOutput
 from sma_models.ablation.attention_metrics import REGION_MEASURES, RegionAttention, merged_attention
 from sma_models.metrics.aggregate import aggregate_aus, aggregate_expressions
 from sma_models.metrics.predictions import Predictions
-from sma_models.metrics.scores import AttentionSpread
+from sma_models.metrics.scores import AttentionSimilarity
 
 # Number of faces whose attention maps are saved for comparison between initializations.
 COMPARED_FACES = 16
@@ -45,7 +45,7 @@ def prediction_scores(folds: list[Predictions]) -> RunScores:
     """F1 and AUC of action units, or macro-F1 and accuracy of classes, of the pooled predictions."""
     if folds[0].labels.ndim == 2:
         pooled = aggregate_aus(folds)
-        measures = {"f1": "mean_f1", "auc": "mean_auc", "constant": "mean_constant"}
+        measures = {"f1": "mean_f1", "auc": "mean_auc", "constant": "mean_f1_always_positive"}
     else:
         pooled = aggregate_expressions(folds)
         measures = {"f1": "macro_f1", "accuracy": "accuracy", "constant": "majority_macro_f1"}
@@ -60,7 +60,7 @@ def prediction_scores(folds: list[Predictions]) -> RunScores:
 def attention_scores(attention: SMAAttention, batches: Iterable[AttentionBatch]) -> RunScores:
     """Scores of the attention maps over batches of unseen faces."""
     regions, channels, _ = attention.weight.shape
-    region_attention, spread = RegionAttention(regions, channels), AttentionSpread()
+    region_attention, spread = RegionAttention(regions, channels), AttentionSimilarity()
     compared: list[Tensor] = []
     diagonal = faces = 0.0
     for output, present, masks in batches:

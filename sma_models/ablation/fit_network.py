@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from sma_models.data.data_module import FaceDataModule
 from sma_models.models.checkpoint_io import AtomicCheckpointIO
 from sma_models.training.callbacks import LastEpoch, SelectedEpoch
-from sma_models.training.task import FaceTask
+from sma_models.training.face_task import FaceTask
 
 
 class StepTimes(lightning.Callback):

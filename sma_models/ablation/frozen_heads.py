@@ -16,7 +16,7 @@ from sma_models.ablation.feature_cache import FeatureSplit
 from sma_models.data.face_table import UNKNOWN
 from sma_models.losses.classification import au_weights, class_weights, weighted_asymmetric
 from sma_models.losses.diversity import diversity_term
-from sma_models.models.sma_net import RegionClassifier, make_attention, make_classifiers
+from sma_models.models.sma_net import RegionClassifier, make_attention, make_classifier
 from sma_models.training.optimizer import make_optimizer, make_schedule
 from sma_models.utils.finite import require_finite
 
@@ -44,7 +44,7 @@ class FrozenHead(nn.Module):
             self.attention = make_attention(width, regions, arm.network) if arm.has_attention else None
             torch.manual_seed(seed)
             self.classifier = (
-                make_classifiers(width, regions, arm.network)
+                make_classifier(width, regions, arm.network)
                 if arm.has_attention
                 else RegionClassifier(regions, (), width)
             )

@@ -12,15 +12,16 @@ import torch
 from numpy.typing import NDArray
 
 from sma_models.cli.lightning import SMACLI, run
+from sma_models.cli.old_names import rename_in_file
 from sma_models.data.csv_table import CSVTable
 from sma_models.data.face_table import FaceTable
 from sma_models.data.position import digest
 from sma_models.figures.style import save
-from sma_models.metrics.aggregate import Runs, summarise
+from sma_models.metrics.aggregate import Runs, summarize
 from sma_models.metrics.predictions import PREDICTIONS, Predictions, read_predictions
 from sma_models.report.crossval_summary import draw_crossval, markdown
 from sma_models.utils.jsonable import to_jsonable
-from sma_models.utils.run_dir import check_same_settings
+from sma_models.utils.run_dir import SETTINGS, check_same_settings
 from sma_models.utils.text_files import read_json
 
 
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str]) -> None:
     cli.datamodule.fold = folds[0]
     faces, _ = cli.datamodule.load()
     # Runs on other labels, or on other folds, must not be pooled with existing ones.
+    rename_in_file(args.out / SETTINGS)
     check_same_settings(args.out, f"{cli.parser.dump(cli.config, skip_none=False)}# faces {digest(_identity(faces))}\n")
     runs: Runs = []
     for seed in args.seeds:
@@ -117,7 +119,7 @@ def describe(cli: SMACLI, out: Path, folds: list[str], seeds: list[int]) -> dict
 
 def write_results(out: Path, facts: dict[str, Any], runs: Runs) -> None:
     """results.json, results.md and results.png."""
-    result = facts | summarise(runs, facts["kind"])
+    result = facts | summarize(runs, facts["kind"])
     (out / "results.json").write_text(json.dumps(to_jsonable(result), indent=1) + "\n", encoding="utf-8")
     text = markdown(result)
     (out / "results.md").write_text(text, encoding="utf-8")

@@ -18,7 +18,7 @@ from sma_models.data import SyntheticFaceData
 from sma_models.figures.ground_truth import draw_ground_truth
 from sma_models.figures.style import save
 from sma_models.figures.training_curves import draw_curves
-from sma_models.models.checkpoint import load_network
+from sma_models.models.checkpoint import load_checkpoint
 from sma_models.models.sma_net import NetworkConfig
 from sma_models.report.score_tables import au_table, scores_as_dict
 from sma_models.training.callbacks import SelectedEpoch
@@ -121,7 +121,7 @@ def _train(out: Path, settings: DemoSettings) -> dict[str, Any]:
     trainer.fit(task, datamodule=data)
     trainer.test(task, datamodule=data, ckpt_path=str(out / CHECKPOINT), verbose=False)
     save(draw_curves([out / LOG]), out / CURVES)
-    network, _ = load_network(out / CHECKPOINT)
+    _, network = load_checkpoint(out / CHECKPOINT)
     save(draw_ground_truth(network, data), out / FACES)
     result = {
         **scores_as_dict(task, "test"),

@@ -1,4 +1,4 @@
-"""`sma-net fit`, `validate` and `test`: Lightning's command line with this package's defaults and YAML files."""
+"""`sma-net fit`, `validate` and `test`: LightningCLI with this package's defaults and YAML files."""
 
 import logging
 import warnings
@@ -11,20 +11,22 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+import sma_models.training.task  # noqa: F401 the tasks, so that class names without a module are found
+from sma_models.cli.old_names import PARSER_MODE, current_arguments, register_parser_mode
 from sma_models.cli.score_report import ScoreReport
 from sma_models.cli.settings_errors import Parser, one_line
 from sma_models.data.data_module import FaceDataModule
 from sma_models.models.checkpoint_io import previous_of
 from sma_models.training.callbacks import LastEpoch, SelectedEpoch, csv_loggers
 from sma_models.training.cross_dataset import prepare_test
-from sma_models.training.task import FaceTask
+from sma_models.training.face_task import FaceTask
 from sma_models.utils.run_dir import LOG
 
 LIMITS = ("max_epochs", "max_steps", "limit_train_batches")
 
 
 class SMACLI(LightningCLI):
-    """Tasks and data by class name; the seed of training is the seed of the data as well."""
+    """LightningCLI for tasks and data by class name; the seed of training is also the seed of the data."""
 
     def __init__(self, args: ArgsType, run: bool = True) -> None:
         super().__init__(
@@ -36,19 +38,19 @@ class SMACLI(LightningCLI):
             parser_class=Parser,
             trainer_defaults={
                 "max_epochs": 20,
-                # Steps are not logged; Lightning would warn of epochs that are shorter than this.
+                # Steps are not logged, but Lightning warns of epochs shorter than this.
                 "log_every_n_steps": 1,
-                # It lists measures beside the network, see `FaceTask.on_fit_start`.
+                # It would list metrics beside the network; `FaceTask.on_fit_start` prints what matters.
                 "enable_model_summary": False,
                 "logger": {
                     "class_path": "lightning.pytorch.loggers.CSVLogger",
                     "init_args": {"save_dir": "runs", "name": "sma_net"},
                 },
                 "plugins": [{"class_path": "sma_models.models.checkpoint_io.AtomicCheckpointIO"}],
-                # The data shard themselves, so that order depends on seed and epoch alone.
+                # The data module shards the samples itself, so that their order depends only on seed and epoch.
                 "use_distributed_sampler": False,
             },
-            parser_kwargs={"parser_mode": "yaml"},
+            parser_kwargs={"parser_mode": PARSER_MODE},
             save_config_kwargs={"overwrite": True},
             args=args,
             run=run,
@@ -56,11 +58,11 @@ class SMACLI(LightningCLI):
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
-        # Lightning's own table of results, of many digits, comes below ours where it is verbose.
+        # With `verbose`, Lightning's own table of results, with many digits, would follow ours.
         return {name: LightningCLI.subcommands()[name] | {"verbose"} for name in ("fit", "validate", "test")}
 
     def fit(self, **arguments: Any) -> None:
-        """With the log as it was where a run is refused to go on: Lightning's logger clears it before the data are read."""
+        """Train; if a run cannot resume, restore its log, which Lightning's logger clears before the data are read."""
         trainer: Any = self.trainer
         logs = [Path(logger.log_dir) / LOG for logger in csv_loggers(trainer)]
         rows = {log: log.read_bytes() for log in logs if log.is_file()}
@@ -85,10 +87,10 @@ class SMACLI(LightningCLI):
         parser.link_arguments("seed_everything", "data.init_args.seed")
 
     def _parse_ckpt_path(self) -> None:
-        """Nothing: settings are not taken from checkpoints, and a damaged one is to be read by `AtomicCheckpointIO`."""
+        """Do nothing: settings do not come from checkpoints, and `AtomicCheckpointIO` must read a damaged one."""
 
     def instantiate_classes(self) -> None:
-        """As Lightning does, with the log in the folder of the command. config.yaml says how to begin such a run."""
+        """As Lightning does, with the log in the command's folder; config.yaml describes how to start such a run anew."""
         written = self.config.clone()
         if self.subcommand is not None:
             settings = self.config[self.subcommand]
@@ -115,64 +117,70 @@ class SMACLI(LightningCLI):
         self._checkpoint()
 
     def before_test(self) -> None:
-        """A checkpoint's own network and action units are tested, on people whom it has not seen."""
+        """Test the checkpoint's own network and action units, on unseen subjects."""
         prepare_test(self.model, self.datamodule, self._checkpoint())
 
     def _checkpoint(self) -> str:
-        """What is measured: an untrained network has no scores worth a table."""
+        """The checkpoint to test or validate: scores of an untrained network are meaningless."""
         path = self.config[self.subcommand]["ckpt_path"]
         if path is None:
-            raise ValueError("expected the checkpoint that is measured, --ckpt_path; got none")
+            raise ValueError(f"--ckpt_path is required: the checkpoint to {self.subcommand}")
         return path
 
     def after_fit(self) -> None:
-        """Measure the chosen epoch on the test part, where there is one."""
+        """Test the selected epoch on the test split, if there is one."""
         trainer: Any = self.trainer
-        (chosen,) = (call.best_model_path for call in trainer.checkpoint_callbacks if isinstance(call, SelectedEpoch))
-        if not chosen and not trainer.fast_dev_run:
+        (best,) = (call.best_model_path for call in trainer.checkpoint_callbacks if isinstance(call, SelectedEpoch))
+        if not best and not trainer.fast_dev_run:
             limits = ", ".join(f"{name} {getattr(trainer, name)}" for name in LIMITS)
-            raise ValueError(f"nothing was trained, since a limit was reached before the first step: {limits}")
-        rank_zero_info(f"the chosen epoch is {chosen}" if chosen else "fast_dev_run keeps nothing")
+            raise ValueError(f"nothing was trained: a limit was reached before the first step: {limits}")
+        rank_zero_info(f"the selected epoch is {best}" if best else "fast_dev_run saves nothing")
         if len(self.datamodule.splits.test):
-            trainer.test(self.model, datamodule=self.datamodule, ckpt_path=chosen or None, verbose=False)
+            trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best or None, verbose=False)
 
 
 def _choose_folder(logger: Any, command: str, checkpoint: str | None) -> None:
-    """Set the folder of a log where the settings leave it open: that of the run that goes on, or one of the command's own.
+    """Set the folder of a log unless the settings do: the folder of the resumed run, or the command's own.
 
     logger: the settings of a logger, or True, False or None
     """
-    where = getattr(logger, "init_args", None)
-    if where is None or where.get("version", "none") is not None:
+    target = getattr(logger, "init_args", None)
+    if target is None or target.get("version", "none") is not None:
         return
     if command != "fit":
-        where.name = f"{where.name}_{command}"
+        target.name = f"{target.name}_{command}"
     elif checkpoint is not None and (folder := Path(checkpoint).absolute().parent).name == "checkpoints":
         run = folder.parent
-        where.save_dir, where.name, where.version = str(run.parent.parent), run.parent.name, run.name
+        target.save_dir, target.name, target.version = str(run.parent.parent), run.parent.name, run.name
 
 
 def run(arguments: Sequence[str], command: bool = True) -> SMACLI:
-    """Run one command, or only read its settings; names of shipped YAML files stand for the files."""
-    # Lightning warns whoever passes arguments while the process has some: here they are the same, with names resolved.
+    """Run one command, or only parse its settings; shipped YAML files may be given by name."""
+    # Lightning warns if arguments are passed while the process has some: here they are the same, with names resolved.
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
-    # Of Lightning's own code, not of ours.
+    # Raised by Lightning's own code.
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
-    # It announces the loss of the log of a run that goes on; `LastEpoch` writes it anew.
+    # Lightning clears the log of a resumed run; `LastEpoch` rewrites it.
     warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_news)
-    return SMACLI([shipped(argument) for argument in arguments], run=command)
+    register_parser_mode()
+    return SMACLI([shipped(argument) for argument in current_arguments(arguments)], run=command)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Whether a message of Lightning's says something about this run: not what else could be installed."""
+    """Whether a message of Lightning's is about this run, rather than a tip."""
     return not record.getMessage().startswith(("💡 Tip", "Loading `train_dataloader` to estimate"))
 
 
 def shipped(argument: str) -> str:
-    """`argument`, or the path of the shipped YAML file that it names where no file of that name is here."""
+    """`argument`, or the path of the shipped YAML file that it names, unless there is a local file of that name."""
     option, equals, name = argument.rpartition("=")
-    ours = files("sma_models") / "configs" / Path(name).name
-    if option not in ("", "--config", "-c") or not name.endswith(".yaml") or Path(name).exists() or not ours.is_file():
+    shipped_file = files("sma_models") / "configs" / Path(name).name
+    if (
+        option not in ("", "--config", "-c")
+        or not name.endswith(".yaml")
+        or Path(name).exists()
+        or not shipped_file.is_file()
+    ):
         return argument
-    return f"{option}{equals}{ours}"
+    return f"{option}{equals}{shipped_file}"

@@ -1,4 +1,4 @@
-"""Prints the scores of a finished test or validation run, and writes them beside its log."""
+"""Prints the scores of a test or validation run, and writes them beside its log."""
 
 import json
 from pathlib import Path
@@ -11,8 +11,8 @@ from sma_models.report.score_tables import print_scores, scores_as_dict
 
 
 class ScoreReport(Callback):
-    """Prints the table of a finished test or validation run, and writes it as scores_<split>.json beside the log, and the
-    predictions on the test samples as answers_test.npz."""
+    """Prints the table of a finished test or validation run, and writes it beside the log as scores_<split>.json, with the
+    test predictions as answers_test.npz."""
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         folder = self._report(trainer, pl_module, "test")
@@ -24,8 +24,8 @@ class ScoreReport(Callback):
             self._report(trainer, pl_module, "val")
 
     def _report(self, trainer: Trainer, task: Any, split: str) -> Path | None:
-        """The folder that the first process writes to; None in the others, or without a log."""
-        # Reading it is a broadcast: every process must do so.
+        """The folder that the first process writes to; None in other processes, or without a log."""
+        # Reading `log_dir` is a broadcast: every process must do it.
         log_dir = trainer.log_dir
         if not trainer.is_global_zero:
             return None

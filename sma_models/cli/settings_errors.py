@@ -1,4 +1,4 @@
-"""What is wrong with the settings, in one line: jsonargparse tells every type that a value might have had."""
+"""One-line errors about settings: jsonargparse lists every type that a value could have had."""
 
 import re
 from difflib import get_close_matches
@@ -14,7 +14,7 @@ _ABOUT = ("Does not validate", "Subtypes:", "Errors:", "Given value", "Parser ke
 
 
 class Parser(LightningArgumentParser):
-    """Tells what is wrong with the settings without listing all of them."""
+    """Reports errors in the settings in one line, without listing all settings."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         if not self.exit_on_error:
@@ -24,12 +24,12 @@ class Parser(LightningArgumentParser):
 
 
 def one_line(message: str, options: Any = ()) -> str:
-    """The cause of a message of jsonargparse, with the option; `options` are those that there are, such as --data."""
+    """The cause of an error message of jsonargparse, with its option; options: the existing ones, such as --data."""
     if message.startswith("unrecognized arguments: "):
         return _unknown(message.partition(": ")[2], options)
     if message.startswith("the following arguments are required: "):
         missing = re.sub(r"(?:fit|validate|test)\.", "--", message.partition(": ")[2])
-        return f"{missing} must be given; expected a file of settings, such as --config csv_fer.yaml"
+        return f"{missing} must be given, for example by a file of settings: --config csv_fer.yaml"
     keys, classes = _KEY.findall(message), _CLASS.findall(message)
     lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
     causes = [line for line in lines if line and not line.startswith(_ABOUT) and not line.startswith("Expected a")]
@@ -42,22 +42,22 @@ def one_line(message: str, options: Any = ()) -> str:
             nested = re.findall(r"NestedArg\(key='([^']+)'", message)
             word = nested[-1] if nested else re.findall("'(.+)'", cause)[0]
             return (
-                f"there is no option {option}.{word}; {option}.help {classes[0] if classes else ''} lists what there is"
+                f"there is no option {option}.{word}; {option}.help {classes[0] if classes else ''} lists the options"
             )
     if wrong := _WRONG.search(message):
         nested = re.findall(r"NestedArg\(key='([^']+)'", message)
-        # Errors lie in one another: the outermost nested argument, which comes last, has the whole name.
+        # Errors are nested: the outermost argument, which comes last, has the full name.
         where = [keys[0], nested[-1]] if nested else keys
         got = wrong[2] if wrong[1] else (re.findall("Given value: (.*)", message) or ["another value"])[0]
         return f"--{'.'.join(where)} must be {wrong[1] or wrong[3]}; got {got}"
     if causes:
-        told = re.sub(_KEY.pattern + ": ", "", causes[0])
-        return ": ".join(part for part in (option or name, told) if part)
+        cause = re.sub(_KEY.pattern + ": ", "", causes[0])
+        return ": ".join(text for text in (option or name, cause) if text)
     if unknown := re.search(r"Expected a dot import path string: (\S+)", message):
         return f"{option}: there is no class {unknown[1]!r}"
     if single := re.match(_KEY.pattern + r": +(\S.*)", message):
         return f"{option}: {single[2]}"
-    types = [found[1] for line in lines if (found := _TYPE.match(line)) and found[1] != "NoneType"]
+    types = [match[1] for line in lines if (match := _TYPE.match(line)) and match[1] != "NoneType"]
     value = re.search(r"Given value: (.*)", message)
     if types and value:
         return f"{option} must be {' or '.join(dict.fromkeys(types))}; got {value[1]}"

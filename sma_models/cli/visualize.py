@@ -34,7 +34,7 @@ def visualize(checkpoint: Path, sources: Sequence[Path], out: Path, count: int =
     """Draw the figures of a checkpoint as PNG files into a folder, attention on `count` of the images in `sources`; yields
     the path of each file once it is written.
 
-    Raises as `read_checkpoint` and `image_paths`.
+    Raises as `load_checkpoint` and `image_paths`.
     """
     predictor = FacePredictor(checkpoint, "cpu")
     for named in network_figures(predictor, image_paths(predictor, sources), count):

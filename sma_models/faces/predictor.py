@@ -13,7 +13,7 @@ from sma_models.data.alignment import SIZE, check_same_alignment
 from sma_models.data.crops import Crops
 from sma_models.data.images import RGBImage, whole_square
 from sma_models.data.transforms import Augment, canvas_size
-from sma_models.models.checkpoint import ENTRY, load_network, read_checkpoint
+from sma_models.models.checkpoint import load_checkpoint
 from sma_models.models.sma_net import NetworkOutput
 from sma_models.utils.finite import require_finite
 
@@ -28,15 +28,13 @@ class FacePredictor:
     """
 
     def __init__(self, checkpoint: Path, device: str):
-        facts = read_checkpoint(checkpoint)[ENTRY]
-        self.kind, self.regions = facts["kind"], tuple(facts["regions"])
-        self.alignment: dict[str, Any] | None = facts.get("data", {}).get("alignment")
+        self.info, network = load_checkpoint(checkpoint)
+        self.kind, self.regions, self.alignment = self.info.kind, self.info.regions, self.info.alignment
         try:
             self.device = torch.empty(0, device=device).device
         except (RuntimeError, AssertionError, NotImplementedError) as error:
             raise ValueError(f"device {device!r} is not available: {str(error).splitlines()[0]}") from error
-        network, calibration = load_network(checkpoint)
-        self.network, self.calibration = network.to(self.device), calibration.to(self.device)
+        self.network, self.calibration = network.to(self.device), self.info.calibration.to(self.device)
         assert network.config.image_size is not None
         self.size = network.config.image_size
         self.canvas = canvas_size(self.size)
@@ -47,7 +45,7 @@ class FacePredictor:
         over their centers."""
         output = self.output(crops)
         probability, on = self.predict(output)
-        return probability, on, merged(output.head.attention).cpu().numpy()
+        return probability, on, merged(output.attention.attention).cpu().numpy()
 
     @torch.inference_mode()
     def output(self, crops: list[RGBImage]) -> NetworkOutput:

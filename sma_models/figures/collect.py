@@ -53,7 +53,7 @@ def run_attention(predictor: FacePredictor, crops: Sequence[RGBImage]) -> Attent
     correlations = []
     for crop in crops:
         output = predictor.output([crop])
-        head = output.head
+        head = output.attention
         after, _ = predictor.network.attention.refine(head.maps)
         probability, on = predictor.predict(output)
         before, used = head.maps.float(), merged(head.attention)

@@ -56,7 +56,7 @@ def attention_map(network: SMANet, table: SyntheticTable, index: int, unit: int)
     size: Any = network.config.image_size
     image = torch.from_numpy(table.image(index, canvas_size(size))).permute(2, 0, 1)
     output = network(Augment("none", size)(image, (0, 0, 0))[None])
-    attention = output.head.attention[0, unit].float()
+    attention = output.attention.attention[0, unit].float()
     flat = attention.amax(0) if attention.ndim == 3 else attention
     large = cv2.resize(flat.numpy(), (VIEW, VIEW), interpolation=cv2.INTER_CUBIC)
     return np.clip(large / large.max(), 0, 1).astype(np.float32)

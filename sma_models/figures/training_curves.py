@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sma_models.figures.style import BLUE, CYAN, GRAY, GREEN, PURPLE, RED
+from sma_models.metrics.scores import current_names
 from sma_models.utils.run_dir import LOG
 
 
@@ -27,9 +28,9 @@ _PANELS = {
     ),
     "score on validation subjects": (
         _Line("val/f1", "F1, mean of AUs", BLUE),
-        _Line("val/f1_half", "F1 at ½", PURPLE),
+        _Line("val/f1_at_0_5", "F1 at ½", PURPLE),
         _Line("val/auc", "AUC", GREEN),
-        _Line("val/constant", "F1, always present", GRAY, "--"),
+        _Line("val/f1_always_positive", "F1, always present", GRAY, "--"),
         _Line("val/macro_f1", "macro-F1", BLUE),
         _Line("val/accuracy", "accuracy", CYAN),
         _Line("val/majority_macro_f1", "macro-F1, majority guess", GRAY, "--"),
@@ -78,7 +79,7 @@ def _draw(axis: Axes, line: _Line, curves: list[list[tuple[int, float]]]) -> Non
 def _epochs(log: Path) -> dict[str, list[tuple[int, float]]]:
     """(epoch counted from 1, value) of every column that has any."""
     with log.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+        rows = [current_names(row) for row in csv.DictReader(file)]
     columns: dict[str, list[tuple[int, float]]] = {}
     for row in rows:
         for name, value in row.items():

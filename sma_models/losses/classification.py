@@ -1,6 +1,6 @@
-"""Losses of action units and expressions, from logits, and the class weights they take.
+"""Losses of action units and expressions from logits, and their class weights.
 
-Labels are float [B,R] of 0 and 1, `known` is bool [B,R]; what is not known counts nowhere.
+Labels are float [B,R] of 0 and 1, `known` is bool [B,R]; unknown labels are ignored.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from torch.nn.functional import logsigmoid
 
 
 def weighted_asymmetric(logits: Tensor, labels: Tensor, known: Tensor, weights: Tensor) -> Tensor:
-    """Cross-entropy whose negative term is damped by the predicted probability, which carries no gradient.
+    """Cross-entropy with the negative term weighted by the predicted probability, without a gradient through the weight.
 
-    Easy negatives fade, so that rare units are learned; the price is that p = 0.5 then means a posterior of 1/3.
+    This down-weights easy negatives, so that rare units are learned; in return, p = 0.5 means a posterior of 1/3.
     logits, labels, known: [B,R]; weights: [R]. Returns a scalar: the mean over samples of the mean over known units.
     """
     negative = logits.sigmoid().detach() * logsigmoid(-logits)
@@ -34,9 +34,9 @@ AU_LOSSES = {"weighted_asymmetric": weighted_asymmetric, "weighted_bce": weighte
 
 
 def au_weights(labels: Tensor, known: Tensor, names: Sequence[str]) -> Tensor:
-    """Weights float32 [R], with mean 1, inverse to each unit's share of positives among its known labels.
+    """Weights float32 [R], with mean 1, inversely proportional to each unit's share of positives among its known labels.
 
-    labels: [n,R] of 0 and 1, known: bool [n,R]. ValueError names the units that have no positive.
+    labels: [n,R] of 0 and 1, known: bool [n,R]. ValueError names the units without a positive.
     """
     positives = (labels.bool() & known).sum(0).double()
     absent = [name for name, count in zip(names, positives.tolist(), strict=True) if not count]
@@ -51,7 +51,7 @@ CLASS_WEIGHTS = {"none": 0.0, "sqrt": 0.5, "inverse": 1.0}
 
 def class_weights(labels: Tensor, classes: int, kind: str) -> Tensor:
     """Weights float32 [R] of expression classes, proportional to (1/frequency)^{0, 1/2, 1} and scaled so that a sample
-    weighs 1 on average. A class without a sample weighs as if it had one.
+    weighs 1 on average. A class without samples is weighted as if it had one.
 
     labels: int64 [n]; kind: "none", "sqrt" or "inverse".
     """

@@ -1,7 +1,7 @@
-"""Ways to keep the attention maps of one region apart, behind one interface: an SMAOutput in, one term a sample out.
+"""Losses that keep the attention maps of a region apart: each takes an SMAOutput and returns one term per sample.
 
-"hinge" is the fused one; the others are plain PyTorch, for research. Each takes maps before refinement, scaled so that
-softmax and sigmoid maps can be compared, and is 0 where a region has one map.
+"hinge" is fused; the others are plain PyTorch, for research. They use the maps before refinement, scaled so that softmax
+and sigmoid maps are comparable, and are 0 for a single map per region.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ def _hinge(output: SMAOutput) -> Tensor:
 
 
 def _distributions(output: SMAOutput) -> Tensor:
-    """Maps [B,R,K,L] in float32, each scaled to sum 1."""
+    """Maps [B,R,K,L] in float32, each normalized to sum 1."""
     maps = output.maps.float().flatten(3)
     return maps / maps.sum(-1, keepdim=True).clamp_min(_FLOOR)
 
@@ -33,7 +33,7 @@ def _off_diagonal_mean(pairs: Tensor) -> Tensor:
 
 def _bhattacharyya(output: SMAOutput) -> Tensor:
     """Mean overlap Σ√(pq), which is 1 minus the squared Hellinger distance (Li et al., CVPR 2018)."""
-    # The floor keeps the gradient of the root finite where a map is zero.
+    # The floor keeps the gradient of the root finite at zeros of a map.
     roots = _distributions(output).clamp_min(_FLOOR**2).sqrt()
     return _off_diagonal_mean(roots @ roots.mT)
 
@@ -49,9 +49,9 @@ _EXCESS = 0.1
 
 
 def _channel_grouping(output: SMAOutput) -> Tensor:
-    """Where a map is strong, the strongest other map should be below a margin of 0.1 (MA-CNN, ICCV 2017).
+    """At positions where a map is strong, all other maps should be below a margin of 0.1 (MA-CNN, ICCV 2017).
 
-    Maps are scaled to peak 1 for the comparison and to sum 1 as the weights of its mean.
+    Maps are normalized to peak 1 for the comparison, and to sum 1 for the weights of the mean.
     """
     weights = _distributions(output)
     peaks = weights / weights.amax(-1, keepdim=True).clamp_min(_FLOOR)
@@ -84,7 +84,7 @@ def check_variant(diversity: str) -> None:
 
 
 def diversity_term(variant: str, output: SMAOutput) -> Tensor:
-    """The term to be minimised, float32 [B], differentiable; 0 if a region has one map or the variant is "none".
+    """The term to minimize, float32 [B], differentiable; 0 for a single map per region or the variant "none".
 
     variant: one of `VARIANTS`; ValueError otherwise.
     """

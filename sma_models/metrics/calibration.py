@@ -1,4 +1,4 @@
-"""Thresholds and Platt scales of action units, fitted on the validation subjects and kept in the checkpoint."""
+"""Thresholds and Platt scaling of action units, fitted on the validation subjects and stored in the checkpoint."""
 
 import torch
 from torch import Tensor, nn
@@ -8,10 +8,10 @@ from sma_models.utils.finite import require_finite
 
 
 def best_f1_threshold(logits: Tensor, labels: Tensor) -> float:
-    """The logit from which on calling a unit present gives the best F1; midway between two neighbouring logits.
+    """The threshold on logits with the best F1, midway between two neighboring logits.
 
-    logits: [n], labels: bool [n]. It parts the two in float32 too, in which it is stored. 0 (a probability of one half) if
-    there is no positive or no negative. ValueError for logits that are not finite.
+    logits: [n], labels: bool [n]. It separates them in float32 as well, its stored dtype. 0 (a probability of
+    one half) if there is no positive or no negative. ValueError for logits that are not finite.
     """
     require_finite("logits", logits)
     positives = int(labels.sum())
@@ -19,9 +19,9 @@ def best_f1_threshold(logits: Tensor, labels: Tensor) -> float:
         return 0.0
     scores, order = logits.double().sort(descending=True)
     hits = labels[order].cumsum(0)
-    called = torch.arange(1, len(scores) + 1, device=scores.device)
-    f1 = 2 * hits.double() / (called + positives)
-    # Equal logits are called together: only the last of them is a possible cut.
+    predicted = torch.arange(1, len(scores) + 1, device=scores.device)
+    f1 = 2 * hits.double() / (predicted + positives)
+    # Equal logits get the same prediction: only the last of them is a possible cut.
     cuts = torch.cat([scores[1:] < scores[:-1], torch.ones(1, dtype=torch.bool, device=scores.device)])
     best = int(f1.where(cuts, -1).argmax())
     below = scores[best + 1] if best + 1 < len(scores) else scores[best] - 1
@@ -39,18 +39,18 @@ def platt_scale(logits: Tensor, labels: Tensor) -> tuple[float, float]:
     negatives = len(labels) - positives
     if not positives or not negatives:
         return 1.0, 0.0
-    # Lightning measures in inference mode, whose tensors take no part in gradients: copies made outside of it do.
+    # Lightning evaluates in inference mode, whose tensors cannot require gradients; copies made outside of it can.
     with torch.inference_mode(False), torch.enable_grad():
         x, present = logits.double().clone(), labels.clone()
         target = torch.where(present, (positives + 1) / (positives + 2), 1 / (negatives + 2)).double()
-        # Far from 0, or large, logits would stall the search, which starts at a slope of 1.
-        centre, spread = float(x.mean()), float(x.std()) or 1.0
-        slope, offset = _fit_line((x - centre) / spread, target)
-        return slope / spread, offset - slope * centre / spread
+        # Logits that are large or far from 0 would stall the search, which starts at a slope of 1.
+        mean, deviation = float(x.mean()), float(x.std()) or 1.0
+        slope, offset = _fit_line((x - mean) / deviation, target)
+        return slope / deviation, offset - slope * mean / deviation
 
 
 def _fit_line(x: Tensor, target: Tensor) -> tuple[float, float]:
-    """(a, b) of the least cross-entropy of sigmoid(a·x + b) against targets in (0, 1); both float64 [n], x standardised."""
+    """(a, b) minimizing the cross-entropy of sigmoid(a·x + b) and targets in (0, 1); both float64 [n], x standardized."""
     line = torch.tensor([1.0, 0.0], dtype=torch.float64, device=x.device, requires_grad=True)
     optimizer = torch.optim.LBFGS([line], max_iter=100, line_search_fn="strong_wolfe")
 
@@ -66,7 +66,7 @@ def _fit_line(x: Tensor, target: Tensor) -> tuple[float, float]:
 
 
 class Calibration(nn.Module):
-    """Per action unit: the logit at which it is called present, and its Platt scale.
+    """Per action unit: the smallest logit at which it is predicted present, and its Platt scaling.
 
     threshold, scale, offset: float32 [R]; 0, 1 and 0 until `fit`.
     """
@@ -83,7 +83,7 @@ class Calibration(nn.Module):
 
     @torch.no_grad()
     def fit(self, logits: Tensor, labels: Tensor, known: Tensor) -> None:
-        """From logits [n,R], labels [n,R] of 0 and 1, and bool [n,R] of which labels are known."""
+        """Fit to logits [n,R] and labels [n,R] of 0 and 1, where known, bool [n,R]."""
         for unit in range(logits.shape[1]):
             rows = known[:, unit]
             x, y = logits[rows, unit], labels[rows, unit].bool()
@@ -95,6 +95,6 @@ class Calibration(nn.Module):
         return (self.scale * logits + self.offset).sigmoid()
 
     def decide(self, logits: Tensor) -> Tensor:
-        """bool [n,R]: which units are called present. ValueError for logits that are not finite."""
+        """bool [n,R]: the units predicted present. ValueError for logits that are not finite."""
         require_finite("logits", logits)
         return logits >= self.threshold

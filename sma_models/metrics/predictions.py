@@ -1,6 +1,6 @@
-"""What a network answered to every test sample, kept so that folds can be pooled."""
+"""Test-set predictions of one fold, saved so that folds can be aggregated."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 
 from sma_models.utils.finite import require_finite
 
-PREDICTIONS = "answers_test.npz"
+PREDICTIONS = "answers_test.npz"  # its name and its keys stay: folds of older runs are aggregated with new ones
+
+_KEYS = {"detected": "found"}
+PER_SAMPLE = ("logits", "labels", "subjects", "sequences", "detected")
 
 
 @dataclass
@@ -17,9 +20,9 @@ class Predictions:
     """One tested fold.
 
     logits:    float32 [n,R]
-    labels:    int8 [n,R] (UNKNOWN where nobody could code it) or int64 [n] of class numbers
-    threshold: float32 [R], the logits from which on an action unit is called present; zeros for expressions
-    subjects, sequences: str [n]; found: bool [n], whether a face was found when the picture was aligned
+    labels:    int8 [n,R] (UNKNOWN if not coded) or int64 [n] of class numbers
+    threshold: float32 [R], the smallest logit at which an action unit is predicted present; zeros for expressions
+    subjects, sequences: str [n]; detected: bool [n], whether a face was detected when the image was aligned
     """
 
     logits: NDArray[np.float32]
@@ -27,21 +30,20 @@ class Predictions:
     threshold: NDArray[np.float32]
     subjects: NDArray[np.str_]
     sequences: NDArray[np.str_]
-    found: NDArray[np.bool_]
+    detected: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
-        """ValueError for logits or thresholds that are not finite: they would be taken for answers."""
-        require_finite("logits of answers", self.logits)
-        require_finite("thresholds of answers", self.threshold)
+        """ValueError for logits or thresholds that are not finite: they would pass for predictions."""
+        require_finite("logits of predictions", self.logits)
+        require_finite("thresholds of predictions", self.threshold)
 
-    def with_a_face(self) -> "Predictions":
-        """Those to pictures in which a face was found."""
-        kept = {n: getattr(self, n)[self.found] for n in ("logits", "labels", "subjects", "sequences", "found")}
-        return replace(self, **kept)
+    def detected_only(self) -> "Predictions":
+        """The predictions for images with a detected face."""
+        return replace(self, **{name: getattr(self, name)[self.detected] for name in PER_SAMPLE})
 
 
 def predictions_of(task: Any) -> Predictions:
-    """The answers of a task that has just been tested."""
+    """The predictions of a task that has just been tested."""
     index, logits = task.tested
     faces, threshold = task.data.faces, task.thresholds()
     return Predictions(
@@ -50,19 +52,18 @@ def predictions_of(task: Any) -> Predictions:
         threshold=np.zeros(logits.shape[1], np.float32) if threshold is None else threshold.cpu().numpy(),
         subjects=faces.subjects[index],
         sequences=faces.sequences[index],
-        found=faces.detected[index],
+        detected=faces.detected[index],
     )
 
 
-def write_predictions(answers: Predictions, path: Path) -> None:
-    """Store them as a file."""
-    part = path.with_name("part_" + path.name)
-    np.savez_compressed(part, **vars(answers))
-    # It marks a run as finished, so it is there as a whole or not at all.
-    part.replace(path)
+def write_predictions(predictions: Predictions, path: Path) -> None:
+    """Write predictions to a file, atomically: the file marks a run as finished."""
+    unfinished = path.with_name("part_" + path.name)
+    np.savez_compressed(unfinished, **{_KEYS.get(name, name): values for name, values in vars(predictions).items()})
+    unfinished.replace(path)
 
 
 def read_predictions(path: Path) -> Predictions:
-    """The answers of a file of `write_predictions`."""
+    """The predictions of a file of `write_predictions`."""
     with np.load(path, allow_pickle=False) as stored:
-        return Predictions(**{name: stored[name] for name in stored.files})
+        return Predictions(**{field.name: stored[_KEYS.get(field.name, field.name)] for field in fields(Predictions)})

@@ -1,4 +1,4 @@
-"""Numbers of others that may stand beside ours, each with where it comes from. They share no code and no split with ours."""
+"""Published results for comparison, with their sources. Neither their code nor their splits are ours."""
 
 from typing import NamedTuple
 

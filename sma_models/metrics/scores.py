@@ -1,9 +1,12 @@
-"""Measures of action units, of expressions and of attention maps, as torchmetrics.
+"""Scores of action units and expressions, and the similarity of attention maps, as torchmetrics.
 
-What is undefined (an action unit without a positive or a negative in a part) is NaN, and left out of means.
+An undefined score (of an action unit without a positive or a negative in a split) is NaN, and left out of means.
 """
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from scipy.stats import rankdata
@@ -12,31 +15,39 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from sma_kernels import SMAAttention, SMAOutput
-from sma_models.utils.finite import require_finite
 
 
 @dataclass(frozen=True)
 class AUScores:
     """Per action unit, float64 [R], NaN where undefined.
 
-    f1_half:   F1 at a probability of one half
-    f1:        F1 at the given thresholds
-    auc:       area under the ROC curve
-    accuracy:  share of known labels that are called right at the given thresholds
-    rate:      positives among known labels
-    constant:  the best F1 of a constant guess, which is "always present"
+    f1_at_0_5:          F1 at a probability of one half
+    f1:                 F1 at the given thresholds
+    auc:                area under the ROC curve
+    accuracy:           share of known labels that are predicted correctly at the given thresholds
+    prevalence:         share of positives among known labels
+    f1_always_positive: F1 of predicting "present" for every sample, the best constant prediction
     """
 
-    f1_half: Tensor
+    f1_at_0_5: Tensor
     f1: Tensor
     auc: Tensor
     accuracy: Tensor
-    rate: Tensor
-    constant: Tensor
+    prevalence: Tensor
+    f1_always_positive: Tensor
 
 
-class UnitPredictions(Metric):
-    """Collects what was predicted; `compute` returns logits [n,R], labels [n,R] and known [n,R]."""
+_OLD_NAMES = {"f1_half": "f1_at_0_5", "constant": "f1_always_positive", "rate": "prevalence"}
+_OLD_NAME = re.compile(rf"(^|mean_|/)({'|'.join(_OLD_NAMES)})$")
+
+
+def current_names(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """Scores of a JSON file or a log, under their current names: files of older runs have others."""
+    return {_OLD_NAME.sub(lambda match: match[1] + _OLD_NAMES[match[2]], name): value for name, value in scores.items()}
+
+
+class AUPredictions(Metric):
+    """Collects predictions; `compute` returns logits [n,R], labels [n,R] and known [n,R]."""
 
     full_state_update = False
     logits: list[Tensor]
@@ -58,7 +69,7 @@ class UnitPredictions(Metric):
 
 
 class SampleLogits(Metric):
-    """Collects logits by sample; `compute` returns index int64 [n], ascending, and logits [n,R], of all processes."""
+    """Collects logits per sample; `compute` returns index int64 [n], ascending, and logits [n,R], of all processes."""
 
     full_state_update = False
     index: list[Tensor]
@@ -78,25 +89,26 @@ class SampleLogits(Metric):
         return index, dim_zero_cat(self.logits)[order]
 
 
-def f1_score(truth: Tensor, called: Tensor) -> float:
-    """F1 of bool [n] against bool [n]; NaN if nothing is true or everything is."""
+def f1_score(truth: Tensor, predicted: Tensor) -> float:
+    """F1 of predictions, bool [n], against the truth, bool [n]; NaN unless the truth has positives and negatives."""
     positives = int(truth.sum())
     if not 0 < positives < len(truth):
         return float("nan")
-    return 2 * int((truth & called).sum()) / (positives + int(called.sum()))
+    return 2 * int((truth & predicted).sum()) / (positives + int(predicted.sum()))
 
 
 def roc_auc(scores: Tensor, truth: Tensor) -> float:
-    """Area under the ROC curve of scores [n] against bool [n], ties counting half; NaN if nothing is true or everything is.
+    """Area under the ROC curve of scores [n] against bool [n], ties counting half; NaN unless the truth has positives and
+    negatives.
 
-    Scores are ranked as they are: a sigmoid would make equal what a confident network tells apart.
+    Raw scores are ranked: a sigmoid would round different scores of a confident network to the same value.
     """
     positives = int(truth.sum())
     negatives = len(truth) - positives
     if not positives or not negatives:
         return float("nan")
     ranks = rankdata(scores.double().cpu().numpy())
-    # Mann and Whitney's count of the pairs that are in order.
+    # The Mann-Whitney U statistic: the number of correctly ordered pairs.
     pairs = ranks[truth.cpu().numpy()].sum() - positives * (positives + 1) / 2
     return float(pairs / (positives * negatives))
 
@@ -104,14 +116,14 @@ def roc_auc(scores: Tensor, truth: Tensor) -> float:
 def au_scores(logits: Tensor, labels: Tensor, known: Tensor, threshold: Tensor) -> AUScores:
     """Scores of logits [n,R] against labels [n,R] of 0 and 1 where known (bool [n,R]); threshold: logits [R].
 
-    Of a unit that was answered NaN, nothing that follows from its answers is defined.
+    If a unit has NaN logits, the scores that depend on its logits are undefined.
     """
     columns = []
     for unit in range(logits.shape[1]):
         rows = known[:, unit]
         x, truth = logits[rows, unit].double(), labels[rows, unit].bool()
         # A tensor without dimensions would be rounded to the other's dtype.
-        called = x >= threshold[unit].double()
+        predicted = x >= threshold[unit].double()
         always = f1_score(truth, torch.ones_like(truth))
         if x.isnan().any():
             columns.append((torch.nan, torch.nan, torch.nan, torch.nan, float(truth.double().mean()), always))
@@ -119,9 +131,9 @@ def au_scores(logits: Tensor, labels: Tensor, known: Tensor, threshold: Tensor) 
         columns.append(
             (
                 f1_score(truth, x >= 0),
-                f1_score(truth, called),
+                f1_score(truth, predicted),
                 roc_auc(x, truth),
-                float((called == truth).double().mean()),
+                float((predicted == truth).double().mean()),
                 float(truth.double().mean()),
                 always,
             )
@@ -131,12 +143,12 @@ def au_scores(logits: Tensor, labels: Tensor, known: Tensor, threshold: Tensor) 
 
 @dataclass(frozen=True)
 class ExpressionScores:
-    """Of one part of a data set.
+    """Scores of expressions.
 
-    confusion:         int64 [R,R], rows are true classes, columns predicted ones
-    accuracy, macro_f1: floats; macro_f1 is the mean over the classes that the part contains
-    f1:                float64 [R], NaN for a class that the part does not contain
-    majority_accuracy, majority_macro_f1: of always guessing the most frequent class
+    confusion:         int64 [R,R], rows are true classes, columns predicted classes
+    accuracy, macro_f1: floats; macro_f1 is the mean over the classes that occur
+    f1:                float64 [R], NaN for a class without a sample
+    majority_accuracy, majority_macro_f1: of always predicting the most frequent class
     """
 
     confusion: Tensor
@@ -147,27 +159,6 @@ class ExpressionScores:
     majority_macro_f1: float
 
 
-class Confusion(Metric):
-    """Confusion matrix, int64 [R,R]; `update` takes logits [B,R] and labels int64 [B]. ValueError for logits that are not
-    finite."""
-
-    full_state_update = False
-    matrix: Tensor
-
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.add_state("matrix", default=torch.zeros(classes, classes, dtype=torch.long), dist_reduce_fx="sum")
-
-    def update(self, logits: Tensor, labels: Tensor) -> None:
-        require_finite("logits", logits)
-        classes = len(self.matrix)
-        cells = labels * classes + logits.argmax(1)
-        self.matrix += torch.bincount(cells, minlength=classes**2).view(classes, classes)
-
-    def compute(self) -> Tensor:
-        return self.matrix
-
-
 def expression_scores(confusion: Tensor) -> ExpressionScores:
     """Scores of a confusion matrix int64 [R,R] with at least one sample."""
     majority = torch.zeros_like(confusion)
@@ -175,15 +166,15 @@ def expression_scores(confusion: Tensor) -> ExpressionScores:
     f1, guess = _class_f1(confusion), _class_f1(majority)
     return ExpressionScores(
         confusion,
-        accuracy=_share_right(confusion),
+        accuracy=_accuracy(confusion),
         macro_f1=float(f1.nanmean()),
         f1=f1,
-        majority_accuracy=_share_right(majority),
+        majority_accuracy=_accuracy(majority),
         majority_macro_f1=float(guess.nanmean()),
     )
 
 
-def _share_right(confusion: Tensor) -> float:
+def _accuracy(confusion: Tensor) -> float:
     return float(confusion.trace().double() / confusion.sum())
 
 
@@ -193,8 +184,8 @@ def _class_f1(confusion: Tensor) -> Tensor:
     return f1.where(true > 0, torch.nan)
 
 
-class AttentionSpread(Metric):
-    """How alike the maps of one region are, and how far the refinement moves them; `compute` returns a dict of scalars.
+class AttentionSimilarity(Metric):
+    """How similar the maps of one region are, and how far refinement moves them; `compute` returns a dict of scalars.
 
     cosine_before, cosine_after: mean cosine of two maps of one region, before and after refinement (NaN if K = 1)
     moved:                       mean over maps of ‖m' − m‖/‖m‖

@@ -1,4 +1,4 @@
-"""Checkpoint files that a killed process leaves whole, and that are read without running code of theirs."""
+"""Atomic checkpoint writes and safe (weights-only) reads."""
 
 import os
 import pickle
@@ -13,15 +13,15 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 
 def previous_of(path: str | Path) -> Path:
-    """Where the checkpoint lies that `path` held before."""
+    """The path of the checkpoint that `path` held before."""
     return Path(f"{path}.previous")
 
 
 def atomic_save(content: dict[str, Any], path: str | Path) -> None:
-    """Write `content` to `path` at once or not at all; what was there before is kept as `previous_of(path)`."""
+    """Write `content` to `path` atomically; a file already there is kept as `previous_of(path)`."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # In the same folder: a file moves at once only within one file system.
+    # In the same folder: a move is atomic only within one file system.
     unfinished = Path(f"{path}.unfinished")
     with unfinished.open("wb") as file:
         torch.save(content, file)
@@ -33,17 +33,17 @@ def atomic_save(content: dict[str, Any], path: str | Path) -> None:
 
 
 def safe_load(path: str | Path) -> Any:
-    """The content of a checkpoint on the CPU. FileNotFoundError, or ValueError if it is damaged, or holds more than tensors
-    and plain values, which is not read."""
+    """The content of a checkpoint on the CPU. FileNotFoundError, or ValueError if it is damaged or holds anything but tensors
+    and plain values."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no checkpoint {path}")
     try:
         damaged = _damaged_part(path)
         if damaged is None:
             return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:  # whose advice is to run the file's code
+    except pickle.UnpicklingError as error:  # its message recommends running the code in the file
         raise ValueError(
-            f"checkpoint {path} is damaged, or holds more than the tensors and plain values that are read"
+            f"checkpoint {path} is damaged, or holds more than tensors and plain values, which are all that is read"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(f"checkpoint {path} is damaged: expected a whole file of torch.save; {error}") from error
@@ -51,7 +51,7 @@ def safe_load(path: str | Path) -> Any:
 
 
 def _damaged_part(path: str | Path) -> str | None:
-    """The first entry whose checksum, which torch.load does not look at, is wrong; None of files without checksums."""
+    """The first entry with a wrong checksum, which torch.load does not verify; None if the file has no checksums."""
     if not zipfile.is_zipfile(path):
         return None
     with zipfile.ZipFile(path) as entries:
@@ -59,7 +59,8 @@ def _damaged_part(path: str | Path) -> str | None:
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's checkpoints, through `atomic_save` and `safe_load`; instead of a damaged one, the previous is read."""
+    """Lightning's checkpoint I/O through `atomic_save` and `safe_load`; falls back to the previous checkpoint if one is
+    damaged."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         atomic_save(checkpoint, path)
@@ -67,13 +68,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(
         self, path: Any, map_location: Callable | None = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Raises as `safe_load` if there is no previous checkpoint. Everything is read to the CPU, as tensors and plain
-        values alone, whatever is asked for."""
+        """Raises as `safe_load` if there is no previous checkpoint. Always reads to the CPU, and only tensors and plain
+        values, whatever the arguments say."""
         try:
             return safe_load(path)
         except (FileNotFoundError, ValueError) as error:
             previous = previous_of(path)
             if not previous.is_file():
                 raise
-            rank_zero_warn(f"{error}; going on from the one before it, {previous}")
+            rank_zero_warn(f"{error}; resuming from the previous one, {previous}")
             return safe_load(previous)

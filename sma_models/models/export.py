@@ -1,4 +1,4 @@
-"""A trained network as a file that runs without this package's training code: ONNX, or a program of torch.export."""
+"""Export of a trained network as ONNX or as a torch.export program, which run without the training code."""
 
 import json
 from copy import deepcopy
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sma_kernels import SMAOutput
 from sma_models.metrics.calibration import Calibration
-from sma_models.models.checkpoint import ENTRY, load_network, read_checkpoint
+from sma_models.models.checkpoint import load_checkpoint
 from sma_models.models.sma_net import SMANet
 
 FACTS = "sma_net.json"  # beside the program in a .pt2 file; in an ONNX file, the metadata entry `sma_net`
@@ -18,10 +18,10 @@ OUTPUTS = ("probability", "logits", *SMAOutput._fields)
 
 
 class Deployed(nn.Module):
-    """What an exported file computes.
+    """The module that is exported.
 
     forward(images uint8 RGB [B,3,S,S], S the network's image size) -> (probability [B,R], logits [B,R], SMAOutput). The
-    probability of an action unit is calibrated; those of expressions sum to 1.
+    probability of an action unit is calibrated; the probabilities of expressions sum to 1.
     """
 
     def __init__(self, network: SMANet, calibration: Calibration, kind: str):
@@ -29,32 +29,31 @@ class Deployed(nn.Module):
         self.network, self.calibration, self.kind = network, calibration, kind
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, SMAOutput]:
-        logits, head = self.network(images)
+        logits, attention = self.network(images)
         probability = self.calibration.probabilities(logits) if self.kind == "au" else logits.softmax(1)
-        return probability, logits, head
+        return probability, logits, attention
 
 
 def load_deployed(checkpoint: str | Path) -> tuple[Deployed, dict[str, Any]]:
-    """The network of a checkpoint in evaluation mode, and the facts that go into the file.
+    """The network of a checkpoint in evaluation mode, and the metadata of the exported file.
 
-    Facts: kind, regions, image_size, alignment, and per action unit the logit at which it is called present
-    (`threshold`). Errors as in `read_checkpoint`.
+    Metadata: kind, regions, image_size, alignment, and per action unit the smallest logit at which it is predicted present
+    (`threshold`). Errors as in `load_checkpoint`.
     """
-    stored = read_checkpoint(checkpoint)[ENTRY]
-    network, calibration = load_network(checkpoint)
+    info, network = load_checkpoint(checkpoint)
     facts = {
-        "kind": stored["kind"],
-        "regions": stored["regions"],
+        "kind": info.kind,
+        "regions": list(info.regions),
         "image_size": network.config.image_size,
-        "alignment": stored.get("data", {}).get("alignment"),
-        "threshold": calibration.threshold.tolist() if stored["kind"] == "au" else None,
+        "alignment": info.alignment,
+        "threshold": info.calibration.threshold.tolist() if info.kind == "au" else None,
     }
-    return Deployed(network, calibration, stored["kind"]).eval().requires_grad_(False), facts
+    return Deployed(network, info.calibration, info.kind).eval().requires_grad_(False), facts
 
 
 def export_program(deployed: Deployed) -> torch.export.ExportedProgram:
-    """A program for any batch size. It holds the operator as one node, which `import sma_kernels` provides, and chooses
-    its backend where it runs."""
+    """A program for any batch size. It contains the operator as one node, which `import sma_kernels` provides and which
+    selects its backend at run time."""
     return torch.export.export(deployed, (_example(deployed),), dynamic_shapes=({0: torch.export.Dim("batch")},))
 
 
@@ -82,13 +81,13 @@ def save_onnx(checkpoint: str | Path, out: str | Path) -> None:
 
 
 def decomposed(deployed: Deployed) -> Deployed:
-    """A copy whose attention runs through the reference, that is through torch's own operators."""
+    """A copy whose attention runs on the reference backend, which consists of torch's own operators."""
     copy = deepcopy(deployed)
     copy.network.attention.backend = "reference"
     return copy
 
 
 def _example(deployed: Deployed) -> Tensor:
-    # Two: torch.export takes a batch of one for a constant.
+    # Two samples: torch.export would specialize on a batch of one.
     size = deployed.network.config.image_size
     return torch.zeros(2, 3, size, size, dtype=torch.uint8)  # type: ignore[arg-type]

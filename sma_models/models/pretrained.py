@@ -1,4 +1,4 @@
-"""Where a network starts: from nothing, from a backbone's weights, or from another SMA-Net."""
+"""Initial weights of a network: random, pretrained weights of the backbone, or another SMA-Net."""
 
 import re
 from collections import Counter
@@ -14,20 +14,20 @@ from lightning.pytorch.utilities import rank_zero_info
 from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
-from sma_models.models.checkpoint import ENTRY, part_of_state, read_checkpoint
+from sma_models.models.checkpoint import ENTRY, CheckpointInfo, load_checkpoint
 from sma_models.models.checkpoint_io import safe_load
 from sma_models.models.sma_net import NetworkConfig, SMANet
 from sma_models.utils.finite import require_finite_weights
 
 State = dict[str, Tensor]
-ENOUGH = 0.9
-# Under which name training programs keep the weights beside other things.
+MIN_MATCHED_SHARE = 0.9
+# Entries under which training programs store the weights.
 _NESTED = ("state_dict", "model_state_dict", "model", "network", "net")
 
 
 @dataclass(frozen=True)
 class Match:
-    """Which tensors of a file fit a module: names, and the state that fits."""
+    """The tensors of a file that fit a module, and the names of all others."""
 
     state: State
     missing: list[str]
@@ -36,7 +36,7 @@ class Match:
 
     @property
     def share(self) -> float:
-        """Matched tensors among those that the module has."""
+        """Share of the module's tensors that are matched."""
         return len(self.state) / (len(self.state) + len(self.missing) + len(self.mismatched))
 
     def __str__(self) -> str:
@@ -52,51 +52,49 @@ def build_network(
     regions: Sequence[str],
     config: NetworkConfig,
     *,
-    backbone_weights: str = "none",
+    pretrained: bool | str = False,
     key_map: Mapping[str, str] | None = None,
     allow_partial: bool = False,
     init_from: str | Path | None = None,
 ) -> SMANet:
-    """An SMA-Net that starts as asked; arguments as in `FaceTask`. What was and was not loaded is printed.
+    """An SMA-Net with initial weights; arguments as in `FaceTask`. Prints which weights were loaded and which were not.
 
-    Mean, deviation and size that `config` leaves open follow the weights: those of timm's model of that name, or of
-    the SMA-Net that a file or `init_from` holds. ValueError if the weights do not fit; ConnectionError if a download
+    If `config` leaves mean, deviation or image size open, they follow the weights: those of timm's model of that name, or
+    of the SMA-Net in a file or in `init_from`. ValueError if the weights do not fit; ConnectionError if a download
     fails.
     """
     if init_from is not None:
-        if backbone_weights != "none":
-            raise ValueError("init_from brings a backbone: expected backbone_weights none beside it")
-        return _from_network(regions, config, read_checkpoint(init_from), str(init_from))
-    if backbone_weights == "none":
+        if pretrained is not False:
+            raise ValueError("init_from includes a backbone: expected pretrained false beside it")
+        return _from_network(regions, config, init_from)
+    if pretrained is False:
         return SMANet(regions, **asdict(config))
-    if backbone_weights == "timm":
-        content: Any = _download(config.backbone)
-    else:
-        content = read_weights(backbone_weights)
+    content: Any = _download(config.backbone) if pretrained is True else read_weights(pretrained)
+    source = "timm" if pretrained is True else str(pretrained)
     network = SMANet(regions, **asdict(_input_of(config, content)))
-    found = match_weights(network.backbone, find_state(content), key_map or {})
-    rank_zero_info(f"backbone weights {backbone_weights}:\n  {found}")
-    require_finite_weights(f"backbone_weights {backbone_weights!r}", found.state.items())
-    if found.share < ENOUGH and not allow_partial:
+    match = match_weights(network.backbone, find_state(content), key_map or {})
+    rank_zero_info(f"pretrained weights {source}:\n  {match}")
+    require_finite_weights(f"pretrained weights {source!r}", match.state.items())
+    if match.share < MIN_MATCHED_SHARE and not allow_partial:
         raise ValueError(
-            f"backbone_weights {backbone_weights!r} fit {found.share:.0%} of {config.backbone}; expected at least "
-            f"{ENOUGH:.0%}: name the keys with key_map, or set allow_partial"
+            f"pretrained weights {source!r} fit {match.share:.0%} of {config.backbone}; expected at least "
+            f"{MIN_MATCHED_SHARE:.0%}: name the keys with key_map, or set allow_partial"
         )
-    network.backbone.load_state_dict(found.state, strict=False)
+    network.backbone.load_state_dict(match.state, strict=False)
     return network
 
 
 def read_weights(path: str | Path) -> Any:
-    """The content of a safetensors file or of a checkpoint that holds tensors and plain values only, on the CPU."""
+    """The content, on the CPU, of a safetensors file or of a checkpoint of tensors and plain values only."""
     if not Path(path).is_file():
-        raise FileNotFoundError(f"backbone_weights: expected none, timm or a file; there is no file {path}")
+        raise FileNotFoundError(f"pretrained: expected true, false or a file; there is no file {path}")
     if Path(path).suffix == ".safetensors":
         return safetensors.torch.load_file(path)
     return safe_load(path)
 
 
 def find_state(content: Any) -> State:
-    """The tensors of a file by name, whether it is a state dict or holds one. ValueError if there are none."""
+    """The tensors of a file by name, from a state dict or an entry with one. ValueError if there are none."""
     for name in _NESTED:
         if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
             return find_state(content[name])
@@ -107,22 +105,22 @@ def find_state(content: Any) -> State:
 
 
 def match_weights(module: nn.Module, state: State, key_map: Mapping[str, str]) -> Match:
-    """Find for every tensor of `module` the one of `state` that belongs to it.
+    """Match each tensor of `module` with a tensor of `state` by name.
 
-    key_map's regular expressions are replaced in the names of `state` first; then the prefix under which most names of
-    `module` are found is stripped ("module.", "backbone.", ...). ValueError for an expression that fits no name, or makes
-    one of two.
+    First, key_map's regular expressions are replaced in the names of `state`; then the most frequent prefix of the names of
+    `module` is stripped ("module.", "backbone.", ...). ValueError for an expression that matches no name, or that gives two
+    tensors the same name.
     """
     for pattern, replacement in key_map.items():
         state = _renamed(state, pattern, replacement)
-    wanted = module.state_dict()
-    prefix = _common_prefix(wanted, state)
+    expected = module.state_dict()
+    prefix = _common_prefix(expected, state)
     stripped = {name.removeprefix(prefix): name for name in state if name.startswith(prefix)}
     matched, missing, mismatched, used = {}, [], [], set()
-    for name, tensor in wanted.items():
+    for name, tensor in expected.items():
         source = next((stripped[alias] for alias in _aliases(name) if alias in stripped), None)
         if source is None:
-            # Old files lack this counter, and nothing is computed from it.
+            # Old files lack this counter, which no computation uses.
             if not name.endswith("num_batches_tracked"):
                 missing.append(name)
             continue
@@ -148,15 +146,15 @@ def _renamed(state: State, pattern: str, replacement: str) -> State:
 
 
 def _aliases(name: str) -> list[str]:
-    """What a whole model calls a tensor of its feature extractor: timm flattens `stages.0` to `stages_0`, or wraps the
-    whole in `model`."""
+    """The names of a feature extractor's tensor in the whole model: timm flattens `stages.0` to `stages_0`, or wraps the
+    whole model in `model`."""
     plain = name.removeprefix("model.")
     return [name, plain, re.sub(r"^([A-Za-z]\w*?)_(\d+)\.", r"\1.\2.", plain)]
 
 
-def _common_prefix(wanted: Mapping[str, Tensor], state: State) -> str:
-    """The prefix, possibly empty, before most of the wanted names."""
-    aliases = {alias for name in wanted for alias in _aliases(name)}
+def _common_prefix(expected: Mapping[str, Tensor], state: State) -> str:
+    """The most frequent prefix, possibly empty, of the expected names."""
+    aliases = {alias for name in expected for alias in _aliases(name)}
     prefixes: Counter[str] = Counter()
     for name in state:
         parts = name.split(".")
@@ -167,14 +165,17 @@ def _common_prefix(wanted: Mapping[str, Tensor], state: State) -> str:
 
 
 def _input_of(config: NetworkConfig, content: Any) -> NetworkConfig:
-    """`config` with size, mean and deviation, where open, as the weights were trained."""
+    """`config` with the image size, mean and deviation of the weights, unless it sets them."""
     if isinstance(content, Mapping) and ENTRY in content:
-        trained = content[ENTRY]["network"]
-        size, mean, std = trained["image_size"], tuple(trained["mean"]), tuple(trained["std"])
-    elif (model := get_pretrained_cfg(config.backbone)) is not None:
-        size, mean, std = model.input_size[-1], model.mean, model.std
-    else:
-        return config
+        trained = CheckpointInfo.of(content).network
+        return _with_input(config, trained.image_size, trained.mean, trained.std)
+    if (model := get_pretrained_cfg(config.backbone)) is not None:
+        return _with_input(config, model.input_size[-1], model.mean, model.std)
+    return config
+
+
+def _with_input(config: NetworkConfig, size: int | None, mean: Any, std: Any) -> NetworkConfig:
+    mean, std = tuple(mean), tuple(std)
     return replace(
         config,
         image_size=config.image_size or size,
@@ -184,31 +185,33 @@ def _input_of(config: NetworkConfig, content: Any) -> NetworkConfig:
 
 
 def _download(backbone: str) -> State:
-    """timm's weights of a whole model. ConnectionError names the file to give instead."""
+    """timm's weights of a whole model. ConnectionError names the file to use instead."""
     try:
         return timm.create_model(backbone, pretrained=True).state_dict()
     except (OSError, RuntimeError) as error:
         model = get_pretrained_cfg(backbone)
         file = f"model.safetensors of {model.hf_hub_id}" if model and model.hf_hub_id else "a file of its weights"
         raise ConnectionError(
-            f"backbone_weights 'timm' could not fetch {backbone} ({error}); get {file} where there is a connection, "
-            "and give its path as backbone_weights"
+            f"timm's pretrained weights of {backbone} could not be downloaded ({error}); get {file} on a machine with a "
+            "connection, and set pretrained to its path"
         ) from error
 
 
-def _from_network(regions: Sequence[str], config: NetworkConfig, checkpoint: Any, source: str) -> SMANet:
-    network = SMANet(regions, **asdict(_input_of(config, checkpoint)))
-    theirs = list(checkpoint[ENTRY]["regions"])
+def _from_network(regions: Sequence[str], config: NetworkConfig, path: str | Path) -> SMANet:
+    info, source = load_checkpoint(path)
+    trained = info.network
+    network = SMANet(regions, **asdict(_with_input(config, trained.image_size, trained.mean, trained.std)))
+    theirs = info.regions
     shared = [name for name in regions if name in theirs]
     here = torch.tensor([list(regions).index(name) for name in shared], dtype=torch.long)
     there = torch.tensor([theirs.index(name) for name in shared], dtype=torch.long)
-    state, loaded = network.state_dict(), part_of_state(checkpoint, "network")
+    state, loaded = network.state_dict(), source.state_dict()
     axes = _region_axes(network)
     wrong = [name for name in state if name not in loaded or not _fits(state, loaded, name, axes)]
     if wrong or set(loaded) - set(state):
         raise ValueError(
-            f"init_from {source} has another architecture: {wrong or sorted(set(loaded) - set(state))} differ; "
-            f"it was made with {checkpoint[ENTRY]['network']}"
+            f"init_from {path} has another architecture: {wrong or sorted(set(loaded) - set(state))} differ; "
+            f"it was created with {asdict(trained)}"
         )
     for name, tensor in state.items():
         match axes.get(name, 0):
@@ -222,7 +225,7 @@ def _from_network(regions: Sequence[str], config: NetworkConfig, checkpoint: Any
                 view = tensor.unflatten(0, (-1, channels)).unflatten(2, (-1, channels))
                 view[here[:, None], :, here[None, :]] = blocks[there[:, None], :, there[None, :]]
     rank_zero_info(
-        f"init_from {source}:\n  regions taken: {', '.join(shared) or 'none'}\n"
+        f"init_from {path}:\n  regions taken: {', '.join(shared) or 'none'}\n"
         f"  new: {', '.join(name for name in regions if name not in theirs) or 'none'}\n"
         f"  left out: {', '.join(name for name in theirs if name not in regions) or 'none'}"
     )
@@ -230,8 +233,8 @@ def _from_network(regions: Sequence[str], config: NetworkConfig, checkpoint: Any
 
 
 def _region_axes(network: SMANet) -> dict[str, int]:
-    """Tensors that have a row per region: 1, or a block per pair of regions: 2."""
-    axes = dict.fromkeys(("attention.weight", "attention.bias", "units.weight", "units.bias"), 1)
+    """Per tensor: 1 for a row per region, 2 for a block per pair of regions."""
+    axes = dict.fromkeys(("attention.weight", "attention.bias", "classifier.weight", "classifier.bias"), 1)
     return axes | ({"attention.relation_bias": 2} if network.attention.learns_correlation else {})
 
 

@@ -1,4 +1,4 @@
-"""SMA-Net: a backbone, several attention maps per region, and one linear unit per region."""
+"""SMA-Net: a backbone, several attention maps per region, and one linear classifier per region."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -27,8 +27,8 @@ class NetworkConfig:
     channels:          K, attention maps per region
     embed_dim:         D, embedding width of a feature group
     shared_features:   one feature group for all maps of a region instead of one each
-    merge:             "none": each map pools a vector of its own, which has weights of its own in the region's unit.
-                       "max" and "mean" make one map of a region's first; docs/evidence.md tells what that costs
+    merge:             "none": each map pools its own vector, with its own weights in the region's classifier. "max" and
+                       "mean" first merge the maps of a region into one; docs/evidence.md reports the cost
     activation, margin, correlate, temperature, gate, learn_correlation, backend: see `SMAAttention`
     """
 
@@ -51,7 +51,7 @@ class NetworkConfig:
     backend: str = "auto"
 
     def __post_init__(self) -> None:
-        """ValueError for a size that is no size, and for a mean or a spread that no picture has."""
+        """ValueError for an impossible image size, mean or deviation."""
         if self.image_size is not None and self.image_size < 1:
             raise ValueError(f"image_size must be at least 1; got {self.image_size}")
         if self.mean is not None and not all(map(math.isfinite, self.mean)):
@@ -61,14 +61,14 @@ class NetworkConfig:
 
 
 class NetworkOutput(NamedTuple):
-    """logits [B,R], and the attention head's SMAOutput."""
+    """logits [B,R], and the output of the attention."""
 
     logits: Tensor
-    head: SMAOutput
+    attention: SMAOutput
 
 
 class SMANet(nn.Module):
-    """One logit per region from pictures of faces.
+    """One logit per region from images of faces.
 
     regions:       their names, one per action unit or expression class; a checkpoint carries them
     device, dtype: of parameters and buffers, as torch.nn's modules take them
@@ -115,7 +115,7 @@ class SMANet(nn.Module):
         self.channels_last_maps = Format(getattr(self.backbone, "output_fmt", "NCHW")) == Format.NHWC
         width = self.backbone.feature_info.channels()[-1]
         self.attention = make_attention(width, len(self.regions), config, **factory)
-        self.units = make_classifiers(width, len(self.regions), config, **factory)
+        self.classifier = make_classifier(width, len(self.regions), config, **factory)
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
@@ -124,17 +124,21 @@ class SMANet(nn.Module):
             buffer.copy_(torch.tensor(values, dtype=buffer.dtype, device="cpu").view(3, 1, 1))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """All that moves or casts the network comes here; `to_empty` leaves buffers unwritten that no checkpoint holds."""
+        """Every move or cast of the network passes here; `to_empty` leaves the buffers that no checkpoint holds unwritten."""
         super()._apply(fn, recurse)
         self.reset_parameters()
         return self
 
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        rename_old_keys(state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
     def forward(self, x: Tensor) -> NetworkOutput:
-        head = self.attention(self.feature_maps(x))
-        return NetworkOutput(self.units(head.pooled), head)
+        attention = self.attention(self.feature_maps(x))
+        return NetworkOutput(self.classifier(attention.pooled), attention)
 
     def feature_maps(self, x: Tensor) -> Tensor:
-        """The backbone's feature maps [B,C,H,W] of pictures as `forward` takes them."""
+        """The backbone's feature maps [B,C,H,W] of images as `forward` takes them."""
         dtype = self.mean.dtype
         exact = x.to(torch.promote_types(dtype, torch.float32))
         if not x.is_floating_point():
@@ -144,16 +148,16 @@ class SMANet(nn.Module):
         return maps.permute(0, 3, 1, 2) if self.channels_last_maps else maps
 
     def no_weight_decay(self) -> set[str]:
-        """Names of the parameters that an optimiser must not decay."""
+        """Names of the parameters that an optimizer must not decay."""
         return {f"attention.{name}" for name in self.attention.no_weight_decay()}
 
 
 class RegionClassifier(nn.Module):
-    """One linear unit per region: logits [B,R] of pooled features [B,R,C], or [B,R,K,C] summed over the channels.
+    """A group-wise linear classifier: logits [B,R] of pooled features [B,R,C], or [B,R,K,C] summed over the channels.
 
-    Features are standardised first, by statistics that all regions share: means over many positions differ so little from
-    face to face that units on them as they are hardly learn in the first thousand steps.
-    rows:          () or (K,), what lies between R and C in the pooled features
+    Features are normalized first, by statistics that all regions share: means over many positions differ so little from
+    face to face that classifiers of the raw features hardly learn in the first thousand steps.
+    rows:          () or (K,), the dimensions between R and C in the pooled features
     device, dtype: of the parameters, as torch.nn's modules take them
     """
 
@@ -167,20 +171,31 @@ class RegionClassifier(nn.Module):
     ):
         super().__init__()
         factory: dict[str, Any] = {"device": device, "dtype": dtype}
-        self.standardise = nn.BatchNorm1d(width, affine=False, **factory)
+        self.norm = nn.BatchNorm1d(width, affine=False, **factory)
         self.weight = nn.Parameter(torch.empty(regions, *rows, width, **factory))
         self.bias = nn.Parameter(torch.empty(regions, **factory))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the weights anew and set the biases to 0."""
+        """Redraw the weights and set the biases to 0."""
         bound = 1 / math.sqrt(self.weight[0].numel())
         nn.init.uniform_(self.weight, -bound, bound)
         nn.init.zeros_(self.bias)
 
     def forward(self, pooled: Tensor) -> Tensor:
-        features = self.standardise(pooled.flatten(0, -2)).view_as(pooled)
+        features = self.norm(pooled.flatten(0, -2)).view_as(pooled)
         return (features * self.weight).flatten(2).sum(2) + self.bias
+
+
+def rename_old_keys(state_dict: dict[str, Any], prefix: str = "") -> None:
+    """Give the tensors of an older SMA-Net their current names, in place."""
+    for old, new in ((prefix + old, prefix + new) for old, new in _OLD_KEYS):
+        for name in [name for name in state_dict if name.startswith(old)]:
+            state_dict[new + name.removeprefix(old)] = state_dict.pop(name)
+
+
+# The longer prefix first: it lies within the shorter one.
+_OLD_KEYS = (("units.standardise.", "classifier.norm."), ("units.", "classifier."))
 
 
 def make_attention(width: int, regions: int, config: NetworkConfig, **factory: Any) -> SMAAttention:
@@ -203,8 +218,8 @@ def make_attention(width: int, regions: int, config: NetworkConfig, **factory: A
     )
 
 
-def make_classifiers(width: int, regions: int, config: NetworkConfig, **factory: Any) -> RegionClassifier:
-    """The linear units on what the attention of `make_attention` pools; `factory`: device and dtype."""
+def make_classifier(width: int, regions: int, config: NetworkConfig, **factory: Any) -> RegionClassifier:
+    """The classifier of the features that the attention of `make_attention` pools; `factory`: device and dtype."""
     return RegionClassifier(regions, (config.channels,) if config.merge == "none" else (), width, **factory)
 
 

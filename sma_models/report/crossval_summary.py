@@ -12,11 +12,11 @@ from sma_models.utils.markdown_table import table_lines
 
 _AU_COLUMNS = (
     ("f1", "F1"),
-    ("f1_half", "F1 at ½"),
+    ("f1_at_0_5", "F1 at ½"),
     ("auc", "AUC"),
     ("accuracy", "accuracy"),
-    ("constant", "always positive"),
-    ("rate", "positive"),
+    ("f1_always_positive", "always positive"),
+    ("prevalence", "positive"),
 )
 _CLASS_ROWS = (
     ("accuracy", "accuracy of frames"),
@@ -28,7 +28,7 @@ _CLASS_ROWS = (
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """The tables of a result of `summarise`, with a description of the data."""
+    """The tables of a result of `summarize`, with a description of the data."""
     lines = [
         f"# {result['protocol']}",
         "",
@@ -122,5 +122,5 @@ def draw_crossval(result: dict[str, Any]) -> Figure:
     pooled, title, regions = result["pooled"], result["protocol"], result["regions"]
     if result["kind"] == "au":
         f1 = pooled["f1"]
-        return draw_aus(title, regions, f1["mean"], pooled["constant"]["mean"], f1["sd_over_seeds"])
+        return draw_aus(title, regions, f1["mean"], pooled["f1_always_positive"]["mean"], f1["sd_over_seeds"])
     return draw_confusion(title, regions, pooled["confusion"]["mean"])

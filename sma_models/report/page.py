@@ -3,7 +3,7 @@
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from sma_models.faces.predictor import FacePredictor
 from sma_models.figures.network_figures import DEFAULT_COUNT, image_paths, network_figures
 from sma_models.figures.style import DPI
 from sma_models.figures.training_curves import draw_curves
-from sma_models.models.checkpoint import ENTRY, read_checkpoint
 from sma_models.report.run_results import RunResults
 from sma_models.utils.provenance import provenance
 
@@ -42,7 +41,7 @@ class NetworkSection:
 def write_page(run: RunResults, sources: Sequence[Path], path: Path, count: int = DEFAULT_COUNT) -> None:
     """Write the report of a run; attention is shown on `count` aligned images, or on synthetic faces without `sources`.
 
-    Raises as `read_checkpoint` and `image_paths`.
+    Raises as `load_checkpoint` and `image_paths`.
     """
     network = _network(run.checkpoint, sources, count) if run.checkpoint is not None else NetworkSection()
     environment = Environment(
@@ -67,11 +66,10 @@ def write_page(run: RunResults, sources: Sequence[Path], path: Path, count: int 
 
 
 def _network(checkpoint: Path, sources: Sequence[Path], count: int) -> NetworkSection:
-    entry = read_checkpoint(checkpoint)[ENTRY]
     predictor = FacePredictor(checkpoint, "cpu")
     named_figures = network_figures(predictor, image_paths(predictor, sources), count)
     figures = [_embed(named.figure, named.about) for named in named_figures]
-    return NetworkSection(entry["network"], entry.get("made_by", {}), figures)
+    return NetworkSection(asdict(predictor.info.network), predictor.info.made_by, figures)
 
 
 def _embed(figure: Figure, alt: str) -> EmbeddedFigure:

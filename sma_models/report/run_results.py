@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from sma_models.data import SyntheticFaceData
 from sma_models.figures.score_plots import draw_aus, draw_confusion
-from sma_models.metrics.scores import expression_scores
+from sma_models.metrics.scores import current_names, expression_scores
 from sma_models.report.crossval_summary import draw_crossval, interval
 from sma_models.report.html_tables import Block, from_markdown, from_rich
 from sma_models.report.score_tables import au_table, data_description, expression_table
@@ -79,7 +79,7 @@ def _single(folder: Path) -> RunResults:
 
 def _add_scores(run: RunResults, result: dict[str, Any]) -> None:
     """Add the scores of one test, as stored by `scores_as_dict`."""
-    scores, regions = result["scores"], result["regions"]
+    scores, regions = current_names(result["scores"]), result["regions"]
     # The previous version wrote `part` for the split.
     undetected = result.get("without_a_face", 0)
     description = (
@@ -98,12 +98,12 @@ def _add_scores(run: RunResults, result: dict[str, Any]) -> None:
         return
     means = {name: _mean(values) for name, values in scores.items()}
     run.headline = [
-        ("mean F1", means["f1"], f"always present {means['constant']}"),
+        ("mean F1", means["f1"], f"always present {means['f1_always_positive']}"),
         ("mean AUC", means["auc"], "a guess 0.500"),
-        ("mean F1 at ½", means["f1_half"], "without chosen thresholds"),
+        ("mean F1 at ½", means["f1_at_0_5"], "without chosen thresholds"),
     ]
     run.scores.append(from_rich(au_table("", regions, scores)))
-    run.figure = draw_aus("F1 of each action unit", regions, scores["f1"], scores["constant"])
+    run.figure = draw_aus("F1 of each action unit", regions, scores["f1"], scores["f1_always_positive"])
 
 
 def _mean(values: list[float | None]) -> str:
@@ -121,9 +121,10 @@ def _crossval(folder: Path) -> RunResults:
     for path in _existing(folder / "results.md"):
         # Its first line is the title.
         run.scores = from_markdown(path.read_text(encoding="utf-8").partition("\n")[2])
+    result |= {kind: current_names(result[kind]) for kind in ("pooled", "mean_of_folds")}
     pooled = result["pooled"]
     measures = (
-        (("mean F1", "mean_f1", "f1", "always present", "mean_constant"),)
+        (("mean F1", "mean_f1", "f1", "always present", "mean_f1_always_positive"),)
         if result["kind"] == "au"
         else (
             ("accuracy", "accuracy", "accuracy", "majority guess", "majority_accuracy"),

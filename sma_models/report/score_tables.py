@@ -12,11 +12,11 @@ from sma_models.utils.jsonable import to_jsonable
 
 _COLUMNS = (
     ("F1", "f1"),
-    ("constant", "constant"),
-    ("F1 at ½", "f1_half"),
+    ("constant", "f1_always_positive"),
+    ("F1 at ½", "f1_at_0_5"),
     ("AUC", "auc"),
     ("accuracy", "accuracy"),
-    ("positive", "rate"),
+    ("positive", "prevalence"),
 )
 _AU_MEANS = tuple((f"mean {head}", f"mean_{key}") for head, key in _COLUMNS[:5])
 _CLASS_MEANS = (("accuracy", "accuracy"), ("macro-F1", "macro_f1"), ("accuracy of sequences", "sequence_accuracy"))
@@ -40,9 +40,9 @@ def scores_as_dict(task: Any, split: str) -> dict[str, Any]:
     }
     if split == "test":
         predictions = predictions_of(task)
-        scores["without_a_face"] = int((~predictions.found).sum())
-        if 0 < scores["without_a_face"] < len(predictions.found):
-            detected_scores = (au_fold if task.kind == "au" else expression_fold)(predictions.with_a_face())
+        scores["without_a_face"] = int((~predictions.detected).sum())
+        if 0 < scores["without_a_face"] < len(predictions.detected):
+            detected_scores = (au_fold if task.kind == "au" else expression_fold)(predictions.detected_only())
             scores["scores_with_a_face"] = {
                 name: to_jsonable(value.tolist()) for name, value in detected_scores.items()
             }

@@ -1,4 +1,4 @@
-"""Which epochs are kept as checkpoints: the best one, and the last one with what a run needs to resume."""
+"""Checkpoints of the selected epoch, and of the last epoch with the state that a run needs to resume."""
 
 import csv
 import shutil
@@ -13,6 +13,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
+from sma_models.metrics.scores import current_names
 from sma_models.models.checkpoint_io import previous_of
 from sma_models.utils.run_dir import LOG
 
@@ -20,12 +21,12 @@ BEST, LAST = "best.ckpt", "last.ckpt"
 
 
 def epoch_is_over(trainer: Trainer) -> bool:
-    """Whether every batch of the epoch was trained on; False where `max_time` or `max_steps` ended it."""
+    """Whether every batch of the epoch was trained on; False if `max_time` or `max_steps` ended it."""
     return trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
 
 
 def validation_is_due(trainer: Trainer) -> bool:
-    """Whether a validation belongs after this batch; one that is made only because training stops does not."""
+    """Whether a validation is scheduled after this batch; one that runs only because training stops is not."""
     loop, every, epochs = trainer.fit_loop.epoch_loop, trainer.val_check_batch, trainer.check_val_every_n_epoch
     if not trainer.enable_validation or not isinstance(every, int):
         return False
@@ -35,10 +36,10 @@ def validation_is_due(trainer: Trainer) -> bool:
 
 
 class SelectedEpoch(ModelCheckpoint):
-    """Keeps the weights of the epoch with the best `val/score` as best.ckpt, or of the last epoch where nothing validates.
+    """Saves the weights of the epoch with the best `val/score` as best.ckpt, or of the last epoch without validation.
 
-    An epoch that `max_time` or `max_steps` cut short is not compared with whole ones. Where no epoch has a score, the
-    weights at the end of training are kept, with a warning.
+    An epoch that `max_time` or `max_steps` cut short is not compared with whole ones. If no epoch has a score, the
+    weights at the end of training are saved, with a warning.
 
     dirpath: the folder; None is `checkpoints` in the logger's.
     """
@@ -51,7 +52,7 @@ class SelectedEpoch(ModelCheckpoint):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         if stage == "fit" and data.selection == "val" and not (trainer.enable_validation and len(data.splits.val)):
-            rank_zero_warn("nothing validates: the last epoch is kept")
+            rank_zero_warn("there is no validation: the last epoch is saved")
             data.selection = "last"
         if data.selection == "last":
             self.monitor = None
@@ -66,38 +67,36 @@ class SelectedEpoch(ModelCheckpoint):
             super().on_train_epoch_end(trainer, pl_module)
 
     def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
-        """Whether `current` is the best score yet; one that is NaN never is."""
+        """Whether `current` is the best score so far; NaN never is."""
         return current is not None and not torch.isnan(current) and super().check_monitor_top_k(trainer, current)
 
     def on_train_end(self, trainer: Any, pl_module: LightningModule) -> None:
         super().on_train_end(trainer, pl_module)
         if not self.best_model_path and not trainer.fast_dev_run:
-            rank_zero_warn("no whole epoch has a score: the weights at the end of training are kept")
+            rank_zero_warn("no whole epoch has a score: the weights at the end of training are saved")
             trainer.datamodule.selection = "last"
             assert self.dirpath is not None
             self.best_model_path = str(Path(self.dirpath) / BEST)
             trainer.save_checkpoint(self.best_model_path, weights_only=True)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Bring the best epoch of the run that goes on, where that is in another folder. FileNotFoundError if it is gone."""
+        """Copy best.ckpt of the resumed run if that is in another folder. FileNotFoundError if it is missing."""
         state = checkpoint.get("callbacks", {}).get(self.state_key, {})
         if trainer.state.fn != TrainerFn.FITTING or not state.get("best_model_path"):
             return
         assert self.dirpath is not None and trainer.ckpt_path is not None
-        theirs, ours = Path(trainer.ckpt_path).parent / BEST, Path(self.dirpath) / BEST
-        if not theirs.is_file():
-            # A process that is killed while it writes leaves the one before, which is the best that last.ckpt knows.
-            theirs = previous_of(theirs)
-        if not theirs.is_file():
-            raise FileNotFoundError(
-                f"the best epoch of the run that goes on is gone: expected {ours.name} beside {LAST}"
-            )
-        if trainer.is_global_zero and theirs.resolve() != ours.resolve():
-            ours.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(theirs, ours)
+        source, target = Path(trainer.ckpt_path).parent / BEST, Path(self.dirpath) / BEST
+        if not source.is_file():
+            # A process that is killed while writing leaves the previous file, which is the best epoch in last.ckpt.
+            source = previous_of(source)
+        if not source.is_file():
+            raise FileNotFoundError(f"the best epoch of the resumed run is missing: expected {BEST} beside {LAST}")
+        if trainer.is_global_zero and source.resolve() != target.resolve():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Scores as stored, paths as they are now: the folder may have been moved."""
+        """Restore the scores, with current paths: the folder may have moved."""
         if not state_dict["best_model_path"]:
             return
         assert self.dirpath is not None
@@ -107,12 +106,11 @@ class SelectedEpoch(ModelCheckpoint):
 
 
 class LastEpoch(ModelCheckpoint):
-    """Keeps every epoch as last.ckpt until the next, with the log so far, to resume from; Lightning's own `save_last` follows
-    the best one.
+    """Saves each epoch as last.ckpt, with the log so far, to resume from; Lightning's own `save_last` follows the best epoch.
 
     dirpath:       as in `SelectedEpoch`
-    every_n_steps: optimiser steps after which last.ckpt is also written within an epoch; 0 is never, but where training
-                   stops within one
+    every_n_steps: optimizer steps after which last.ckpt is also written within an epoch; with 0, only if training stops
+                   within one
     """
 
     def __init__(self, dirpath: str | None = None, every_n_steps: int = 500):
@@ -124,15 +122,15 @@ class LastEpoch(ModelCheckpoint):
         self._log: list[dict[str, Any]] = []
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        # The end of the epoch is written once it is over, with what was measured on it.
-        if not self._wanted(trainer) or epoch_is_over(trainer):
+        # The end of the epoch is saved once it is over, with its metrics.
+        if not self._is_due(trainer) or epoch_is_over(trainer):
             return
-        # Lightning takes a validation for made that was due when the checkpoint was written.
+        # When resuming, Lightning assumes that a validation due at the time of the checkpoint has run.
         self._after_validation = validation_is_due(trainer)
         if not self._after_validation:
             self._save(trainer)
 
-    def _wanted(self, trainer: Any) -> bool:
+    def _is_due(self, trainer: Any) -> bool:
         batches, step = trainer.fit_loop.epoch_loop.batch_progress.current.ready, trainer.global_step
         if trainer.fast_dev_run or batches % trainer.accumulate_grad_batches:
             return False
@@ -149,7 +147,7 @@ class LastEpoch(ModelCheckpoint):
             self._save(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # What was written where training stopped within the epoch says where to go on in it.
+        # If training stopped within the epoch, the checkpoint already written says where to resume.
         if epoch_is_over(trainer):
             super().on_train_epoch_end(trainer, pl_module)
 
@@ -157,13 +155,13 @@ class LastEpoch(ModelCheckpoint):
         checkpoint["log"] = read_log(trainer) if trainer.is_global_zero else []
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        self._log = checkpoint.get("log", [])
+        self._log = [current_names(row) for row in checkpoint.get("log", [])]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Nothing: wherever a run goes on, its next last.ckpt is the one of its folder."""
+        """Do nothing: wherever a run resumes, it writes last.ckpt to its own folder."""
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # Lightning begins the log anew; what was logged after the checkpoint was written is to be logged again.
+        # Lightning starts a new log; steps after the checkpoint will be logged again.
         for logger in csv_loggers(trainer):
             for row in self._log:
                 logger.log_metrics({name: value for name, value in row.items() if name != "step"}, int(row["step"]))
@@ -176,7 +174,7 @@ def csv_loggers(trainer: Trainer) -> list[CSVLogger]:
 
 
 def read_log(trainer: Trainer) -> list[dict[str, Any]]:
-    """The rows of metrics.csv, without empty cells; none where that is not written."""
+    """The rows of metrics.csv, without empty cells; none without a CSV logger."""
     for logger in csv_loggers(trainer):
         path = Path(logger.log_dir) / LOG
         if path.is_file():

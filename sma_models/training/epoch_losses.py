@@ -1,16 +1,16 @@
-"""The losses of an epoch: their means over its samples, and the step at which one of them stopped being a number."""
+"""The losses of an epoch: their means over its samples, and the first step with a loss that is not finite."""
 
 import torch
 from torch import Tensor
 
 NAMES = ("train/loss", "train/task", "train/diversity")
-CHECKED_EVERY = {"cpu": 1, "cuda": 50}  # steps: to read a loss, the host waits for a GPU
+CHECKED_EVERY = {"cpu": 1, "cuda": 50}  # steps: reading a loss makes the host wait for the GPU
 
 
 class EpochLosses:
-    """sums: float32 [4], over the samples so far of what `NAMES` names, and how many samples these were.
+    """sums: float32 [4], over the samples so far: the losses in `NAMES`, and the number of samples.
 
-    No buffer of a module: processes would be given the first one's.
+    Not a buffer of a module, because DDP would broadcast the first process's.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class EpochLosses:
         self._unchecked: list[tuple[int, int, Tensor]] = []  # step, epoch, loss
 
     def add(self, losses: Tensor, samples: int, step: int, epoch: int) -> None:
-        """Takes the mean losses [3] of a step over its samples. ValueError as `check`, sooner or later."""
+        """Add the mean losses [3] of a step over its samples. Raises as `check`, possibly some steps later."""
         counted = torch.cat([losses, losses.new_ones(1)]).float()
         self.sums = self.sums.to(losses.device) + counted * samples
         self._unchecked.append((step, epoch, losses[0]))
@@ -29,7 +29,7 @@ class EpochLosses:
             self.check()
 
     def check(self) -> None:
-        """ValueError that names the first step since the last check whose loss is NaN or infinite."""
+        """ValueError naming the first step since the last check whose loss is NaN or infinite."""
         unchecked, self._unchecked = self._unchecked, []
         if not unchecked:
             return
@@ -43,6 +43,6 @@ class EpochLosses:
 
     @staticmethod
     def means(sums: Tensor) -> dict[str, float]:
-        """Mean losses by name from sums, of one process or of all."""
+        """Mean losses by name from the sums of one process or of all."""
         *totals, samples = sums.tolist()
         return {name: total / samples for name, total in zip(NAMES, totals, strict=True)}

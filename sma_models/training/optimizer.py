@@ -1,4 +1,4 @@
-"""AdamW with a cosine schedule, and how fast and from when on the backbone follows."""
+"""AdamW with warm-up and a cosine schedule; learning rate and freezing of the backbone."""
 
 import math
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ from sma_models.models.sma_net import SMANet
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """How the weights move.
+    """Settings of the optimizer and its schedule.
 
     lr, weight_decay:       of AdamW; biases, norms and the learned temperature, gate and relation bias do not decay
-    warmup_epochs:          epochs of linear rise, a fraction is possible, before the cosine falls to 0
+    warmup_epochs:          epochs of linear warm-up, possibly a fraction, before the cosine decay to 0
     backbone_lr_scale:      factor on lr for the backbone
-    freeze_backbone_epochs: epochs in which the backbone does not move
+    freeze_backbone_epochs: epochs in which the backbone is frozen
     freeze_bn:              the backbone's batch norms keep their statistics and scales throughout
     """
 
@@ -31,7 +31,7 @@ class OptimizerConfig:
     freeze_bn: bool = False
 
     def __post_init__(self) -> None:
-        """ValueError, which names it, for a setting that is negative or not finite: a step would go uphill, or nowhere."""
+        """ValueError naming a setting that is negative or not finite."""
         for name in ("lr", "weight_decay", "warmup_epochs", "backbone_lr_scale", "freeze_backbone_epochs"):
             value = getattr(self, name)
             if not 0 <= value < math.inf:
@@ -39,7 +39,7 @@ class OptimizerConfig:
 
 
 class Decaying(Protocol):
-    """A module that names the parameters that must not decay."""
+    """A module that names its parameters without weight decay."""
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
 
@@ -47,7 +47,7 @@ class Decaying(Protocol):
 
 
 def make_optimizer(network: Decaying, config: OptimizerConfig) -> AdamW:
-    """AdamW over four groups: backbone or not, decaying or not."""
+    """AdamW with up to four parameter groups: backbone or not, with weight decay or without."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     exempt = network.no_weight_decay()
     for name, parameter in network.named_parameters():
@@ -66,7 +66,7 @@ def make_optimizer(network: Decaying, config: OptimizerConfig) -> AdamW:
 
 
 def make_schedule(optimizer: AdamW, config: OptimizerConfig, steps: float, steps_per_epoch: float) -> LambdaLR:
-    """Linear warm-up, then a cosine to 0 over the rest of `steps` optimiser steps; it does not fall if these are infinite."""
+    """Linear warm-up, then a cosine to 0 over the rest of `steps` optimizer steps; constant if these are infinite."""
     warmup = config.warmup_epochs * steps_per_epoch
 
     def factor(step: int) -> float:
@@ -78,7 +78,7 @@ def make_schedule(optimizer: AdamW, config: OptimizerConfig, steps: float, steps
 
 
 def freeze(network: SMANet, config: OptimizerConfig, epoch: int) -> None:
-    """Set which parameters of the backbone move in this epoch, and which batch norms keep their statistics."""
+    """Freeze or unfreeze the parameters of the backbone for this epoch, and the statistics of its batch norms."""
     frozen = epoch < config.freeze_backbone_epochs
     network.backbone.requires_grad_(not frozen)
     for module in network.backbone.modules():

@@ -1,7 +1,6 @@
-"""Where the generators of random numbers stand, for checkpoints: what a run draws after it was resumed is what it would
-have drawn.
+"""Saves and restores RNG state so that a resumed run draws the same numbers.
 
-Order and augmentation need none of it, they are functions of (seed, epoch, index); dropout and its like do.
+Order and augmentation do not depend on it, being functions of (seed, epoch, index); dropout does.
 """
 
 import random
@@ -10,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-RANDOM = "random_states"
+RNG_STATE = "random_states"  # the entry of a checkpoint
 
 
-def random_states() -> dict[str, Any]:
-    """States of the generators of torch, numpy and Python, as tensors and plain values."""
+def rng_state() -> dict[str, Any]:
+    """RNG states of torch, CUDA, numpy and Python, as tensors and plain values."""
     _, keys, *rest = np.random.get_state(legacy=True)
     return {
         "torch": torch.get_rng_state(),
@@ -24,8 +23,8 @@ def random_states() -> dict[str, Any]:
     }
 
 
-def restore_random_states(states: dict[str, Any]) -> None:
-    """Set the generators to what `random_states` returned; those of cards only where as many are there."""
+def restore_rng_state(states: dict[str, Any]) -> None:
+    """Restore the states that `rng_state` returned; those of GPUs only if their number is the same."""
     torch.set_rng_state(states["torch"])
     if len(states["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(states["cuda"])

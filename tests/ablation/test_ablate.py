@@ -24,7 +24,7 @@ from sma_models.ablation.frozen_features import run_head
 from sma_models.ablation.run_files import ArmRun, gather
 from sma_models.cli import main
 from sma_models.data.transforms import Augment, canvas_size
-from sma_models.models.checkpoint import load_network
+from sma_models.models.checkpoint import load_checkpoint
 from sma_models.models.sma_net import NetworkConfig
 from sma_models.training.optimizer import OptimizerConfig
 
@@ -166,13 +166,13 @@ def test_features_are_computed_once_and_go_on(cache, monkeypatch):
 
 
 def test_the_backbone_is_trained_with_average_pooling(cache):
-    network, _ = load_network(cache[1] / "backbone.ckpt")
+    _, network = load_checkpoint(cache[1] / "backbone.ckpt")
     assert not network.attention.weight.any()
 
 
 def test_every_row_holds_the_features_of_its_own_face(cache):
     """Also behind the first batch."""
-    network, _ = load_network(cache[1] / "backbone.ckpt")
+    _, network = load_checkpoint(cache[1] / "backbone.ckpt")
     data, part = arm_data(settings()), read_split(cache[1], "train")
     data.setup("fit")
     size, row = NETWORK["image_size"], 80

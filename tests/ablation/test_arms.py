@@ -160,7 +160,7 @@ def test_diversity_is_trained_only_where_it_should_be():
 
 def test_no_attention_is_the_average_over_positions():
     head, x = FrozenHead(make_arms(SETTINGS)["average"], 6, 3, 0), torch.randn(2, 6, 3, 3)
-    head.classifier.standardise = torch.nn.Identity()
+    head.classifier.norm = torch.nn.Identity()
     expected = x.mean((2, 3)) @ head.classifier.weight.T + head.classifier.bias
     output = head(x)
     assert output.attention is None and torch.allclose(output.logits, expected, atol=1e-6)

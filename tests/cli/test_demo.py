@@ -77,7 +77,7 @@ def test_the_command_line_is_checked(capsys):
 
 
 def test_the_table_shows_a_dash_where_nothing_is_defined_and_counts_the_rest():
-    scores = {name: [0.25, None] for name in ("f1", "constant", "f1_half", "auc", "accuracy", "rate")}
+    scores = {name: [0.25, None] for name in ("f1", "f1_always_positive", "f1_at_0_5", "auc", "accuracy", "prevalence")}
     table = au_table("title", ["AU1", "AU2"], scores)
     f1 = list(table.columns[1].cells)
     assert f1 == ["0.250", "-", "0.250", "1"]
@@ -105,7 +105,7 @@ def test_a_picture_of_attention_peaks_where_the_map_does():
 
     picture = torch.from_numpy(data.faces.image(3, canvas_size(64))).permute(2, 0, 1)
     with torch.no_grad():
-        grid = network(Augment("none", 64)(picture, (0, 0, 0))[None]).head.attention[0, 2].amax(0).numpy()
+        grid = network(Augment("none", 64)(picture, (0, 0, 0))[None]).attention.attention[0, 2].amax(0).numpy()
     cell = 192 // grid.shape[0]
     peak = np.unravel_index(grid.argmax(), grid.shape)
     assert np.abs(np.array(np.unravel_index(drawn.argmax(), drawn.shape)) // cell - peak).max() <= 1

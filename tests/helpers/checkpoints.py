@@ -1,4 +1,4 @@
-"""Checkpoints of untrained networks, as training would write them."""
+"""Checkpoints of untrained networks, in the format that training writes."""
 
 from dataclasses import asdict
 
@@ -14,7 +14,7 @@ SMALL = {"backbone": "resnet10t", "stage": 2, "image_size": 64, "channels": 2, "
 
 
 def write_checkpoint(path, regions=("AU1", "AU12"), kind="au", alignment=EYES, people=None, subjects=(), **settings):
-    """The network and its calibration, which has a threshold and a Platt scale that matter."""
+    """Returns the network and its calibration, whose thresholds and Platt scales are not neutral."""
     torch.manual_seed(3)
     network = SMANet(regions, **SMALL | settings)
     state = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}

@@ -1,7 +1,7 @@
 """`python -m tests.helpers.killed_training CONFIG FOLDER PLAN`: trains in child processes that are killed and resumed.
 
-PLAN is JSON, one entry per child: a list of further arguments, or seconds after which it is killed. A last child runs to
-the end. Children are forks: the imports, which take most of a short run, are made once.
+PLAN is JSON, one entry per child: a list of additional arguments, or the seconds after which it is killed. A last child
+runs to the end. Children are forks, so that the imports, most of the time of a short run, run once.
 """
 
 import json
@@ -17,7 +17,7 @@ from sma_models.models.checkpoint_io import safe_load
 
 
 def attempt(config, folder, further, seconds=None):
-    """How a child ended that trains from the last checkpoint in `folder`: its wait status."""
+    """Train in a child from the last checkpoint in `folder`: its wait status, and its progress."""
     last = folder / "sma_net" / "run" / "checkpoints" / "last.ckpt"
     resume = [f"--ckpt_path={last}"] if last.exists() or Path(f"{last}.previous").exists() else []
     child = os.fork()

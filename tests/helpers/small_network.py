@@ -24,4 +24,4 @@ def faces_and_labels(batch, seed=0, device="cpu"):
 
 def loss_of(network, pictures, labels):
     output = network(pictures)
-    return binary_cross_entropy_with_logits(output.logits, labels) + 0.1 * output.head.diversity.mean()
+    return binary_cross_entropy_with_logits(output.logits, labels) + 0.1 * output.attention.diversity.mean()

@@ -1,4 +1,4 @@
-"""Callbacks that end a run early, as a time limit or a power cut would, without changing its schedule."""
+"""Callbacks that end a run early, like a time limit or a power cut, without changing its schedule."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ class Shaky(Callback):
 
 
 class Kill(Callback):
-    """SIGKILL to the own process once `step` optimiser steps are done.
+    """Sends SIGKILL to its own process after `step` optimizer steps.
 
     moment: "step", after it; "epoch", at the end of the epoch in which that is so, once it is saved; "write", while the
             checkpoint of that step is being written
@@ -61,7 +61,7 @@ class Seen(Callback):
 
 
 class StopAt(Callback):
-    """Stops training after `step` optimiser steps, as Lightning's time limit does."""
+    """Stops training after `step` optimizer steps, like Lightning's time limit."""
 
     def __init__(self, step):
         self.step = step
@@ -71,7 +71,7 @@ class StopAt(Callback):
 
 
 class CrashAt(Callback):
-    """Raises once `step` optimiser steps are done, at the next batch."""
+    """Raises at the first batch after `step` optimizer steps."""
 
     def __init__(self, step):
         self.step = step

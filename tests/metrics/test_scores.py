@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 from torch.testing import assert_close
+from torchmetrics.classification import MulticlassConfusionMatrix
 
 from sma_kernels import SMAAttention
 from sma_models.metrics.scores import (
-    AttentionSpread,
-    Confusion,
-    UnitPredictions,
+    AttentionSimilarity,
+    AUPredictions,
     au_scores,
     expression_scores,
     f1_score,
@@ -27,21 +27,21 @@ KNOWN = torch.tensor([[1, 1, 1], [1, 1, 1], [1, 1, 1], [1, 1, 1], [1, 0, 0]]).bo
 def test_scores_of_action_units_by_hand():
     scores = au_scores(LOGITS, LABELS, KNOWN, torch.tensor([-1.0, 0.0, 0.0]))
     # First unit, all known: at 0 it calls rows 0, 2, 4 of the true 0, 1, 4; at -1 row 1 as well.
-    assert scores.f1_half.tolist()[0] == pytest.approx(2 / 3)
+    assert scores.f1_at_0_5.tolist()[0] == pytest.approx(2 / 3)
     assert scores.f1.tolist()[0] == pytest.approx(6 / 7)
     assert scores.accuracy.tolist()[0] == pytest.approx(4 / 5)
     # True 2, -0.5, 0.2 against false 1, -3: four of the six pairs are in order.
     assert scores.auc.tolist()[0] == pytest.approx(4 / 6)
-    assert scores.constant.tolist()[0] == pytest.approx(2 * 0.6 / 1.6)
+    assert scores.f1_always_positive.tolist()[0] == pytest.approx(2 * 0.6 / 1.6)
     # Second unit: row 4 is unknown, so one positive in four; rows 2 and 3 are called.
-    assert scores.rate.tolist()[1] == pytest.approx(1 / 4)
+    assert scores.prevalence.tolist()[1] == pytest.approx(1 / 4)
     assert scores.f1.tolist()[1] == pytest.approx(2 / 3)
     assert scores.auc.tolist()[1] == pytest.approx(2 / 3)
 
 
 def test_a_unit_without_a_negative_has_no_f1_and_no_auc():
     scores = au_scores(LOGITS, LABELS, KNOWN, torch.zeros(3))
-    for name in ("f1", "f1_half", "auc", "constant"):
+    for name in ("f1", "f1_at_0_5", "auc", "f1_always_positive"):
         assert math.isnan(getattr(scores, name)[2]), name
         assert not getattr(scores, name)[:2].isnan().any(), name
     assert scores.accuracy.tolist()[2] == pytest.approx(3 / 4)
@@ -102,7 +102,7 @@ def test_unknown_labels_change_no_score():
 
 
 def test_predictions_are_collected_over_batches_and_dropped_by_reset():
-    predictions = UnitPredictions()
+    predictions = AUPredictions()
     for rows in (slice(0, 2), slice(2, 5)):
         predictions.update(LOGITS[rows], LABELS[rows], KNOWN[rows])
     for found, expected in zip(predictions.compute(), (LOGITS, LABELS, KNOWN), strict=True):
@@ -114,7 +114,7 @@ def test_predictions_are_collected_over_batches_and_dropped_by_reset():
 
 def test_scores_of_expressions_by_hand():
     """Classes 0, 1, 2, of which 2 has no sample; the majority guess is 1."""
-    metric = Confusion(3)
+    metric = MulticlassConfusionMatrix(3, validate_args=False)
     truth = torch.tensor([0, 0, 1, 1, 1, 1])
     guess = torch.tensor([0, 1, 1, 1, 2, 1])
     logits = torch.nn.functional.one_hot(guess, 3).float()
@@ -148,7 +148,7 @@ def test_spread_of_attention_maps_before_and_after_refinement():
         head.relation_bias.normal_()
     x = torch.randn(4, 5, 3, 3) * 4
     outputs = [head(x[:3]), head(x[3:])]
-    metric = AttentionSpread()
+    metric = AttentionSimilarity()
     for output in outputs:
         metric.update(head, output)
     found = metric.compute()
@@ -164,6 +164,6 @@ def test_spread_of_attention_maps_before_and_after_refinement():
 
 def test_one_map_per_region_has_no_cosine():
     head = SMAAttention(5, regions=2, channels=1, embed_dim=4).eval()
-    metric = AttentionSpread()
+    metric = AttentionSimilarity()
     metric.update(head, head(torch.randn(2, 5, 3, 3)))
     assert math.isnan(metric.compute()["cosine_before"])

@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from sma_models.models.checkpoint import read_checkpoint
+from sma_models.models.checkpoint import load_checkpoint
 from sma_models.models.checkpoint_io import AtomicCheckpointIO, atomic_save, previous_of, safe_load
 from tests.helpers.checkpoints import write_checkpoint
 
@@ -36,7 +36,7 @@ def test_damaged_checkpoint_is_named(damage, tmp_path):
     write_checkpoint(path)
     DAMAGE[damage](path)
     with pytest.raises(ValueError, match=r"checkpoint .*model\.ckpt is damaged"):
-        read_checkpoint(path)
+        load_checkpoint(path)
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
@@ -47,7 +47,7 @@ def test_previous_checkpoint_is_used_instead_of_a_damaged_one(damage, tmp_path):
         io.save_checkpoint({"number": number, "weights": torch.zeros(1000)}, path)
     assert io.load_checkpoint(path)["number"] == 2
     DAMAGE[damage](path)
-    with pytest.warns(UserWarning, match=r"last\.ckpt is damaged(.|\n)*going on from the one before it"):
+    with pytest.warns(UserWarning, match=r"last\.ckpt is damaged(.|\n)*resuming from the previous one"):
         assert io.load_checkpoint(path)["number"] == 1
     DAMAGE[damage](previous_of(path))
     with pytest.raises(ValueError, match="is damaged"), pytest.warns(UserWarning):
@@ -87,8 +87,8 @@ class Malicious:
 def test_nothing_of_a_checkpoint_is_run(tmp_path):
     path = tmp_path / "model.ckpt"
     torch.save({"state_dict": Malicious(tmp_path / "ran")}, path)
-    for read in (safe_load, read_checkpoint, lambda p: AtomicCheckpointIO().load_checkpoint(p, weights_only=False)):
-        with pytest.raises(ValueError, match="holds more than the tensors and plain values"):
+    for read in (safe_load, load_checkpoint, lambda p: AtomicCheckpointIO().load_checkpoint(p, weights_only=False)):
+        with pytest.raises(ValueError, match="holds more than tensors and plain values"):
             read(path)
     assert not (tmp_path / "ran").exists()
 

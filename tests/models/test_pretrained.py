@@ -1,4 +1,4 @@
-"""Where a network starts: files in several dresses, refusals, and another SMA-Net matched by region names."""
+"""Initial weights: checkpoint formats, errors, and another SMA-Net matched by region names."""
 
 import socket
 
@@ -8,7 +8,7 @@ import timm
 import torch
 from torch.testing import assert_close
 
-from sma_models.models.checkpoint import ENTRY, load_network, read_checkpoint
+from sma_models.models.checkpoint import ENTRY, load_checkpoint
 from sma_models.models.pretrained import build_network, match_weights
 from sma_models.models.sma_net import NetworkConfig, SMANet
 from tests.helpers.face_sets import TINY, TINY_CONFIG
@@ -29,7 +29,7 @@ def prefixed(state, prefix):
 
 
 def build(path, config=TINY_CONFIG, **options):
-    return build_network(REGIONS, config, backbone_weights=str(path), **options)
+    return build_network(REGIONS, config, pretrained=str(path), **options)
 
 
 def assert_backbone_is(network, model):
@@ -42,7 +42,7 @@ def assert_backbone_is(network, model):
     assert torch.isfinite(network.backbone(x)[-1]).all()
 
 
-DRESSES = {
+FORMATS = {
     "plain": lambda state: state,
     "wrapped for parallel training": lambda state: prefixed(state, "module."),
     "inside a trainer's checkpoint": lambda state: {"state_dict": prefixed(state, "model.backbone."), "epoch": 3},
@@ -51,10 +51,10 @@ DRESSES = {
 }
 
 
-@pytest.mark.parametrize("dress", DRESSES)
-def test_a_checkpoint_is_read_in_every_dress(tmp_path, dress):
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_checkpoint_is_read_in_every_format(tmp_path, name):
     model = whole_model()
-    torch.save(DRESSES[dress](model.state_dict()), tmp_path / "w.pt")
+    torch.save(FORMATS[name](model.state_dict()), tmp_path / "w.pt")
     assert_backbone_is(build(tmp_path / "w.pt"), model)
 
 
@@ -135,12 +135,12 @@ def test_a_file_without_tensors_is_refused(tmp_path, content):
 
 def test_a_file_that_runs_code_when_loaded_is_refused(tmp_path):
     torch.save(whole_model(), tmp_path / "w.pt")
-    with pytest.raises(Exception, match="more than the tensors"):
+    with pytest.raises(Exception, match="more than tensors"):
         build(tmp_path / "w.pt")
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"none, timm or a file.*w.pt"):
+    with pytest.raises(FileNotFoundError, match=r"true, false or a file.*w.pt"):
         build(tmp_path / "w.pt")
 
 
@@ -152,8 +152,8 @@ def test_offline_the_error_names_the_file_to_give(monkeypatch, tmp_path):
     # Without this the hub's client tries again and again for a minute.
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(ConnectionError, match=r"test_resnet.*model.safetensors of .*test_resnet.*backbone_weights"):
-        build("timm")
+    with pytest.raises(ConnectionError, match=r"test_resnet.*model.safetensors of .*test_resnet.*pretrained"):
+        build_network(REGIONS, TINY_CONFIG, pretrained=True)
 
 
 def test_size_mean_and_deviation_follow_the_weights(tmp_path):
@@ -176,7 +176,7 @@ def save_network(path, network, kind="expression"):
     torch.save({ENTRY: entry, "state_dict": prefixed(network.state_dict(), "network.")}, path)
 
 
-def randomised(regions, **settings):
+def randomized(regions, **settings):
     network = SMANet(regions, **TINY | settings)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -185,7 +185,7 @@ def randomised(regions, **settings):
 
 
 def test_another_network_gives_its_regions_by_name(tmp_path, caplog):
-    source = randomised(("AU2", "AU4", "AU1"), mean=(0.1, 0.2, 0.3))
+    source = randomized(("AU2", "AU4", "AU1"), mean=(0.1, 0.2, 0.3))
     save_network(tmp_path / "c.ckpt", source)
     with caplog.at_level("INFO", "lightning.pytorch"):
         network = build_network(REGIONS, TINY_CONFIG, init_from=tmp_path / "c.ckpt")
@@ -196,7 +196,7 @@ def test_another_network_gives_its_regions_by_name(tmp_path, caplog):
     assert_close(network.config.mean, (0.1, 0.2, 0.3))
     assert_close(network.backbone.state_dict(), source.backbone.state_dict())
     for ours, theirs in ((0, 2), (1, 0)):
-        for part in ("units.weight", "units.bias", "attention.weight", "attention.bias"):
+        for part in ("classifier.weight", "classifier.bias", "attention.weight", "attention.bias"):
             assert_close(network.state_dict()[part][ours], source.state_dict()[part][theirs])
     blocks = network.attention.relation_bias.unflatten(0, (3, 2)).unflatten(2, (3, 2))
     theirs = source.attention.relation_bias.unflatten(0, (3, 2)).unflatten(2, (3, 2))
@@ -206,22 +206,22 @@ def test_another_network_gives_its_regions_by_name(tmp_path, caplog):
 
 
 def test_the_same_regions_give_the_same_network(tmp_path):
-    source = randomised(REGIONS, merge="none")
+    source = randomized(REGIONS, merge="none")
     save_network(tmp_path / "c.ckpt", source)
     network = build_network(REGIONS, NetworkConfig(**TINY | {"merge": "none"}), init_from=tmp_path / "c.ckpt")
     assert_close(network.state_dict(), source.state_dict())
 
 
 def test_another_architecture_is_refused(tmp_path):
-    save_network(tmp_path / "c.ckpt", randomised(REGIONS, channels=3))
+    save_network(tmp_path / "c.ckpt", randomized(REGIONS, channels=3))
     with pytest.raises(ValueError, match=r"another architecture: .*attention.weight"):
         build_network(REGIONS, TINY_CONFIG, init_from=tmp_path / "c.ckpt")
     with pytest.raises(ValueError, match="init_from"):
-        build_network(REGIONS, TINY_CONFIG, init_from=tmp_path / "c.ckpt", backbone_weights="timm")
+        build_network(REGIONS, TINY_CONFIG, init_from=tmp_path / "c.ckpt", pretrained=True)
 
 
-def test_a_network_is_a_source_of_backbone_weights_too(tmp_path):
-    source = randomised(("happiness", "fear"), mean=(0.1, 0.2, 0.3))
+def test_a_network_is_a_source_of_pretrained_weights_too(tmp_path):
+    source = randomized(("happiness", "fear"), mean=(0.1, 0.2, 0.3))
     save_network(tmp_path / "c.ckpt", source)
     network = build(tmp_path / "c.ckpt", NetworkConfig(**TINY | {"channels": 3}))
     assert_close(network.backbone.state_dict(), source.backbone.state_dict())
@@ -229,18 +229,18 @@ def test_a_network_is_a_source_of_backbone_weights_too(tmp_path):
 
 
 def test_a_stored_network_comes_back_whole(tmp_path):
-    source = randomised(REGIONS).eval()
+    source = randomized(REGIONS).eval()
     save_network(tmp_path / "c.ckpt", source)
-    network, calibration = load_network(tmp_path / "c.ckpt")
+    info, network = load_checkpoint(tmp_path / "c.ckpt")
     x = torch.rand(2, 3, 32, 32)
     assert torch.equal(network(x).logits, source(x).logits)
     assert network.config == source.config
-    assert calibration.decide(torch.tensor([[1.0, -1.0, 0.5]])).tolist() == [[True, False, True]]
+    assert info.calibration.decide(torch.tensor([[1.0, -1.0, 0.5]])).tolist() == [[True, False, True]]
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path):
     torch.save({"state_dict": {}}, tmp_path / "c.ckpt")
-    with pytest.raises(ValueError, match="no checkpoint of SMA-Net"):
-        read_checkpoint(tmp_path / "c.ckpt")
+    with pytest.raises(ValueError, match="not an SMA-Net checkpoint"):
+        load_checkpoint(tmp_path / "c.ckpt")
     with pytest.raises(FileNotFoundError, match=r"gone\.ckpt"):
-        read_checkpoint(tmp_path / "gone.ckpt")
+        load_checkpoint(tmp_path / "gone.ckpt")

@@ -7,7 +7,7 @@ from torch.nn.utils import skip_init
 from torch.testing import assert_close
 
 from sma_kernels import SMAAttention, sma_attention
-from sma_models.models.sma_net import NetworkConfig, RegionClassifier, SMANet, make_classifiers
+from sma_models.models.sma_net import NetworkConfig, RegionClassifier, SMANet, make_classifier
 from tests.helpers.face_sets import TINY, images
 
 REGIONS = ("AU1", "AU2", "AU12")
@@ -21,10 +21,10 @@ def test_backbones_give_one_logit_per_region_and_one_map_per_channel(backbone, s
     network = SMANet(REGIONS, **TINY | {"backbone": backbone, "stage": stage}).eval()
     output = network(images(2))
     assert output.logits.shape == (2, 3)
-    assert output.head.attention.shape == (2, 3, 2, *positions), "every channel keeps its own map"
+    assert output.attention.attention.shape == (2, 3, 2, *positions), "every channel keeps its own map"
     output.logits.square().sum().backward()
     assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
-    assert network.units.weight.grad.abs().sum() > 0
+    assert network.classifier.weight.grad.abs().sum() > 0
 
 
 def test_maps_that_come_channels_last_are_read_as_they_lie():
@@ -33,14 +33,14 @@ def test_maps_that_come_channels_last_are_read_as_they_lie():
     x = ((images(2).float() / 255 - network.mean) / network.std).contiguous()
     (maps,) = network.backbone(x)
     expected = network.attention(maps.permute(0, 3, 1, 2).contiguous())
-    found = network(images(2)).head
+    found = network(images(2)).attention
     assert_close(found.pooled, expected.pooled)
     assert_close(found.attention, expected.attention)
 
 
 def test_output_stride_keeps_maps_fine():
     network = SMANet(REGIONS, **TINY | {"backbone": "resnet10t", "stage": -1, "output_stride": 8}).eval()
-    assert network(images(1, 64)).head.attention.shape[-2:] == (8, 8)
+    assert network(images(1, 64)).attention.attention.shape[-2:] == (8, 8)
 
 
 @pytest.mark.parametrize("merge", ["max", "mean", "none"])
@@ -48,10 +48,10 @@ def test_logits_are_linear_in_the_standardised_features_of_their_region_alone(me
     network = SMANet(REGIONS, **TINY | {"merge": merge})
     network(images(4))
     output = network.eval()(images(2))
-    weight, bias, known = network.units.weight, network.units.bias, network.units.standardise
+    weight, bias, known = network.classifier.weight, network.classifier.bias, network.classifier.norm
     assert known.running_var.min() < 0.95
     for region in range(3):
-        pooled = (output.head.pooled[:, region] - known.running_mean) / (known.running_var + known.eps).sqrt()
+        pooled = (output.attention.pooled[:, region] - known.running_mean) / (known.running_var + known.eps).sqrt()
         assert pooled.shape[1:] == weight[region].shape
         assert_close(output.logits[:, region], (pooled * weight[region]).flatten(1).sum(1) + bias[region])
 
@@ -59,7 +59,7 @@ def test_logits_are_linear_in_the_standardised_features_of_their_region_alone(me
 @pytest.mark.parametrize("merge", ["max", "none"])
 def test_units_do_not_depend_on_how_far_pooled_features_vary(merge):
     """Means over many positions hardly differ between faces."""
-    units = make_classifiers(5, 3, NetworkConfig(merge=merge, channels=2))
+    units = make_classifier(5, 3, NetworkConfig(merge=merge, channels=2))
     pooled = torch.randn(6, *units.weight.shape)
     assert_close(units(7 + 0.1 * pooled), units(pooled), atol=0.01, rtol=0)
 
@@ -72,8 +72,8 @@ def test_units_do_not_depend_on_how_far_pooled_features_vary(merge):
         ({"shared_features": False}, lambda n: n.attention.embed[0].out_channels == 8),
         ({"correlate": False}, lambda n: not hasattr(n.attention, "relation_bias") and n.attention.gate == 0),
         ({"learn_correlation": False, "gate": 0.3}, lambda n: n.attention.gate == 0.3),
-        ({"activation": "sigmoid"}, lambda n: n(images(1)).head.maps.sum((3, 4)).sub(1).abs().min() > 1e-3),
-        ({"activation": "softmax"}, lambda n: n(images(1)).head.maps.sum((3, 4)).sub(1).abs().max() < 1e-5),
+        ({"activation": "sigmoid"}, lambda n: n(images(1)).attention.maps.sum((3, 4)).sub(1).abs().min() > 1e-3),
+        ({"activation": "softmax"}, lambda n: n(images(1)).attention.maps.sum((3, 4)).sub(1).abs().max() < 1e-5),
         ({"margin": 0.9}, lambda n: n.attention.margin == 0.9),
     ],
 )
@@ -83,7 +83,7 @@ def test_switches_of_the_ablation_reach_the_head(switch, check):
 
 def test_an_unrefined_network_pools_its_own_maps():
     network = SMANet(REGIONS, **TINY | {"correlate": False}).eval()
-    output = network(images(2)).head
+    output = network(images(2)).attention
     assert_close(output.attention, output.maps)
     network.attention.merge = "max"
     output = network.attention(network.feature_maps(images(2)))
@@ -108,9 +108,9 @@ def test_any_pictures_in_any_dtype_of_the_network(merge, dtype):
     expected = reference.eval()(images(2)).logits
     for x in (images(2), *((images(2).double() / 255).to(other) for other in (torch.float32, torch.float64, dtype))):
         output = network.eval()(x)
-        assert output.logits.dtype == output.head.pooled.dtype == dtype
+        assert output.logits.dtype == output.attention.pooled.dtype == dtype
         assert_close(output.logits.float(), expected, atol=0.05 if dtype.itemsize == 2 else 1e-4, rtol=0)
-        refined, correlation = network.attention.refine(output.head.maps)
+        refined, correlation = network.attention.refine(output.attention.maps)
         assert refined.dtype == correlation.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
 
 
@@ -134,7 +134,7 @@ def test_meta_pictures_give_meta_logits_and_gradients():
         assert output.logits.is_meta and output.logits.shape == (2, 3)
         output.logits.sum().backward()
         assert all(parameter.grad.is_meta for parameter in network.parameters() if parameter.grad is not None)
-        assert network.units.weight.grad is not None
+        assert network.classifier.weight.grad is not None
     assert measure_flops(made, lambda: made(x), lambda output: output.logits.sum()) > 0
 
 
@@ -193,7 +193,7 @@ def test_the_head_computes_what_the_operator_does():
     network = SMANet(REGIONS, **TINY | {"backend": "reference"}).eval()
     values = {}
     network.backbone.register_forward_hook(lambda _, inputs, outputs: values.update(maps=outputs[-1]))
-    output = network(images(2)).head
+    output = network(images(2)).attention
     head = network.attention
     expected = sma_attention(
         values["maps"],

@@ -37,7 +37,7 @@ MUTANTS = [
     ablation("arms", "                _check(arm)\n", "", ARMS),
     Mutant(
         "sma_models/models/sma_net.py",
-        "self.standardise(pooled.flatten(0, -2)).view_as(pooled)",
+        "self.norm(pooled.flatten(0, -2)).view_as(pooled)",
         "pooled",
         ("tests/models/test_sma_net.py",),
     ),

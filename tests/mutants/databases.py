@@ -16,6 +16,8 @@ SIZES = "tests/faces/test_image_sizes.py"
 METRICS = "tests/metrics/test_scores.py"
 CALIBRATION = "tests/metrics/test_calibration.py"
 CROSSVAL = "tests/metrics/test_crossval.py"
+AGGREGATE = "tests/metrics/test_aggregate.py"
+CROSS_DATASET = "tests/training/test_cross_dataset.py"
 CHECKS = "tests/data/test_csv_checks.py"
 OWN = "tests/data/test_csv_splits.py"
 TEXT = "tests/data/test_text_files.py"
@@ -332,19 +334,19 @@ MEASURES = [
     ),
     data("data_module", "if len(getattr(self.splits, split)) < processes:", "if False:", PROCESSES, "-k", "refused"),
     models("metrics/scores", "if not 0 < positives < len(truth):", "if not positives:", METRICS),
-    models("metrics/scores", "called = x >= threshold[unit].double()", "called = x >= 0", METRICS),
+    models("metrics/scores", "predicted = x >= threshold[unit].double()", "predicted = x >= 0", METRICS),
     models(
         "metrics/scores",
-        "called = x >= threshold[unit].double()",
-        "called = x.float() >= threshold[unit].float()",
+        "predicted = x >= threshold[unit].double()",
+        "predicted = x.float() >= threshold[unit].float()",
         METRICS,
     ),
     # Confident networks: ranks by probability, thresholds between neighbours, Platt's search, undecided sequences.
     models("metrics/scores", "rankdata(scores.double()", "rankdata(scores.double().sigmoid()", METRICS),
     models(
         "metrics/scores",
-        "2 * int((truth & called).sum()) / (positives + int(called.sum()))",
-        "float(2 * (truth & called).sum() / (positives + called.sum()))",
+        "2 * int((truth & predicted).sum()) / (positives + int(predicted.sum()))",
+        "float(2 * (truth & predicted).sum() / (positives + predicted.sum()))",
         METRICS,
     ),
     Mutant(
@@ -356,17 +358,19 @@ MEASURES = [
     models("metrics/calibration", "middle if middle.float() > below else scores[best]", "middle", CALIBRATION),
     models("metrics/calibration", "2 * hits.double()", "2 * hits", CALIBRATION),
     models("metrics/calibration", "float(x.mean()), float(x.std()) or 1.0", "0.0, 1.0", CALIBRATION),
-    models("metrics/aggregate", "ones - ones.max(1, keepdims=True) + rest", "ones + rest", CROSSVAL, "-k", "sequences"),
+    models(
+        "metrics/aggregate", "ones - ones.max(1, keepdims=True) + rest", "ones + rest", AGGREGATE, "-k", "sequences"
+    ),
     # What is undefined is a dash, not a number.
     models(
         "metrics/aggregate",
-        'np.flatnonzero(answers.sequences != "")',
-        "np.arange(len(answers.sequences))",
-        CROSSVAL,
+        'np.flatnonzero(fold.sequences != "")',
+        "np.arange(len(fold.sequences))",
+        AGGREGATE,
         "-k",
         "sequences",
     ),
-    models("metrics/aggregate", "if len(names) < 2:", "if False:", CROSSVAL, "-k", "interval"),
+    models("metrics/aggregate", "if len(names) < 2:", "if False:", AGGREGATE, "-k", "interval"),
     models("report/crossval_summary", "if np.isfinite([low, high]).all() else", "if True else", CROSSVAL, "-k", "dash"),
     models("metrics/scores", "f1.where(true > 0, torch.nan)", "f1.nan_to_num(0)", METRICS),
     # Pooled, and the mean of folds.
@@ -374,7 +378,7 @@ MEASURES = [
         "metrics/aggregate",
         "fold.logits - fold.threshold for fold",
         "fold.logits for fold",
-        CROSSVAL,
+        AGGREGATE,
         "-k",
         "pooled_units",
     ),
@@ -382,7 +386,7 @@ MEASURES = [
         "metrics/aggregate",
         "np.nansum(values, axis) / np.maximum(count, 1)",
         "np.nan_to_num(values).mean(axis)",
-        CROSSVAL,
+        AGGREGATE,
         "-k",
         "pooled_is_not",
     ),
@@ -390,7 +394,7 @@ MEASURES = [
         "metrics/aggregate",
         "np.sqrt(squares / np.maximum(count - 1, 1))",
         "np.sqrt(squares / count)",
-        CROSSVAL,
+        AGGREGATE,
         "-k",
         "deviat",
     ),
@@ -398,16 +402,16 @@ MEASURES = [
         "metrics/aggregate",
         '"sd_over_folds": _deviation(_mean(cells, 0))',
         '"sd_over_folds": _deviation(_mean(cells, 1))',
-        CROSSVAL,
+        AGGREGATE,
         "-k",
         "deviat",
     ),
-    models("metrics/aggregate", ".double().softmax(1)", ".double()", CROSSVAL, "-k", "sequences"),
+    models("metrics/aggregate", ".double().softmax(1)", ".double()", AGGREGATE, "-k", "sequences"),
     models(
         "metrics/aggregate",
-        "np.stack([answers.subjects[rows], answers.sequences[rows],",
-        "np.stack([answers.sequences[rows],",
-        CROSSVAL,
+        "np.stack([fold.subjects[rows], fold.sequences[rows],",
+        "np.stack([fold.sequences[rows],",
+        AGGREGATE,
         "-k",
         "sequences",
     ),
@@ -415,37 +419,39 @@ MEASURES = [
         "metrics/aggregate",
         "np.searchsorted(names, whole.subjects)",
         "np.arange(len(whole.subjects)) % len(names)",
-        CROSSVAL,
+        AGGREGATE,
         "-k",
         "interval",
     ),
-    models("metrics/aggregate", "fold.with_a_face() for fold", "fold for fold", CROSSVAL, "-k", "without_a_face"),
+    models("metrics/aggregate", "fold.detected_only() for fold", "fold for fold", AGGREGATE, "-k", "without_a_face"),
     # A cross-validation that does not go on, or mixes its seeds.
-    models("cli/crossval", "if not (folder / PREDICTIONS).is_file():", "if True:", CROSSVAL, "-k", "goes_on"),
-    models("cli/crossval", "*(resume if Path(resume[1]).is_file() else []),", "", CROSSVAL, "-k", "goes_on"),
-    models("cli/crossval", 'f"--seed_everything={seed}"', '"--seed_everything=0"', CROSSVAL, "-k", "goes_on"),
+    models("cli/crossval", "if not (folder / PREDICTIONS).is_file():", "if True:", CROSSVAL, "-k", "resumes"),
+    models("cli/crossval", "*(resume if Path(resume[1]).is_file() else []),", "", CROSSVAL, "-k", "resumes"),
+    models("cli/crossval", 'f"--seed_everything={seed}"', '"--seed_everything=0"', CROSSVAL, "-k", "resumes"),
     models(
         "cli/crossval",
         'f"--data.init_args.fold={fold}"',
         'f"--data.init_args.fold={fold and 0}"',
         CROSSVAL,
         "-k",
-        "goes_on",
+        "resumes",
     ),
     # A test on other data.
     models(
         "training/cross_dataset",
         "faces.labels[:, faces.regions.index(name)]",
-        "faces.labels[:, place]",
-        CROSSVAL,
+        "faces.labels[:, column]",
+        CROSS_DATASET,
         "-k",
         "another_database",
     ),
-    models("training/cross_dataset", "    if seen:\n", "    if False:\n", CROSSVAL, "-k", "people"),
-    models("training/cross_dataset", "ours != theirs", "True", CROSSVAL, "-k", "people"),
-    models("training/cross_dataset", "if name.casefold() in trained", "if name in trained", CROSSVAL, "-k", "people"),
-    models("training/cross_dataset", "[\\s_-]", "[ ]", CROSSVAL, "-k", "people"),
-    models("training/cross_dataset", '"disfa" if name == "disfaplus" else name', "name", CROSSVAL, "-k", "people"),
+    models("training/cross_dataset", "    if seen:\n", "    if False:\n", CROSS_DATASET, "-k", "people"),
+    models("training/cross_dataset", "ours != theirs", "True", CROSS_DATASET, "-k", "people"),
+    models(
+        "training/cross_dataset", "if name.casefold() in trained", "if name in trained", CROSS_DATASET, "-k", "people"
+    ),
+    models("training/cross_dataset", "[\\s_-]", "[ ]", CROSS_DATASET, "-k", "people"),
+    models("training/cross_dataset", '"disfa" if name == "disfaplus" else name', "name", CROSS_DATASET, "-k", "people"),
     data("databases/base", "if actual != checked:", "if False:", CROPS, "-k", "manifest"),
     models("cli/crossval", "# faces {digest(_identity(faces))}", "", CROSSVAL, "-k", "begun_with"),
     models(

@@ -4,13 +4,14 @@ from tests.mutants.mutant import Mutant
 
 KILLED = ("tests/training/test_killed_training.py", "-m", "not slow")
 RESUMED = "tests/training/test_resumed_training.py"
+REFUSED = "tests/training/test_refused_resumption.py"
 SETTINGS = "tests/training/test_settings.py"
 FINITE = "tests/training/test_finite.py"
 FILES = ("tests/models/test_checkpoint_io.py",)
 
 MUTANTS = [
     Mutant(
-        "sma_models/training/task.py",
+        "sma_models/training/face_task.py",
         "schedule = make_schedule(optimizer, self.optimizer_config, steps, steps_per_epoch)",
         "schedule = make_schedule(optimizer, self.optimizer_config, steps, steps)",
         (SETTINGS, "-k", "endless and max_steps"),
@@ -21,7 +22,7 @@ MUTANTS = [
         "if False:",
         (SETTINGS, "-k", "beside_an_option"),
     ),
-    Mutant("sma_models/cli/lightning.py", "log.write_bytes(content)", "pass", (RESUMED, "-k", "keeps_its_log")),
+    Mutant("sma_models/cli/lightning.py", "log.write_bytes(content)", "pass", (REFUSED, "-k", "keeps_its_log")),
     Mutant("sma_models/cli/settings_errors.py", "_WRONG.search(message):", "None:", (SETTINGS, "-k", "one_line")),
     Mutant("sma_models/data/samplers.py", "samples if epoch == self.epoch else 0", "0", KILLED),
     Mutant("sma_models/data/samplers.py", "samples if epoch == self.epoch else 0", "samples", KILLED),
@@ -29,14 +30,14 @@ MUTANTS = [
     Mutant("sma_models/data/data_module.py", "if progress.is_last_batch:", "if False:", KILLED),
     Mutant("sma_models/data/data_module.py", "generator=torch.Generator().manual_seed(self.seed),", "", KILLED),
     Mutant(
-        "sma_models/training/task.py",
-        "            restore_random_states(self.random_states)\n",
+        "sma_models/training/face_task.py",
+        "            restore_rng_state(self.resumed_rng_state)\n",
         "            pass\n",
         KILLED,
     ),
     Mutant(
-        "sma_models/training/task.py",
-        "        # A run that goes on in the middle of an epoch does not start one.\n        self._freeze()\n",
+        "sma_models/training/face_task.py",
+        "        # A run that resumes within an epoch does not start one.\n        self._freeze()\n",
         "",
         KILLED,
     ),
@@ -73,19 +74,19 @@ MUTANTS = [
     ),
     Mutant("sma_models/data/data_module.py", "        self._resumed = None\n", "", (RESUMED, "-k", "second_training")),
     # Other samples than those that a run was begun with.
-    Mutant("sma_models/data/position.py", '["batch_size", "processes"] if', "[] if", (RESUMED, "-k", "refused_within")),
+    Mutant("sma_models/data/position.py", '["batch_size", "processes"] if', "[] if", (REFUSED, "-k", "refused_within")),
     Mutant(
         "sma_models/data/position.py",
         '("seed", "faces", *divided)',
         '("seed", *divided)',
-        (RESUMED, "-k", "refused_within"),
+        (REFUSED, "-k", "refused_within"),
     ),
     Mutant("sma_models/data/position.py", 'if stored.get("samples")', "if True", (RESUMED, "-k", "smaller_from")),
     Mutant(
         "sma_models/training/resume.py",
         "if not {kind, SUMS} <=",
         "if set() and not {kind, SUMS} <=",
-        (RESUMED, "-k", "version"),
+        (REFUSED, "-k", "version"),
     ),
     # The folder, the log and the best epoch.
     Mutant(
@@ -99,10 +100,13 @@ MUTANTS = [
         "sma_models/training/callbacks.py",
         "{} if score is None else {path: score}",
         "{}",
-        (RESUMED, "-k", "goes_on_in_its_folder or as_if_it_had_not"),
+        (RESUMED, "-k", "resumes_in_its_folder or as_if_it_had_not"),
     ),
     Mutant(
-        "sma_models/training/callbacks.py", "            shutil.copyfile(theirs, ours)\n", "", (RESUMED, "-k", "moved")
+        "sma_models/training/callbacks.py",
+        "            shutil.copyfile(source, target)\n",
+        "",
+        (RESUMED, "-k", "moved"),
     ),
     Mutant(
         "sma_models/training/callbacks.py",
@@ -111,7 +115,7 @@ MUTANTS = [
         (RESUMED, "-k", "crash"),
     ),
     Mutant(
-        "sma_models/training/task.py",
+        "sma_models/training/face_task.py",
         "checkpoint[SUMS] = self._summed_losses()",
         "checkpoint[SUMS] = torch.zeros(4)",
         KILLED,
@@ -137,26 +141,26 @@ MUTANTS = [
         (FINITE, "-k", "later"),
     ),
     Mutant(
-        "sma_models/training/task.py",
+        "sma_models/training/face_task.py",
         "        self.losses.check()\n        # Lightning",
         "        # Lightning",
         (FINITE, "-k", "later"),
     ),
     Mutant(
-        "sma_models/training/task.py",
-        '        require_finite(f"the network\'s answers to the {part} part{step}", logits)\n',
+        "sma_models/training/face_task.py",
+        '        require_finite(f"the network\'s logits on the {split} split{step}", logits)\n',
         "",
         (FINITE, "-k", "no_loss_was"),
     ),
     Mutant(
-        "sma_models/training/task.py",
+        "sma_models/training/face_task.py",
         '        require_finite_weights("the checkpoint", checkpoint["state_dict"].items())\n',
         "",
         (FINITE, "-k", "network_of_nan"),
     ),
     Mutant(
         "sma_models/models/checkpoint.py",
-        '    require_finite_weights(f"checkpoint {path}", content.get("state_dict", {}).items())\n',
+        '    require_finite_weights(f"checkpoint {path}", content["state_dict"].items())\n',
         "",
         (FINITE, "-k", "network_of_nan or report"),
     ),
@@ -166,14 +170,17 @@ MUTANTS = [
         "tensor.isnan().any()",
         (FINITE, "-k", "number"),
     ),
-    Mutant("sma_models/models/pretrained.py", "found.state.items())", "{}.items())", (FINITE, "-k", "backbone")),
+    Mutant("sma_models/models/pretrained.py", "match.state.items())", "{}.items())", (FINITE, "-k", "backbone")),
     Mutant("sma_models/metrics/scores.py", "if x.isnan().any():", "if False:", (FINITE, "-k", "undefined")),
     Mutant(
-        "sma_models/metrics/scores.py", '        require_finite("logits", logits)\n', "", (FINITE, "-k", "no_decision")
+        "sma_models/metrics/calibration.py",
+        '        require_finite("logits", logits)\n        return',
+        "        return",
+        (FINITE, "-k", "no_decision"),
     ),
     Mutant(
         "sma_models/metrics/predictions.py",
-        'require_finite("logits of answers", self.logits)',
+        'require_finite("logits of predictions", self.logits)',
         "pass",
         (FINITE, "-k", "stored"),
     ),
@@ -190,11 +197,11 @@ MUTANTS = [
     ),
     Mutant(
         "sma_models/cli/lightning.py",
-        "if not chosen and not trainer.fast_dev_run:",
+        "if not best and not trainer.fast_dev_run:",
         "if False:",
         (SETTINGS, "-k", "of_nothing"),
     ),
-    Mutant("sma_models/cli/lightning.py", "ckpt_path=chosen or None", "ckpt_path=chosen", (SETTINGS, "-k", "fast_run")),
+    Mutant("sma_models/cli/lightning.py", "ckpt_path=best or None", "ckpt_path=best", (SETTINGS, "-k", "fast_run")),
     Mutant(
         "sma_models/training/callbacks.py",
         "not (trainer.enable_validation and len(data.splits.val))",
@@ -207,7 +214,9 @@ MUTANTS = [
         "if False and not",
         (SETTINGS, "-k", "last_weights"),
     ),
-    Mutant("sma_models/cli/lightning.py", 'where.name = f"{where.name}_{command}"', "pass", (SETTINGS, "-k", "beside")),
+    Mutant(
+        "sma_models/cli/lightning.py", 'target.name = f"{target.name}_{command}"', "pass", (SETTINGS, "-k", "beside")
+    ),
     Mutant(
         "sma_models/cli/lightning.py",
         "self.trainer.validate(**arguments, verbose=False)",

@@ -13,7 +13,7 @@ import pytest
 from sma_kernels import __version__
 from sma_models.cli import main
 from sma_models.cli.demo import DemoSettings, run_demo
-from sma_models.models.checkpoint import ENTRY, read_checkpoint
+from sma_models.models.checkpoint import load_checkpoint
 from sma_models.report.html_tables import from_markdown
 from sma_models.report.run_results import read_run
 from sma_models.utils.provenance import provenance
@@ -96,13 +96,13 @@ def test_the_demonstration(demo, capsys):
     assert capsys.readouterr().out.strip() == str(demo / "report.html")
     scores = json.loads((demo / "result.json").read_text())["scores"]
     mean = np.mean(scores["f1"])
-    assert f"mean F1 {mean:.3f} always present {np.mean(scores['constant']):.3f}" in page.text
-    assert f"AU12 {scores['f1'][7]:.3f} {scores['constant'][7]:.3f} {scores['f1_half'][7]:.3f}" in page.text
+    assert f"mean F1 {mean:.3f} always present {np.mean(scores['f1_always_positive']):.3f}" in page.text
+    assert f"AU12 {scores['f1'][7]:.3f} {scores['f1_always_positive'][7]:.3f} {scores['f1_at_0_5'][7]:.3f}" in page.text
     # Scores, curves, attention, correlation.
     assert page.images == 4
     assert "Not in this run" not in page.text and "not trained on synthetic faces" not in page.text
     assert "backbone resnet10t" in page.text and "image_size: 32" in page.text
-    made_by = read_checkpoint(demo / "best.ckpt")[ENTRY]["made_by"]
+    made_by = load_checkpoint(demo / "best.ckpt")[0].made_by
     assert made_by["sma-kernels"] == __version__ and made_by["command"] in page.text
     assert page.text.count(f"git revision {made_by['git revision']}") == 2
 
@@ -147,7 +147,7 @@ def test_a_cross_validation(tmp_path):
     main(["data", "check", "--dataset", "ckplus", "--root", str(tmp_path / "ckplus"), "--manifest", str(manifest)])
     network = [f"--model.init_args.network.{name}={value}" for name, value in TINY.items()]
     main(["crossval", "--config", "ckplus_10fold.yaml", "--data.init_args.manifest", str(manifest), *network,
-          "--model.init_args.backbone_weights=none", "--data.init_args.num_workers=0", "--trainer.max_epochs=1",
+          "--model.init_args.pretrained=false", "--data.init_args.num_workers=0", "--trainer.max_epochs=1",
           "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false", "--folds", "0,1", "--seeds", "0",
           "--out", str(tmp_path / "out")])  # fmt: skip
     page = report(tmp_path / "out")

@@ -126,7 +126,7 @@ def test_crops_of_another_template_are_refused(checkpoint, tmp_path, one):
 
 def test_a_checkpoint_of_another_network_is_refused(checkpoint, tmp_path):
     content = torch.load(checkpoint, weights_only=True)
-    del content["state_dict"]["network.units.bias"]
+    del content["state_dict"]["network.classifier.bias"]
     torch.save(content, tmp_path / "other.ckpt")
     with pytest.raises(ValueError, match="does not fit this version of the network"):
         main(["visualize", str(tmp_path / "other.ckpt"), "--out", str(tmp_path)])
@@ -136,7 +136,7 @@ def test_views_hold_what_the_head_did(reader):
     crops = [drawn(subject)[0] for subject in (1, 2)]
     seen = run_attention(reader, crops)
     with torch.no_grad():
-        heads = [reader.output([crop]).head for crop in crops]
+        heads = [reader.output([crop]).attention for crop in crops]
     for views, head in zip(seen.views, heads, strict=True):
         assert [view.name for view in views] == list(REGIONS)
         for region, view in enumerate(views):
@@ -157,7 +157,7 @@ def test_merged_channels_are_shown_as_the_head_merged_them(tmp_path):
     reader = FacePredictor(tmp_path / "max.ckpt", "cpu")
     (views,) = run_attention(reader, [drawn(1)[0]]).views
     with torch.no_grad():
-        head = reader.output([drawn(1)[0]]).head
+        head = reader.output([drawn(1)[0]]).attention
     for region, view in enumerate(views):
         # The strongest of the refined maps is what the head pooled with.
         assert np.allclose(view.after.max(0), view.used, atol=1e-6)

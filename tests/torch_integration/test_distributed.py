@@ -40,7 +40,7 @@ def batch_of(step):
 def task_loss(network, pictures, labels, known):
     output = network(pictures)
     loss = weighted_asymmetric(output.logits, labels, known, WEIGHTS)
-    return loss + 0.1 * output.head.diversity.mean()
+    return loss + 0.1 * output.attention.diversity.mean()
 
 
 def train(network, shard):
@@ -74,7 +74,7 @@ def train_ddp(rank, world, freeze_bn, **settings):
 def train_fsdp(rank, world):
     network = network_of(freeze_bn=True)
     mesh = init_device_mesh("cpu", (world,))
-    for part in (network.attention, network.units, network):
+    for part in (network.attention, network.classifier, network):
         fully_shard(part, mesh=mesh)
     return train(network, lambda part: part.chunk(world)[rank])
 

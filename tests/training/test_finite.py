@@ -8,8 +8,8 @@ from safetensors.torch import save_file
 from sma_models.cli import main
 from sma_models.metrics.calibration import Calibration, best_f1_threshold, platt_scale
 from sma_models.metrics.predictions import Predictions
-from sma_models.metrics.scores import Confusion, au_scores
-from sma_models.models.checkpoint import read_checkpoint
+from sma_models.metrics.scores import au_scores
+from sma_models.models.checkpoint import load_checkpoint
 from sma_models.models.pretrained import build_network
 from sma_models.models.sma_net import SMANet
 from sma_models.training import epoch_losses
@@ -46,14 +46,14 @@ def test_weights_that_no_loss_was_computed_with_are_not_measured(tmp_path):
     """One step of an epoch of one: the loss was finite."""
     config = write_config(tmp_path, "ActionUnitTask", au_csv(tmp_path))
     with pytest.raises(
-        ValueError, match="the network's answers to the val part after step 0 of training must be finite; got"
+        ValueError, match="the network's logits on the val split after step 0 of training must be finite; got"
     ):
         command("fit", config, tmp_path, *WILD, "--data.batch_size=36")
 
 
 def spoil(path, number=NAN):
     content = torch.load(path, weights_only=True)
-    content["state_dict"]["network.units.weight"].view(-1)[3] = number
+    content["state_dict"]["network.classifier.weight"].view(-1)[3] = number
     torch.save(content, path)
     return path
 
@@ -88,7 +88,7 @@ def test_a_network_of_nan_is_refused(name, spoiled, monkeypatch):
         text = (folder / "config.yaml").read_text()
         line = next(line for line in text.splitlines() if line.strip().startswith("network:"))
         (folder / "config.yaml").write_text(text.replace(line, f"    network: {network}"))
-    with pytest.raises(ValueError, match=r"holds weights that are NaN or infinite, in network\.units\.weight"):
+    with pytest.raises(ValueError, match=r"holds weights that are NaN or infinite, in network\.classifier\.weight"):
         main([str(word) for word in COMMANDS[name](spoiled)])
 
 
@@ -104,18 +104,18 @@ def test_a_report_does_not_show_a_network_of_nan(spoiled):
 @pytest.mark.parametrize("number", [NAN, float("inf"), -float("inf")])
 def test_every_number_that_is_none_counts(number, tmp_path):
     write_checkpoint(tmp_path / "model.ckpt")
-    assert read_checkpoint(tmp_path / "model.ckpt")
+    assert load_checkpoint(tmp_path / "model.ckpt")
     with pytest.raises(ValueError, match=r"model\.ckpt holds weights"):
-        read_checkpoint(spoil(tmp_path / "model.ckpt", number))
+        load_checkpoint(spoil(tmp_path / "model.ckpt", number))
 
 
-def test_backbone_weights_of_nan_are_refused(tmp_path):
+def test_pretrained_weights_of_nan_are_refused(tmp_path):
     state = SMANet(["AU1"], **vars(TINY_CONFIG)).backbone.state_dict()
     name = next(iter(state))
     state[name] = state[name] * NAN
     save_file(state, tmp_path / "backbone.safetensors")
-    with pytest.raises(ValueError, match=f"backbone_weights .* holds weights that are NaN or infinite, in {name}"):
-        build_network(["AU1"], TINY_CONFIG, backbone_weights=str(tmp_path / "backbone.safetensors"))
+    with pytest.raises(ValueError, match=f"pretrained weights .* holds weights that are NaN or infinite, in {name}"):
+        build_network(["AU1"], TINY_CONFIG, pretrained=str(tmp_path / "backbone.safetensors"))
 
 
 LOGITS, PRESENT = torch.tensor([0.5, NAN, -1.0, 2.0]), torch.tensor([True, True, False, False])
@@ -130,8 +130,6 @@ def test_nothing_is_fitted_to_nan(fit):
 def test_nan_is_no_decision():
     with pytest.raises(ValueError, match="logits must be finite; got 1 of 4 values"):
         Calibration(2).decide(LOGITS.view(2, 2))
-    with pytest.raises(ValueError, match="logits must be finite; got 1 of 4 values"):
-        Confusion(2).update(LOGITS.view(2, 2), torch.tensor([0, 1]))
 
 
 def test_scores_of_nan_are_undefined():
@@ -139,21 +137,21 @@ def test_scores_of_nan_are_undefined():
     logits = torch.stack([LOGITS, torch.tensor([1.0, 2.0, -1.0, -2.0])], 1)
     labels, known = torch.stack([PRESENT, PRESENT], 1).float(), torch.ones(4, 2).bool()
     scores = au_scores(logits, labels, known, torch.zeros(2))
-    for name in ("f1", "f1_half", "auc", "accuracy"):
+    for name in ("f1", "f1_at_0_5", "auc", "accuracy"):
         first, second = getattr(scores, name).tolist()
         assert np.isnan(first) and second == 1, name
-    assert scores.rate.tolist() == [0.5, 0.5]
-    assert scores.constant.tolist() == pytest.approx([2 / 3, 2 / 3])
+    assert scores.prevalence.tolist() == [0.5, 0.5]
+    assert scores.f1_always_positive.tolist() == pytest.approx([2 / 3, 2 / 3])
     known[1, 0] = False
     assert au_scores(logits, labels, known, torch.zeros(2)).f1[0] == pytest.approx(2 / 3)
 
 
 def test_stored_answers_are_finite():
     facts = {"labels": np.zeros((1, 2), np.int8), "subjects": np.array(["a"]), "sequences": np.array([""])}
-    whole = {"threshold": np.zeros(2, np.float32), "found": np.ones(1, bool)}
-    with pytest.raises(ValueError, match="logits of answers must be finite; got 1 of 2"):
+    whole = {"threshold": np.zeros(2, np.float32), "detected": np.ones(1, bool)}
+    with pytest.raises(ValueError, match="logits of predictions must be finite; got 1 of 2"):
         Predictions(np.array([[NAN, 1]], np.float32), **facts, **whole)
-    with pytest.raises(ValueError, match="thresholds of answers must be finite"):
+    with pytest.raises(ValueError, match="thresholds of predictions must be finite"):
         Predictions(np.zeros((1, 2), np.float32), **facts, **whole | {"threshold": np.array([NAN, 1], np.float32)})
 
 

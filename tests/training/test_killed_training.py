@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.test_resumed_training import noisy_csv, same_results
+from tests.helpers.resumed_runs import noisy_csv, same_results
 from tests.training.test_training import YAML
 
 pytestmark = pytest.mark.mode("killed and resumed training")

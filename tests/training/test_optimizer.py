@@ -28,8 +28,8 @@ def test_every_parameter_moves_once_with_its_own_speed_and_decay(network):
     found = settings_of(network, make_optimizer(network, config))
     assert set(found) == {name for name, _ in network.named_parameters()}
     assert found["attention.weight"] == (0.1, 0.01)
-    assert found["units.weight"] == (0.1, 0.01)
-    assert found["units.bias"] == (0.1, 0.0)
+    assert found["classifier.weight"] == (0.1, 0.01)
+    assert found["classifier.bias"] == (0.1, 0.0)
     for name in ("log_temperature", "gate_logit", "relation_bias"):
         assert found[f"attention.{name}"] == (0.1, 0.0)
     assert found["backbone.layer1.0.conv1.weight"] == (pytest.approx(0.02), 0.01)

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from sma_models.cli import main
-from sma_models.models.checkpoint import ENTRY, read_checkpoint
+from sma_models.models.checkpoint import ENTRY
+from sma_models.models.checkpoint_io import safe_load
 from tests.helpers.face_sets import au_csv, expression_csv, write_csv
 from tests.training.test_training import command, folder_of, scores_of, write_config
 
@@ -46,7 +47,7 @@ WRONG = {
     (*CSV_FER, "--data.csv=f.csv", "extra"): "there is no argument extra",
     (*CSV_FER, "--data=BP5D"): "--data: there is no class 'BP5D'",
     ("fit", "--config", "gone.yaml"): "--config: File does not exist: ",
-    ("fit",): "--data, --model must be given; expected a file of settings, such as --config csv_fer.yaml",
+    ("fit",): "--data, --model must be given, for example by a file of settings: --config csv_fer.yaml",
     ("test", "--config", "csv_fer.yaml"): "--data.csv must be given: CSVFaces needs it",
 }
 
@@ -92,7 +93,7 @@ def test_data_check_explains_itself(capsys):
 
 @pytest.mark.parametrize("option", ["max_epochs", "max_steps", "limit_train_batches"])
 def test_a_training_of_nothing_is_told(option, config, tmp_path):
-    with pytest.raises(ValueError, match=rf"nothing was trained, .*{option} 0"):
+    with pytest.raises(ValueError, match=rf"nothing was trained: .*{option} 0"):
         command("fit", config, tmp_path, f"--trainer.{option}=0")
 
 
@@ -121,15 +122,15 @@ def test_a_fast_run_trains_and_tests_and_keeps_nothing(config, tmp_path, monkeyp
 @pytest.mark.parametrize(
     "options, words, step",
     [
-        (["--trainer.limit_val_batches=0"], "nothing validates: the last epoch is kept", 6),
-        (["--trainer.max_steps=2"], "no whole epoch has a score: the weights at the end of training are kept", 2),
+        (["--trainer.limit_val_batches=0"], "there is no validation: the last epoch is saved", 6),
+        (["--trainer.max_steps=2"], "no whole epoch has a score: the weights at the end of training are saved", 2),
         (["--trainer.check_val_every_n_epoch=3"], "no whole epoch has a score", 6),
     ],
 )
 def test_without_a_score_the_last_weights_are_kept(options, words, step, config, tmp_path):
     with pytest.warns(UserWarning, match=words):
         command("fit", config, tmp_path, *options)
-    best = read_checkpoint(folder_of(tmp_path) / "checkpoints" / "best.ckpt")
+    best = safe_load(folder_of(tmp_path) / "checkpoints" / "best.ckpt")
     assert best["global_step"] == step
     assert best[ENTRY]["data"]["selection"] == scores_of(tmp_path)["selection"] == "last"
 
@@ -144,7 +145,7 @@ def test_a_validation_part_that_shows_nothing_is_refused_before_training(tmp_pat
         if row["split"] == "val":
             row |= {"AU1": 0, "AU12": 1}
     config = write_config(tmp_path, "ActionUnitTask", write_csv(path, rows))
-    words = r"no epoch can be chosen: the validation part, 18 faces, shows none of AU1, AU12 both present and absent; .*last"
+    words = r"no epoch can be selected: in the validation split, 18 faces, none of AU1, AU12 is both present and absent; .*last"
     with pytest.raises(ValueError, match=words):
         command("fit", config, tmp_path, "--trainer.max_epochs=1")
     # The ways out.
@@ -189,7 +190,7 @@ def test_what_is_measured_lies_beside_the_trainings(name, config, trained, tmp_p
 
 
 def test_an_untrained_network_is_not_validated(config, tmp_path):
-    with pytest.raises(ValueError, match="expected the checkpoint that is measured, --ckpt_path; got none"):
+    with pytest.raises(ValueError, match="--ckpt_path is required: the checkpoint to validate"):
         command("validate", config, tmp_path)
 
 
@@ -204,11 +205,11 @@ def test_the_log_on_the_screen_is_about_the_run(config, tmp_path, caplog, capsys
         "Tip:",
         "litlogger",
         "FLOPs",
-        "AttentionSpread",
+        "AttentionSimilarity",
         "deprecated",
         "log_every_n_steps",
         "estimate number",
     ):
         assert noise not in shown, noise
     assert "SMA-Net on test_resnet: 0.0" in shown
-    assert "the chosen epoch is" in shown
+    assert "the selected epoch is" in shown

@@ -8,7 +8,8 @@ import torch
 from torch.testing import assert_close
 
 from sma_models.cli.lightning import run
-from sma_models.models.checkpoint import ENTRY, load_network, read_checkpoint
+from sma_models.models.checkpoint import ENTRY, load_checkpoint
+from sma_models.models.checkpoint_io import safe_load
 from tests.helpers.face_sets import au_csv, expression_csv, images
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's advice about workers and tiny logs
@@ -98,11 +99,11 @@ def test_action_units_that_colours_tell_are_learned(trained):
 def test_the_best_epoch_on_validation_subjects_is_kept_with_its_thresholds(trained):
     out, path = trained
     epochs = [(float(row["val/score"]), int(row["epoch"])) for row in log_of(out) if row["val/score"]]
-    checkpoint = read_checkpoint(path)
+    checkpoint = safe_load(path)
     best = max(score for score, _ in epochs)
     assert checkpoint["epoch"] == next(epoch for score, epoch in epochs if score == best)
     assert checkpoint[ENTRY]["regions"] == ["AU1", "AU12"]
-    _, calibration = load_network(path)
+    calibration = load_checkpoint(path)[0].calibration
     assert calibration.threshold.any()
     assert (calibration.scale != 1).all()
     last = torch.load(path.with_name("last.ckpt"), weights_only=True)
@@ -117,7 +118,7 @@ def test_testing_a_checkpoint_repeats_what_training_reported(trained, units, tmp
 
 def test_a_checkpoint_that_is_not_there_is_named(units, tmp_path):
     """An untrained network has no scores worth a table."""
-    with pytest.raises(ValueError, match="--ckpt_path; got none"):
+    with pytest.raises(ValueError, match="--ckpt_path is required"):
         command("test", units, tmp_path)
     with pytest.raises(FileNotFoundError, match=r"no checkpoint .*gone\.ckpt"):
         command("test", units, tmp_path, f"--ckpt_path={tmp_path / 'gone.ckpt'}")
@@ -160,8 +161,8 @@ def test_the_seed_decides_weights_and_subjects(units, tmp_path):
 def test_last_chooses_nothing_and_keeps_the_last_epoch(units, tmp_path):
     command("fit", units, tmp_path, "--data.selection=last")
     (path,) = (folder_of(tmp_path) / "checkpoints").glob("best*.ckpt")
-    assert read_checkpoint(path)["epoch"] == 1
-    assert not load_network(path)[1].threshold.any()
+    assert safe_load(path)["epoch"] == 1
+    assert not load_checkpoint(path)[0].calibration.threshold.any()
     assert scores_of(tmp_path)["selection"] == "last"
     assert not any(row.get("val/score") for row in log_of(tmp_path))
 
@@ -186,8 +187,8 @@ def test_fine_tuning_starts_from_another_network_by_region_name(trained, express
     cli = command(
         "fit", units, tmp_path, f"--model.init_from={path}", "--model.optimizer.lr=0", "--trainer.max_epochs=1"
     )
-    source, _ = load_network(path)
-    assert_close(cli.model.network.units.weight.detach(), source.units.weight.detach())
+    _, source = load_checkpoint(path)
+    assert_close(cli.model.network.classifier.weight.detach(), source.classifier.weight.detach())
     assert scores_of(tmp_path)["starts_from"] == str(path)
 
 
@@ -208,11 +209,11 @@ def test_a_task_refuses_labels_of_the_other_kind(units, expressions, tmp_path):
 
 def test_a_loaded_network_predicts_what_the_test_measured(trained, units, tmp_path):
     cli = command("test", units, tmp_path, f"--ckpt_path={trained[1]}")
-    network, calibration = load_network(trained[1])
+    info, network = load_checkpoint(trained[1])
     data = cli.datamodule
     batches = list(data.test_dataloader())
     with torch.no_grad():
-        called = torch.cat([calibration.decide(network(batch["image"]).logits) for batch in batches])
+        called = torch.cat([info.calibration.decide(network(batch["image"]).logits) for batch in batches])
     labels, known = (torch.cat([batch[name] for batch in batches]) for name in ("labels", "known"))
     right = ((called == labels.bool()) & known).sum(0) / known.sum(0)
     assert right.tolist() == pytest.approx(scores_of(tmp_path)["scores"]["accuracy"])
@@ -229,5 +230,5 @@ def testshipped_configurations_are_found_by_name(tmp_path):
 
 
 def test_images_alone_are_enough_for_a_loaded_network(trained):
-    network, _ = load_network(trained[1])
+    _, network = load_checkpoint(trained[1])
     assert network(images(3)).logits.shape == (3, 2)

@@ -45,7 +45,7 @@ def same(one, two, count):
     (scores_one, answers_one), (scores_two, answers_two) = one, two
     assert scores_one["faces"] == count and len(answers_one.logits) == len(answers_two.logits) == count
     assert scores_one == scores_two
-    for name in ("labels", "subjects", "sequences", "found", "threshold"):
+    for name in ("labels", "subjects", "sequences", "detected", "threshold"):
         assert (getattr(answers_one, name) == getattr(answers_two, name)).all(), name
     np.testing.assert_allclose(answers_one.logits, answers_two.logits, atol=1e-5)
 
