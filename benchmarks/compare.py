@@ -19,7 +19,7 @@ from benchmarks.plots import bars
 from benchmarks.shapes import CPU_BATCH, CPU_SHAPES, LAYOUTS, inputs, lower_bound_bytes, on_cpu
 from benchmarks.timing import bytes_of, copy_bandwidth, interleaved, peak_memory
 from sma_models.utils.markdown_table import table_lines
-from tests.cases import FUNCTIONS
+from tests.helpers.cases import FUNCTIONS
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 RESULTS = Path(__file__).parent / "results"

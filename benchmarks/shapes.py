@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from tests.cases import TENSORS
+from tests.helpers.cases import TENSORS
 
 
 class Shape(NamedTuple):

@@ -8,7 +8,7 @@ from benchmarks.baselines import implementations
 from benchmarks.compare import CPU, LAYOUTS
 from benchmarks.passes import PASSES
 from benchmarks.shapes import CPU_SHAPES, inputs, on_cpu
-from tests.cases import FUNCTIONS
+from tests.helpers.cases import FUNCTIONS
 
 ROWS = [(function, name) for function in FUNCTIONS for name in implementations(function, CPU)]
 

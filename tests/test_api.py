@@ -9,8 +9,8 @@ import torch
 import sma_kernels
 from sma_kernels import SMAAttention, backends
 from sma_kernels.args import AttentionArgs
-from tests import cases
-from tests.cases import Case
+from tests.helpers import cases
+from tests.helpers.cases import Case
 
 
 def tensors(**changes):

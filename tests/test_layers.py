@@ -32,6 +32,48 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "sma_kernels.fast_path": ("sma_kernels.args", "sma_kernels.checks", "sma_kernels.backends"),
     "sma_kernels.ops": ("sma_kernels.args", "sma_kernels.checks", "sma_kernels.library"),
     "sma_kernels": ("sma_kernels",),
+    "sma_models": (),
+    "sma_models.utils": ("sma_kernels",),
+    "sma_models.synthetic": (),
+    "sma_models.data": ("sma_models.synthetic", "sma_models.utils"),
+    "sma_models.losses": ("sma_kernels", "sma_models.utils"),
+    "sma_models.metrics": ("sma_kernels", "sma_models.data", "sma_models.utils"),
+    "sma_models.models": ("sma_kernels", "sma_models.metrics", "sma_models.utils"),
+    "sma_models.training": (
+        "sma_models.data",
+        "sma_models.losses",
+        "sma_models.metrics",
+        "sma_models.models",
+        "sma_models.utils",
+    ),
+    "sma_models.faces": ("sma_models.data", "sma_models.models", "sma_models.utils"),
+    "sma_models.figures": (
+        "sma_models.data",
+        "sma_models.faces",
+        "sma_models.metrics",
+        "sma_models.models",
+        "sma_models.synthetic",
+        "sma_models.utils",
+    ),
+    "sma_models.report": (
+        "sma_models.data",
+        "sma_models.faces",
+        "sma_models.figures",
+        "sma_models.metrics",
+        "sma_models.utils",
+    ),
+    # A leaf: only the command line imports it.
+    "sma_models.ablation": (
+        "sma_kernels",
+        "sma_models.data",
+        "sma_models.losses",
+        "sma_models.metrics",
+        "sma_models.models",
+        "sma_models.synthetic",
+        "sma_models.training",
+        "sma_models.utils",
+    ),
+    "sma_models.cli": ("sma_models",),
 }
 
 

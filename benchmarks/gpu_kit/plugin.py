@@ -4,7 +4,7 @@ tests. The tests themselves fail, since nothing runs; ignore their results."""
 import os
 
 from benchmarks.gpu_kit.stand_in import compile_only
-from tests import cases
+from tests.helpers import cases
 
 
 def _one_call(case, dtype, backend, device, seeds=1):

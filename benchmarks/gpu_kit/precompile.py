@@ -12,7 +12,7 @@ from benchmarks.gpu_report.smoke import SMOKES, Smoke, set_precision
 from benchmarks.gpu_report.steps import GPU, Cell
 from benchmarks.passes import forward_backward
 from benchmarks.shapes import LAYOUTS, SHAPES, inputs
-from tests import cases
+from tests.helpers import cases
 
 
 def compile_cell(cell: Cell) -> None:

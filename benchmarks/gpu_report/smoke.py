@@ -19,8 +19,8 @@ from torch import Tensor
 from benchmarks.gpu_report.commands import emit
 from benchmarks.gpu_report.kernel_cache import listening
 from benchmarks.shapes import SHAPES
-from tests import cases
-from tests.cases import Case
+from tests.helpers import cases
+from tests.helpers.cases import Case
 
 BFLOAT16, FLOAT16, FLOAT32 = torch.bfloat16, torch.float16, torch.float32
 SCALE_SEEDS = (1, 2, 3)

@@ -23,7 +23,7 @@ from benchmarks.gpu_kit.stand_in import compile_only
 kernels = compile_only(90)
 from benchmarks.gpu_kit.precompile import compile_smoke
 from benchmarks.gpu_report.smoke import BFLOAT16, Smoke
-from tests.cases import Case
+from tests.helpers.cases import Case
 compile_smoke(Smoke(Case(function="attention_pool"), BFLOAT16))
 print(sorted(kernels.compiled), sorted(kernels.cached))
 """

@@ -15,7 +15,7 @@ from benchmarks.gpu_report import commands, kernel_cache, smoke, steps
 from benchmarks.gpu_report.report_file import FILES, Report
 from benchmarks.gpu_report.steps import Cell
 from tests.benchmarks.processes import children_of, ends
-from tests.cases import Case
+from tests.helpers.cases import Case
 
 
 def test_no_more_processes_than_the_gpu_holds(tmp_path, monkeypatch):

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from tests import cases
-from tests.cases import Case
+from tests.helpers import cases
+from tests.helpers.cases import Case
 from tests.operators.test_edges import (  # noqa: F401
     test_hinge_has_no_slope_at_the_margin,
     test_nan_wins_the_maximum,

@@ -30,10 +30,10 @@ def test_no_threshold_is_better_than_the_chosen_one(pairs):
     assert threshold not in logits
 
 
-@pytest.mark.parametrize("place", [1.0, 20.0, 1e6])
-def test_a_threshold_parts_neighbours_in_float32(place):
+@pytest.mark.parametrize("start", [1.0, 20.0, 1e6])
+def test_a_threshold_parts_neighbours_in_float32(start):
     """Midway between two neighbouring numbers lies none: rounding to the lower one would call it present."""
-    below = torch.tensor(place)
+    below = torch.tensor(start)
     for _ in range(4):
         above = torch.nextafter(below, torch.tensor(math.inf))
         logits = torch.stack([below - 1, below, above, above + 1])[:, None]

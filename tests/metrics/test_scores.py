@@ -96,17 +96,17 @@ def test_scores_have_all_digits_of_their_counts():
 def test_unknown_labels_change_no_score():
     spoiled = torch.where(KNOWN, LABELS, 1 - LABELS), torch.where(KNOWN, LOGITS, -LOGITS)
     expected = au_scores(LOGITS, LABELS, KNOWN, torch.zeros(3))
-    found = au_scores(spoiled[1], spoiled[0], KNOWN, torch.zeros(3))
+    actual = au_scores(spoiled[1], spoiled[0], KNOWN, torch.zeros(3))
     for name, value in vars(expected).items():
-        assert_close(getattr(found, name), value, equal_nan=True)
+        assert_close(getattr(actual, name), value, equal_nan=True)
 
 
 def test_predictions_are_collected_over_batches_and_dropped_by_reset():
     predictions = AUPredictions()
     for rows in (slice(0, 2), slice(2, 5)):
         predictions.update(LOGITS[rows], LABELS[rows], KNOWN[rows])
-    for found, expected in zip(predictions.compute(), (LOGITS, LABELS, KNOWN), strict=True):
-        assert torch.equal(found, expected)
+    for actual, expected in zip(predictions.compute(), (LOGITS, LABELS, KNOWN), strict=True):
+        assert torch.equal(actual, expected)
     predictions.reset()
     predictions.update(LOGITS[:1], LABELS[:1], KNOWN[:1])
     assert len(predictions.compute()[0]) == 1
@@ -151,15 +151,15 @@ def test_spread_of_attention_maps_before_and_after_refinement():
     metric = AttentionSimilarity()
     for output in outputs:
         metric.update(head, output)
-    found = metric.compute()
+    actual = metric.compute()
     before = torch.cat([output.maps.detach() for output in outputs]).flatten(3)
     # With merge "none" the attention is the refined maps themselves.
     after = torch.cat([output.attention.detach() for output in outputs]).flatten(3)
-    assert float(found["cosine_before"]) == pytest.approx(within_cosine(before), abs=1e-5)
-    assert float(found["cosine_after"]) == pytest.approx(within_cosine(after), abs=1e-5)
+    assert float(actual["cosine_before"]) == pytest.approx(within_cosine(before), abs=1e-5)
+    assert float(actual["cosine_after"]) == pytest.approx(within_cosine(after), abs=1e-5)
     moved = ((after - before).norm(dim=3) / before.norm(dim=3)).mean()
-    assert float(found["moved"]) == pytest.approx(float(moved), abs=1e-5)
-    assert float(found["cosine_after"]) > float(found["cosine_before"]) + 0.01
+    assert float(actual["moved"]) == pytest.approx(float(moved), abs=1e-5)
+    assert float(actual["cosine_after"]) > float(actual["cosine_before"]) + 0.01
 
 
 def test_one_map_per_region_has_no_cosine():

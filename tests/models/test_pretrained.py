@@ -70,9 +70,9 @@ def test_names_that_timm_changes_for_feature_maps_are_found(tmp_path, name, stag
     model = timm.create_model(name, img_size=32) if "vit" in name else timm.create_model(name)
     torch.save(model.state_dict(), tmp_path / "w.pt")
     network = build(tmp_path / "w.pt", NetworkConfig(**TINY | {"backbone": name, "stage": stage}))
-    found = match_weights(network.backbone, model.state_dict(), {})
-    assert not found.missing
-    assert not found.mismatched
+    match = match_weights(network.backbone, model.state_dict(), {})
+    assert not match.missing
+    assert not match.mismatched
     source = {name.replace(".", "_"): tensor for name, tensor in model.state_dict().items()}
     for name, tensor in network.backbone.state_dict().items():
         assert_close(tensor, source[name.removeprefix("model.").replace(".", "_")])
@@ -105,8 +105,8 @@ def test_a_key_map_that_does_something_else_is_refused(tmp_path, key_map, words)
 def test_what_matched_is_printed_and_little_is_refused_unless_allowed(tmp_path, caplog):
     state = whole_model().state_dict()
     state["conv1.0.weight"] = torch.zeros(2, 2)
-    kept = {name: tensor for name, tensor in state.items() if not name.startswith("layer2")}
-    torch.save(kept, tmp_path / "w.pt")
+    partial_state = {name: tensor for name, tensor in state.items() if not name.startswith("layer2")}
+    torch.save(partial_state, tmp_path / "w.pt")
     with caplog.at_level("INFO", "lightning.pytorch"):
         with pytest.raises(ValueError, match="allow_partial"):
             build(tmp_path / "w.pt")
@@ -122,8 +122,8 @@ def test_what_matched_is_printed_and_little_is_refused_unless_allowed(tmp_path, 
 def test_a_file_without_batch_counters_is_complete(tmp_path):
     state = {k: v for k, v in whole_model().state_dict().items() if not k.endswith("num_batches_tracked")}
     torch.save(state, tmp_path / "w.pt")
-    found = match_weights(build(tmp_path / "w.pt").backbone, state, {})
-    assert found.share == 1.0
+    match = match_weights(build(tmp_path / "w.pt").backbone, state, {})
+    assert match.share == 1.0
 
 
 @pytest.mark.parametrize("content", [{"epoch": 3}, {"state_dict": {}}])

@@ -33,9 +33,9 @@ def test_maps_that_come_channels_last_are_read_as_they_lie():
     x = ((images(2).float() / 255 - network.mean) / network.std).contiguous()
     (maps,) = network.backbone(x)
     expected = network.attention(maps.permute(0, 3, 1, 2).contiguous())
-    found = network(images(2)).attention
-    assert_close(found.pooled, expected.pooled)
-    assert_close(found.attention, expected.attention)
+    attention = network(images(2)).attention
+    assert_close(attention.pooled, expected.pooled)
+    assert_close(attention.attention, expected.attention)
 
 
 def test_output_stride_keeps_maps_fine():
@@ -180,11 +180,11 @@ def buffers_and_parameters(module):
 
 
 def test_the_input_is_normalised_with_the_networks_mean_and_deviation():
-    given = SMANet(REGIONS, **TINY | {"mean": (0.1, 0.2, 0.3), "std": (0.5, 0.6, 0.7)}).eval()
+    normalized = SMANet(REGIONS, **TINY | {"mean": (0.1, 0.2, 0.3), "std": (0.5, 0.6, 0.7)}).eval()
     seen = []
-    given.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    normalized.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     x = images(1)
-    given(x)
+    normalized(x)
     expected = (x[0, 2] / 255 - 0.3) / 0.7
     assert_close(seen[0][0, 2], expected)
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 import sma_kernels
-from tests import cases
-from tests.cases import Case
+from tests.helpers import cases
+from tests.helpers.cases import Case
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 

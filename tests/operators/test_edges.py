@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import sma_kernels
-from tests import cases
-from tests.cases import Case
+from tests.helpers import cases
+from tests.helpers.cases import Case
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@
 import pytest
 import torch
 
-from tests import cases
-from tests.cases import Case
+from tests.helpers import cases
+from tests.helpers.cases import Case
 
 
 def sliced_batch(x):

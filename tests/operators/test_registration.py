@@ -7,8 +7,8 @@ import torch
 
 import sma_kernels
 from sma_kernels.args import AttentionArgs
-from tests import cases
-from tests.cases import Case
+from tests.helpers import cases
+from tests.helpers.cases import Case
 
 
 def operator_arguments(case, tensors, backend):

@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from sma_kernels import SMAAttention
-from tests import cases
-from tests.cases import Case
+from tests.helpers import cases
+from tests.helpers.cases import Case
 
 STEPS = 200
 # How far the mean loss of the last 20 steps may lie from float32's, as a share of what float32 had gained by then; over

@@ -6,8 +6,8 @@ from torch.nn import SyncBatchNorm
 from torch.nn.parallel import DistributedDataParallel
 from torch.testing import assert_close
 
-from tests import cases
-from tests.cases import Case
+from tests.helpers import cases
+from tests.helpers.cases import Case
 from tests.helpers.ranks import run_ranks
 from tests.helpers.small_network import faces_and_labels, loss_of, small_network
 

@@ -12,7 +12,7 @@ from torch.testing import assert_close
 import sma_kernels
 from sma_kernels import SMAAttention, backends
 from sma_kernels.backends import build_info
-from tests.cases import FUNCTIONS
+from tests.helpers.cases import FUNCTIONS
 from tests.helpers.small_network import faces_and_labels, loss_of, small_network
 
 pytestmark = [pytest.mark.mode("torch.compile"), pytest.mark.filterwarnings("ignore")]

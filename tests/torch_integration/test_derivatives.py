@@ -6,8 +6,8 @@ from torch.autograd import forward_ad
 from torch.testing import assert_close
 from torch.utils.checkpoint import checkpoint
 
-from tests import cases
-from tests.cases import Case
+from tests.helpers import cases
+from tests.helpers.cases import Case
 
 REFUSED = "only with backend='reference'; auto takes it"
 

@@ -15,8 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import sma_kernels
 from sma_kernels import fast_path
-from tests import cases
-from tests.cases import Case
+from tests.helpers import cases
+from tests.helpers.cases import Case
 
 ROOT = Path(__file__).parents[2]
 
@@ -169,7 +169,7 @@ CHECKPOINTED = """
 import sys, torch
 from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode
-from tests import cases
+from tests.helpers import cases
 case = cases.Case(merge=sys.argv[1])
 tensors = cases.inputs(case, torch.float32)
 leaf = tensors["values"].requires_grad_()

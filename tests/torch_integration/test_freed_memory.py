@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from sma_kernels import SMAAttention
-from tests import cases
-from tests.cases import Case
+from tests.helpers import cases
+from tests.helpers.cases import Case
 from tests.operators.test_registration import operator_arguments
 
 pytestmark = [pytest.mark.interpreted, pytest.mark.mode("storages freed under their tensors")]

@@ -6,9 +6,9 @@ import torch
 
 from sma_kernels import SMAAttention
 from sma_models.models.sma_net import SMANet
-from tests import cases
-from tests.cases import Case
+from tests.helpers import cases
 from tests.helpers.allocations import allocations
+from tests.helpers.cases import Case
 
 # So large that nothing but the values themselves, or the features, has their size.
 LARGE = Case(batch=12, values=1000, embed=100, regions=2, channels=2, height=10, width=10)

@@ -7,8 +7,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests import cases
-from tests.cases import Case
+from tests.helpers import cases
+from tests.helpers.cases import Case
 from tests.operators.test_registration import operator_arguments
 
 pytestmark = pytest.mark.mode("operators past the public checks")

@@ -21,8 +21,8 @@ def output_of(maps, margin=0.5):
 def spots(*places, side=4):
     """Maps [1,1,K,side,side], each a single bright position."""
     maps = torch.zeros(1, 1, len(places), side * side)
-    for channel, place in enumerate(places):
-        maps[0, 0, channel, place] = 1.0
+    for channel, position in enumerate(places):
+        maps[0, 0, channel, position] = 1.0
     return maps.unflatten(3, (side, side))
 
 

@@ -25,15 +25,15 @@ def settings_of(network, optimizer):
 
 def test_every_parameter_moves_once_with_its_own_speed_and_decay(network):
     config = OptimizerConfig(lr=0.1, weight_decay=0.01, backbone_lr_scale=0.2)
-    found = settings_of(network, make_optimizer(network, config))
-    assert set(found) == {name for name, _ in network.named_parameters()}
-    assert found["attention.weight"] == (0.1, 0.01)
-    assert found["classifier.weight"] == (0.1, 0.01)
-    assert found["classifier.bias"] == (0.1, 0.0)
+    groups = settings_of(network, make_optimizer(network, config))
+    assert set(groups) == {name for name, _ in network.named_parameters()}
+    assert groups["attention.weight"] == (0.1, 0.01)
+    assert groups["classifier.weight"] == (0.1, 0.01)
+    assert groups["classifier.bias"] == (0.1, 0.0)
     for name in ("log_temperature", "gate_logit", "relation_bias"):
-        assert found[f"attention.{name}"] == (0.1, 0.0)
-    assert found["backbone.layer1.0.conv1.weight"] == (pytest.approx(0.02), 0.01)
-    assert found["backbone.bn1.weight"] == (pytest.approx(0.02), 0.0)
+        assert groups[f"attention.{name}"] == (0.1, 0.0)
+    assert groups["backbone.layer1.0.conv1.weight"] == (pytest.approx(0.02), 0.01)
+    assert groups["backbone.bn1.weight"] == (pytest.approx(0.02), 0.0)
 
 
 def test_the_schedule_rises_then_falls_to_nothing(network):

@@ -162,6 +162,6 @@ def test_a_second_training_of_the_same_data_starts_anew(table, within, tmp_path)
 
 def test_scores_say_which_epoch_was_tested(config, whole):
     rows = [row for row in csv.DictReader((whole()[1] / "metrics.csv").open()) if row["val/score"]]
-    best = max(range(len(rows)), key=lambda place: float(rows[place]["val/score"]))
+    best = max(range(len(rows)), key=lambda epoch: float(rows[epoch]["val/score"]))
     assert weights(whole()[1], "best")["epoch"] == int(rows[best]["epoch"])
     assert len({row["val/score"] for row in rows}) > 2

@@ -90,10 +90,10 @@ def test_expressions_that_colours_tell_are_learned(expressions, tmp_path, capsys
 
 
 def test_action_units_that_colours_tell_are_learned(trained):
-    found = scores_of(trained[0])
-    assert found["regions"] == ["AU1", "AU12"]
-    assert sum(found["scores"]["auc"]) / 2 > 0.8
-    assert found["selection"] == "val"
+    scores = scores_of(trained[0])
+    assert scores["regions"] == ["AU1", "AU12"]
+    assert sum(scores["scores"]["auc"]) / 2 > 0.8
+    assert scores["selection"] == "val"
 
 
 def test_the_best_epoch_on_validation_subjects_is_kept_with_its_thresholds(trained):

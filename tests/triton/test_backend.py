@@ -10,8 +10,8 @@ import torch
 import sma_kernels
 from sma_kernels.args import AttentionArgs
 from sma_kernels.backends import triton as backend
-from tests import cases
-from tests.cases import Case
+from tests.helpers import cases
+from tests.helpers.cases import Case
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 

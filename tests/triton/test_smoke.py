@@ -18,7 +18,7 @@ from sma_kernels.triton_kernels import launch
 from sma_kernels.triton_kernels.blocked import launch as blocked
 from sma_kernels.triton_kernels.fused import launch as fused
 from sma_kernels.triton_kernels.host import Launcher
-from tests import cases
+from tests.helpers import cases
 from tools.triton.recorder import Recorder
 
 

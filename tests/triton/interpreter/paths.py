@@ -2,8 +2,8 @@
 
 from sma_kernels.args import AttentionArgs
 from sma_kernels.triton_kernels import plan
-from tests import cases
-from tests.cases import Case
+from tests.helpers import cases
+from tests.helpers.cases import Case
 
 PATHS = (
     "one launch",

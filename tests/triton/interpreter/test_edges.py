@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from sma_kernels.triton_kernels import plan
-from tests import cases
-from tests.cases import Case
+from tests.helpers import cases
+from tests.helpers.cases import Case
 
 SIZES = dict(batch=2, regions=3, channels=2, embed=5, values=9, height=3, width=7)
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from tests import cases
-from tests.cases import Case
+from tests.helpers import cases
+from tests.helpers.cases import Case
 from tests.triton.interpreter.paths import PATHS, take
 
 BAND = 4096  # elements of NaN before and after

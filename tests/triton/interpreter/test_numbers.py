@@ -7,8 +7,8 @@ import torch
 
 from sma_kernels.triton_kernels import plan
 from sma_kernels.triton_kernels.host import sizes_of
-from tests import cases
-from tests.cases import Case
+from tests.helpers import cases
+from tests.helpers.cases import Case
 from tests.triton.interpreter.paths import PATHS, head_of, take
 
 SMALL = dict(batch=1, regions=3, channels=3, embed=11, values=21, height=5, width=7)
