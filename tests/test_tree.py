@@ -12,8 +12,6 @@ ROOT = Path(__file__).parents[1]
 MAX_LINES = 300
 # A list of mutants, which nobody reads from top to bottom.
 LONG_FILES = {"tests/mutants/databases.py"}
-# Names with several meanings that are left: this set may only shrink.
-AMBIGUOUS_NAMES = {"base.py", "calibration.py", "checks.py", "choice.py", "test_edges.py", "test_smoke.py"}
 # Names that Python, pytest or this project uses in many folders for the same purpose.
 COMMON_NAMES = {"__init__.py", "__main__.py", "conftest.py", "environment.py"}
 # Folders whose files are named after what they belong to: a command, or the file whose mutants they hold.
@@ -40,7 +38,7 @@ def test_a_file_name_has_one_meaning():
         path = Path(name)
         if path.name not in COMMON_NAMES and not name.startswith(NAMED_AFTER_OTHERS):
             folders[path.name].append(str(path.parent))
-    ambiguous = {name: paths for name, paths in folders.items() if len(paths) > 1 and name not in AMBIGUOUS_NAMES}
+    ambiguous = {name: paths for name, paths in folders.items() if len(paths) > 1}
     assert ambiguous == {}, "one name, one meaning"
 
 

@@ -86,7 +86,7 @@ MUTANTS = [
         "benchmarks/gpu_report/smoke.py",
         "for case in (S1, S3, LARGE_ALL_ROWS)",
         "for case in (S1, S3)",
-        ("tests/triton/test_smoke.py",),
+        ("tests/triton/test_triton_smoke.py",),
     ),
     # Kernels that were compiled elsewhere.
     Mutant(

@@ -3,7 +3,7 @@
 from tests.mutants.mutant import Mutant
 
 NUMBERS = "tests/triton/interpreter/test_numbers.py"
-EDGES = "tests/triton/interpreter/test_edges.py"
+EDGES = "tests/triton/interpreter/test_interpreter_edges.py"
 GUARDS = "tests/triton/interpreter/test_guards.py"
 CODEGEN = "tests/triton/test_codegen.py"
 GROUPED = (NUMBERS, "-k", "test_float32 and sma_attention and softmax-max-grouped")
