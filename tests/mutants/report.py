@@ -57,7 +57,7 @@ MUTANTS = [
     # Documents that no longer fit the program.
     Mutant("docs/train.md", "--save-annotated drawn", "--save-annotate drawn", (DOCS,)),
     Mutant("docs/operator.md", "# [8, 12, 512]: one", "# [8, 12, 256]: one", (DOCS,)),
-    Mutant("docs/pictures.md", "sma-net report runs/demo", "sma-net reports runs/demo", (DOCS,)),
+    Mutant("docs/visualization.md", "sma-net report runs/demo", "sma-net reports runs/demo", (DOCS,)),
     Mutant(
         "docs/train.md",
         "fit --config csv_fer.yaml --data.csv faces.csv --data.root crops\n",
