@@ -17,7 +17,7 @@ USAGE = """usage: sma-net COMMAND ...
   crossval  train and test every fold          (sma-net crossval --config ckplus_10fold.yaml)
   ablate    compare the parts of the attention  (sma-net ablate --config ablation_heads.yaml)
   predict   read faces in images and videos      (sma-net predict model.ckpt clip.mp4)
-  visualize figures of a network's attention     (sma-net visualize best.ckpt --out seen)
+  visualize figures of a network's attention     (sma-net visualize best.ckpt --out figures)
   report    a run as one self-contained page    (sma-net report runs/demo)
   export    to ONNX, or a torch.export program   (sma-net export best.ckpt --format onnx)
   align     aligned crops of a folder or video   (sma-net align photos crops)

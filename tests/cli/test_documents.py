@@ -60,6 +60,6 @@ def test_the_commands_of_a_page_follow_from_each_other(folder, page):
             main(words[1:] + (SHORT if words[1] == "fit" else []))
             done.add(words[1])
     assert done >= {"align", "fit", "visualize", "predict", "export"}
-    assert (folder / "read.csv").read_text().count("clip.mp4,") == 3 and (folder / "best.onnx").is_file()
+    assert (folder / "predictions.csv").read_text().count("clip.mp4,") == 3 and (folder / "best.onnx").is_file()
     # Nothing that a page asks for overwrites what its reader has written.
     assert (folder / "faces.csv").read_text() == labels

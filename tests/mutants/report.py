@@ -55,7 +55,7 @@ MUTANTS = [
     Mutant("sma_models/utils/provenance.py", "shlex.join(", "' '.join(", (REPORT,)),
     Mutant("sma_models/utils/provenance.py", '"torch": str(torch.__version__),', '"torch": torch.__version__,', (REPORT,)),
     # Documents that no longer fit the program.
-    Mutant("docs/train.md", "--save-annotated drawn", "--save-annotate drawn", (DOCS,)),
+    Mutant("docs/train.md", "--save-annotated annotated", "--save-annotate annotated", (DOCS,)),
     Mutant("docs/operator.md", "# [8, 12, 512]: one", "# [8, 12, 256]: one", (DOCS,)),
     Mutant("docs/visualization.md", "sma-net report runs/demo", "sma-net reports runs/demo", (DOCS,)),
     Mutant(
@@ -65,7 +65,7 @@ MUTANTS = [
         (DOCUMENTS, "-k", "train"),
     ),
     Mutant("README.md", "mean F1 was 0.755", "mean F1 was 0.765", (DOCUMENTS, "-k", "figure")),
-    Mutant("README.md", "clip.mp4 --out read.csv", "clip.mp4 --out faces.csv", (DOCUMENTS, "-k", "README")),
+    Mutant("README.md", "clip.mp4 --out predictions.csv", "clip.mp4 --out faces.csv", (DOCUMENTS, "-k", "README")),
     Mutant("README.md", "cp runs/sma_net/version_0/checkpoints/", "cp runs/demo/", (DOCUMENTS, "-k", "README")),
     Mutant(
         "docs/troubleshooting.md", "subjects must be at least two, one", "people must be at least two, one",
