@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from tests.helpers import cases
+from tests.helpers import cases, error_rule
 from tests.helpers.cases import Case
 from tests.operators.test_edges import (  # noqa: F401
     test_hinge_has_no_slope_at_the_margin,
@@ -22,7 +22,7 @@ NHWC = torch.channels_last
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("case", cases.matrix(**SMALL), ids=cases.ids)
 def test_error_rule(case, dtype, backend, device):
-    assert not cases.error_excess(case, dtype, backend, device, seeds=2)
+    assert not error_rule.error_excess(case, dtype, backend, device, seeds=2)
 
 
 # Each case is there for a path: a flat run, rows of 16 and of 8 bytes, tiles of channels, positions and the embedding,
@@ -45,7 +45,7 @@ PATHS = {
 @pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16), ids=str)
 @pytest.mark.parametrize("path", PATHS)
 def test_paths(path, dtype, backend, device):
-    assert not cases.error_excess(PATHS[path], dtype, backend, device)
+    assert not error_rule.error_excess(PATHS[path], dtype, backend, device)
 
 
 @pytest.mark.parametrize("limit", (36, 64), ids=lambda limit: f"{limit}KB")
@@ -54,7 +54,7 @@ def test_arrays_that_do_not_fit_go_to_the_workspace(dtype, limit, backend, devic
     """The workspace path: less shared memory than any card has puts the maps, then everything, in the workspace."""
     small = dict(batch=2, regions=5, channels=4, embed=5, values=9, height=9, width=15)
     card.shared_limit = limit * 1024 + (30 * 1024 if dtype == torch.float32 else 0)
-    assert not cases.error_excess(Case(**small), dtype, backend, device)
+    assert not error_rule.error_excess(Case(**small), dtype, backend, device)
 
 
 @pytest.mark.parametrize("dtype", (torch.float32, torch.float16), ids=str)
