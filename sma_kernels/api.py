@@ -63,7 +63,7 @@ def sma_attention(
 
     Returns an SMAOutput; every field is differentiable with respect to every tensor input.
     Raises TypeError and ValueError that name the argument, RuntimeError if `backend` cannot run the call or the storage of an
-    argument was freed or cut short.
+    argument was freed or shrunk.
     The formulation is this project's; see the README for what it takes from which publication.
     """
     t, t_tensor = split_scalar(temperature)

@@ -40,7 +40,7 @@ def tensor(name: str, value: object, axes: str, device: torch.device | None = No
 
 
 def memory(**tensors: Any) -> None:
-    """RuntimeError where a storage was freed or cut short under its tensor, as FSDP does with parameters.
+    """RuntimeError if a storage was freed or shrunk while its tensor still uses it, as FSDP does with parameters.
 
     torch's own element-wise operations end the process there, as our kernels would. Subclasses of Tensor are not checked:
     they may hold their memory elsewhere. Nor are tensors that are traced.

@@ -84,7 +84,7 @@ class SMAAttention(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw and set the parameters anew, but for those of `embed`, whose modules have methods of their own."""
+        """Initialize the parameters again, except those of `embed`, whose modules have their own `reset_parameters`."""
         nn.init.normal_(self.weight).div_(math.sqrt(self.weight.shape[2]))
         nn.init.zeros_(self.bias)
         if self.learns_correlation:

@@ -44,9 +44,9 @@ def test_python_runs(page, capsys):
             exec(compile(body, str(page), "exec"), names)
             printed = capsys.readouterr().out.splitlines()
             # What a comment says of a printed shape is what is printed.
-            told = re.findall(r"^print\(.*\.shape\)  # (\[[\d, ]+\])", body, re.MULTILINE)
+            documented = re.findall(r"^print\(.*\.shape\)  # (\[[\d, ]+\])", body, re.MULTILINE)
             shapes = [line.removeprefix("torch.Size(").removesuffix(")") for line in printed]
-            assert shapes[: len(told)] == told
+            assert shapes[: len(documented)] == documented
 
 
 @pytest.mark.parametrize(("page", "line"), COMMANDS)

@@ -19,7 +19,7 @@ from torch import Tensor
 from benchmarks.gpu_report.commands import emit
 from benchmarks.gpu_report.kernel_cache import listening
 from benchmarks.shapes import SHAPES
-from tests.helpers import cases
+from tests.helpers import cases, error_rule
 from tests.helpers.cases import Case
 
 BFLOAT16, FLOAT16, FLOAT32 = torch.bfloat16, torch.float16, torch.float32
@@ -80,7 +80,7 @@ def _in_float64(case: Case, dtype: torch.dtype, seed: int) -> dict[str, Tensor]:
 def _scales(case: Case, dtype: torch.dtype, exact: dict[str, Tensor]) -> dict[str, float]:
     """Denominators of relative errors: the 2-norm of the exact result, or 1 if that is zero. A scalar gradient may nearly
     vanish for one seed, so its scale is the root mean square over several."""
-    scales = {name: float(cases.significant(truth).norm()) or 1.0 for name, truth in exact.items()}
+    scales = {name: float(error_rule.significant(truth).norm()) or 1.0 for name, truth in exact.items()}
     if any(truth.dim() == 0 for truth in exact.values()):
         draws = [exact, *(_in_float64(case, dtype, seed) for seed in SCALE_SEEDS)]
         for name, truth in exact.items():
@@ -91,7 +91,7 @@ def _scales(case: Case, dtype: torch.dtype, exact: dict[str, Tensor]) -> dict[st
 
 def _errors(results: dict[str, Tensor], exact: dict[str, Tensor], scales: dict[str, float]) -> dict[str, float]:
     return {
-        name: float((results[name].cpu().double() - cases.significant(truth)).norm()) / scales[name]
+        name: float((results[name].cpu().double() - error_rule.significant(truth)).norm()) / scales[name]
         for name, truth in exact.items()
     }
 
@@ -109,7 +109,7 @@ def wrong_results(smoke: Smoke, backend: str, device: torch.device) -> list[str]
     wrong = []
     for name, error in ours.items():
         gradient = name.startswith("d_")
-        allowed = 2 * ((3 if gradient else 2) * yardstick[name] + cases.SLACK[dtype][gradient])
+        allowed = 2 * ((3 if gradient else 2) * yardstick[name] + error_rule.SLACK[dtype][gradient])
         allowed = max(allowed, TF32_TOLERANCE) if smoke.tf32 else allowed
         if not error <= allowed:
             wrong.append(f"{name}: error {error:.2g}, tolerance {allowed:.2g}")

@@ -1,4 +1,4 @@
-// What makes a call invalid. Nothing here raises but `raise`: the fast path only asks.
+// What makes a call invalid. Only `raise` raises, so that the fast path can test a call without an exception.
 #include "args.h"
 
 namespace sma {
@@ -16,7 +16,7 @@ Invalid invalid(Invalid::Kind kind, const Parts&... parts) {
 constexpr auto kValueError = Invalid::Kind::value_error;
 constexpr auto kTypeError = Invalid::Kind::type_error;
 
-// No axis is empty but the batch, which comes first in what has one.
+// Only the batch axis may be empty. It comes first in tensors that have one.
 std::optional<Invalid> invalid_axes(const char* name, const at::Tensor& tensor, const char* axes, int64_t dimensions,
                                     bool batch) {
   if (tensor.dim() != dimensions)
@@ -82,8 +82,8 @@ void raise(const Invalid& problem) {
   TORCH_CHECK(false, problem.message);
 }
 
-// A storage may be freed or cut short under its tensors: FSDP frees parameters so. Their pointers say nothing, and a
-// null one would pass for an absent argument.
+// A storage may be freed or shrunk while tensors still use it, as FSDP does with parameters. The tensor's pointer does not
+// show this, and a null pointer would be taken for an absent argument.
 std::optional<Invalid> invalid_memory(const char* name, const at::Tensor& tensor) {
   if (tensor.numel() == 0) return std::nullopt;
   int64_t last = tensor.storage_offset();

@@ -96,7 +96,7 @@ struct SmaAttention : torch::autograd::Function<SmaAttention> {
     return backward_on_cpu(grad_outputs, saved, args, needs);
   }
 
-  // The registered operator's arguments are those of the private one, by name, but for `maps` and the stages.
+  // The registered operator's arguments are those of the private one, by name, except `maps` and the stages.
   static GradInputTensors registered_backward(const variable_list& grads, const variable_list& stored,
                                               c10::ArrayRef<c10::IValue> arguments, const Needs& needs) {
     static const auto backward = find_operator("sma_kernels::sma_attention_backward");

@@ -11,6 +11,9 @@
 | blocked backward of the maps | moments, softmax_rows, blocked_gram_backward, blocked_maps_backward | otherwise |
 | gradients of the parameters | reduce_kernel | any of them is needed |
 
+`plan.py` chooses the launches and the tile sizes, `kernel_args.py` defines the arguments that kernels take, `host.py` builds
+them, and `launch.py` starts the kernels.
+
 A tile of maps lives in registers as [K_PAD*R_PAD, BLOCK_L]: row k*R_PAD + r holds map n = r*K + k, so that the
 logits of all feature groups are one batched product and a merge over channels is a reduction over the first axis of
 [K_PAD, R_PAD, BLOCK_L]. Rows and columns that pad a tile hold zeros.

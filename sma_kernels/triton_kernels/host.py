@@ -13,7 +13,7 @@ import triton.language as tl
 from torch import Tensor
 
 from sma_kernels.args import AttentionArgs
-from sma_kernels.triton_kernels.config import (
+from sma_kernels.triton_kernels.kernel_args import (
     DenseMap,
     GradSource,
     Layout,

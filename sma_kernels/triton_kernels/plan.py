@@ -2,7 +2,7 @@
 
 Tiles of bfloat16 are the fastest of those timed on an H200 (docs/gpu-kernels.md). The others come from compiling for sm_80,
 sm_90, sm_100 and gfx942 (tools/triton/codegen-*.json): the largest that neither spill registers nor pass 99 KB of shared
-memory (64 KB on gfx942), but for the spills that docs/gpu-kernels.md names.
+memory (64 KB on gfx942), except for the spills that docs/gpu-kernels.md lists.
 """
 
 from dataclasses import dataclass

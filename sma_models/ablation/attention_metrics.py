@@ -46,7 +46,7 @@ def chance_levels(masks: Tensor, present: Tensor) -> dict[str, Tensor]:
     uniform:    a uniform map
     all_units:  the mean region of all action units
     other_unit: the mean region of another action unit; the mean over all others
-    shows: bool [n,R]; only faces with the action unit count, as in `RegionAttention`; NaN without any.
+    present: bool [n,R]; only faces with the action unit count, as in `RegionAttention`; NaN without any.
     """
     flat = masks.flatten(2)
     shown = visible(present, flat)
@@ -99,7 +99,7 @@ class RegionAttention(Metric):
 
     @torch.no_grad()
     def update(self, attention: SMAAttention, output: SMAOutput, present: Tensor, masks: Tensor | None) -> None:
-        """shows: bool [B,R]; masks: [B,R,H,W] shares of positions inside the true regions, or None."""
+        """present: bool [B,R]; masks: [B,R,H,W] shares of positions inside the true regions, or None."""
         maps = merged_attention(output).flatten(2)
         refined = attention.refine(output.maps)[0].flatten(3)
         largest = refined.amax(2, keepdim=True)

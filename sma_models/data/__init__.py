@@ -1,4 +1,8 @@
-"""Faces with labels, as Lightning data modules: one file a database."""
+"""Faces with labels, as Lightning data modules.
+
+`databases` has one file per database; `splits` assigns faces to training, validation and test; `alignment` has the landmark
+templates and the warp that `sma_models.faces` uses too.
+"""
 
 from sma_models.data.csv_faces import CSVFaces
 from sma_models.data.data_module import FaceDataModule

@@ -63,7 +63,7 @@ def validation_rows(subjects: NDArray[Any], labels: NDArray[np.int64], seed: int
 
     The candidates are every fifth subject in ascending order, starting at seed mod 5. For action units (labels [n,R])
     validation takes at most a fifth of each unit's positives, rounded up to whole subjects, and no subject who alone holds
-    more than a fifth. Free places go to the next subjects that fit, first to those who show an action unit with fewer than
+    more than a fifth. Remaining places go to the next subjects that fit, first to those who show an action unit with fewer than
     `MIN_VALIDATION_POSITIVES` positive rows. If no subject fits, as among four subjects with equal labels, the subject
     whose largest share of an action unit's positives is smallest validates.
     subjects: names or numbers; labels: [n,R] of action units or [n] of classes. Raises ValueError for fewer than two

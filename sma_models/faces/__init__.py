@@ -1,1 +1,1 @@
-"""Face detection, alignment, tracking and prediction."""
+"""Face detection, alignment, tracking and prediction; templates and warp are in `sma_models.data.alignment`."""

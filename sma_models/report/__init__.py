@@ -1,1 +1,1 @@
-"""One page of a run that opens offline: `runs` reads what a run left, `page` writes it as HTML."""
+"""One page of a run that opens offline: `run_results` reads what a run left, `page` writes it as HTML."""

@@ -28,7 +28,7 @@ def test_the_arms_differ_as_they_should():
     assert [arm for arm in arms if arms[arm].network.correlate] == ["correlation", "both"]
     assert [arm for arm in arms if arms[arm].diversity_weight] == ["diversity", "both"]
     assert [arm for arm in arms if arms[arm].network.shared_features] == ["shared"]
-    # Own features are those of the wide map, dealt out to the channels: as many parameters but for the maps' biases, and
+    # Own features are those of the wide map, distributed over the channels: as many parameters except the maps' biases, and
     # for the units' weights on one more vector of 6 features per region.
     count = {name: sum(p.numel() for p in FrozenHead(arm, 6, 3, 0).parameters()) for name, arm in arms.items()}
     assert count["own"] - count["wide"] == 3 + 3 * 6 and count["average"] == 3 * 7
@@ -52,7 +52,7 @@ def test_sweeps_change_one_setting_of_the_full_model():
         ("chanels", 4, "unexpected keyword"),
     ),
 )
-def test_a_sweep_that_no_head_can_be_made_of_is_told_before_anything_runs(field, value, reason):
+def test_a_sweep_that_no_head_can_be_made_of_is_reported_before_anything_runs(field, value, reason):
     with pytest.raises(ValueError, match=f"sweeps.{field} must hold valid values; got {value!r}: .*{reason}"):
         dict(make_sweeps(replace(SETTINGS, sweeps={field: [value]})))
 

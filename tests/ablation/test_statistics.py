@@ -115,12 +115,12 @@ def test_holm_steps_down():
 
 
 def test_what_may_be_said():
-    def told(low, high, adjusted, neutral=0.0):
+    def verdict_of(low, high, adjusted, neutral=0.0):
         return verdict(Estimate((low + high) / 2, low, high, 0.01, 1, 20), adjusted, neutral)
 
-    assert told(0.1, 0.3, 0.04) == "more" and told(-0.3, -0.1, 0.04) == "less"
-    assert told(0.1, 0.3, 0.05) == told(-0.1, 0.3, 0.04) == told(0.1, 0.3, np.nan) == "not shown"
-    assert told(0.5, 0.9, 0.04, neutral=1) == "less" and told(0.5, 1.1, 0.04, neutral=1) == "not shown"
+    assert verdict_of(0.1, 0.3, 0.04) == "more" and verdict_of(-0.3, -0.1, 0.04) == "less"
+    assert verdict_of(0.1, 0.3, 0.05) == verdict_of(-0.1, 0.3, 0.04) == verdict_of(0.1, 0.3, np.nan) == "not shown"
+    assert verdict_of(0.5, 0.9, 0.04, neutral=1) == "less" and verdict_of(0.5, 1.1, 0.04, neutral=1) == "not shown"
 
 
 def arms(seeds=20, **shifts):

@@ -113,7 +113,7 @@ def test_commands_in_turn_end_with_the_time(tmp_path):
     assert [outcome.label for outcome in outcomes] == ["0"]
 
 
-def test_a_command_cut_short_by_the_report_is_told_from_one_that_hangs(tmp_path):
+def test_a_command_cut_short_by_the_report_is_distinguished_from_one_that_hangs(tmp_path):
     (outcome,) = run_together([python("import time; time.sleep(60)", limit=40)], tmp_path, lambda: 2.0)
     assert outcome.status == commands.TIME_UP
 

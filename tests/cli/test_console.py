@@ -47,7 +47,7 @@ def test_info_takes_its_own_options():
         ("image,subject\na.jpg,p1\n", "faces.csv"),
     ],
 )
-def test_a_mistake_is_told_in_one_line(tmp_path, table, mistake):
+def test_a_mistake_is_reported_in_one_line(tmp_path, table, mistake):
     (tmp_path / "faces.csv").write_text(table)
     failed = sma_net("fit", "--config", "csv_fer.yaml", "--data.csv", "faces.csv", folder=tmp_path)
     assert failed.returncode == 1
@@ -56,7 +56,7 @@ def test_a_mistake_is_told_in_one_line(tmp_path, table, mistake):
     assert mistake in failed.stderr.splitlines()[-1]
 
 
-def test_a_file_that_is_not_there_is_told_in_one_line(tmp_path):
+def test_a_file_that_is_not_there_is_reported_in_one_line(tmp_path):
     failed = sma_net("predict", "absent.ckpt", "absent.jpg", folder=tmp_path)
     assert (failed.returncode, failed.stderr) == (1, "sma-net: error: there is no file or folder absent.jpg\n")
 

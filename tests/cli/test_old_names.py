@@ -54,12 +54,12 @@ def test_settings_are_read_with_the_current_names():
         "trainer": {"plugins": [{"class_path": "sma_models.checkpoint_files.SafeCheckpoints"}]},
         "model": {"class_path": "sma_models.task.ExpressionTask", "init_args": {"backbone_weights": "timm"}},
     }
-    with pytest.warns(UserWarning) as told:
+    with pytest.warns(UserWarning) as warned:
         new = old_names.current_settings(old)
     assert new["trainer"]["plugins"][0]["class_path"] == "sma_models.models.checkpoint_io.AtomicCheckpointIO"
     assert new["model"] == {"class_path": "sma_models.training.task.ExpressionTask", "init_args": {"pretrained": True}}
-    assert len(told) == 3
-    assert "is now called sma_models.training.task.ExpressionTask" in " ".join(str(each.message) for each in told)
+    assert len(warned) == 3
+    assert "is now called sma_models.training.task.ExpressionTask" in " ".join(str(each.message) for each in warned)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert old_names.current_settings(old) == new, "a name is warned about once"

@@ -58,7 +58,7 @@ def test_the_compiler_from_pip_builds_an_extension_that_imports(tmp_path):
     assert facts["architectures"] == ["9.0"] and not facts["left_out"], facts
     # As a user runs it: the toolkit was for the build alone.
     environment["PYTHONPATH"] = str(tree)
-    told = subprocess.run(
+    info = subprocess.run(
         [sys.executable, "-m", "sma_kernels.info"], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
-    assert "cuda        does not run: no driver" in told.stdout or torch.cuda.is_available(), told.stdout + told.stderr
+    assert "cuda        does not run: no driver" in info.stdout or torch.cuda.is_available(), info.stdout + info.stderr

@@ -71,7 +71,7 @@ def test_faces_of_one_image_may_be_in_different_parts(tmp_path):
     assert [len(part) for part in loaded(path, selection="last").splits] == [2, 0, 1]
 
 
-def test_an_image_that_is_tested_twice_is_told(tmp_path):
+def test_an_image_that_is_tested_twice_is_reported(tmp_path):
     path = rows_with(tmp_path, expression=list("pqpq"), split=["train", "train", "test", "test"])
     path.write_text(path.read_text().replace("3.png", "2.png").replace("1.png", "0.png"))
     with pytest.warns(UserWarning, match=r"faces\.csv: 1 rows of the test split repeat an image"):

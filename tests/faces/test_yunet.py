@@ -129,6 +129,6 @@ def test_align_and_predict_with_the_nose(network, tmp_path):
             [warp(image([(20, 11)]), similarity(points, template))]
         )[0]
     assert float(row["AU1"]) == pytest.approx(float(read["eyes_nose"][0, 0]), abs=2e-5)
-    # The other template would be told from it.
+    # With the other template the result would differ.
     assert abs(read["eyes"] - read["eyes_nose"])[0, 0] > 1e-4
     assert (row["found"], row["x"], row["width"], row["score"]) == ("1", "144.0", "40.0", "1.0")

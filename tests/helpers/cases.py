@@ -1,4 +1,4 @@
-"""Calls of the operators for tests and benchmarks: inputs by seed, both directions by name, and the error rule."""
+"""Calls of the operators for tests and benchmarks: inputs by seed, and both directions by name."""
 
 from dataclasses import dataclass, replace
 from itertools import product
@@ -153,57 +153,6 @@ def run(
 
 def in_float64(tensors: dict[str, Tensor | None]) -> dict[str, Tensor | None]:
     return {name: None if tensor is None else tensor.double() for name, tensor in tensors.items()}
-
-
-SLACK = {  # of outputs, of gradients
-    torch.float64: (1e-12, 1e-12),
-    torch.float32: (1e-6, 1e-6),
-    torch.float16: (2.0**-11, 2.0**-10),
-    torch.bfloat16: (2.0**-8, 2.0**-7),
-}
-
-
-SEEDS = 8
-
-
-def error_excess(case: Case, dtype: torch.dtype, backend: str, device, seeds: int = SEEDS) -> dict[str, str]:
-    """Outputs and gradients that break the error rule, with their figures; {} if all keep it.
-
-    err(x) is the 2-norm of x - exact over that of exact (float64), both as root mean squares over `seeds`, so that one
-    seed whose scalar gradient happens to vanish does not decide. It must stay within 2 times (gradients 3 times) the
-    error of the reference in the same dtype, plus the slack of the dtype; where exact is zero, the slack alone counts.
-    Fewer seeds save time, but a scalar's error in one draw is luck, the reference's too: what breaks the rule with fewer
-    is judged by all of them.
-    """
-    squares: dict[str, list[float]] = {}  # of our difference, the reference's difference, the exact result
-    for seed in range(seeds):
-        tensors = inputs(case, dtype, seed, device)
-        grads = cotangents(call(case, tensors, "reference"), seed)
-        exact = run(case, in_float64(tensors), "reference", [grad.double() for grad in grads])
-        yardstick = run(case, tensors, "reference", grads)
-        results = run(case, tensors, backend, grads)
-        assert results.keys() == yardstick.keys() == exact.keys()
-        for name, truth in exact.items():
-            truth = significant(truth)
-            sums = squares.setdefault(name, [0.0, 0.0, 0.0])
-            for index, difference in enumerate((results[name] - truth, yardstick[name] - truth, truth)):
-                sums[index] += float(difference.square().sum())
-    broken = {}
-    for name, (ours, theirs, scale) in squares.items():
-        gradient = name.startswith("d_")
-        slack = SLACK[dtype][gradient]
-        ours, theirs = (ours / (scale or 1)) ** 0.5, (theirs / (scale or 1)) ** 0.5
-        limit = (3 if gradient else 2) * theirs + slack
-        if not ours <= limit:
-            broken[name] = f"error {ours:.3g} > {limit:.3g} (reference {theirs:.3g})"
-    if broken and seeds < SEEDS:
-        return error_excess(case, dtype, backend, device)
-    return broken
-
-
-def significant(exact: Tensor) -> Tensor:
-    """`exact`, or zeros where it is rounding alone: a softmax over positions does not see its bias, for one."""
-    return torch.zeros_like(exact) if exact.numel() and exact.abs().max() < 1e-12 else exact
 
 
 def matrix(**fixed) -> list[Case]:

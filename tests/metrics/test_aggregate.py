@@ -75,7 +75,7 @@ def test_intervals_resample_people_not_frames():
     assert both["interval"]["f1"] == pytest.approx([2 / 3, 2 / 3])
 
 
-def test_frames_without_a_face_are_scored_and_told():
+def test_frames_without_a_face_are_scored_and_reported():
     seen = fold_predictions([[1], [-1], [-1]], np.array([[1], [0], [0]], np.int8), list("abc"))
     blind = fold_predictions([[-1], [1]], np.array([[1], [0]], np.int8), list("de"), detected=False)
     result = summarize([[seen, blind]], "au")

@@ -155,7 +155,7 @@ FACTS = {"protocol": "faces.csv", "folds": ["0"], "seeds": [0], "selection": "va
 
 
 @pytest.mark.parametrize("kind", ["au", "expression"])
-def test_what_is_undefined_is_a_dash_wherever_it_is_told(tmp_path, kind):
+def test_what_is_undefined_is_a_dash_wherever_it_is_reported(tmp_path, kind):
     """Photographs of nobody in particular: no sequences, no people to resample."""
     labels = np.array([[1], [0]], np.int8) if kind == "au" else [0, 1]
     logits, regions = ([[1], [-1]], ["AU1"]) if kind == "au" else ([[1, 0], [0, 1]], ["anger", "fear"])
@@ -164,7 +164,7 @@ def test_what_is_undefined_is_a_dash_wherever_it_is_told(tmp_path, kind):
     assert "95 % interval -.\n" in text and "nan" not in text
     assert all(ends == [None, None] for ends in stored["interval"].values())
     beside = [beside for _, _, beside in read_run(tmp_path).headline]
-    assert all(told.endswith("; 95 % interval -") for told in beside) and beside
+    assert all(text_beside.endswith("; 95 % interval -") for text_beside in beside) and beside
     if kind == "expression":
         assert "| accuracy of sequences | - | - |" in text
         assert stored["pooled"]["sequence_accuracy"]["mean"] is None

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import sma_kernels
-from tests.helpers import cases
+from tests.helpers import cases, error_rule
 from tests.helpers.cases import Case
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -60,7 +60,7 @@ def test_error_rule(case, dtype, layout, backend, device):
     if layout == torch.channels_last and "values" not in cases.TENSORS[case.function] + ("features",):
         pytest.skip("takes no feature map")
     case = cases.replace(case, layout=layout)
-    assert not cases.error_excess(case, dtype, backend, device)
+    assert not error_rule.error_excess(case, dtype, backend, device)
 
 
 SIZES = (
@@ -80,20 +80,20 @@ SIZES = (
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 @pytest.mark.parametrize("merge", ("max", "none"))
 def test_error_rule_at_odd_sizes(sizes, merge, dtype, backend, device):
-    assert not cases.error_excess(Case(merge=merge, **sizes), dtype, backend, device, seeds=4)
+    assert not error_rule.error_excess(Case(merge=merge, **sizes), dtype, backend, device, seeds=4)
 
 
 @pytest.mark.parametrize("layout", (torch.contiguous_format, torch.channels_last), ids=("nchw", "nhwc"))
 def test_error_rule_beyond_one_strip_of_positions(layout, backend, device):
     """More positions and maps than a register block, a strip of scratch or a GPU tile holds."""
     case = Case(batch=1, regions=9, channels=8, values=29, embed=5, height=36, width=31, layout=layout)
-    assert not cases.error_excess(case, torch.float32, backend, device, seeds=2)
+    assert not error_rule.error_excess(case, torch.float32, backend, device, seeds=2)
 
 
 @pytest.mark.parametrize("layout", (torch.contiguous_format, torch.channels_last), ids=("nchw", "nhwc"))
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_error_rule_of_long_sums(layout, dtype, backend, device):
-    assert not cases.error_excess(cases.replace(cases.LONG_SUMS, layout=layout), dtype, backend, device, seeds=2)
+    assert not error_rule.error_excess(cases.replace(cases.LONG_SUMS, layout=layout), dtype, backend, device, seeds=2)
 
 
 # Of pictures of 224 pixels a side at strides 4, 2 and 1, and a length that no vector, strip or tile divides.
@@ -125,14 +125,14 @@ def test_error_rule_over_many_positions(case, grid, layout, backend, device, com
         pytest.skip("takes no feature map")
     height, width = grid
     case = cases.replace(case, height=height, width=width, layout=layout)
-    assert not cases.error_excess(case, torch.float32, backend, device, seeds=2)
+    assert not error_rule.error_excess(case, torch.float32, backend, device, seeds=2)
 
 
 @pytest.mark.parametrize("sizes", (dict(regions=1, channels=250), dict(regions=200, channels=3)), ids=str)
 def test_error_rule_over_many_maps(sizes, backend, device, compiled):
     """Sums over pairs of maps."""
     case = Case(batch=1, embed=8, values=8, height=3, width=5, merge="none", **sizes)
-    assert not cases.error_excess(case, torch.float32, backend, device, seeds=2)
+    assert not error_rule.error_excess(case, torch.float32, backend, device, seeds=2)
 
 
 @pytest.mark.parametrize("layout", (torch.contiguous_format, torch.channels_last), ids=("nchw", "nhwc"))

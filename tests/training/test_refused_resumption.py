@@ -72,7 +72,7 @@ def test_a_checkpoint_that_is_not_there_is_named_before_training(config, tmp_pat
             fit(config, tmp_path, f"--ckpt_path={name}")
 
 
-def test_a_run_of_another_version_is_told(config, within, tmp_path):
+def test_a_run_of_another_version_is_reported(config, within, tmp_path):
     content = torch.load(within, weights_only=True)
     del content["trained"]
     torch.save(content, tmp_path / "last.ckpt")

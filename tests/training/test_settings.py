@@ -53,11 +53,11 @@ WRONG = {
 
 
 @pytest.mark.parametrize("words", WRONG, ids=" ".join)
-def test_a_wrong_option_is_told_in_one_line(words):
+def test_a_wrong_option_is_reported_in_one_line(words):
     assert WRONG[words] in refusal(*words)
 
 
-def test_what_is_missing_beside_an_option_is_told_in_one_line(config, monkeypatch):
+def test_what_is_missing_beside_an_option_is_reported_in_one_line(config, monkeypatch):
     """A package, or a setting that contradicts another."""
     for name in ("_TENSORBOARD_AVAILABLE", "_TENSORBOARDX_AVAILABLE"):
         monkeypatch.setattr(f"lightning.fabric.loggers.tensorboard.{name}", False)
@@ -92,7 +92,7 @@ def test_data_check_explains_itself(capsys):
 
 
 @pytest.mark.parametrize("option", ["max_epochs", "max_steps", "limit_train_batches"])
-def test_a_training_of_nothing_is_told(option, config, tmp_path):
+def test_a_training_of_nothing_is_reported(option, config, tmp_path):
     with pytest.raises(ValueError, match=rf"nothing was trained: .*{option} 0"):
         command("fit", config, tmp_path, f"--trainer.{option}=0")
 

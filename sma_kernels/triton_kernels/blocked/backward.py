@@ -22,8 +22,8 @@ from sma_kernels.triton_kernels.attention_maps import (
     zero_weight_gradient,
 )
 from sma_kernels.triton_kernels.blocked.forward import attention_maps_block, block_start
-from sma_kernels.triton_kernels.config import GradSource, MapSource
 from sma_kernels.triton_kernels.correlation import load_scalar
+from sma_kernels.triton_kernels.kernel_args import GradSource, MapSource
 from sma_kernels.triton_kernels.merge import refined_gradient_tile
 
 

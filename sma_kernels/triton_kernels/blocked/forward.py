@@ -16,8 +16,8 @@ from sma_kernels.triton_kernels.attention_maps import (
     map_rows,
     strides_of,
 )
-from sma_kernels.triton_kernels.config import GradSource, MapSource
 from sma_kernels.triton_kernels.correlation import load_scalar
+from sma_kernels.triton_kernels.kernel_args import GradSource, MapSource
 from sma_kernels.triton_kernels.merge import merge_tile, refined_gradient_tile
 
 

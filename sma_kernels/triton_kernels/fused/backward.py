@@ -23,9 +23,9 @@ from sma_kernels.triton_kernels.attention_maps import (
     weight_gradient,
     zero_weight_gradient,
 )
-from sma_kernels.triton_kernels.config import GradSource, MapSource
 from sma_kernels.triton_kernels.correlation import correlation_backward, load_scalar
 from sma_kernels.triton_kernels.gram import channel_pairs, cosine_gram, diagonal, gram_backward, inverse_norms
+from sma_kernels.triton_kernels.kernel_args import GradSource, MapSource
 from sma_kernels.triton_kernels.merge import refined_gradient_tile
 
 

@@ -16,9 +16,9 @@ from sma_kernels.triton_kernels.attention_maps import (
     map_rows,
     strides_of,
 )
-from sma_kernels.triton_kernels.config import ForwardOutputs, MapSource
 from sma_kernels.triton_kernels.correlation import correlation, load_scalar, refine
 from sma_kernels.triton_kernels.gram import channel_pairs, cosine_gram, hinge_diversity, inverse_norms
+from sma_kernels.triton_kernels.kernel_args import ForwardOutputs, MapSource
 from sma_kernels.triton_kernels.merge import merge_tile
 from sma_kernels.triton_kernels.pool import pool_tile, store_pooled, values_tile
 

@@ -1,1 +1,1 @@
-"""The six databases: their layouts, labels and folds."""
+"""The six databases: their layouts, labels and folds. A data module subclasses the one in `base`."""

@@ -7,7 +7,7 @@ import torch
 
 from sma_kernels.triton_kernels import plan
 from sma_kernels.triton_kernels.host import sizes_of
-from tests.helpers import cases
+from tests.helpers import cases, error_rule
 from tests.helpers.cases import Case
 from tests.triton.interpreter.paths import PATHS, head_of, take
 
@@ -16,7 +16,7 @@ SMALL = dict(batch=1, regions=3, channels=3, embed=11, values=21, height=5, widt
 
 def keeps_rule(case, dtype, seeds=1):
     """One seed unless a scalar gradient needs more to be judged: a call takes seconds here."""
-    assert not cases.error_excess(case, dtype, "triton", "cpu", seeds=seeds)
+    assert not error_rule.error_excess(case, dtype, "triton", "cpu", seeds=seeds)
 
 
 @pytest.mark.parametrize("case", cases.matrix(**SMALL), ids=cases.ids)
