@@ -251,7 +251,7 @@ def test_previous_names_of_settings_are_accepted_with_a_warning(tmp_path, monkey
     stored.write_text(stored.read_text().replace("protocol:", "tier:").replace("phase:", "part:"))
     with (
         pytest.warns(FutureWarning, match="tier is now called protocol"),
-        pytest.warns(FutureWarning, match="part is now called phase"),
+        pytest.warns(FutureWarning, match="--part is now called --phase"),
     ):
         main([*arguments, "--part", "evaluation"])
     assert runs[0] == runs[1] and runs[0].phase == "evaluation"
