@@ -81,7 +81,7 @@ def test_a_module_that_does_not_load_is_reported_with_its_error(copied_package):
     assert done.returncode == 0 and "built, but does not load: undefined symbol: _Z3foo" in done.stdout
 
 
-def test_a_machine_without_a_card_has_cuda_built_and_lacks_a_driver():
+def test_a_machine_without_a_gpu_has_cuda_built_and_lacks_a_driver():
     facts = build_info.read()
     if "cuda" in facts["left_out"]:
         pytest.skip(f"CUDA was left out: {facts['left_out']['cuda']}")

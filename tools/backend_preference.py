@@ -32,7 +32,7 @@ BASIS = (
 
 
 def count_cuda(shape: Shape) -> dict[str, float]:
-    emulated.card.processors, emulated.card.shared_limit = MULTIPROCESSORS, SHARED_LIMIT
+    emulated.gpu.processors, emulated.gpu.shared_limit = MULTIPROCESSORS, SHARED_LIMIT
     L, N, B = shape.side**2, shape.R * shape.K, shape.batch
     sizes = {"batch": B, "R": shape.R, "K": shape.K, "G": shape.K, "D": shape.D, "C": shape.C, "L": L}
     counts = emulated.count(sizes, DTYPE, MERGE)

@@ -1,4 +1,4 @@
-"""Builds the emulated card: the device code of csrc/cuda, compiled for the host under sanitizers."""
+"""Builds the emulated GPU: the device code of csrc/cuda, compiled for the host under sanitizers."""
 
 import os
 import shutil
@@ -41,7 +41,7 @@ def why_not() -> str | None:
 
 
 def server() -> Path:
-    """The emulated card's executable, rebuilt where a source has changed."""
+    """The emulated GPU's executable, rebuilt where a source has changed."""
     BUILD.mkdir(exist_ok=True)
     objects = {source: BUILD / f"{source.name}.o" for source in SOURCES}
     rules = [

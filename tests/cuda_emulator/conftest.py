@@ -1,4 +1,4 @@
-"""The tests of this folder run on the emulated card."""
+"""The tests of this folder run on the emulated GPU."""
 
 import copy
 
@@ -10,7 +10,7 @@ from tests.cuda_emulator import build, emulated
 
 @pytest.fixture(scope="package", autouse=True)
 def one_thread():
-    """Tensors this small gain nothing from more, and idle threads take the emulated card's processor."""
+    """Tensors this small gain nothing from more, and idle threads take the emulated GPU's processor."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -31,8 +31,8 @@ def device() -> torch.device:
 
 
 @pytest.fixture
-def card():
-    """The card's properties, restored after the test."""
-    before = copy.copy(emulated.card)
-    yield emulated.card
-    emulated.card.__dict__.update(before.__dict__)
+def gpu():
+    """The GPU's properties, restored after the test."""
+    before = copy.copy(emulated.gpu)
+    yield emulated.gpu
+    emulated.gpu.__dict__.update(before.__dict__)

@@ -1,4 +1,4 @@
-"""Backend `emulated`: the CUDA kernels on the emulated card, for tests. Known inside `registered()`."""
+"""Backend `emulated`: the CUDA kernels on the emulated GPU, for tests. Known inside `registered()`."""
 
 import os
 import re
@@ -30,11 +30,11 @@ ORDER = {
     "activation": ("softmax", "sigmoid"),
     "merge": ("max", "mean", "none"),
 }
-# What the emulated card offers; tests change it. A seed orders the threads between barriers.
-card = SimpleNamespace(shared_limit=99 * 1024, processors=1, tf32=False, seed=1, misalign=False)
+# What the emulated GPU offers; tests change it. A seed orders the threads between barriers.
+gpu = SimpleNamespace(shared_limit=99 * 1024, processors=1, tf32=False, seed=1, misalign=False)
 
 
-class Card:
+class EmulatedGPU:
     """The process that runs the kernels; it dies at the first misuse, and says why."""
 
     def __init__(self):
@@ -57,19 +57,19 @@ class Card:
         if any(len(part) < size for part, size in zip(answer, sizes, strict=False)):
             self.process.wait()
             self.errors.seek(0)
-            raise RuntimeError(f"the emulated card stopped:\n{self.errors.read().decode()[-3000:]}")
+            raise RuntimeError(f"the emulated GPU stopped:\n{self.errors.read().decode()[-3000:]}")
         return answer
 
 
-_cards: list[Card] = []
+_processes: list[EmulatedGPU] = []
 
 
-def _card() -> Card:
-    if _cards and _cards[-1].process.poll() is not None:
-        _cards.clear()
-    if not _cards:
-        _cards.append(Card())
-    return _cards[-1]
+def _running() -> EmulatedGPU:
+    if _processes and _processes[-1].process.poll() is not None:
+        _processes.clear()
+    if not _processes:
+        _processes.append(EmulatedGPU())
+    return _processes[-1]
 
 
 class Request:
@@ -78,7 +78,7 @@ class Request:
     def __init__(self, kind: int):
         self.splits: list[bytes] = []
         self.results: list[Tensor | None] = []
-        self.numbers(kind, card.seed)
+        self.numbers(kind, gpu.seed)
 
     def numbers(self, *values: int):
         self.splits.append(struct.pack(f"<{len(values)}q", *map(int, values)))
@@ -93,7 +93,7 @@ class Request:
         tensor = tensor.detach().to(dtype or tensor.dtype)
         span = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
         flat = tensor.as_strided((span,), (1,), tensor.storage_offset())
-        start = tensor.element_size() if card.misalign else 0
+        start = tensor.element_size() if gpu.misalign else 0
         data = bytes(start) + bytes(flat.view(torch.uint8).numpy())
         self.numbers(len(data), start)
         self.splits.append(data)
@@ -115,7 +115,7 @@ class Request:
 
     def run(self):
         sizes = [-1 if t is None else t.numel() * t.element_size() for t in self.results]
-        answer = _card().ask(b"".join(self.splits), sizes)
+        answer = _running().ask(b"".join(self.splits), sizes)
         for tensor, data in zip(self.results, answer, strict=True):
             if tensor is not None:
                 values = torch.frombuffer(bytearray(data), dtype=tensor.dtype)
@@ -144,7 +144,7 @@ def readable(tensor: Tensor | None) -> Tensor | None:
 def _request(kind: int, args: AttentionArgs) -> Request:
     grid = args.grid
     request = Request(kind)
-    request.numbers(ORDER["dtype"].index(grid.dtype), card.shared_limit, card.processors, card.tf32)
+    request.numbers(ORDER["dtype"].index(grid.dtype), gpu.shared_limit, gpu.processors, gpu.tf32)
     embed = args.weight.shape[2] if args.weight is not None else 0
     groups = args.features.shape[1] // embed if args.features is not None else 0
     request.numbers(grid.shape[0], args.regions, args.channels, groups, embed)
@@ -216,7 +216,7 @@ def count(shape: dict[str, int], dtype: torch.dtype, merge: str) -> dict[str, An
     """Launches and bytes of workspace of a training step at the sizes batch, R, K, G, D, C and L, which is not run, and the
     names of its kernels as `machine_code` has them."""
     request = Request(3)
-    request.numbers(ORDER["dtype"].index(dtype), card.shared_limit, card.processors, card.tf32)
+    request.numbers(ORDER["dtype"].index(dtype), gpu.shared_limit, gpu.processors, gpu.tf32)
     request.numbers(*(shape[name] for name in ("batch", "R", "K", "G", "D", "C", "L")), ORDER["merge"].index(merge))
     counts, text = torch.empty(4, dtype=torch.int64), torch.empty(4096, dtype=torch.uint8)
     request.result(counts)

@@ -25,7 +25,7 @@ def without_times(table: dict) -> dict:
     }
 
 
-def test_the_table_is_what_the_launchers_would_launch(backend, card):
+def test_the_table_is_what_the_launchers_would_launch(backend, gpu):
     counted = counted_table()
     assert without_times(preference.table()) == without_times(counted)
     if preference.table()["basis"].startswith("Counted"):
@@ -43,7 +43,7 @@ def report(dtype: str = "bfloat16", **times: tuple[float, float]) -> dict:
     return {"environment": facts, "rows": rows}
 
 
-def test_a_measurement_decides(backend, card, tmp_path, monkeypatch):
+def test_a_measurement_decides(backend, gpu, tmp_path, monkeypatch):
     measured = measured_table(report(S1=(1, 2), S2=(2, 1), S3=(1, 2), S4=(2, 1), S5=(1, 2)))
     monkeypatch.setattr(preference, "FILE", tmp_path / "preference.json")
     write(measured)
@@ -58,7 +58,7 @@ def test_a_measurement_decides(backend, card, tmp_path, monkeypatch):
         preference.table.cache_clear()
 
 
-def test_a_measurement_in_float32_decides_for_float32_and_float16(backend, card, tmp_path, monkeypatch):
+def test_a_measurement_in_float32_decides_for_float32_and_float16(backend, gpu, tmp_path, monkeypatch):
     results = report(S1=(2, 1), S2=(2, 1), S3=(2, 1), S4=(2, 1), S5=(2, 1))
     results["rows"] += report("float32", S3=(1, 2))["rows"]
     monkeypatch.setattr(preference, "FILE", tmp_path / "preference.json")
@@ -72,7 +72,7 @@ def test_a_measurement_in_float32_decides_for_float32_and_float16(backend, card,
         preference.table.cache_clear()
 
 
-def test_a_report_without_a_shape_decides_nothing(backend, card):
+def test_a_report_without_a_shape_decides_nothing(backend, gpu):
     with pytest.raises(SystemExit, match="got none at S4, S5"):
         measured_table(report(S1=(1, 2), S2=(2, 1), S3=(1, 2)))
 

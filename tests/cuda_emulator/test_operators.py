@@ -1,4 +1,4 @@
-"""The tests of the operators again, on the emulated card: one size of each kind, and every path of the kernels."""
+"""The tests of the operators again, on the emulated GPU: one size of each kind, and every path of the kernels."""
 
 import math
 
@@ -50,43 +50,43 @@ def test_paths(path, dtype, backend, device):
 
 @pytest.mark.parametrize("limit", (36, 64), ids=lambda limit: f"{limit}KB")
 @pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16), ids=str)
-def test_arrays_that_do_not_fit_go_to_the_workspace(dtype, limit, backend, device, card):
-    """The workspace path: less shared memory than any card has puts the maps, then everything, in the workspace."""
+def test_arrays_that_do_not_fit_go_to_the_workspace(dtype, limit, backend, device, gpu):
+    """The workspace path: less shared memory than any GPU has puts the maps, then everything, in the workspace."""
     small = dict(batch=2, regions=5, channels=4, embed=5, values=9, height=9, width=15)
-    card.shared_limit = limit * 1024 + (30 * 1024 if dtype == torch.float32 else 0)
+    gpu.shared_limit = limit * 1024 + (30 * 1024 if dtype == torch.float32 else 0)
     assert not cases.error_excess(Case(**small), dtype, backend, device)
 
 
 @pytest.mark.parametrize("dtype", (torch.float32, torch.float16), ids=str)
-def test_slices_and_order_of_threads_change_no_answer(dtype, backend, device, card):
-    """Bits depend on neither the order of the threads nor, where slices are the same, on the card."""
+def test_slices_and_order_of_threads_change_no_answer(dtype, backend, device, gpu):
+    """Bits depend on neither the order of the threads nor, where slices are the same, on the GPU."""
     case = Case(batch=1, values=150, height=9, width=9)
     tensors = cases.inputs(case, dtype)
     first = cases.run(case, tensors, backend)
     for seed in range(2, 5):
-        card.seed = seed
+        gpu.seed = seed
         for name, tensor in cases.run(case, tensors, backend).items():
             assert torch.equal(tensor, first[name]), name
-    card.processors = 100
+    gpu.processors = 100
     for name, tensor in cases.run(case, tensors, backend).items():
         torch.testing.assert_close(tensor, first[name], rtol=2e-2 if dtype == torch.float16 else 1e-4, atol=1e-3)
 
 
-def test_any_address_is_read(backend, device, card):
+def test_any_address_is_read(backend, device, gpu):
     """Tensors that start at odd multiples of their element's size travel in narrow pieces."""
     case = Case(batch=1, values=24, embed=16, height=8, width=8)
     tensors = cases.inputs(case, torch.bfloat16)
     first = cases.run(case, tensors, backend)
-    card.misalign = True
+    gpu.misalign = True
     for name, tensor in cases.run(case, tensors, backend).items():
         assert torch.equal(tensor, first[name]), name
 
 
-def test_tf32_when_it_is_allowed(backend, device, card):
+def test_tf32_when_it_is_allowed(backend, device, gpu):
     case = Case(values=70, height=7, width=11)
     tensors = cases.inputs(case, torch.float32)
     exact = cases.run(case, tensors, backend)
-    card.tf32 = True
+    gpu.tf32 = True
     rounded = cases.run(case, tensors, backend)
     for name in ("pooled", "maps", "d_values", "d_features"):
         error = float((rounded[name] - exact[name]).norm() / exact[name].norm())

@@ -1,4 +1,4 @@
-"""Each primitive, lane by lane: the emulation against plain arithmetic, and a card, where there is one, against it."""
+"""Each primitive, lane by lane: the emulation against plain arithmetic, and a GPU, where there is one, against it."""
 
 import ctypes
 import subprocess
@@ -94,7 +94,7 @@ def probe_library(tmp_path_factory):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
-def test_the_card_does_what_the_emulation_does(operation, backend, probe_library):
+def test_the_gpu_does_what_the_emulation_does(operation, backend, probe_library):
     probe = probe_library.probe
     probe.restype = ctypes.c_char_p
     lanes = lanes_of(operation)

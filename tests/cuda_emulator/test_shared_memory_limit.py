@@ -1,4 +1,4 @@
-"""The limit on shared memory that the host raises before a launch: by threads, without a card."""
+"""The limit on shared memory that the host raises before a launch: by threads, without a GPU."""
 
 import subprocess
 

@@ -13,12 +13,12 @@ def kernels_of(smoke: Smoke, shared_limit: int) -> set[str]:
     case = smoke.case
     sizes = {"batch": case.batch, "R": case.regions, "K": case.channels, "G": case.groups, "D": case.embed}
     sizes |= {"C": case.values, "L": case.height * case.width}
-    saved = vars(emulated.card).copy()
-    emulated.card.shared_limit, emulated.card.processors, emulated.card.tf32 = shared_limit, 132, smoke.tf32
+    saved = vars(emulated.gpu).copy()
+    emulated.gpu.shared_limit, emulated.gpu.processors, emulated.gpu.tf32 = shared_limit, 132, smoke.tf32
     try:
         return set(emulated.count(sizes, smoke.dtype, case.merge)["kernels"])
     finally:
-        vars(emulated.card).update(saved)
+        vars(emulated.gpu).update(saved)
 
 
 @pytest.mark.parametrize("shared_limit", (99 * 1024, 227 * 1024), ids=("99 KB", "227 KB"))

@@ -1,4 +1,4 @@
-"""Several processes, joined by gloo on the CPU or by NCCL on cards."""
+"""Several processes, joined by gloo on the CPU or by NCCL on GPUs."""
 
 import os
 import traceback

@@ -1,4 +1,4 @@
-"""Breaks of the CUDA kernels, caught on the emulated card."""
+"""Breaks of the CUDA kernels, caught on the emulated GPU."""
 
 from tests.mutants.mutant import Mutant
 

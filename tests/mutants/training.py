@@ -74,7 +74,7 @@ MUTANTS = [
         (RESUMED, "-k", "max_steps"),
     ),
     Mutant("sma_models/data/data_module.py", "        self._resumed = None\n", "", (RESUMED, "-k", "second_training")),
-    # Other samples than those that a run was begun with.
+    # Other samples than those that a run started with.
     Mutant("sma_models/data/position.py", '["batch_size", "processes"] if', "[] if", (REFUSED, "-k", "refused_within")),
     Mutant(
         "sma_models/data/position.py",

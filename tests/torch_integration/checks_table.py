@@ -46,7 +46,7 @@ def collect():
 def backend_of(item) -> str:
     """The backend under test; a test without a choice runs the CPU kernels, unless its marker says otherwise."""
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
-    name = next((parameters[key] for key in ("backend", "fused", "plain", "on_cards") if key in parameters), None)
+    name = next((parameters[key] for key in ("backend", "fused", "plain", "on_gpus") if key in parameters), None)
     name = name or item.get_closest_marker("mode").kwargs.get("backend", "cpu")
     return "reference" if name == "auto" else name
 
@@ -72,7 +72,7 @@ def table(items) -> str:
 
 
 def cell(states) -> str:
-    """What a cell says; where some tests of a mode run without a card, those that need one are not counted up."""
+    """What a cell says; where some tests of a mode run without a GPU, those that need one are not counted up."""
     if len(states) > 1:
         states = {state: names for state, names in states.items() if state != "needs a GPU"}
     shown = []

@@ -1,6 +1,6 @@
-"""`backend` runs a test on every backend, `fused` on those that are operators, `on_cards` on those of cards.
+"""`backend` runs a test on every backend, `fused` on those that are operators, `on_gpus` on those of GPUs.
 
-Those that need a card are marked `gpu`, but for Triton in tests marked `interpreted`: these run in a process of Triton's
+Those that need a GPU are marked `gpu`, but for Triton in tests marked `interpreted`: these run in a process of Triton's
 interpreter, which test_triton_interpreted.py starts.
 """
 
@@ -21,8 +21,8 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("backend", ("reference", *fused))
     if "fused" in metafunc.fixturenames:
         metafunc.parametrize("fused", fused)
-    if "on_cards" in metafunc.fixturenames:
-        metafunc.parametrize("on_cards", ("triton", "cuda"))
+    if "on_gpus" in metafunc.fixturenames:
+        metafunc.parametrize("on_gpus", ("triton", "cuda"))
 
 
 def pytest_collection_modifyitems(config, items):
@@ -43,7 +43,7 @@ def backend_of(item) -> str | None:
 
 @pytest.fixture
 def device(request) -> torch.device:
-    """Where the tensors of a test lie: on the card if its backend runs there."""
+    """Where the tensors of a test lie: on the GPU if its backend runs there."""
     backend = backend_of(request.node)
-    on_card = backend == "cuda" or (backend == "triton" and not INTERPRETING)
-    return torch.device("cuda" if on_card else "cpu")
+    on_gpu = backend == "cuda" or (backend == "triton" and not INTERPRETING)
+    return torch.device("cuda" if on_gpu else "cpu")

@@ -1,4 +1,4 @@
-"""The backend without a card: imports, reasons, and what `auto` chooses."""
+"""The backend without a GPU: imports, reasons, and what `auto` chooses."""
 
 import os
 import subprocess
@@ -87,14 +87,14 @@ def test_auto_keeps_cpu_tensors_off_triton():
 @pytest.mark.parametrize("layout", (torch.contiguous_format, torch.channels_last), ids=("nchw", "nhwc"))
 @pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16, torch.float16), ids=str)
 @pytest.mark.parametrize("case", cases.matrix(), ids=cases.ids)
-def test_error_rule_on_a_card(case, dtype, layout):
+def test_error_rule_on_a_gpu(case, dtype, layout):
     assert not cases.error_excess(cases.replace(case, layout=layout), dtype, "triton", "cuda")
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("merge", ("max", "mean", "none"))
 @pytest.mark.parametrize("channels, side", ((4, 7), (4, 14), (8, 14), (4, 28), (16, 20), (4, 66)))
-def test_standard_sizes_on_a_card(channels, side, merge):
+def test_standard_sizes_on_a_gpu(channels, side, merge):
     case = Case(regions=12, channels=channels, embed=64, values=512, height=side, width=side, merge=merge, batch=3)
     for dtype in (torch.float32, torch.bfloat16):
         assert not cases.error_excess(case, dtype, "triton", "cuda", seeds=3)

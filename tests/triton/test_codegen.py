@@ -63,7 +63,7 @@ def test_nothing_spills_but_what_is_known(version):
 
 
 @every_table
-def test_shared_memory_is_there_on_every_card(version):
+def test_shared_memory_is_there_on_every_gpu(version):
     large = {row for row, figures in TABLES[version].items() if figures["shared"] > (AMD if "gfx" in row else NVIDIA)}
     assert large == A100_ONLY.get(version, set())
 

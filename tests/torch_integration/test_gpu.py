@@ -1,4 +1,4 @@
-"""What only a card can show: CUDA graphs, several devices, streams, and batch norm over processes."""
+"""What only a GPU can show: CUDA graphs, several devices, streams, and batch norm over processes."""
 
 import pytest
 import torch
@@ -12,20 +12,20 @@ from tests.helpers.ranks import run_ranks
 from tests.helpers.small_network import faces_and_labels, loss_of, small_network
 
 pytestmark = pytest.mark.gpu
-several_cards = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA cards")
+several_gpus = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA GPUs")
 
 
-def on_card(case, device="cuda"):
+def on_gpu(case, device="cuda"):
     return cases.inputs(case, torch.float32, device=device)
 
 
 @pytest.mark.mode("CUDA graphs")
-def test_captured_forward_and_backward_replay_on_new_numbers(on_cards):
+def test_captured_forward_and_backward_replay_on_new_numbers(on_gpus):
     case = Case()
-    leaves = {name: tensor.requires_grad_() for name, tensor in on_card(case).items()}
+    leaves = {name: tensor.requires_grad_() for name, tensor in on_gpu(case).items()}
 
     def step():
-        loss = sum(part.square().sum() for part in cases.call(case, leaves, on_cards))
+        loss = sum(part.square().sum() for part in cases.call(case, leaves, on_gpus))
         return torch.autograd.grad(loss, tuple(leaves.values()))
 
     warm = torch.cuda.Stream()
@@ -43,24 +43,24 @@ def test_captured_forward_and_backward_replay_on_new_numbers(on_cards):
     assert_close(actual, step(), rtol=0, atol=0)
 
 
-@several_cards
-@pytest.mark.mode("several cards, device guard")
-def test_tensors_of_another_card_than_the_current_one(on_cards):
+@several_gpus
+@pytest.mark.mode("several GPUs, device guard")
+def test_tensors_of_another_gpu_than_the_current_one(on_gpus):
     case = Case()
-    expected = cases.run(case, on_card(case, "cuda:0"), on_cards)
+    expected = cases.run(case, on_gpu(case, "cuda:0"), on_gpus)
     with torch.cuda.device(0):
-        actual = cases.run(case, on_card(case, "cuda:1"), on_cards)
+        actual = cases.run(case, on_gpu(case, "cuda:1"), on_gpus)
     for name, tensor in actual.items():
         assert tensor.device == torch.device("cuda:1"), name
         assert torch.equal(tensor.cpu(), expected[name].cpu()), name
 
 
 @pytest.mark.mode("side streams")
-def test_work_is_queued_on_the_current_stream(on_cards):
+def test_work_is_queued_on_the_current_stream(on_gpus):
     """Inputs that a stream is still busy making: work on any other stream would read what was there before."""
     case = Case(batch=64, values=512, height=14, width=14)
-    tensors = on_card(case)
-    expected = cases.run(case, tensors, on_cards)
+    tensors = on_gpu(case)
+    expected = cases.run(case, tensors, on_gpus)
     late = {name: torch.full_like(tensor, torch.nan) for name, tensor in tensors.items()}
     torch.cuda.synchronize()
     stream = torch.cuda.Stream()
@@ -68,14 +68,14 @@ def test_work_is_queued_on_the_current_stream(on_cards):
         torch.cuda._sleep(200_000_000)
         for name, tensor in tensors.items():
             late[name].copy_(tensor)
-        actual = cases.run(case, late, on_cards)
+        actual = cases.run(case, late, on_gpus)
     stream.synchronize()
     for name, tensor in actual.items():
         assert torch.equal(tensor, expected[name]), name
 
 
 def train_with_joint_statistics(rank, world, backend):
-    """Gradients with batch norm over both processes, each on its half of the batch, on card `rank`."""
+    """Gradients with batch norm over both processes, each on its half of the batch, on GPU `rank`."""
     torch.cuda.set_device(rank)
     network = SyncBatchNorm.convert_sync_batchnorm(small_network(backend=backend)).cuda()
     network = DistributedDataParallel(network, device_ids=[rank])
@@ -83,12 +83,12 @@ def train_with_joint_statistics(rank, world, backend):
     return {name.removeprefix("module."): p.grad.cpu() for name, p in network.named_parameters() if p.grad is not None}
 
 
-@several_cards
+@several_gpus
 @pytest.mark.mode("sync_batchnorm, two processes")
-def test_joint_statistics_are_those_of_one_process(on_cards, tmp_path):
-    network = small_network(backend=on_cards).cuda()
+def test_joint_statistics_are_those_of_one_process(on_gpus, tmp_path):
+    network = small_network(backend=on_gpus).cuda()
     loss_of(network, *faces_and_labels(8, device="cuda")).backward()
-    for rank_results in run_ranks(train_with_joint_statistics, tmp_path, on_cards, dist_backend="nccl"):
+    for rank_results in run_ranks(train_with_joint_statistics, tmp_path, on_gpus, dist_backend="nccl"):
         for name, gradient in rank_results.items():
             expected = dict(network.named_parameters())[name].grad.cpu()
             assert_close(gradient, expected, rtol=1e-3, atol=1e-5)
