@@ -1,9 +1,7 @@
 """`sma-net ablate`: runs every arm with every seed, and compares the arms."""
 
 import json
-import re
 import shlex
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
@@ -11,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import SUPPRESS, ArgumentParser, Namespace
+from jsonargparse import ArgumentParser
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from sma_models.ablation.arms import Arm, make_arms, make_sweeps
@@ -22,15 +20,14 @@ from sma_models.ablation.result_tables import markdown
 from sma_models.ablation.run_files import ArmRun, in_processes
 from sma_models.ablation.summary import compare, summarize_arm
 from sma_models.cli.lightning import shipped
+from sma_models.cli.old_names import current_arguments, current_settings, parser_mode
 from sma_models.utils.cpu import available_cpus
 from sma_models.utils.environment import describe_machine
 from sma_models.utils.jsonable import to_jsonable
-from sma_models.utils.run_dir import SETTINGS, check_same_settings
+from sma_models.utils.run_dir import check_same_settings
 
 # Settings that may change when an experiment resumes: results already on disk stay valid.
 _EXTENDABLE = ("seeds", "sweep_seeds", "sweeps")
-# Options and YAML keys of the previous version, which are accepted with a warning until the next one.
-_RENAMED = {"tier": "protocol", "part": "phase"}
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -39,6 +36,7 @@ def main(arguments: Sequence[str]) -> None:
         prog="sma-net ablate",
         description="Compare the parts of the attention head with paired seeds. An interrupted run resumes; seeds may be "
         "added to a finished one.",
+        parser_mode=parser_mode("ablate"),
     )
     parser.add_argument("--config", action="config", help="a YAML file, such as ablation_heads.yaml")
     parser.add_argument("--out", type=Path, required=True, help="folder of runs and results")
@@ -47,36 +45,19 @@ def main(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--processes", type=int, default=available_cpus(), help="runs at a time, of one thread each")
     parser.add_class_arguments(Ablation, as_group=False)
-    for old in _RENAMED:
-        parser.add_argument(f"--{old}", type=str, help=SUPPRESS)
-    args = parser.parse_args([shipped(argument) for argument in arguments])
+    args = parser.parse_args([shipped(argument) for argument in current_arguments(arguments, "ablate")])
     if args.processes < 1:
         parser.error(f"--processes must be at least 1; got {args.processes}")
     instances = parser.instantiate(args)
-    settings = Ablation(**{name: instances[name] for name in Ablation.__dataclass_fields__} | _renamed_settings(args))
+    settings = Ablation(**{name: instances[name] for name in Ablation.__dataclass_fields__})
     _check_settings(args.out, settings)
     run_ablation(settings, args.out, args.cache or args.out / "cache", args.processes, shlex.join(arguments))
 
 
-def _renamed_settings(args: Namespace) -> dict[str, Any]:
-    """Settings that were given by their previous names."""
-    renamed = {new: args[old] for old, new in _RENAMED.items() if args[old] is not None}
-    for old, new in _RENAMED.items():
-        if new in renamed:
-            warnings.warn(f"{old} is now called {new}; the old name will be removed", FutureWarning, stacklevel=2)
-    return renamed
-
-
 def _check_settings(out: Path, settings: Ablation) -> None:
-    """ValueError if `out` belongs to other settings. Those that the previous version stored there are renamed."""
-    stored = out / SETTINGS
-    if stored.is_file():
-        text = stored.read_text(encoding="utf-8")
-        for old, new in _RENAMED.items():
-            text = re.sub(rf"^{old}:", f"{new}:", text, flags=re.MULTILINE)
-        stored.write_text(text, encoding="utf-8")
+    """ValueError if `out` belongs to other settings."""
     fixed = {name: value for name, value in asdict(settings).items() if name not in _EXTENDABLE}
-    check_same_settings(out, yaml.safe_dump(fixed, sort_keys=False))
+    check_same_settings(out, yaml.safe_dump(fixed, sort_keys=False), partial(current_settings, command="ablate"))
 
 
 def run_ablation(settings: Ablation, out: Path, cache: Path, processes: int, command: str) -> dict[str, Any]:

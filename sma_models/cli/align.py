@@ -9,14 +9,12 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.progress import track
 
+from sma_models.cli.old_names import current_arguments
 from sma_models.data.alignment import TEMPLATES
 from sma_models.faces.align import Aligner
 from sma_models.faces.detect import Points
 from sma_models.faces.parallel import SharedDetector
 from sma_models.utils.cpu import available_cpus
-from sma_models.utils.renamed import current_options
-
-RENAMED = {"--unrelated": "--independent-images"}
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -33,7 +31,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--points", type=Path, help="CSV of images and landmarks, instead of a detector")
     parser.add_argument("--independent-images", action="store_true", help="the images of a folder are not a sequence")
     parser.add_argument("--workers", type=int, default=available_cpus(), help="threads")
-    args = parser.parse_args(current_options(arguments, RENAMED))
+    args = parser.parse_args(current_arguments(arguments, "align"))
     if args.yunet and args.points:
         raise ValueError("expected --yunet or --points; got both")
     if args.workers < 1:

@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from sma_models.cli.lightning import SMACLI, run
-from sma_models.cli.old_names import rename_in_file
+from sma_models.cli.old_names import current_settings
 from sma_models.data.csv_table import CSVTable
 from sma_models.data.face_table import FaceTable
 from sma_models.data.position import digest
@@ -21,7 +22,7 @@ from sma_models.metrics.aggregate import Runs, summarize
 from sma_models.metrics.predictions import PREDICTIONS, Predictions, read_predictions
 from sma_models.report.crossval_summary import draw_crossval, markdown
 from sma_models.utils.jsonable import to_jsonable
-from sma_models.utils.run_dir import SETTINGS, check_same_settings
+from sma_models.utils.run_dir import check_same_settings
 from sma_models.utils.text_files import read_json
 
 
@@ -45,8 +46,8 @@ def main(arguments: Sequence[str]) -> None:
     cli.datamodule.fold = folds[0]
     faces, _ = cli.datamodule.load()
     # Runs on other labels, or on other folds, must not be pooled with existing ones.
-    rename_in_file(args.out / SETTINGS)
-    check_same_settings(args.out, f"{cli.parser.dump(cli.config, skip_none=False)}# faces {digest(_identity(faces))}\n")
+    settings = f"{cli.parser.dump(cli.config, skip_none=False)}# faces {digest(_identity(faces))}\n"
+    check_same_settings(args.out, settings, partial(current_settings, command="fit"))
     runs: Runs = []
     for seed in args.seeds:
         runs.append([_train_fold(args.out, rest, fold, seed) for fold in folds])

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jsonargparse import SUPPRESS, ArgumentParser
+from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from sma_models.cli.old_names import current_arguments, parser_mode
 from sma_models.data.alignment import TEMPLATES, similarity, warp
 from sma_models.data.databases.bp4d import index_bp4d
 from sma_models.data.databases.bp4dplus import index_bp4dplus
@@ -24,7 +25,6 @@ from sma_models.faces.detect import Cascade, largest
 from sma_models.faces.overlay import draw_box, draw_caption, draw_points, side_by_side
 from sma_models.faces.sources import write_image
 from sma_models.utils.cpu import available_cpus
-from sma_models.utils.renamed import warn_renamed
 
 INDEXERS: dict[str, Callable[..., DatabaseIndex]] = {
     "bp4d": index_bp4d,
@@ -39,20 +39,14 @@ INDEXERS: dict[str, Callable[..., DatabaseIndex]] = {
 def main(arguments: Sequence[str]) -> None:
     """Run `sma-net data check`. The further settings depend on `--dataset`."""
     dataset = _dataset(arguments)
-    parser = ArgumentParser(prog=f"sma-net data check --dataset {dataset}")
+    parser = ArgumentParser(prog=f"sma-net data check --dataset {dataset}", parser_mode=parser_mode("data check"))
     parser.add_argument("--config", action="config", help="YAML file with these settings")
     parser.add_argument("--dataset", choices=list(INDEXERS), required=True)
     parser.add_function_arguments(INDEXERS[dataset], fail_untyped=False)
     parser.add_argument("--manifest", type=Path, help="CSV file to write; the default is <dataset>.csv")
     parser.add_argument("--preview", type=Path, help="image to write: one sample with its landmarks and labels")
     parser.add_argument("--read", type=bool, default=True, help="read every image to detect broken ones")
-    if dataset == "bp4dplus":
-        parser.add_argument("--first_picture", type=int, choices=[0, 1], help=SUPPRESS)
-    args = vars(parser.parse_args(list(arguments)).clone())
-    first_image = args.pop("first_picture", None)
-    if first_image is not None:
-        warn_renamed("first_picture", "first_image")
-        args["first_image"] = first_image
+    args = vars(parser.parse_args(current_arguments(arguments, "data check")).clone())
     manifest = args.pop("manifest") or Path(f"{dataset}.csv")
     preview, read = args.pop("preview"), args.pop("read")
     settings = {name: value for name, value in args.items() if name not in ("dataset", "config")}

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 import sma_models.training.task  # noqa: F401 the tasks, so that class names without a module are found
-from sma_models.cli.old_names import PARSER_MODE, current_arguments, register_parser_mode
+from sma_models.cli.old_names import current_arguments, parser_mode
 from sma_models.cli.score_report import ScoreReport
 from sma_models.cli.settings_errors import Parser, one_line
 from sma_models.data.data_module import FaceDataModule
@@ -50,7 +50,7 @@ class SMACLI(LightningCLI):
                 # The data module shards the samples itself, so that their order depends only on seed and epoch.
                 "use_distributed_sampler": False,
             },
-            parser_kwargs={"parser_mode": PARSER_MODE},
+            parser_kwargs={"parser_mode": parser_mode("fit")},
             save_config_kwargs={"overwrite": True},
             args=args,
             run=run,
@@ -163,8 +163,7 @@ def run(arguments: Sequence[str], command: bool = True) -> SMACLI:
     # Lightning clears the log of a resumed run; `LastEpoch` rewrites it.
     warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_news)
-    register_parser_mode()
-    return SMACLI([shipped(argument) for argument in current_arguments(arguments)], run=command)
+    return SMACLI([shipped(argument) for argument in current_arguments(arguments, "fit")], run=command)
 
 
 def _is_news(record: logging.LogRecord) -> bool:

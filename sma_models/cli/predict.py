@@ -14,6 +14,7 @@ import cv2
 import torch
 from jsonargparse import ArgumentParser
 
+from sma_models.cli.old_names import current_arguments
 from sma_models.data.alignment import check_enough_points
 from sma_models.faces.annotate import Annotator
 from sma_models.faces.parallel import SharedDetector
@@ -21,16 +22,14 @@ from sma_models.faces.pipeline import PredictionPipeline, Summary
 from sma_models.faces.predictor import FacePredictor
 from sma_models.faces.sources import files_below
 from sma_models.utils.cpu import available_cpus
-from sma_models.utils.renamed import current_options
 
-RENAMED = {"--aligned": "--crops", "--annotated": "--save-annotated", "--smooth": "--smoothing"}
 _CAMERA = re.compile("[0-9]{1,4}")
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run `sma-net predict`. Raises ValueError, after writing all rows, if a source gave no frame."""
     parser = _parser()
-    args = parser.parse_args(current_options(arguments, RENAMED))
+    args = parser.parse_args(current_arguments(arguments, "predict"))
     for name in ("workers", "batch"):
         if args[name] < 1:
             parser.error(f"--{name} must be at least 1; got {args[name]}")

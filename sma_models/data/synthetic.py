@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from sma_models.data.data_module import FaceDataModule
 from sma_models.data.face_table import FaceTable, Splits
 from sma_models.synthetic import AUS, SyntheticFaces
-from sma_models.utils.renamed import warn_renamed
 
 
 class SyntheticTable(FaceTable):
@@ -83,7 +82,6 @@ class SyntheticFaceData(FaceDataModule):
         mode:             "correlated" or "independent" action units
         first_subject:    number of the first subject; data whose ranges do not overlap share no subject
         cache:            keep images in memory once rendered, in every worker (36 kB each at 110 pixels)
-        keep:             deprecated name of `cache`, accepted for one version
         settings:         see `FaceDataModule`
     """
 
@@ -97,16 +95,12 @@ class SyntheticFaceData(FaceDataModule):
         mode: str = "correlated",
         cache: bool = False,
         first_subject: int = 0,
-        keep: bool | None = None,
         **settings: Any,
     ):
         super().__init__(**settings)
         for name, count in (("train", train), ("val", val), ("test", test)):
             if count < 1:
                 raise ValueError(f"{name} must be at least 1; got {count}")
-        if keep is not None:
-            warn_renamed("keep", "cache")
-            cache = keep
         self.counts, self.subjects, self.faces_seed = (train, val, test), subjects, faces_seed
         self.mode, self.cache, self.first_subject = mode, cache, first_subject
 

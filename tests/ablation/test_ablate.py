@@ -64,7 +64,7 @@ def command(tmp_path, cache, **changes):
             "--processes", "2"]  # fmt: skip
 
 
-def kill_once_begun(arguments, out):
+def kill_once_started(arguments, out):
     """Run the command until a run is finished, kill it, and wait for its workers to notice."""
     child = subprocess.Popen(
         [sys.executable, "-c", f"from sma_models.cli import main; main({arguments!r})"],
@@ -90,8 +90,8 @@ def when_finished(out):
 
 def test_it_goes_on_after_a_kill_and_compares_the_arms(tmp_path, cache):
     arguments, out = command(tmp_path, cache), tmp_path / "out"
-    # More seeds may be asked for when it goes on.
-    kill_once_begun([*arguments, "--seeds", "2"], out)
+    # More seeds may be asked for when it resumes.
+    kill_once_started([*arguments, "--seeds", "2"], out)
     done = when_finished(out)
     assert 0 < len(done) < 17 and not (out / "results.json").exists()
 
@@ -107,8 +107,8 @@ def test_it_goes_on_after_a_kill_and_compares_the_arms(tmp_path, cache):
     assert both["measures"]["f1"]["mean"] == pytest.approx(np.mean(both["measures"]["f1"]["seeds"]))
     assert np.shape(both["by_region"]["winner_share"]) == (15, 2) and np.shape(both["by_region"]["energy"]) == (15,)
     assert "inactive" in text and "no attention" in text and "a uniform map" in text
-    for picture in ("contrasts.png", "arms.png"):
-        assert cv2.imread(str(out / picture)) is not None
+    for figure in ("contrasts.png", "arms.png"):
+        assert cv2.imread(str(out / figure)) is not None
 
     main(arguments)
     assert when_finished(out) == after
@@ -129,9 +129,9 @@ def test_a_run_gives_the_same_numbers_again(cache):
     assert first.measures != other.measures
 
 
-def test_half_precision_moves_answers_less_than_a_seed_does(cache, monkeypatch):
-    part = read_split(cache[1], "train")
-    assert part.maps.dtype == np.float16 and 0 < part.rounding < 2**-11
+def test_half_precision_moves_predictions_less_than_a_seed_does(cache, monkeypatch):
+    features = read_split(cache[1], "train")
+    assert features.maps.dtype == np.float16 and 0 < features.rounding < 2**-11
     arm, regions = make_arms(settings())["own"], tuple(f"AU{number}" for number in range(15))
 
     def measured(seed):
@@ -156,7 +156,7 @@ def test_features_are_computed_once_and_go_on(cache, monkeypatch):
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     synthetic_features(settings(), cache[0], workers=0)
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
-    # A part without its labels was not finished.
+    # A split without its labels was not finished.
     val_maps = np.array(read_split(folder, "val").maps)
     (folder / "val.npz").unlink()
     monkeypatch.setattr("sma_models.ablation.backbone.fit", None)
@@ -173,23 +173,23 @@ def test_the_backbone_is_trained_with_average_pooling(cache):
 def test_every_row_holds_the_features_of_its_own_face(cache):
     """Also behind the first batch."""
     _, network = load_checkpoint(cache[1] / "backbone.ckpt")
-    data, part = arm_data(settings()), read_split(cache[1], "train")
+    data, features = arm_data(settings()), read_split(cache[1], "train")
     data.setup("fit")
     size, row = NETWORK["image_size"], 80
-    picture = torch.from_numpy(data.faces.image(int(data.splits.train[row]), canvas_size(size))).permute(2, 0, 1)
+    image = torch.from_numpy(data.faces.image(int(data.splits.train[row]), canvas_size(size))).permute(2, 0, 1)
     with torch.no_grad():
-        expected = network.feature_maps(Augment("none", size)(picture, (0, 0, 0))[None])
-    assert torch.allclose(part.batch(np.array([row])), expected, atol=0.01)
-    assert np.array_equal(part.labels, data.faces.labels[data.splits.train])
+        expected = network.feature_maps(Augment("none", size)(image, (0, 0, 0))[None])
+    assert torch.allclose(features.batch(np.array([row])), expected, atol=0.01)
+    assert np.array_equal(features.labels, data.faces.labels[data.splits.train])
 
 
 def test_masks_lie_where_faces_change(cache):
-    part = read_split(cache[1], "attention")
-    assert part.masks.shape == (24, 15, 8, 8) and part.masks.min() >= 0 and part.masks.max() <= 1
-    hidden = part.masks.sum((2, 3)) == 0
-    assert (hidden & (part.labels == 1)).mean() < 0.05
+    features = read_split(cache[1], "attention")
+    assert features.masks.shape == (24, 15, 8, 8) and features.masks.min() >= 0 and features.masks.max() <= 1
+    hidden = features.masks.sum((2, 3)) == 0
+    assert (hidden & (features.labels == 1)).mean() < 0.05
     rows = np.arange(8)
-    height = [(part.masks[:, unit].sum((0, 2)) @ rows) / part.masks[:, unit].sum() for unit in (0, 11)]
+    height = [(features.masks[:, unit].sum((0, 2)) @ rows) / features.masks[:, unit].sum() for unit in (0, 11)]
     assert height[0] < 4 < height[1], "brows (AU1) lie above the chin (AU17)"
 
 
@@ -202,7 +202,7 @@ def test_runs_are_read_as_they_were_written(tmp_path):
     assert measured.maps.shape == (2, 2, 3, 4, 4) and np.array_equal(measured.maps[0], maps)
 
 
-def test_whole_networks_are_trained_and_go_on(tmp_path):
+def test_whole_networks_are_trained_and_resume(tmp_path):
     whole = settings(protocol="end_to_end", network=NetworkConfig(**NETWORK))
     arm = make_arms(whole)["both"]
     masks = np.ones((24, 15, 8, 8), np.float32)
@@ -220,9 +220,9 @@ def test_own_faces_are_folded_and_rare_classes_named(tmp_path):
     lines = []
     for number, name in enumerate(names):
         # Happy faces are reddish, sad ones bluish.
-        picture = rng.integers(0, 60, (40, 40, 3)).astype(np.uint8)
-        picture[..., 2 if name == "happy" else 0] += 150
-        cv2.imwrite(str(tmp_path / f"{number}.png"), picture)
+        image = rng.integers(0, 60, (40, 40, 3)).astype(np.uint8)
+        image[..., 2 if name == "happy" else 0] += 150
+        cv2.imwrite(str(tmp_path / f"{number}.png"), image)
         lines.append(f"{number}.png,p{number % 10},{name}")
     listed = tmp_path / "faces.csv"
     listed.write_text("image,subject,expression\n" + "\n".join(lines) + "\n")
@@ -231,7 +231,7 @@ def test_own_faces_are_folded_and_rare_classes_named(tmp_path):
     assert heads.regions == ("happy", "sad") and "without rare, which have fewer than 20 faces" in heads.description
     assert len(heads.folds) == 5 and "60 to test" in heads.description and heads.chance() == {}
     people = [set(read_split(folder, "test").subjects) for folder in heads.folds]
-    assert all(len(part) == 2 for part in people) and len(set.union(*people)) == 10
+    assert all(len(subjects) == 2 for subjects in people) and len(set.union(*people)) == 10
     for folder, tested in zip(heads.folds, people, strict=True):
         assert not tested & {*read_split(folder, "train").subjects, *read_split(folder, "val").subjects}
     scores, _ = heads.run(make_arms(own)["both"], ArmRun("both", 1), tmp_path)
@@ -251,7 +251,7 @@ def test_previous_names_of_settings_are_accepted_with_a_warning(tmp_path, monkey
     stored.write_text(stored.read_text().replace("protocol:", "tier:").replace("phase:", "part:"))
     with (
         pytest.warns(FutureWarning, match="tier is now called protocol"),
-        pytest.warns(FutureWarning, match="part is now called phase"),
+        pytest.warns(FutureWarning, match="--part is now called --phase"),
     ):
         main([*arguments, "--part", "evaluation"])
     assert runs[0] == runs[1] and runs[0].phase == "evaluation"

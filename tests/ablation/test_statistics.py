@@ -140,7 +140,7 @@ def test_pairing_shows_what_luck_would_hide():
     assert rows[2, "f1"]["verdict"] == rows[3, "energy"]["verdict"] == "more"
     assert rows[2, "f1"]["value"] == pytest.approx(0.01, abs=0.002) and rows[2, "f1"]["p_holm"] > rows[2, "f1"]["p"]
     assert rows[4, "f1"]["verdict"] == rows[1, "agreement"]["verdict"] == "not shown"
-    # Drawn faces have no single accuracy, and real ones no AUC: what is not measured is not in the family.
+    # Synthetic faces have no single accuracy, and real ones no AUC: what is not measured is not in the family.
     assert len(rows) == 8 and len(FIXED) == 10
 
 

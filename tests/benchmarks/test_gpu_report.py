@@ -79,7 +79,7 @@ def test_a_fault_of_a_step_costs_that_step(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("end", (signal.SIGTERM, signal.SIGKILL), ids=("terminated", "killed"))
 def test_a_report_that_is_ended_is_complete_up_to_there(end, tmp_path):
-    """What is on disk names the step that was running, and nothing that it started goes on."""
+    """What is on disk names the step that was running, and nothing that it started continues."""
     command = [sys.executable, "-m", "benchmarks.gpu_report", "--dry-run", "--out", str(tmp_path), "--steps", "times"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as report:
         deadline = time.monotonic() + 120

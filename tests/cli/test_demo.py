@@ -83,7 +83,7 @@ def test_the_table_shows_a_dash_where_nothing_is_defined_and_counts_the_rest():
     assert f1 == ["0.250", "-", "0.250", "1"]
 
 
-def test_a_picture_of_attention_peaks_where_the_map_does():
+def test_an_image_of_attention_peaks_where_the_map_does():
     data = SyntheticFaceData(train=5, val=5, test=5, subjects=5, num_workers=0)
     data.setup("fit")
     network = SMANet(
@@ -103,9 +103,9 @@ def test_a_picture_of_attention_peaks_where_the_map_does():
     assert drawn.min() >= 0
     from sma_models.data.transforms import Augment, canvas_size
 
-    picture = torch.from_numpy(data.faces.image(3, canvas_size(64))).permute(2, 0, 1)
+    image = torch.from_numpy(data.faces.image(3, canvas_size(64))).permute(2, 0, 1)
     with torch.no_grad():
-        grid = network(Augment("none", 64)(picture, (0, 0, 0))[None]).attention.attention[0, 2].amax(0).numpy()
+        grid = network(Augment("none", 64)(image, (0, 0, 0))[None]).attention.attention[0, 2].amax(0).numpy()
     cell = 192 // grid.shape[0]
     peak = np.unravel_index(grid.argmax(), grid.shape)
     assert np.abs(np.array(np.unravel_index(drawn.argmax(), drawn.shape)) // cell - peak).max() <= 1

@@ -24,7 +24,7 @@ def test_folds_and_validation_share_no_subject_and_cover_everybody(expressions):
     tested = set()
     for fold in "01234":
         data = loaded(expressions, fold=fold)
-        train, val, test = (people(data, part) for part in ("train", "val", "test"))
+        train, val, test = (people(data, split) for split in ("train", "val", "test"))
         assert train and val and test
         assert not train & val and not train & test and not val & test
         assert len(train | val | test) == 10
@@ -43,9 +43,9 @@ def test_splits_come_from_the_column(tmp_path):
     path = rows_with(
         tmp_path, expression=["p", "q", "p", "q"], subject=list("abcd"), split=["train", "test", "val", "train"]
     )
-    parts = loaded(path).splits
-    assert [part.tolist() for part in parts] == [[0, 3], [2], [1]]
-    assert [part.tolist() for part in loaded(path, selection="last").splits] == [[0, 2, 3], [], [1]]
+    splits = loaded(path).splits
+    assert [rows.tolist() for rows in splits] == [[0, 3], [2], [1]]
+    assert [rows.tolist() for rows in loaded(path, selection="last").splits] == [[0, 2, 3], [], [1]]
 
 
 def test_without_validation_rows_some_training_subjects_validate(tmp_path):
@@ -57,18 +57,18 @@ def test_without_validation_rows_some_training_subjects_validate(tmp_path):
 
 
 @pytest.mark.parametrize("split", [["train", "train", "test"], ["train", "val", "test"]])
-def test_an_image_is_in_one_part_only(tmp_path, split):
+def test_an_image_is_in_one_split_only(tmp_path, split):
     path = rows_with(tmp_path, expression=list("pqp"), split=split)
     path.write_text(path.read_text().replace("2.png", "./0.png"))
     with pytest.raises(ValueError, match=r"line 4: .*0\.png is in the test split, and by line 2 in the train split"):
         loaded(path, selection="last")
 
 
-def test_faces_of_one_image_may_be_in_different_parts(tmp_path):
+def test_faces_of_one_image_may_be_in_different_splits(tmp_path):
     box = {"x": [0, 0, 4], "y": [0] * 3, "width": [5] * 3, "height": [5] * 3}
     path = rows_with(tmp_path, expression=list("pqp"), split=["train", "train", "test"], **box)
     path.write_text(path.read_text().replace("2.png", "0.png"))
-    assert [len(part) for part in loaded(path, selection="last").splits] == [2, 0, 1]
+    assert [len(rows) for rows in loaded(path, selection="last").splits] == [2, 0, 1]
 
 
 def test_an_image_that_is_tested_twice_is_reported(tmp_path):
@@ -91,18 +91,18 @@ def test_folds_come_from_the_column_by_name(tmp_path):
         loaded(path)
 
 
-def test_without_subjects_parts_are_stratified_with_a_warning(tmp_path):
+def test_without_subjects_splits_are_stratified_with_a_warning(tmp_path):
     path = rows_with(tmp_path, expression=["p"] * 40 + ["q"] * 10)
     with pytest.warns(UserWarning, match="no subjects"):
         data = loaded(path, fold="3")
-    for part, p, q in (("train", 26, 6), ("val", 6, 2), ("test", 8, 2)):
-        labels = data.faces.labels[getattr(data.splits, part)]
-        assert abs((labels == 0).sum() - p) <= 1, part
-        assert abs((labels == 1).sum() - q) <= 1, part
+    for split, p, q in (("train", 26, 6), ("val", 6, 2), ("test", 8, 2)):
+        labels = data.faces.labels[getattr(data.splits, split)]
+        assert abs((labels == 0).sum() - p) <= 1, split
+        assert abs((labels == 1).sum() - q) <= 1, split
     assert sorted(np.concatenate(data.splits)) == list(range(50))
 
 
-def test_what_each_part_holds_is_printed_before_training(units, caplog):
+def test_what_each_split_holds_is_printed_before_training(units, caplog):
     logging.getLogger("lightning.pytorch").addHandler(caplog.handler)
     data = loaded(units)
     printed = caplog.text.split("positives per split:\n")[1].splitlines()[:4]
@@ -160,7 +160,7 @@ def test_few_people_have_as_many_folds(tmp_path):
 
 
 @pytest.mark.parametrize("column", ["split", "fold"])
-def test_classes_of_the_test_part_that_are_one_persons_or_absent_are_named(tmp_path, column):
+def test_classes_of_the_test_split_that_are_one_persons_or_absent_are_named(tmp_path, column):
     path = rows_with(
         tmp_path,
         expression=["fear", "joy", "joy", "rage", "rage", "fear"],

@@ -51,7 +51,7 @@ def test_rows_lend_whatever_their_order():
 
 @pytest.fixture
 def folder(tmp_path):
-    """Five frames of one drawn face, of which the third shows none, an empty and a broken file, and a note."""
+    """Five frames of one synthetic face, of which the third shows none, an empty and a broken file, and a note."""
     source = tmp_path / "in" / "person"
     source.mkdir(parents=True)
     image, _ = drawn(0)

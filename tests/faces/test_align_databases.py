@@ -21,7 +21,7 @@ FRAMES = 4
 
 
 def faces(subject):
-    """A drawn face that moves to the right."""
+    """A synthetic face that moves to the right."""
     image, _ = drawn(subject)
     return [moved(image, 0, 0.6, (10 * n, 20), (260, 320))[0] for n in range(FRAMES)]
 

@@ -117,7 +117,7 @@ def test_scores_and_their_report_count_what_shows_no_face(folder, tmp_path):
 def test_predictions_of_crops_tell_where_no_face_was_found(folder, source, capsys):
     rows = predict(folder / "model.ckpt", folder / source, "--crops")
     assert {row["source"].rpartition("/")[2]: row["found"] for row in rows}["3.jpg"] == "0"
-    # The network answers as it does in a test.
+    # The network predicts as it does in a test.
     assert all(float(row["AU1"]) >= 0 for row in rows)
     faces = len(rows) - 1
     assert f"{len(rows)} frames, {faces} faces, 1 frames without a detected face" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Finding and aligning faces: drawn faces whose eyes are known, moved by known transforms, and real photographs."""
+"""Finding and aligning faces: synthetic faces whose eyes are known, moved by known transforms, and real photographs."""
 
 import cv2
 import numpy as np

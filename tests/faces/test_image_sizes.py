@@ -118,7 +118,7 @@ def test_points_of_another_image_stop_align_with_their_line(tmp_path, eyes):
     arguments = ["align", str(tmp_path / "in"), str(tmp_path / "out"), "--workers", "1", "--points"]
     with pytest.raises(ValueError, match=r"points\.csv, line 3: expected eyes in 1\.png, which has 100 x 60 pixels"):
         main([*arguments, str(points_csv(tmp_path, "0.png,94,86,162,86", f"1.png,{eyes}"))])
-    # Once the table is right, the run goes on.
+    # Once the table is right, the run resumes.
     main([*arguments, str(points_csv(tmp_path, "0.png,94,86,162,86", "1.png,30,20,60,20"))])
     with (tmp_path / "out/alignment.csv").open() as file:
         assert [row["found"] for row in csv.DictReader(file)] == ["1", "1", "0"]

@@ -1,4 +1,4 @@
-"""Drawn faces whose eyes are known, and files made of them."""
+"""Synthetic faces whose eyes are known, and files made of them."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ NEUTRAL = np.zeros(len(AUS), np.int8)
 
 
 def drawn(subject):
-    """A drawn face of 256 pixels and the centres of its eyes [2,2]."""
+    """A synthetic face of 256 pixels and the centers of its eyes [2,2]."""
     identity = draw_identity(0, subject)
     eyes = [eye.center for eye in landmarks(identity, PLAIN, NEUTRAL).eyes]
     return render(identity, PLAIN, NEUTRAL, 256), Projection(PLAIN, 256)(np.array(eyes)) / 2**SHIFT

@@ -5,7 +5,6 @@ import csv
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import default_collate
 
 from sma_models.data import CSVFaces
 from sma_models.models.sma_net import NetworkConfig
@@ -75,12 +74,8 @@ def rows_with(folder, **columns):
     )
 
 
-def people(data, part):
-    return set(data.faces.subjects[getattr(data.splits, part)])
-
-
-def batch_of(dataset, positions, epoch=0):
-    return default_collate([dataset[epoch, position] for position in positions])
+def people(data, split):
+    return set(data.faces.subjects[getattr(data.splits, split)])
 
 
 def images(count, size=32, seed=0):

@@ -15,13 +15,13 @@ def small_network(seed=0, **settings):
 
 
 def faces_and_labels(batch, seed=0, device="cpu"):
-    """Pictures [B,3,32,32] in 0..1, and labels [B,3] that their colours tell."""
+    """Images [B,3,32,32] in 0..1, and labels [B,3] that their colors tell."""
     draw = torch.Generator().manual_seed(seed)
     labels = torch.randint(0, 2, (batch, len(REGIONS)), generator=draw).float()
-    pictures = 0.3 * torch.rand(batch, 3, 32, 32, generator=draw) + 0.6 * labels[:, :, None, None]
-    return pictures.to(device), labels.to(device)
+    images = 0.3 * torch.rand(batch, 3, 32, 32, generator=draw) + 0.6 * labels[:, :, None, None]
+    return images.to(device), labels.to(device)
 
 
-def loss_of(network, pictures, labels):
-    output = network(pictures)
+def loss_of(network, images, labels):
+    output = network(images)
     return binary_cross_entropy_with_logits(output.logits, labels) + 0.1 * output.attention.diversity.mean()

@@ -129,7 +129,7 @@ def test_folds_of_any_name_have_folders_of_their_own(tmp_path):
 
 
 @pytest.mark.parametrize("old, new", [("s00,anger", "s00,neutral"), ("frame,fold", "frame,folder"), ("s5_", "./s5_")])
-def test_a_folder_of_results_belongs_to_the_faces_that_it_was_begun_with(tmp_path, old, new):
+def test_a_folder_of_results_belongs_to_the_faces_that_it_was_created_with(tmp_path, old, new):
     """Folds of the file as it was and as it is now would be pooled: some faces twice, and some never."""
     settings = own_faces(tmp_path, fold=list("ababab"))
     arguments = ["crossval", *settings, "--out", str(tmp_path / "out"), "--seeds", "0"]

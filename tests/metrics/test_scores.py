@@ -18,7 +18,6 @@ from sma_models.metrics.scores import (
 )
 from tools.synthetic_faces import difficulty
 
-NAN = math.nan
 LOGITS = torch.tensor([[2.0, -1.0, 1.0], [-0.5, -2.0, 0.0], [1.0, 0.5, -1.0], [-3.0, 3.0, 2.0], [0.2, 9.0, 0.0]])
 LABELS = torch.tensor([[1.0, 0, 1], [1, 0, 1], [0, 1, 1], [0, 0, 1], [1, 1, 1]])
 KNOWN = torch.tensor([[1, 1, 1], [1, 1, 1], [1, 1, 1], [1, 1, 1], [1, 0, 0]]).bool()

@@ -90,7 +90,7 @@ def test_an_unrefined_network_pools_its_own_maps():
     assert_close(output.attention, output.maps.amax(2))
 
 
-def test_bytes_and_fractions_are_the_same_picture():
+def test_bytes_and_fractions_are_the_same_image():
     network = SMANet(REGIONS, **TINY).eval()
     x = images(2)
     assert_close(network(x).logits, network(x.float() / 255).logits)
@@ -98,7 +98,7 @@ def test_bytes_and_fractions_are_the_same_picture():
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
 @pytest.mark.parametrize("merge", ["max", "none"])
-def test_any_pictures_in_any_dtype_of_the_network(merge, dtype):
+def test_any_images_in_any_dtype_of_the_network(merge, dtype):
     """As under Lightning's `bf16-true`, `16-true` and `64-true`, training included."""
     network = SMANet(REGIONS, **TINY | {"merge": merge}).to(dtype)
     network(images(4)).logits.float().square().sum().backward()
@@ -114,7 +114,7 @@ def test_any_pictures_in_any_dtype_of_the_network(merge, dtype):
         assert refined.dtype == correlation.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
 
 
-def test_pictures_in_double_are_read_by_a_network_in_float32():
+def test_images_in_double_are_read_by_a_network_in_float32():
     network = SMANet(REGIONS, **TINY).eval()
     assert_close(network(images(2).double() / 255).logits, network(images(2)).logits)
 
@@ -124,7 +124,7 @@ def test_mean_and_deviation_keep_the_digits_of_the_dtype():
     assert network.mean.flatten().tolist() == [0.1, 0.2, 0.3]
 
 
-def test_meta_pictures_give_meta_logits_and_gradients():
+def test_meta_images_give_meta_logits_and_gradients():
     """Lightning counts operations so. A network that is made on the meta device, and one that was moved there."""
     with torch.device("meta"):
         made = SMANet(REGIONS, **TINY)

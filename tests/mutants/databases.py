@@ -1,6 +1,6 @@
-"""Breaks of the databases' loaders, of parts and folds, of measures and of cross-validation."""
+"""Breaks of the databases' loaders, of splits and folds, of metrics and of cross-validation."""
 
-from tests.mutants.mutant import Mutant
+from tests.mutants.mutant import Mutant, models
 
 DATABASES = "tests/data/test_au_databases.py"
 BP4D = "tests/data/test_bp4d.py"
@@ -26,10 +26,6 @@ PROCESSES = "tests/training/test_two_processes.py"
 
 def data(file: str, old: str, new: str, *tests: str) -> Mutant:
     return Mutant(f"sma_models/data/{file}.py", old, new, tests)
-
-
-def models(file: str, old: str, new: str, *tests: str) -> Mutant:
-    return Mutant(f"sma_models/{file}.py", old, new, tests)
 
 
 LABELS = [
@@ -453,11 +449,11 @@ MEASURES = [
     models("training/cross_dataset", "[\\s_-]", "[ ]", CROSS_DATASET, "-k", "people"),
     models("training/cross_dataset", '"disfa" if name == "disfaplus" else name', "name", CROSS_DATASET, "-k", "people"),
     data("databases/base", "if actual != checked:", "if False:", CROPS, "-k", "manifest"),
-    models("cli/crossval", "# faces {digest(_identity(faces))}", "", CROSSVAL, "-k", "begun_with"),
+    models("cli/crossval", "# faces {digest(_identity(faces))}", "", CROSSVAL, "-k", "created_with"),
     models(
-        "cli/crossval", "for column in (faces.folds, faces.splits)", "for parts in ()", CROSSVAL, "-k", "begun_with"
+        "cli/crossval", "for column in (faces.folds, faces.splits)", "for parts in ()", CROSSVAL, "-k", "created_with"
     ),
-    models("cli/crossval", "for image in faces.images", "for image in ()", CROSSVAL, "-k", "begun_with"),
+    models("cli/crossval", "for image in faces.images", "for image in ()", CROSSVAL, "-k", "created_with"),
 ]
 
 MUTANTS = [*LABELS, *PARTS, *MEASURES, *FILES]

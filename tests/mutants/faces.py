@@ -1,6 +1,6 @@
 """Breaks of finding, aligning, numbering and reading faces."""
 
-from tests.mutants.mutant import Mutant
+from tests.mutants.mutant import Mutant, models
 
 FACES = "tests/faces/test_detection.py"
 ALIGN = "tests/faces/test_align.py"
@@ -12,10 +12,6 @@ PREDICT = "tests/faces/test_predict.py"
 SOURCES = "tests/faces/test_sources.py"
 MEMORY = "tests/faces/test_prediction_memory.py"
 OPENCV5 = "tests/faces/test_opencv5.py"
-
-
-def models(file: str, old: str, new: str, *tests: str) -> Mutant:
-    return Mutant(f"sma_models/{file}.py", old, new, tests)
 
 
 def images(old: str, new: str, *tests: str) -> Mutant:

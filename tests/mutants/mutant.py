@@ -12,3 +12,8 @@ class Mutant:
     new: str
     tests: tuple[str, ...]
     environment: tuple[tuple[str, str], ...] = ()  # of the test process
+
+
+def models(file: str, old: str, new: str, *tests: str) -> Mutant:
+    """A mutant of `file`, without ending, in sma_models."""
+    return Mutant(f"sma_models/{file}.py", old, new, tests)

@@ -8,6 +8,7 @@ REFUSED = "tests/training/test_refused_resumption.py"
 SETTINGS = "tests/training/test_settings.py"
 FINITE = "tests/training/test_finite.py"
 FILES = ("tests/models/test_checkpoint_io.py",)
+OLD_NAMES = "tests/cli/test_old_names.py"
 
 MUTANTS = [
     Mutant(
@@ -73,7 +74,7 @@ MUTANTS = [
         (RESUMED, "-k", "max_steps"),
     ),
     Mutant("sma_models/data/data_module.py", "        self._resumed = None\n", "", (RESUMED, "-k", "second_training")),
-    # Other samples than those that a run was begun with.
+    # Other samples than those that a run started with.
     Mutant("sma_models/data/position.py", '["batch_size", "processes"] if', "[] if", (REFUSED, "-k", "refused_within")),
     Mutant(
         "sma_models/data/position.py",
@@ -243,4 +244,21 @@ MUTANTS = [
         (SETTINGS, "-k", "wrong_option"),
     ),
     Mutant("sma_models/cli/data_check.py", "words = words or [", "words = [] and [", (SETTINGS, "-k", "explains")),
+    Mutant(
+        "sma_models/cli/old_names.py",
+        "group in (old_group, _ANY_GROUP)",
+        "True",
+        (OLD_NAMES, "-k", "settings_are_read"),
+    ),
+    Mutant("sma_models/cli/old_names.py", "group or _ANY_GROUP", "group", (OLD_NAMES, "-k", "class_file")),
+    Mutant(
+        "sma_models/cli/old_names.py", "if name not in _warned:", "if True:", (OLD_NAMES, "-k", "settings_are_read")
+    ),
+    Mutant("sma_models/utils/run_dir.py", "return same_values and", "return", (OLD_NAMES, "-k", "folder_of_results")),
+    Mutant(
+        "sma_models/utils/run_dir.py",
+        "_comments(stored) == _comments(settings)",
+        "True",
+        (OLD_NAMES, "-k", "folder_of_results"),
+    ),
 ]

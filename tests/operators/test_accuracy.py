@@ -96,7 +96,7 @@ def test_error_rule_of_long_sums(layout, dtype, backend, device):
     assert not error_rule.error_excess(cases.replace(cases.LONG_SUMS, layout=layout), dtype, backend, device, seeds=2)
 
 
-# Of pictures of 224 pixels a side at strides 4, 2 and 1, and a length that no vector, strip or tile divides.
+# Of images of 224 pixels a side at strides 4, 2 and 1, and a length that no vector, strip or tile divides.
 GRIDS = ((56, 56), (112, 112), (224, 224), (1, 100_003))
 MANY_POSITIONS = [
     Case(function=function, batch=1, regions=2, embed=8, values=8, merge="none", activation=activation)

@@ -107,7 +107,7 @@ def test_the_demonstration(demo, capsys):
     assert page.text.count(f"git revision {made_by['git revision']}") == 2
 
 
-def test_a_training_with_pictures_of_its_own(tmp_path):
+def test_a_training_with_images_of_its_own(tmp_path):
     run = fit(tmp_path, au_csv(tmp_path), "ActionUnitTask")
     save(tmp_path / "crops" / "one <two>.png", drawn(1)[0])
     page = report(run, tmp_path / "crops")

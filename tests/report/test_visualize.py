@@ -1,4 +1,4 @@
-"""`sma-net visualize`: what the pictures say is what the network did."""
+"""`sma-net visualize`: what the figures say is what the network did."""
 
 import warnings
 from pathlib import Path
@@ -44,7 +44,7 @@ def written(capsys):
     return [line.rpartition("/")[2] for line in capsys.readouterr().out.split()]
 
 
-def test_without_pictures_faces_are_drawn(checkpoint, tmp_path, capsys):
+def test_without_images_faces_are_rendered(checkpoint, tmp_path, capsys):
     (checkpoint.parent / "metrics.csv").write_text(LOG)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -56,10 +56,10 @@ def test_without_pictures_faces_are_drawn(checkpoint, tmp_path, capsys):
     (checkpoint.parent / "metrics.csv").unlink()
 
 
-def test_each_picture_has_a_figure_of_its_own(checkpoint, tmp_path, capsys):
+def test_each_image_has_a_figure_of_its_own(checkpoint, tmp_path, capsys):
     for name in ("a/face.png", "b/face.png", "b/other.jpg"):
         save(tmp_path / name, drawn(1)[0])
-    (tmp_path / "b" / "notes.txt").write_text("no picture")
+    (tmp_path / "b" / "notes.txt").write_text("no image")
     main(["visualize", str(checkpoint), str(tmp_path / "a/face.png"), str(tmp_path / "b"), "--out", str(tmp_path)])
     # Two are called alike; no metrics.csv lies beside the checkpoint.
     assert written(capsys) == [
@@ -71,7 +71,7 @@ def test_each_picture_has_a_figure_of_its_own(checkpoint, tmp_path, capsys):
 
 
 def test_a_folder_is_sampled_evenly(checkpoint, tmp_path, capsys):
-    """A data set has thousands of pictures: some of them are drawn, from its first to its last."""
+    """A data set has thousands of images: some of them are drawn, from its first to its last."""
     for number in range(1, 12):
         save(tmp_path / "crops" / f"{number}.png", np.full((40, 40, 3), 90, np.uint8))
     main(["visualize", str(checkpoint), str(tmp_path / "crops"), "--count", "3", "--out", str(tmp_path)])
@@ -91,8 +91,8 @@ def test_a_folder_is_sampled_evenly(checkpoint, tmp_path, capsys):
     ("name", "content", "message"),
     [
         ("none", None, "there is no file or folder"),
-        ("notes.txt", b"no picture", "expected an image or a folder of images; got .*notes.txt"),
-        ("face.png", b"no picture", "face.png: cannot be decoded as an image"),
+        ("notes.txt", b"no image", "expected an image or a folder of images; got .*notes.txt"),
+        ("face.png", b"no image", "face.png: cannot be decoded as an image"),
         (
             "alignment.json",
             b'{"template": "eyes_nose", "detector": "yunet", "size": 256}',
@@ -100,7 +100,7 @@ def test_a_folder_is_sampled_evenly(checkpoint, tmp_path, capsys):
         ),
     ],
 )
-def test_what_is_no_picture_is_named(checkpoint, tmp_path, name, content, message):
+def test_what_is_not_an_image_is_named(checkpoint, tmp_path, name, content, message):
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises((ValueError, FileNotFoundError), match=message):
@@ -141,7 +141,7 @@ def test_views_hold_what_the_head_did(reader):
         assert [view.name for view in views] == list(REGIONS)
         for region, view in enumerate(views):
             assert np.array_equal(view.before, head.maps[0, region].numpy())
-            # Every refined map is what the head pooled with; one picture shows the strongest at each position.
+            # Every refined map is what the head pooled with; one image shows the strongest at each position.
             assert np.allclose(view.after, head.attention[0, region].numpy(), atol=1e-6)
             assert np.allclose(view.used, head.attention[0, region].amax(0).numpy())
             assert not np.allclose(view.before, view.after, atol=1e-4)
@@ -207,7 +207,7 @@ def test_a_map_is_bright_where_it_is_strong_and_rows_share_a_scale(reader):
     )
     figure = draw_attention("a title", [view])
     row = np.asarray(cells(figure))[:VIEW].astype(int)
-    # A figure's pictures from left to right: face, two channels, the same refined, what is used, how they differ.
+    # The images of a figure from left to right: face, two channels, the same refined, what is used, how they differ.
     starts = [0, 226, 428, 654, 856, 1082, 1308]
     assert row.shape[1] == starts[-1] + VIEW
     one, two, used, differ = (row[:, start : start + VIEW] for start in (starts[1], starts[2], starts[5], starts[6]))

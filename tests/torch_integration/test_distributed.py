@@ -31,14 +31,14 @@ def network_of(freeze_bn):
 
 def batch_of(step):
     """Eight faces, some of whose labels are missing: unevenly over the halves of the batch."""
-    pictures, labels = faces_and_labels(8, seed=step)
+    images, labels = faces_and_labels(8, seed=step)
     known = torch.ones(8, len(REGIONS), dtype=torch.bool)
     known[0], known[1, :2], known[6, 0] = False, False, False
-    return pictures, labels, known
+    return images, labels, known
 
 
-def task_loss(network, pictures, labels, known):
-    output = network(pictures)
+def task_loss(network, images, labels, known):
+    output = network(images)
     loss = weighted_asymmetric(output.logits, labels, known, WEIGHTS)
     return loss + 0.1 * output.attention.diversity.mean()
 
@@ -139,7 +139,7 @@ def test_data_parallel_without_cards_is_the_module():
 
 @pytest.mark.mode("DataParallel")
 @pytest.mark.gpu
-def test_data_parallel_on_cards_is_the_module():
+def test_data_parallel_on_gpus_is_the_module():
     network = small_network().cuda().eval()
     x = torch.rand(4, 3, 32, 32, device="cuda")
     assert_close(nn.DataParallel(network)(x).logits, network(x).logits, rtol=1e-4, atol=1e-5)

@@ -24,7 +24,7 @@ def checkpoint(tmp_path):
 
 
 def agrees(path, checkpoint):
-    """onnxruntime and PyTorch on several batch sizes and pictures; a frame without a face is an empty batch."""
+    """onnxruntime and PyTorch on several batch sizes and images; a frame without a face is an empty batch."""
     session = onnxruntime.InferenceSession(str(path))
     assert [entry.name for entry in session.get_outputs()] == list(OUTPUTS)
     deployed, _ = load_deployed(checkpoint)

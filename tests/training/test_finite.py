@@ -146,7 +146,7 @@ def test_scores_of_nan_are_undefined():
     assert au_scores(logits, labels, known, torch.zeros(2)).f1[0] == pytest.approx(2 / 3)
 
 
-def test_stored_answers_are_finite():
+def test_stored_predictions_are_finite():
     facts = {"labels": np.zeros((1, 2), np.int8), "subjects": np.array(["a"]), "sequences": np.array([""])}
     whole = {"threshold": np.zeros(2, np.float32), "detected": np.ones(1, bool)}
     with pytest.raises(ValueError, match="logits of predictions must be finite; got 1 of 2"):

@@ -35,7 +35,7 @@ def attempts(config, folder, plan):
 def config_of(folder, epochs):
     """Six batches an epoch, saved after each step, with augmentation and noise from the global generator."""
     text = YAML % ("ExpressionTask", NETWORK, noisy_csv(folder))
-    # Workers draw their first batches before the epoch has begun.
+    # Workers draw their first batches before the epoch has started.
     text = text.replace("batch_size: 16, num_workers: 0", "batch_size: 9, num_workers: 2")
     text += "  callbacks: [{class_path: tests.helpers.stop_callbacks.Shaky}]\nlast: {every_n_steps: 1}\n"
     path = folder / "config.yaml"

@@ -150,7 +150,7 @@ def test_a_second_training_of_the_same_data_starts_anew(table, within, tmp_path)
 
     fresh, trainer, task = train()
     assert [epoch for epoch, _ in fresh] == [0, 0, 0, 1, 1, 1]
-    # Two epochs in, the same trainer goes on with the third.
+    # Two epochs in, the same trainer continues with the third.
     trainer.fit_loop.max_epochs = 3
     Seen.batches = []
     trainer.fit(task, datamodule=data)

@@ -181,8 +181,8 @@ def test_the_chosen_weights_come_without_the_state_of_training(trained):
 @pytest.mark.parametrize("name", ["test", "validate"])
 def test_what_is_measured_lies_beside_the_trainings(name, config, trained, tmp_path, capsys):
     main([name, "--config", config, f"--ckpt_path={trained / 'best.ckpt'}", f"--trainer.logger.save_dir={tmp_path}"])
-    part = "test" if name == "test" else "val"
-    assert (tmp_path / f"sma_net_{name}" / "version_0" / f"scores_{part}.json").is_file()
+    split = "test" if name == "test" else "val"
+    assert (tmp_path / f"sma_net_{name}" / "version_0" / f"scores_{split}.json").is_file()
     assert [path.name for path in tmp_path.iterdir()] == [f"sma_net_{name}"]
     shown = capsys.readouterr().out
     # One table, of three digits.

@@ -53,8 +53,8 @@ def log_of(out):
         return list(csv.DictReader(file))
 
 
-def scores_of(out, part="test"):
-    return json.loads((folder_of(out) / f"scores_{part}.json").read_text())
+def scores_of(out, split="test"):
+    return json.loads((folder_of(out) / f"scores_{split}.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,7 @@ def test_the_seed_decides_weights_and_subjects(units, tmp_path):
     cli = command("fit", units, tmp_path, "--seed_everything=3", "--trainer.max_epochs=1")
     assert cli.datamodule.seed == 3
     data = cli.datamodule
-    val, train = (set(data.faces.subjects[part].tolist()) for part in (data.splits.val, data.splits.train))
+    val, train = (set(data.faces.subjects[split].tolist()) for split in (data.splits.val, data.splits.train))
     assert val == set(sorted(train | val)[3::5])
 
 
@@ -219,7 +219,7 @@ def test_a_loaded_network_predicts_what_the_test_measured(trained, units, tmp_pa
     assert right.tolist() == pytest.approx(scores_of(tmp_path)["scores"]["accuracy"])
 
 
-def testshipped_configurations_are_found_by_name(tmp_path):
+def test_shipped_configurations_are_found_by_name(tmp_path):
     """Only their names are given; files that lie here come first."""
     from sma_models.cli.lightning import shipped
 

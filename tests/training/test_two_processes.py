@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def measure(folder, task, table, processes, *options):
-    """The scores and answers of one checkpoint on the test part of a table."""
+    """The predictions and scores of one checkpoint on the test split of a table."""
     (folder / "sma_net.py").write_text("from sma_models.cli import main\n\nmain()\n")
     out = folder / f"{processes}"
     arguments = [
@@ -42,12 +42,12 @@ def keep_rows(table, count):
 
 
 def same(one, two, count):
-    (scores_one, answers_one), (scores_two, answers_two) = one, two
-    assert scores_one["faces"] == count and len(answers_one.logits) == len(answers_two.logits) == count
+    (scores_one, predictions_one), (scores_two, predictions_two) = one, two
+    assert scores_one["faces"] == count and len(predictions_one.logits) == len(predictions_two.logits) == count
     assert scores_one == scores_two
     for name in ("labels", "subjects", "sequences", "detected", "threshold"):
-        assert (getattr(answers_one, name) == getattr(answers_two, name)).all(), name
-    np.testing.assert_allclose(answers_one.logits, answers_two.logits, atol=1e-5)
+        assert (getattr(predictions_one, name) == getattr(predictions_two, name)).all(), name
+    np.testing.assert_allclose(predictions_one.logits, predictions_two.logits, atol=1e-5)
 
 
 def test_action_units(tmp_path):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sma_kernels.triton_kernels.plan import ceil_div
 from tools.triton.recorder import (
     SHAPES,
     RecordedLaunch,
@@ -35,10 +36,6 @@ class Traffic:
 
 def _bytes(tensor: Tensor | None) -> int:
     return 0 if tensor is None else tensor.numel() * tensor.element_size()
-
-
-def _ceil_div(size: int, block: int) -> int:
-    return -(-size // block)
 
 
 def _repeats(launch: RecordedLaunch) -> dict[str, float]:
@@ -71,7 +68,7 @@ def _repeats(launch: RecordedLaunch) -> dict[str, float]:
 
 def _blocks(sizes: dict) -> int:
     """Blocks of maps of one sample."""
-    return _ceil_div(sizes["K"], sizes["K_PAD"]) * _ceil_div(sizes["R"], sizes["R_PAD"])
+    return ceil_div(sizes["K"], sizes["K_PAD"]) * ceil_div(sizes["R"], sizes["R_PAD"])
 
 
 def traffic_of(launch: RecordedLaunch) -> Traffic:

@@ -8,6 +8,7 @@ import torch
 from sma_kernels.triton_kernels import plan
 from tests.helpers import cases
 from tests.helpers.cases import Case
+from tests.operators.test_layouts import permuted, sliced_batch, sliced_channels_last
 
 SIZES = dict(batch=2, regions=3, channels=2, embed=5, values=9, height=3, width=7)
 
@@ -96,19 +97,6 @@ def test_repeats_are_bit_equal(path):
     first = cases.run(case, tensors, "triton")
     for name, tensor in cases.run(case, tensors, "triton").items():
         assert torch.equal(tensor, first[name]), name
-
-
-def permuted(x):
-    return x.transpose(-1, -2).contiguous().transpose(-1, -2)
-
-
-def sliced_channels_last(x):
-    wide = torch.cat((x, torch.full_like(x, torch.nan)), 1).contiguous(memory_format=torch.channels_last)
-    return wide[:, : x.shape[1]]
-
-
-def sliced_batch(x):
-    return torch.stack((x, torch.full_like(x, torch.nan)), 1)[:, 0]
 
 
 @pytest.mark.parametrize("arrange", (permuted, sliced_channels_last, sliced_batch), ids=lambda f: f.__name__)
