@@ -82,8 +82,8 @@ void raise(const Invalid& problem) {
   TORCH_CHECK(false, problem.message);
 }
 
-// A storage may be freed or shrunk while tensors still use it, as FSDP does with parameters. The tensor's pointer does not
-// show this, and a null pointer would be taken for an absent argument.
+// A storage may be freed or shrunk while tensors still use it, as FSDP does with parameters. The tensor's pointer does
+// not show this, and a null pointer would be taken for an absent argument.
 std::optional<Invalid> invalid_memory(const char* name, const at::Tensor& tensor) {
   if (tensor.numel() == 0) return std::nullopt;
   int64_t last = tensor.storage_offset();
