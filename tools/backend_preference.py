@@ -15,10 +15,11 @@ from pathlib import Path
 import torch
 
 from benchmarks.gpu_report.markdown import preferred_times
+from benchmarks.shapes import SHAPES, Shape, lower_bound_bytes
 from sma_kernels.backends import preference
 from tests.cuda_emulator import emulated
-from tools.triton.memory_traffic import floors, traffic_of
-from tools.triton.recorder import SHAPES, Shape, attention_head, backward_launches, forward_launches
+from tools.triton.memory_traffic import traffic_of
+from tools.triton.recorder import attention_head, backward_launches, forward_launches
 
 MULTIPROCESSORS, SHARED_LIMIT = 132, 227 * 1024  # an H100 or H200
 MEGABYTES_PER_LAUNCH = 6  # what 3 TB/s move in 2 microseconds, about the minimum cost of one more launch
@@ -33,12 +34,13 @@ BASIS = (
 
 def count_cuda(shape: Shape) -> dict[str, float]:
     emulated.gpu.processors, emulated.gpu.shared_limit = MULTIPROCESSORS, SHARED_LIMIT
-    L, N, B = shape.side**2, shape.R * shape.K, shape.batch
-    sizes = {"batch": B, "R": shape.R, "K": shape.K, "G": shape.K, "D": shape.D, "C": shape.C, "L": L}
+    B, C, R, K, D = shape.batch, shape.values, shape.regions, shape.channels, shape.embed
+    L, N = shape.side**2, R * K
+    sizes = {"batch": B, "R": R, "K": K, "G": K, "D": D, "C": C, "L": L}
     counts = emulated.count(sizes, DTYPE, MERGE)
-    values, features = (DTYPE.itemsize * B * L * channels for channels in (shape.C, shape.K * shape.D))
-    attention, maps, pooled = (DTYPE.itemsize * B * count for count in (shape.R * L, N * L, shape.R * shape.C))
-    small = B * (4 * N * N + shape.R * L)  # S and the winners
+    values, features = (DTYPE.itemsize * B * L * channels for channels in (C, K * D))
+    attention, maps, pooled = (DTYPE.itemsize * B * count for count in (R * L, N * L, R * C))
+    small = B * (4 * N * N + R * L)  # S and the winners
     forward = features + values + 2 * attention + maps + pooled + small + 2 * counts["forward_workspace"]
     backward = 2 * values + 2 * features + attention + pooled + small + 2 * counts["backward_workspace"]
     return {
@@ -61,7 +63,7 @@ def cost(counted: dict[str, float]) -> float:
 
 
 def sizes_of(shape: Shape) -> dict[str, int]:
-    return {"batch": shape.batch, "C": shape.C, "L": shape.side**2, "N": shape.R * shape.K}
+    return {"batch": shape.batch, "C": shape.values, "L": shape.side**2, "N": shape.regions * shape.channels}
 
 
 def counted_table() -> dict:
@@ -71,7 +73,7 @@ def counted_table() -> dict:
         rows[name] = {
             "dtype": str(DTYPE).removeprefix("torch."),
             "sizes": sizes_of(shape),
-            "floor_megabytes": round(floors(name, DTYPE)[1] / 1e6, 1),
+            "floor_megabytes": round(lower_bound_bytes(shape, DTYPE, "forward+backward") / 1e6, 1),
             **counts,
             "prefer": min(counts, key=lambda backend: cost(counts[backend])),
         }

@@ -102,7 +102,7 @@ class PredictionPipeline:
         return prediction_columns(self.predictor.kind, self.predictor.regions, self.smoothing is not None)
 
     def rows(self, sources: list[Path | int]) -> Iterator[dict[str, Any]]:
-        """One row per face and frame, as they become available; a frame without a face has one row with found = 0."""
+        """Yields one row per face of each frame, and one row with `found` 0 for a frame without a face."""
         pending: list[FrameFaces] = []
         for frame in ordered_map(self._detect_faces, self._frames(sources), self.workers):
             pending.append(frame)

@@ -5,13 +5,14 @@ import torch
 
 pytest.importorskip("triton")
 
+from benchmarks.shapes import SHAPES, Shape
 from sma_kernels import backends
 from sma_kernels.backends import preference
 from tools.backend_preference import DTYPE, MERGE, counted_table, measured_table, write
-from tools.triton.recorder import SHAPES, Shape, attention_head
+from tools.triton.recorder import attention_head
 
-SMALL = Shape(batch=2, C=16, side=1, R=1, K=1, D=8)
-LARGE = Shape(batch=512, C=4096, side=14, R=16, K=8)
+SMALL = Shape(batch=2, values=16, side=1, regions=1, channels=1, embed=8, what="smaller than S1")
+LARGE = Shape(batch=512, values=4096, side=14, regions=16, channels=8, embed=64, what="larger than S5")
 
 
 def without_times(table: dict) -> dict:

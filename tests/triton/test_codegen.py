@@ -11,9 +11,10 @@ pytest.importorskip("triton")
 if os.environ.get("TRITON_INTERPRET") == "1":
     pytest.skip("the compiler needs a process without the interpreter", allow_module_level=True)
 
+from benchmarks.shapes import SHAPES
 from sma_kernels.triton_kernels import host
 from tools.triton import codegen_report
-from tools.triton.recorder import SHAPES, attention_head, forward_launches
+from tools.triton.recorder import attention_head, forward_launches
 
 TABLES = codegen_report.tables()
 COMPILED = TABLES.get(codegen_report.VERSION, {})  # by the Triton that is installed

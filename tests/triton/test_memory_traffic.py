@@ -10,8 +10,9 @@ pytest.importorskip("triton")
 if os.environ.get("TRITON_INTERPRET") == "1":
     pytest.skip("launches are recorded from compiled kernels", allow_module_level=True)
 
-from tools.triton.memory_traffic import floors, traffic_of
-from tools.triton.recorder import SHAPES, attention_head, backward_launches, forward_launches
+from benchmarks.shapes import SHAPES, lower_bound_bytes
+from tools.triton.memory_traffic import traffic_of
+from tools.triton.recorder import attention_head, backward_launches, forward_launches
 
 LIMITS = {"S1": (1.4, 1.5), "S2": (1.3, 1.3), "S3": (1.15, 1.2), "S4": (1.15, 1.1), "S5": (1.15, 1.35)}
 LAUNCHES = {"S1": (1, 3), "S2": (1, 3), "S3": (2, 3), "S4": (2, 3), "S5": (2, 6)}
@@ -25,7 +26,9 @@ def test_bytes_and_launches(shape):
     assert (len(forward), len(backward)) == LAUNCHES[shape]
     moved = sum(traffic_of(launch).device for launch in forward)
     both = moved + sum(traffic_of(launch).device for launch in backward)
-    floor, floor_both = floors(shape, torch.bfloat16)
+    floor, floor_both = (
+        lower_bound_bytes(SHAPES[shape], torch.bfloat16, passes) for passes in ("forward", "forward+backward")
+    )
     limit, limit_both = LIMITS[shape]
     assert floor < moved <= limit * floor and floor_both < both <= limit_both * floor_both
 

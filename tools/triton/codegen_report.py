@@ -21,8 +21,8 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from benchmarks.shapes import SHAPES
 from tools.triton.recorder import (
-    SHAPES,
     RecordedLaunch,
     attention_head,
     backward_launches,

@@ -1,4 +1,4 @@
-"""Bytes that the launches of a call move, counted from their geometry, beside the floor of the specification.
+"""Bytes that the launches of a call move, counted from their geometry, beside the lower bound of the specification.
 
     python -m tools.triton.memory_traffic
 
@@ -11,14 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from benchmarks.shapes import SHAPES, lower_bound_bytes
 from sma_kernels.triton_kernels.plan import ceil_div
-from tools.triton.recorder import (
-    SHAPES,
-    RecordedLaunch,
-    attention_head,
-    backward_launches,
-    forward_launches,
-)
+from tools.triton.recorder import RecordedLaunch, attention_head, backward_launches, forward_launches
 
 OUTPUTS = {"blocked_gram_backward_kernel": 3}  # how many of a kernel's first arguments it writes; of the others one
 
@@ -87,24 +82,16 @@ def traffic_of(launch: RecordedLaunch) -> Traffic:
     return Traffic(read, written, repeated)
 
 
-def floors(shape: str, dtype: torch.dtype) -> tuple[int, int]:
-    """The specification's floor: |X| + |F| forward, 3|X| + 3|F| with the backward."""
-    head = attention_head(SHAPES[shape], dtype, "max", False)
-    inputs = _bytes(head.values) + _bytes(head.features)
-    return inputs, 3 * inputs
-
-
 def main() -> None:
     print("| call | launch | grid | MB | read again, MB | floor, MB | share of the floor |")
     print("|---" * 7 + "|")
-    for shape in SHAPES:
+    for shape, sizes in SHAPES.items():
         for merge in ("max", "none"):
-            head = attention_head(SHAPES[shape], torch.bfloat16, merge, False)
-            forward, both = floors(shape, torch.bfloat16)
+            head = attention_head(sizes, torch.bfloat16, merge, False)
             total = 0
-            for direction, launches, floor in (
-                ("forward", forward_launches(head), forward),
-                ("forward + backward", backward_launches(head), both),
+            for direction, launches in (
+                ("forward", forward_launches(head)),
+                ("forward + backward", backward_launches(head)),
             ):
                 for launch in launches:
                     moved = traffic_of(launch)
@@ -112,6 +99,7 @@ def main() -> None:
                     name, grid = launch.kernel.__name__.removesuffix("_kernel"), "×".join(map(str, launch.grid))
                     cells = f"{name} | {grid} | {moved.device / 1e6:.1f} | {moved.repeated / 1e6:.1f}"
                     print(f"| {shape} {merge} | {cells} | | |")
+                floor = lower_bound_bytes(sizes, torch.bfloat16, direction.replace(" ", ""))
                 cells = f"**{direction}** | | {total / 1e6:.1f} | | {floor / 1e6:.1f} | {total / floor:.2f}"
                 print(f"| {shape} {merge} | {cells} |")
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import triton.language as tl
 
+from benchmarks.shapes import Shape
 from sma_kernels.args import AttentionArgs, GradOutputs, Saved, allocate_outputs, inputs_of
 from sma_kernels.triton_kernels import launch
 from sma_kernels.triton_kernels.host import Launcher
@@ -54,27 +55,6 @@ class Recorder(Launcher):
         self.launches.append(RecordedLaunch(kernel, grid, {name: by_name[name] for name in names}, compiler))
 
 
-@dataclass(frozen=True)
-class Shape:
-    """One row of the table of standard shapes."""
-
-    batch: int
-    C: int
-    side: int
-    R: int
-    K: int
-    D: int = 64
-
-
-SHAPES = {
-    "S1": Shape(64, 512, 7, 12, 4),
-    "S2": Shape(64, 2048, 7, 12, 4),
-    "S3": Shape(64, 1024, 14, 12, 4),
-    "S4": Shape(32, 256, 28, 8, 4),
-    "S5": Shape(256, 2048, 14, 12, 8),
-}
-
-
 def attention_head(
     shape: Shape, dtype: torch.dtype, merge: str, channels_last: bool, activation="softmax"
 ) -> AttentionArgs:
@@ -88,12 +68,12 @@ def attention_head(
     def parameter(*size: int) -> torch.Tensor:
         return torch.empty(size, device="meta")
 
-    total = shape.R * shape.K
+    total = shape.regions * shape.channels
     return AttentionArgs(
-        values=map_of(shape.C),
-        features=map_of(shape.K * shape.D),
-        weight=parameter(shape.R, shape.K, shape.D),
-        bias=parameter(shape.R, shape.K),
+        values=map_of(shape.values),
+        features=map_of(shape.channels * shape.embed),
+        weight=parameter(shape.regions, shape.channels, shape.embed),
+        bias=parameter(shape.regions, shape.channels),
         temperature_tensor=parameter(),
         gate_tensor=parameter(),
         relation_bias=parameter(total, total),
