@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from sma_models.utils.environment import processor_model
+
 ROOT = Path(__file__).parents[1]
 REVISION = "REVISION"  # a file of the archive that `benchmarks.gpu_kit` packs
 
@@ -39,10 +41,8 @@ def revision(folder: Path = ROOT) -> str:
 
 def environment(device: torch.device) -> dict[str, str]:
     """Processor, threads, versions and revision; of a CUDA device also the GPU."""
-    facts = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    model = next((line.split(":")[1].strip() for line in facts.splitlines() if line.startswith("model name")), "")
     description = {
-        "cpu": model or platform.processor(),
+        "cpu": processor_model(),
         "threads": str(torch.get_num_threads()),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "torch": torch.__version__,
