@@ -26,6 +26,13 @@ def test_tables_are_what_their_commands_print(page):
         assert match["table"].strip() == printed(match["command"]), f"python -m {match['command']}"
 
 
+@pytest.mark.parametrize("page", [ROOT / "docs/api.md", *ROOT.glob("docs/generated/*.md")], ids=lambda page: page.name)
+def test_a_generated_page_keeps_its_markers(page):
+    """Without them its tables would no longer be compared."""
+    text = page.read_text()
+    assert len(BLOCK.findall(text)) == text.count("<!-- python -m") == text.count("<!-- end -->") > 0
+
+
 @pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")], ids=lambda page: page.name)
 def test_links_lead_to_files(page):
     for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text()):
