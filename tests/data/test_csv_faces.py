@@ -6,17 +6,7 @@ import pytest
 import torch
 
 from sma_models.data import CSVFaces
-from tests.helpers.face_sets import au_csv, expression_csv, loaded, rows_with, write_csv, write_image
-
-
-@pytest.fixture(scope="module")
-def expressions(tmp_path_factory):
-    return expression_csv(tmp_path_factory.mktemp("expressions"))
-
-
-@pytest.fixture(scope="module")
-def units(tmp_path_factory):
-    return au_csv(tmp_path_factory.mktemp("units"))
+from tests.helpers.face_sets import loaded, rows_with, write_csv, write_image
 
 
 def test_expressions_are_numbered_by_their_sorted_names(expressions):

@@ -7,17 +7,7 @@ import numpy as np
 import pytest
 
 from sma_models.data import CSVFaces
-from tests.helpers.face_sets import au_csv, expression_csv, loaded, people, rows_with
-
-
-@pytest.fixture(scope="module")
-def units(tmp_path_factory):
-    return au_csv(tmp_path_factory.mktemp("units"))
-
-
-@pytest.fixture(scope="module")
-def expressions(tmp_path_factory):
-    return expression_csv(tmp_path_factory.mktemp("expressions"))
+from tests.helpers.face_sets import loaded, people, rows_with
 
 
 def test_folds_and_validation_share_no_subject_and_cover_everybody(expressions):

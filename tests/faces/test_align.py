@@ -92,18 +92,24 @@ def test_align_command(folder, capsys):
     assert np.ptp(crops["10.jpg"]) <= 2
 
 
-def test_align_goes_on_where_it_stopped(folder, monkeypatch):
-    arguments = ["align", str(folder / "in"), str(folder / "out"), "--workers", "1"]
+def interrupt_detection(monkeypatch, call):
+    """The calls of the cascade from now on; a Ctrl-C ends the one of this number."""
     calls = []
-    seen = Cascade.__call__
+    detect = Cascade.__call__
 
     def counted(self, image):
         calls.append(1)
-        if len(calls) == 3:
+        if len(calls) == call:
             raise KeyboardInterrupt
-        return seen(self, image)
+        return detect(self, image)
 
     monkeypatch.setattr(Cascade, "__call__", counted)
+    return calls
+
+
+def test_align_goes_on_where_it_stopped(folder, monkeypatch):
+    arguments = ["align", str(folder / "in"), str(folder / "out"), "--workers", "1"]
+    calls = interrupt_detection(monkeypatch, 3)
     with pytest.raises(KeyboardInterrupt):
         main(arguments)
     # A row that was being written when it stopped.
@@ -208,16 +214,7 @@ def test_a_video_goes_on_where_it_stopped(tmp_path, monkeypatch):
     write_video(tmp_path / "in/b.avi", photos[:2])
     (tmp_path / "in/c.avi").write_bytes(b"broken")
     arguments = ["align", str(tmp_path / "in"), str(tmp_path / "out"), "--workers", "1"]
-    calls = []
-    seen = Cascade.__call__
-
-    def counted(self, image):
-        calls.append(1)
-        if len(calls) == 4:
-            raise KeyboardInterrupt
-        return seen(self, image)
-
-    monkeypatch.setattr(Cascade, "__call__", counted)
+    calls = interrupt_detection(monkeypatch, 4)
     with pytest.raises(KeyboardInterrupt):
         main(arguments)
     with (tmp_path / "out/alignment.csv").open() as file:
