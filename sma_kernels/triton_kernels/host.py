@@ -4,7 +4,7 @@ import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -135,7 +135,8 @@ class AttentionPartials(NamedTuple):
     partials: int = 1
 
 
-@cache
+# Records of different types with the same numbers are equal as tuples, so the type belongs to the key.
+@lru_cache(maxsize=None, typed=True)
 def constants(record: Tile | PoolTile | Layout | ParamOffsets) -> Any:
     """The record as an argument of a kernel. The compiler of Triton before 3.8 needs tl.constexpr as members, or kernels could
     not pass them to functions or put them in a shape; the interpreter, and the launches of newer versions, are better off

@@ -13,6 +13,7 @@ if os.environ.get("TRITON_INTERPRET") == "1":
 
 from benchmarks.shapes import SHAPES
 from sma_kernels.triton_kernels import host
+from sma_kernels.triton_kernels.kernel_args import Layout, Scalar
 from tools.triton import codegen_report
 from tools.triton.recorder import attention_head, forward_launches
 
@@ -61,6 +62,11 @@ def test_nothing_spills_but_what_is_known(version):
     timed = {row for row in spills if " bfloat16 " in row and "gfx" not in row}
     assert {row: spills[row] for row in spills.keys() - timed} == KNOWN_SPILLS.get(version, {})
     assert max(spills[row] for row in timed) == MOST_SPILLED[version]
+
+
+def test_records_of_equal_numbers_keep_their_types():
+    for record in (Layout(1, 2), Scalar(1, 2)):
+        assert type(host.constants(record)) is type(record)
 
 
 @every_table
