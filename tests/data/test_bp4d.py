@@ -26,11 +26,12 @@ def test_images_beside_the_coded_window_are_counted_and_no_surprise(tmp_path):
 
 
 def test_bp4d_reads_columns_by_name(tmp_path):
-    cells = {unit: index % 2 for index, unit in enumerate(BP4D_UNITS)}
+    labels = (1, 0, 0, 1, 1, 0, 1, 0, 0, 0, 1, 0)
+    cells = dict(zip(BP4D_UNITS, labels, strict=True))
     write_coding(tmp_path / "plain.csv", {7: cells})
     write_coding(tmp_path / "permuted.csv", {7: cells}, (99, *reversed(BP4D_UNITS), 5))
     for name in ("plain.csv", "permuted.csv"):
-        assert read_occurrence(tmp_path / name) == {7: tuple(index % 2 for index in range(12))}
+        assert read_occurrence(tmp_path / name) == {7: labels}
 
 
 def test_bp4d_nines_are_unknown(tmp_path):
