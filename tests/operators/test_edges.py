@@ -12,7 +12,7 @@ import torch
 import sma_kernels
 from tests.helpers import cases
 from tests.helpers.cases import Case
-from tests.helpers.poison import check_nan_stays_in_its_sample
+from tests.helpers.poison import check_a_nan_cosine, check_nan_stays_in_its_sample
 
 
 @pytest.fixture
@@ -87,6 +87,10 @@ def test_nan_wins_the_maximum(backend, device):
         maps[0, 0, channel, 2, 2] = math.nan
         attention = cases.call(case, {**tensors, "maps": maps}, backend)[1]
         assert attention[0, 0, 2, 2].isnan() and attention.isnan().sum() == 1
+
+
+def test_a_nan_cosine_is_a_nan_diversity_and_gradient(backend, device):
+    check_a_nan_cosine(Case(function="attention_diversity"), backend, device)
 
 
 def test_the_first_maximum_takes_the_gradient(backend, device):

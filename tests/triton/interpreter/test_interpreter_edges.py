@@ -8,6 +8,7 @@ import torch
 from sma_kernels.triton_kernels import plan
 from tests.helpers import cases
 from tests.helpers.cases import Case
+from tests.helpers.poison import check_a_nan_cosine
 from tests.operators.test_layouts import permuted, sliced_batch, sliced_channels_last
 
 SIZES = dict(batch=2, regions=3, channels=2, embed=5, values=9, height=3, width=7)
@@ -54,12 +55,9 @@ def test_the_first_maximum_takes_the_gradient(channels, path):
     assert actual[:, :, 0].any() and not actual[:, :, 1:].any()
 
 
-def test_a_nan_cosine_is_a_nan_diversity(path):
-    case = Case(function="attention_diversity", **SIZES)
-    tensors = cases.inputs(case, torch.float32)
-    tensors["maps"][1, 0, 0, 0, 0] = math.nan
-    actual = cases.call(case, tensors, "triton")[0]
-    assert actual.isnan().tolist() == [False, True]
+@pytest.mark.parametrize("channels", (2, 3))
+def test_a_nan_cosine_is_a_nan_diversity_and_gradient(channels, path):
+    check_a_nan_cosine(Case(function="attention_diversity", **{**SIZES, "channels": channels}), "triton")
 
 
 @pytest.mark.parametrize("function", ("attention_diversity", "correlate_attention", "attention_pool"))
