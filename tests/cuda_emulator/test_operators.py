@@ -9,6 +9,7 @@ from tests.helpers import cases, error_rule
 from tests.helpers.cases import Case
 from tests.helpers.poison import check_nan_stays_in_its_sample
 from tests.operators.test_edges import (  # noqa: F401
+    test_a_nan_cosine_is_a_nan_diversity_and_gradient,
     test_hinge_has_no_slope_at_the_margin,
     test_nan_wins_the_maximum,
     test_the_first_maximum_takes_the_gradient,
