@@ -11,7 +11,7 @@
 | blocked backward of the maps | moments, softmax_rows, blocked_gram_backward, blocked_maps_backward | otherwise |
 | gradients of the parameters | reduce_kernel | any of them is needed |
 
-`plan.py` chooses the launches and the tile sizes, `kernel_args.py` defines the arguments that kernels take, `host.py` builds
+`plan.py` chooses the launches and the tile sizes, `kernel_args.py` defines the arguments that kernels take, `call.py` builds
 them, and `launch.py` starts the kernels.
 
 A tile of maps lives in registers as [K_PAD*R_PAD, BLOCK_L]: row k*R_PAD + r holds map n = r*K + k, so that the

@@ -13,8 +13,7 @@ from sma_kernels.args import (
     allocate_outputs,
 )
 from sma_kernels.triton_kernels.blocked import launch as blocked
-from sma_kernels.triton_kernels.fused import launch as fused
-from sma_kernels.triton_kernels.host import (
+from sma_kernels.triton_kernels.call import (
     AttentionPartials,
     Call,
     FeatureMap,
@@ -26,6 +25,7 @@ from sma_kernels.triton_kernels.host import (
     feature_map,
     is_dense,
 )
+from sma_kernels.triton_kernels.fused import launch as fused
 from sma_kernels.triton_kernels.kernel_args import GradSource, MapGrads, ParamGrads, ParamOffsets, ValueGrads
 from sma_kernels.triton_kernels.plan import BackwardPlan, Launch, Sizes, backward_plan, forward_plan, pool_launch
 from sma_kernels.triton_kernels.pool import blocked_value_gradient_kernel, pool_kernel, value_gradients_kernel

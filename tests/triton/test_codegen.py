@@ -12,7 +12,7 @@ if os.environ.get("TRITON_INTERPRET") == "1":
     pytest.skip("the compiler needs a process without the interpreter", allow_module_level=True)
 
 from benchmarks.shapes import SHAPES
-from sma_kernels.triton_kernels import host
+from sma_kernels.triton_kernels import call
 from sma_kernels.triton_kernels.kernel_args import Layout, Scalar
 from tools.triton import codegen_report
 from tools.triton.recorder import attention_head, forward_launches
@@ -66,7 +66,7 @@ def test_nothing_spills_but_what_is_known(version):
 
 def test_records_of_equal_numbers_keep_their_types():
     for record in (Layout(1, 2), Scalar(1, 2)):
-        assert type(host.constants(record)) is type(record)
+        assert type(call.constants(record)) is type(record)
 
 
 @every_table
@@ -80,10 +80,10 @@ def test_shared_memory_is_there_on_every_gpu(version):
     (((3, 6), (8, 6), 64), ((3, 6), (8, 9), 64), ((3, 6), (8, 0), 128), ((3, 6), (9, 0), 128), ((3, 8), (8, 9), 128)),
 )
 def test_what_only_an_a100_holds_is_blocked_on_smaller_gpus(version, capability, rows, monkeypatch):
-    monkeypatch.setattr(host, "TRITON_VERSION", version)
+    monkeypatch.setattr(call, "TRITON_VERSION", version)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    assert host.max_forward_rows(torch.device("cuda"), False) == rows
-    monkeypatch.setattr(host, "max_forward_rows", lambda device, amd: rows)
+    assert call.max_forward_rows(torch.device("cuda"), False) == rows
+    monkeypatch.setattr(call, "max_forward_rows", lambda device, amd: rows)
     head = attention_head(SHAPES["S5"], torch.bfloat16, "max", False)
     kernels = [recorded.kernel.__name__ for recorded in forward_launches(head)]
     assert ("forward_kernel" in kernels) == (rows == 128)

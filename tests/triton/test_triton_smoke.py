@@ -16,8 +16,8 @@ from benchmarks.gpu_report.smoke import SMOKES, set_precision
 from sma_kernels import backends
 from sma_kernels.triton_kernels import launch
 from sma_kernels.triton_kernels.blocked import launch as blocked
+from sma_kernels.triton_kernels.call import Launcher
 from sma_kernels.triton_kernels.fused import launch as fused
-from sma_kernels.triton_kernels.host import Launcher
 from tests.helpers import cases
 from tools.triton.recorder import Recorder
 

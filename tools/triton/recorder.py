@@ -10,7 +10,7 @@ import triton.language as tl
 from benchmarks.shapes import Shape
 from sma_kernels.args import AttentionArgs, GradOutputs, Saved, allocate_outputs, inputs_of
 from sma_kernels.triton_kernels import launch
-from sma_kernels.triton_kernels.host import Launcher
+from sma_kernels.triton_kernels.call import Launcher
 
 
 def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:

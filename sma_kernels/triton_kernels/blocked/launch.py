@@ -10,7 +10,7 @@ from sma_kernels.triton_kernels.blocked.correlation import (
     softmax_rows_kernel,
 )
 from sma_kernels.triton_kernels.blocked.forward import blocked_attention_kernel, moments_kernel
-from sma_kernels.triton_kernels.host import NO_GRADS, Call, FeatureMap, constants, contiguous
+from sma_kernels.triton_kernels.call import NO_GRADS, Call, FeatureMap, constants, contiguous
 from sma_kernels.triton_kernels.kernel_args import ForwardOutputs, GradSource, MapGrads, Moments, ParamOffsets, Tile
 from sma_kernels.triton_kernels.plan import BlockedPlan, blocked_plan, ceil_div
 

@@ -1,9 +1,9 @@
 """Launches of the fused path, one each for the forward and the backward of the maps."""
 
 from sma_kernels.args import GradOutputs, Outputs, Saved
+from sma_kernels.triton_kernels.call import Call, FeatureMap, constants, contiguous
 from sma_kernels.triton_kernels.fused.backward import backward_kernel
 from sma_kernels.triton_kernels.fused.forward import forward_kernel
-from sma_kernels.triton_kernels.host import Call, FeatureMap, constants, contiguous
 from sma_kernels.triton_kernels.kernel_args import ForwardOutputs, GradSource, MapGrads, ParamOffsets
 from sma_kernels.triton_kernels.plan import ForwardPlan, Launch
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sma_kernels.triton_kernels import plan
-from sma_kernels.triton_kernels.host import sizes_of
+from sma_kernels.triton_kernels.call import sizes_of
 from tests.helpers import cases, error_rule
 from tests.helpers.cases import Case
 from tests.triton.interpreter.paths import PATHS, head_of, take
