@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "CHECKS.md"
 BACKENDS = ("reference", "cpu", "triton", "cuda")
-HEAD = """# What is checked
+HEAD = """# Support matrix
 
 Written by `python -m tests.torch_integration.checks_table` from the tests themselves; a test keeps it up to date. Each
 row is a mode of use, each cell what its tests cover on a backend:
