@@ -17,11 +17,26 @@ SEEDS = 8
 def error_excess(case: Case, dtype: torch.dtype, backend: str, device, seeds: int = SEEDS) -> dict[str, str]:
     """Outputs and gradients that break the error rule, with their figures; {} if all keep it.
 
+    err(x) must stay within 2 times (gradients 3 times) the error of the reference in the same dtype, plus the slack of the
+    dtype; where exact is zero, the slack alone counts. Fewer seeds save time, but a scalar's error in one draw is luck, the
+    reference's too: what breaks the rule with fewer is judged by all of them.
+    """
+    broken = {}
+    for name, (ours, theirs) in relative_errors(case, dtype, backend, device, seeds).items():
+        gradient = name.startswith("d_")
+        limit = (3 if gradient else 2) * theirs + SLACK[dtype][gradient]
+        if not ours <= limit:
+            broken[name] = f"error {ours:.3g} > {limit:.3g} (reference {theirs:.3g})"
+    if broken and seeds < SEEDS:
+        return error_excess(case, dtype, backend, device)
+    return broken
+
+
+def relative_errors(case: Case, dtype: torch.dtype, backend: str, device, seeds: int) -> dict[str, tuple[float, float]]:
+    """err(x) of the backend and of the reference in the same dtype, by output and gradient.
+
     err(x) is the 2-norm of x - exact over that of exact (float64), both as root mean squares over `seeds`, so that one
-    seed whose scalar gradient happens to vanish does not decide. It must stay within 2 times (gradients 3 times) the
-    error of the reference in the same dtype, plus the slack of the dtype; where exact is zero, the slack alone counts.
-    Fewer seeds save time, but a scalar's error in one draw is luck, the reference's too: what breaks the rule with fewer
-    is judged by all of them.
+    seed whose scalar gradient happens to vanish does not decide.
     """
     squares: dict[str, list[float]] = {}  # of our difference, the reference's difference, the exact result
     for seed in range(seeds):
@@ -36,17 +51,10 @@ def error_excess(case: Case, dtype: torch.dtype, backend: str, device, seeds: in
             sums = squares.setdefault(name, [0.0, 0.0, 0.0])
             for index, difference in enumerate((results[name] - truth, yardstick[name] - truth, truth)):
                 sums[index] += float(difference.square().sum())
-    broken = {}
-    for name, (ours, theirs, scale) in squares.items():
-        gradient = name.startswith("d_")
-        slack = SLACK[dtype][gradient]
-        ours, theirs = (ours / (scale or 1)) ** 0.5, (theirs / (scale or 1)) ** 0.5
-        limit = (3 if gradient else 2) * theirs + slack
-        if not ours <= limit:
-            broken[name] = f"error {ours:.3g} > {limit:.3g} (reference {theirs:.3g})"
-    if broken and seeds < SEEDS:
-        return error_excess(case, dtype, backend, device)
-    return broken
+    return {
+        name: ((ours / (scale or 1)) ** 0.5, (theirs / (scale or 1)) ** 0.5)
+        for name, (ours, theirs, scale) in squares.items()
+    }
 
 
 def significant(exact: Tensor) -> Tensor:

@@ -83,6 +83,20 @@ def test_error_rule_at_odd_sizes(sizes, merge, dtype, backend, device):
     assert not error_rule.error_excess(Case(merge=merge, **sizes), dtype, backend, device, seeds=4)
 
 
+@pytest.mark.parametrize("dtype", (torch.bfloat16, torch.float16), ids=str)
+@pytest.mark.parametrize("merge", ("max", "mean", "none"))
+@pytest.mark.parametrize("activation", ("softmax", "sigmoid"))
+def test_float32_parameters_keep_their_precision_with_16_bit_features(activation, merge, dtype):
+    """The CPU kernels round to 16 bits only what they return: an attention read back would cost d_gate 3 digits."""
+    errors = error_rule.relative_errors(Case(activation=activation, merge=merge), dtype, "cpu", "cpu", seeds=2)
+    broken = {
+        name: errors[name]
+        for name in ("d_weight", "d_temperature", "d_gate", "d_relation_bias")
+        if not errors[name][0] <= 3 * errors[name][1] + 5e-6
+    }
+    assert not broken
+
+
 @pytest.mark.parametrize("layout", (torch.contiguous_format, torch.channels_last), ids=("nchw", "nhwc"))
 def test_error_rule_beyond_one_strip_of_positions(layout, backend, device):
     """More positions and maps than a register block, a strip of scratch or a GPU tile holds."""
