@@ -14,8 +14,8 @@ OLDEST_TREE = build/oldest
 IN_OLDEST = cd $(OLDEST_TREE) && env PATH="$(OLDEST_VENV)/bin:$$PATH"
 # Build for the GPU in this machine; without one, a single architecture is enough to compile, link and import the CUDA kernels.
 export TORCH_CUDA_ARCH_LIST ?= $(shell nvidia-smi -L >/dev/null 2>&1 || echo 9.0)
-# At least one test of each part: operators, registration, public API, network, training, documentation, mutants.
-FAST_TESTS = tests/test_api.py tests/test_docs_code.py tests/test_mutants.py tests/operators/test_registration.py \
+# At least one test of each part: operators, registration, public API, network, training, documentation, mutants, imports.
+FAST_TESTS = tests/test_api.py tests/test_imports.py tests/test_docs_code.py tests/test_mutants.py tests/operators/test_registration.py \
   tests/operators/test_layouts.py tests/operators/test_accuracy.py::test_gradients_are_those_of_the_formula \
   tests/operators/test_accuracy.py::test_error_rule_at_odd_sizes tests/training/test_losses.py \
   tests/training/test_training.py::test_action_units_that_colours_tell_are_learned
