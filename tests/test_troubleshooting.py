@@ -174,7 +174,7 @@ CAUSES = {
     "gate must lie": lambda _: SMAAttention(4, 2, gate=1.0),
     "…: expected either a column": lambda folder: load(table(folder, emotion="fear")),
     "…: column '…' is nearly": lambda folder: load(table(folder, Expression="fear")),
-    "…: column '…' is there twice": lambda folder: load(table(folder, AU1=1, AU01=1)),
+    "…: column '…' occurs twice": lambda folder: load(table(folder, AU1=1, AU01=1)),
     "…, line …: expected UTF-8": latin,
     "…: a class must not be named": lambda folder: load(table(folder, expression="score")),
     "…: expected at least two expressions": one_expression,

@@ -59,8 +59,8 @@ def prepare_test(task: Any, data: FaceDataModule, checkpoint: str | Path) -> Non
 def check_unseen_subjects(info: CheckpointInfo, people: str | None, tested: set[str]) -> None:
     """ValueError if a checkpoint was trained on subjects to be tested.
 
-    Different people may have the same name: names are compared unless both sides state whose they are and differ. Case and
-    dashes are ignored: DISFA is disfa, BP4D+ is bp4dplus; DISFA+ shows people of disfa.
+    Different people may have the same name: names are compared unless both sides have a known group (`people`) and the groups
+    differ. Case and dashes of groups are ignored: DISFA is disfa, BP4D+ is bp4dplus; DISFA+ shows people of disfa.
     """
     ours, theirs = _normalized(people or ""), _normalized(info.people or "")
     if ours and theirs and ours != theirs:

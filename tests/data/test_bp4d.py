@@ -100,7 +100,7 @@ def test_bp4d_refuses_strangers(tmp_path):
     write_bp4d(tmp_path)
     (tmp_path / "AUCoding/AU_OCC/F001_T1.csv").rename(tmp_path / "AUCoding/AU_OCC/F024_T1.csv")
     (tmp_path / "F001").rename(tmp_path / "F024")
-    with pytest.raises(ValueError, match="no fold belongs to F024"):
+    with pytest.raises(ValueError, match="no fold is published for F024"):
         index_bp4d(tmp_path)
     with pytest.raises(FileNotFoundError, match="AU_OCC"):
         index_bp4d(tmp_path / "nowhere")

@@ -48,10 +48,10 @@ def test_header_cells_are_stripped(tmp_path):
         ("image,AU1,folds", "'folds' is nearly 'fold'"),
         ("image,AU1,Splits", "'Splits' is nearly 'split'"),
         ("images,AU1", "'images' is nearly 'image'"),
-        ("image,AU1,AU1", "'AU1' is there twice"),
-        ("image,AU1,AU01", "'AU1' is there twice"),
-        ("image,AU1,image", "'image' is there twice"),
-        ("image,subject ,AU1,subject", "'subject' is there twice"),
+        ("image,AU1,AU1", "'AU1' occurs twice"),
+        ("image,AU1,AU01", "'AU1' occurs twice"),
+        ("image,AU1,image", "'image' occurs twice"),
+        ("image,subject ,AU1,subject", "'subject' occurs twice"),
     ],
 )
 def test_columns_that_are_twice_or_nearly_there_are_refused(tmp_path, header, words):
@@ -114,8 +114,8 @@ def test_the_lowest_and_the_highest_threshold(tmp_path, threshold, positive):
 @pytest.mark.parametrize(
     "text, settings, words",
     [
-        ("image,AU1\na.png,1\n", {"classes": ["joy", "fear"]}, "classes belong to a column 'expression'.*AU1"),
-        ("image,expression\na.png,joy\n", {"au_threshold": 2}, "au_threshold belongs to action units"),
+        ("image,AU1\na.png,1\n", {"classes": ["joy", "fear"]}, "classes need a column 'expression'.*AU1"),
+        ("image,expression\na.png,joy\n", {"au_threshold": 2}, "au_threshold needs columns of action units"),
         (
             "image,expression\na.png,joy\n",
             {"classes": ["joy", "joy"]},
@@ -125,7 +125,7 @@ def test_the_lowest_and_the_highest_threshold(tmp_path, threshold, positive):
         ("image,expression\na.png,joy\n", {"classes": ["joy", "Joy"]}, "'joy' and 'Joy' differ only in case"),
         ("image,expression\na.png,joy\na.png,Joy\n", {}, "'Joy' and 'joy' differ only in case"),
         ("image,AU1,fold\na.png,1,P1\na.png,0,p1\n", {}, "'P1' and 'p1' differ only in case"),
-        ("image,AU1,fold\na.png,1,P1\na.png,0,all\n", {}, "line 3: fold is 'all', which means every row"),
+        ("image,AU1,fold\na.png,1,P1\na.png,0,all\n", {}, "line 3: fold is 'all', a name reserved for all rows"),
         ("image,AU1,frame\na.png,1,99999999999999999999\n", {}, "line 2: frame is '9{20}'; expected a whole number"),
         ("image,AU1,frame\na.png,1,1_0\n", {}, "line 2: frame is '1_0'; expected a whole number"),
     ],

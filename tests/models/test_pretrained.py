@@ -90,10 +90,10 @@ def test_foreign_names_are_translated_by_a_key_map(tmp_path):
 @pytest.mark.parametrize(
     "key_map, words",
     [
-        ({r"^bodi\.": ""}, r"'\^bodi\\\\.' fits none of the file's keys, such as conv1"),
+        ({r"^bodi\.": ""}, r"'\^bodi\\\\.' matches none of the file's keys, such as conv1"),
         ({r"layer(\d)": "layer"}, r"gives two of the file's keys the name 'layer.0.conv1.weight'"),
-        ({r"layer(": "x"}, r"'layer\(' to 'x' is no regular expression"),
-        ({r"layer": r"\1"}, r"is no regular expression"),
+        ({r"layer(": "x"}, r"'layer\(' to 'x' is not a valid regular expression"),
+        ({r"layer": r"\1"}, r"is not a valid regular expression"),
     ],
 )
 def test_a_key_map_that_does_something_else_is_refused(tmp_path, key_map, words):
