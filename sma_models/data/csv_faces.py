@@ -40,7 +40,7 @@ class CSVFaces(FaceDataModule):
         csv:          the file
         root:         folder that the column `image` is relative to; None means the folder of the CSV
         classes:      expression classes in order; None means the sorted names in the file
-        au_threshold: None reads action units as 0 and 1; 1 to 5 reads intensities 0-5; this one and higher are positive
+        au_threshold: None reads action units as 0 and 1; 1 to 5 reads intensities 0-5, and is the lowest positive one
         fold:         name of the fold to test on; "0" to "4" without a column `fold`, "split" with a column `split`;
                       "" is "0" or "split"; "all" tests every row, regardless of its columns, and trains none
         people:       the group that the subjects belong to, such as "disfa": a checkpoint is never tested on a subject it

@@ -27,7 +27,7 @@ class CSVTable(FaceTable):
     path:         the file
     root:         folder that `image` is relative to; None means the folder of the CSV
     classes:      expression classes in order; None means the sorted names in the file
-    au_threshold: None reads 0 and 1; 1 to 5 reads intensities 0-5; this one and higher are positive
+    au_threshold: None reads 0 and 1; 1 to 5 reads intensities 0-5, and is the lowest positive one
     check_files:  require that every image exists; False checks only the first, which shows whether `root` is right
 
     columns: names in the header, AU01 as AU1; unused: those that are ignored

@@ -232,7 +232,7 @@ def set_folds_from_csv(index: DatabaseIndex, path: Path) -> None:
     """Sets the folds of an index from a CSV `subject,fold` that names every subject; tables show the file name."""
     index.folds = read_pairs(path, ("subject", "fold"))
     index.settings["folds"] = path.name
-    _check_all_named({sample.subject for sample in index.samples}, index.folds, f"{path} assigns no fold")
+    _check_all_named({sample.subject for sample in index.samples}, index.folds, f"{path} defines no fold")
 
 
 def _check_all_named(subjects: Iterable[str], table: Mapping[str, str], problem: str) -> None:

@@ -88,7 +88,9 @@ def checked_header(path: Path, header: list[str], known: Collection[str]) -> lis
     for cell in header:
         intended = _intended(cell, known) or _intended(cell.removesuffix("s"), set(known) - set(header))
         if intended is not None and intended != _canonical(cell):
-            raise ValueError(f"{path}: column {cell!r} is nearly {intended!r}; rename it to that or to something else")
+            raise ValueError(
+                f"{path}: column {cell!r} resembles {intended!r}; rename it to that or to a different name"
+            )
         # Spreadsheets leave columns without a name, which are ignored.
         if cell and _canonical(cell) in columns:
             raise ValueError(f"{path}: column {_canonical(cell)!r} occurs twice; got {', '.join(header)}")

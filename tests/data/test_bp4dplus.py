@@ -116,7 +116,7 @@ def test_folds_of_ones_own(tmp_path):
     folds.write_text("subject,fold\nF001,a\nF003,b\nM001,a\n")
     assert index_bp4dplus(tmp_path, folds=folds).folds["M001"] == "a"
     for text, message in (
-        ("subject,fold\nF001,a\nF003,b\n", "no fold to M001"),
+        ("subject,fold\nF001,a\nF003,b\n", "no fold for M001"),
         ("subject,fold\nF001,a\nF001,b\n", "line 3"),
         ("person,fold\n", "expected the columns subject,fold"),
     ):

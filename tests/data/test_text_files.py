@@ -60,11 +60,11 @@ def test_other_encodings_are_named(tmp_path, kind):
 @pytest.mark.parametrize(
     "kind, text, words",
     [
-        ("points", f"image,{EYES},Nose_x,nose_y\n", "'Nose_x' is nearly 'nose_x'"),
+        ("points", f"image,{EYES},Nose_x,nose_y\n", "'Nose_x' resembles 'nose_x'"),
         ("points", f"image,{EYES},right_eye_y\n", "'right_eye_y' occurs twice"),
         ("points", f"image,{EYES}\na.jpg,1,2,3\n", "line 2: expected 5 cells; got 4"),
         ("points", f"image,{EYES}\n\na.jpg,1,2,3,four\n", "line 3: expected numbers"),
-        ("folds", "subject,Fold\nS1,1\n", "'Fold' is nearly 'fold'"),
+        ("folds", "subject,Fold\nS1,1\n", "'Fold' resembles 'fold'"),
         ("folds", "subject,fold,fold\nS1,1,2\n", "'fold' occurs twice"),
         ("folds", "fold,subject\n1,S1\n", "expected the columns subject,fold; got fold,subject"),
         ("folds", "subject,fold\nS1,1\nS1,2\n", "line 3: expected a new subject"),
