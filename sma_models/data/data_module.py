@@ -107,7 +107,9 @@ class FaceDataModule(lightning.LightningDataModule, ABC):
         trainer: Any = self.trainer
         # Lightning's own sampler would ignore epochs and shares.
         if trainer and trainer.overfit_batches:
-            raise ValueError("overfit_batches must be 0 for these data: use limit_train_batches")
+            raise ValueError(
+                f"overfit_batches must be 0 for these data; got {trainer.overfit_batches} (use limit_train_batches)"
+            )
         dataset = self._dataset("train", self.augment)
         self._sampler = sampler = EpochSampler(dataset, *self._share(), shuffle=True, seed=self.seed)
         if self._resumed is not None:

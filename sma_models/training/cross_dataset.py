@@ -47,7 +47,9 @@ def prepare_test(task: Any, data: FaceDataModule, checkpoint: str | Path) -> Non
     if info.kind == data.faces.kind == "au" and regions != theirs:
         shared = [name for name in regions if name in theirs]
         if not shared:
-            raise ValueError(f"the checkpoint has {', '.join(regions)}, these data {', '.join(theirs)}: none in common")
+            raise ValueError(
+                f"expected action units in common; the checkpoint has {', '.join(regions)}, these data {', '.join(theirs)}"
+            )
         rank_zero_info(
             f"scored: {', '.join(shared)}\n"
             f"only in the checkpoint: {', '.join(n for n in regions if n not in theirs) or 'none'}\n"

@@ -92,7 +92,7 @@ class Database(FaceDataModule):
 
     def _splits(self, table: CSVTable) -> Splits:
         if table.folds is None:
-            raise ValueError(f"{self.manifest}: expected a column 'fold'")
+            raise ValueError(f"{self.manifest}: expected a column 'fold'; got {table.columns}")
         check_no_shared_subjects(table.subjects, table.folds, str(self.manifest))
         if self.fold == ALL:
             return everything_tested(len(table))
