@@ -53,8 +53,10 @@ def make_arms(settings: Ablation) -> dict[str, Arm]:
 
 
 def make_sweeps(settings: Ablation) -> Iterator[tuple[str, Arm]]:
-    """The full model with one setting changed at a time: the name of the setting, and the arm. ValueError names an
-    invalid setting before anything is run."""
+    """The full model with one setting changed at a time: yields the name of the setting, and the arm.
+
+    ValueError names an invalid setting, before anything is run.
+    """
     full = make_arms(settings)[FULL]
     for field, values in settings.sweeps.items():
         for value in values:
@@ -66,7 +68,7 @@ def make_sweeps(settings: Ablation) -> Iterator[tuple[str, Arm]]:
                     arm = replace(full, **changed, network=replace(full.network, **{field: value}))
                 _check(arm)
             except (TypeError, ValueError) as error:
-                raise ValueError(f"sweeps.{field} must hold valid values; got {value!r}: {error}") from error
+                raise ValueError(f"sweeps.{field} must list valid values; got {value!r}: {error}") from error
             yield field, arm
 
 

@@ -35,7 +35,7 @@ class _Expressions(_AveragePooling, ExpressionTask):
 
 
 def train_backbone(settings: Ablation, data: FaceDataModule, folder: Path) -> SMANet:
-    """A network trained on `data` with average pooling, loaded from `folder` if it is already finished."""
+    """A network trained on `data` with average pooling, loaded from `folder` if training has already finished."""
     finished = folder / "backbone.ckpt"
     if not finished.is_file():
         data.setup("fit")

@@ -52,8 +52,8 @@ class Ablation:
     training:         of the arms
     backbone:         training of the frozen backbone of the heads protocol, with average pooling
     faces:            numbers of synthetic faces
-    csv:              heads protocol: a file of own faces, as `CSVTable` reads it, instead of synthetic ones; five
-                      subject-exclusive folds unless it names others. Both phases then have the same subjects
+    csv:              heads protocol: a CSV file of faces (see `CSVTable`) to use instead of synthetic ones, with its own
+                      folds, or else five subject-exclusive ones. Both phases then have the same subjects
     seeds:            initializations per arm
     sweeps:           heads protocol: values to try in the full model, by name of a field of `NetworkConfig`,
                       "diversity" or "diversity_weight"; reported as exploration
@@ -76,7 +76,7 @@ class Ablation:
         if self.phase not in PHASES:
             raise ValueError(f"phase must be one of {', '.join(PHASES)}; got {self.phase!r}")
         if self.csv is not None and self.protocol != "heads":
-            raise ValueError(f"protocol must be heads for the faces of a csv; got {self.protocol!r}")
+            raise ValueError(f"protocol must be heads if csv is set; got {self.protocol!r}")
         for name in ("seeds", "sweep_seeds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")

@@ -81,14 +81,14 @@ def estimate(contrast: Contrast, runs: dict[str, ArmMeasures]) -> Estimate | Non
 
 
 def verdict(estimate: Estimate, adjusted: float, neutral: float) -> str:
-    """ "more" or "less" if the interval leaves out `neutral` and Holm's p is below 0.05, else "not shown"."""
+    """ "more" or "less" if the interval excludes `neutral` and Holm's p is below 0.05, else "not shown"."""
     if np.isnan(adjusted) or adjusted >= ALPHA or estimate.low <= neutral <= estimate.high:
         return "not shown"
     return "more" if estimate.value > neutral else "less"
 
 
 def fixed_contrasts(runs: dict[str, ArmMeasures]) -> list[dict[str, Any]]:
-    """All of `FIXED` whose measures these runs have, corrected together, as plain data."""
+    """The contrasts in `FIXED` whose measures these runs have, corrected together, as plain data."""
     estimates = [(contrast, result) for contrast in FIXED if (result := estimate(contrast, runs)) is not None]
     adjusted = holm([result.p for _, result in estimates])
     rows = []
@@ -112,7 +112,7 @@ def factorial_effects(runs: dict[str, ArmMeasures], measures: tuple[str, ...]) -
 
 
 def against(runs: dict[str, ArmMeasures], base: str, measures: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Every arm against `base`, paired and not corrected: exploration."""
+    """Every arm against `base`, paired, not corrected (exploratory)."""
     rows = []
     for name in runs:
         for measure in measures if name != base else ():

@@ -32,7 +32,7 @@ class RunScores:
     """The scores of one arm and seed.
 
     measures:  numbers by name; None if undefined
-    by_region: lists [R], of winner_share [R][K]
+    by_region: lists [R] by name; winner_share is [R][K]
     maps:      float16 [n,R,H,W], attention on the compared faces; None without attention
     """
 
@@ -111,5 +111,5 @@ def _numbers(values: NDArray[np.float64]) -> list[Any]:
 
 
 def _number(value: Any) -> float | None:
-    """As JSON holds it: None for NaN."""
+    """A number for JSON: None for NaN."""
     return None if np.isnan(float(value)) else float(value)

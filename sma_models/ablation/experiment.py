@@ -82,7 +82,7 @@ class EndToEndExperiment:
         faces, network = self.settings.faces, self.settings.network
         return (
             f"Synthetic faces of {network.image_size} pixels, {faces.train} to train and {faces.test} to test, "
-            f"{network.backbone} trained from scratch, best validation epoch"
+            f"{network.backbone} trained from random weights, best validation epoch"
         )
 
     def run(self, arm: Arm, run: ArmRun, out: Path) -> tuple[RunScores, dict[str, Any]]:
@@ -109,7 +109,7 @@ def _csv_experiment(settings: Ablation, cache: Path, workers: int) -> HeadsExper
     folds = csv_features(settings, cache, workers)
     faces = f"Faces of {Path(data.csv).name}, {len(folds)} subject-exclusive folds, predictions pooled"
     if data.left_out:
-        faces += f", without {', '.join(data.left_out)}, which have fewer than {MIN_CLASS_FACES} faces"
+        faces += f", without the classes of fewer than {MIN_CLASS_FACES} faces ({', '.join(data.left_out)})"
     return HeadsExperiment(settings, tuple(folds), data.faces.regions, faces)
 
 

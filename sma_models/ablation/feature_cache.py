@@ -72,7 +72,7 @@ def synthetic_features(settings: Ablation, cache: Path, workers: int) -> Path:
 def csv_features(settings: Ablation, cache: Path, workers: int) -> list[Path]:
     """As `synthetic_features`, one folder per fold of the CSV file; each backbone is trained on its fold alone."""
     folder = cache / cache_key(settings)
-    # The name of a fold may hold any characters, even slashes.
+    # The name of a fold may contain any characters, even slashes.
     folders = {fold: folder / quote(fold, safe=" ") for fold in csv_data(settings, workers).fold_names()}
     for fold, fold_folder in folders.items():
         if not _complete(fold_folder, SPLITS):

@@ -28,8 +28,8 @@ class StepTimes(lightning.Callback):
 
 
 def fit(task: FaceTask, data: FaceDataModule, epochs: int, folder: Path, progress: bool) -> tuple[Path, float]:
-    """The checkpoint of the best validation epoch, and the median seconds per step (NaN if training was already
-    finished)."""
+    """Train, or resume training in `folder`; returns the checkpoint of the best validation epoch and the median seconds
+    per step (NaN if training had already finished)."""
     last, times = folder / "last.ckpt", StepTimes()
     trainer = lightning.Trainer(
         accelerator="cpu",

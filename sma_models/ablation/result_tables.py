@@ -67,7 +67,7 @@ def markdown(result: Result) -> str:
         "## Pre-registered contrasts",
         "",
         "p is corrected by Holm over all rows. A contrast is *not shown* if its interval contains no difference (0, or a "
-        "ratio of 1), or if the corrected p is 0.05 or more: it may exist, but be too small for these seeds.",
+        "ratio of 1), or if the corrected p is 0.05 or more: an effect may exist, but be too small for this number of seeds.",
         "",
         *_contrasts(result),
         "",
@@ -83,7 +83,7 @@ def markdown(result: Result) -> str:
         "",
         "## Exploration",
         "",
-        "Not corrected, and no evidence: suggestions for further experiments.",
+        "Not corrected: suggestions for further experiments, not evidence.",
         "",
         "### 2×2 factorial: main effects and interaction",
         "",
@@ -136,7 +136,7 @@ def _contrast(row: dict[str, Any], result: Result) -> tuple[str, ...]:
 
 
 def _contrast_summary(result: Result) -> list[str]:
-    """The contrasts in five columns, with the interval beside the difference."""
+    """The contrasts in five columns, with the interval next to the difference."""
     rows = []
     for contrast in result["contrasts"]:
         number, measure, arms, difference, interval, *_, verdict = _contrast(contrast, result)
@@ -145,7 +145,7 @@ def _contrast_summary(result: Result) -> list[str]:
 
 
 def _arm_table(arms: dict[str, Arm], columns: tuple[Column, ...], last: dict[str, Callable[[Arm], str]]) -> list[str]:
-    """One row per arm: the columns that any arm has, and those of `last`."""
+    """One row per arm: the columns that have a value in any arm, then those of `last`."""
     measured = [column for column in columns if any(_mean(arm, column[0]) is not None for arm in arms.values())]
     header = ("arm", *(title for _, title in measured), *last)
     rows = (

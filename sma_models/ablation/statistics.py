@@ -70,7 +70,7 @@ def pair_pseudo_values(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def spread_ratio(first: NDArray[np.float64], second: NDArray[np.float64]) -> Estimate:
-    """Ratio of the standard deviations of [n] and [n] over the same seeds, left out in pairs.
+    """Ratio of the standard deviations of [n] and [n] over the same seeds; the jackknife leaves out a seed of both.
 
     Interval and p are those of the jackknife's pseudo-values of its logarithm (Miller 1974), by Student's t: a bootstrap's
     percentiles are too narrow with so few seeds. NaN for fewer than `MIN_SEEDS` seeds, or if an arm does not vary.

@@ -17,7 +17,7 @@ from sma_models.ablation.contrasts import (
 from sma_models.ablation.run_files import ArmRun, gather
 from sma_models.ablation.statistics import paired
 
-# An arm whose refinement changes maps by less says nothing about refinement.
+# If the refinement of an arm changes the maps by less, its scores are not informative about refinement.
 MIN_DISPLACEMENT = 0.05
 _BASE = "wide"
 

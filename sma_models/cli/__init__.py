@@ -1,4 +1,4 @@
-"""`sma-net`: train, validate and test SMA-Net, or see a demonstration."""
+"""`sma-net`, the command line of SMA-Net: one module per command."""
 
 from sma_models.cli.main import console, main
 

@@ -41,9 +41,11 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--config", action="config", help="a YAML file, such as ablation_heads.yaml")
     parser.add_argument("--out", type=Path, required=True, help="folder of runs and results")
     parser.add_argument(
-        "--cache", type=Path, help="folder of features, to share between experiments; default: in --out"
+        "--cache", type=Path, help="folder of features, to share between experiments; default: inside --out"
     )
-    parser.add_argument("--processes", type=int, default=available_cpus(), help="runs at a time, of one thread each")
+    parser.add_argument(
+        "--processes", type=int, default=available_cpus(), help="number of parallel runs, with one thread each"
+    )
     parser.add_class_arguments(Ablation, as_group=False)
     args = parser.parse_args([shipped(argument) for argument in current_arguments(arguments, "ablate")])
     if args.processes < 1:

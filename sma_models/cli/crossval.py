@@ -65,22 +65,22 @@ def _identity(faces: FaceTable) -> Iterator[NDArray[Any]]:
 
 
 def _unique_words(text: str) -> list[str]:
-    """Words between commas. A repeated fold or seed would be counted twice."""
+    """Comma-separated words. A repeated fold or seed would be counted twice, so it is an error."""
     words = [word.strip() for word in text.split(",")]
     if len(set(words)) < len(words):
-        raise argparse.ArgumentTypeError(f"expected each one once; got {text}")
+        raise argparse.ArgumentTypeError(f"expected each value once; got {text}")
     return words
 
 
 def _seeds(text: str) -> list[int]:
     words = _unique_words(text)
     if not all(word.isascii() and word.isdigit() for word in words) or len(set(map(int, words))) < len(words):
-        raise argparse.ArgumentTypeError(f"expected different whole numbers from 0 on, such as 0,1,2; got {text}")
+        raise argparse.ArgumentTypeError(f"expected distinct whole numbers of at least 0, such as 0,1,2; got {text}")
     return [int(word) for word in words]
 
 
 def _run_folder(out: Path, fold: str, seed: int) -> Path:
-    """The folder of a run; the name of a fold may hold any characters."""
+    """The folder of a run; the name of a fold may contain any characters."""
     return out / f"fold_{quote(fold, safe=' ')}" / f"seed_{seed}"
 
 
@@ -106,7 +106,7 @@ def _train_fold(out: Path, arguments: list[str], fold: str, seed: int) -> Predic
 
 
 def describe(cli: SMACLI, out: Path, folds: list[str], seeds: list[int]) -> dict[str, Any]:
-    """The description of the results above their tables."""
+    """The description printed above the tables of results."""
     scores = read_json(_run_folder(out, folds[0], seeds[0]) / "scores_test.json")
     keys = ("protocol", "alignment", "selection", "starts_from", "regions")
     return {key: scores[key] for key in keys} | {

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> None:
     """Read the command line and run."""
     parser = argparse.ArgumentParser("sma-net demo", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder for the results (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of weights, order and augmentation (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of weights, order and augmentation (%(default)s)")
     parser.add_argument("--force", action="store_true", help="train again even if results exist")
     args = parser.parse_args(arguments)
     run_demo(args.out, DemoSettings(seed=args.seed), force=args.force)
@@ -60,7 +60,7 @@ def run_demo(out: Path, settings: DemoSettings, *, force: bool = False) -> dict[
     if result is None or force:
         result = _train(out, settings)
     else:
-        console.print(f"{out} holds a finished demo; use --force to train again, or --out for another folder.")
+        console.print(f"{out} contains a finished demo; use --force to train again, or --out for another folder.")
     title = f"{result['faces']} faces of {settings.subjects} unseen subjects"
     console.print(au_table(title, result["regions"], result["scores"]))
     console.print("F1 at thresholds chosen on validation subjects; the best constant guess is 'always present'.")

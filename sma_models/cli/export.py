@@ -19,9 +19,9 @@ def main(arguments: Sequence[str]) -> None:
         description="Write the network of a checkpoint for deployment. Input: uint8 RGB [batch,3,size,size]. Outputs: "
         f"{', '.join(OUTPUTS)}. Regions, thresholds, size and alignment are stored in the file as JSON.",
     )
-    parser.add_argument("checkpoint", type=Path, help="of a training run, best.ckpt")
+    parser.add_argument("checkpoint", type=Path, help="checkpoint of a training run, such as best.ckpt")
     parser.add_argument("--format", choices=list(SUFFIX), default="onnx")
-    parser.add_argument("--out", type=Path, help="output file; default: beside the checkpoint")
+    parser.add_argument("--out", type=Path, help="output file; default: next to the checkpoint")
     args = parser.parse_args(list(arguments))
     suffix = SUFFIX[args.format]
     out = args.out or args.checkpoint.with_suffix(suffix)

@@ -40,7 +40,7 @@ class SMACLI(LightningCLI):
                 "max_epochs": 20,
                 # Steps are not logged, but Lightning warns of epochs shorter than this.
                 "log_every_n_steps": 1,
-                # It would list metrics beside the network; `FaceTask.on_fit_start` prints what matters.
+                # It would list metrics as well as the network; `FaceTask.on_fit_start` prints what matters.
                 "enable_model_summary": False,
                 "logger": {
                     "class_path": "lightning.pytorch.loggers.CSVLogger",

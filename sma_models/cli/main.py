@@ -12,11 +12,11 @@ USAGE = """usage: sma-net COMMAND ...
 
   demo      train on synthetic faces for a few minutes, and show what was learned
   fit       train                      (sma-net fit --config csv_fer.yaml --data.csv faces.csv)
-  validate  measure a checkpoint on the validation subjects
-  test      measure a checkpoint on the test subjects
+  validate  evaluate a checkpoint on the validation subjects
+  test      evaluate a checkpoint on the test subjects
   crossval  train and test every fold          (sma-net crossval --config ckplus_10fold.yaml)
   ablate    compare the parts of the attention  (sma-net ablate --config ablation_heads.yaml)
-  predict   read faces in images and videos      (sma-net predict model.ckpt clip.mp4)
+  predict   predictions for images and videos    (sma-net predict model.ckpt clip.mp4)
   visualize figures of a network's attention     (sma-net visualize best.ckpt --out figures)
   report    a run as one self-contained page    (sma-net report runs/demo)
   export    to ONNX, or a torch.export program   (sma-net export best.ckpt --format onnx)

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> None:
             for row in pipeline.rows(sources):
                 write(row)
         except KeyboardInterrupt:
-            # The way to stop a camera.
+            # Ctrl-C is how a camera is stopped.
             print("stopped", file=sys.stderr)
         _report(pipeline.summary, time.perf_counter() - start)
     if pipeline.summary.empty:
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="sma-net predict", description=__doc__)
-    parser.add_argument("checkpoint", type=Path, help="of a training run, best.ckpt")
+    parser.add_argument("checkpoint", type=Path, help="checkpoint of a training run, such as best.ckpt")
     parser.add_argument("sources", type=str, nargs="+", help="images, folders, videos, or the number of a camera")
     parser.add_argument("--out", type=Path, help=".csv or .jsonl; without it, CSV is printed")
     parser.add_argument("--yunet", type=Path, help="YuNet's ONNX file; without it, the cascade that ships with OpenCV")

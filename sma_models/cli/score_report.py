@@ -1,4 +1,4 @@
-"""Prints the scores of a test or validation run, and writes them beside its log."""
+"""Prints the scores of a test or validation run, and writes them next to its log."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from sma_models.report.score_tables import print_scores, scores_as_dict
 
 
 class ScoreReport(Callback):
-    """Prints the table of a finished test or validation run, and writes it beside the log as scores_<split>.json, with the
+    """Prints the table of a finished test or validation run, and writes it next to the log as scores_<split>.json, with the
     test predictions as answers_test.npz."""
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -29,7 +29,7 @@ def one_line(message: str, options: Any = ()) -> str:
         return _unknown(message.partition(": ")[2], options)
     if message.startswith("the following arguments are required: "):
         missing = re.sub(r"(?:fit|validate|test)\.", "--", message.partition(": ")[2])
-        return f"{missing} must be given, for example by a file of settings: --config csv_fer.yaml"
+        return f"{missing} must be given, for example in a settings file: --config csv_fer.yaml"
     keys, classes = _KEY.findall(message), _CLASS.findall(message)
     lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
     causes = [line for line in lines if line and not line.startswith(_ABOUT) and not line.startswith("Expected a")]

@@ -17,9 +17,9 @@ def main(arguments: Sequence[str]) -> None:
         prog="sma-net visualize",
         description="Draw the attention of a network: the channels of each region before and after refinement "
         "(attention.png, or one file per image), their correlation (correlation.png), and the training curves if there "
-        "is a metrics.csv beside the checkpoint (curves.png).",
+        "is a metrics.csv next to the checkpoint (curves.png).",
     )
-    parser.add_argument("checkpoint", type=Path, help="of a training run, best.ckpt")
+    parser.add_argument("checkpoint", type=Path, help="checkpoint of a training run, such as best.ckpt")
     parser.add_argument(
         "images", type=Path, nargs="*", help="aligned crops, or folders of them; default: synthetic faces"
     )

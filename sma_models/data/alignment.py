@@ -41,7 +41,7 @@ class Alignment:
 
     @staticmethod
     def of_folder(folder: Path) -> "Alignment | None":
-        """The settings that `sma-net align` stored in a folder of crops; None if the images come from elsewhere.
+        """The settings that `sma-net align` stored in a folder of crops; None if it did not create the folder.
 
         Raises ValueError, naming the file, if its content is not such settings.
         """

@@ -34,15 +34,15 @@ class CSVFaces(FaceDataModule):
     A column `split` assigns every row, and counts as one fold. Otherwise one fold is tested and the others train, with
     some of their subjects for validation: the folds are those of a column `fold`, or else five subject-exclusive folds,
     stratified by class (or by the rarest action unit of a row). A warning names regions of the test split that are absent
-    or come from one person. A column `found` says whether a face was detected; without it, the records of `sma-net align` do.
+    or come from one person. A column `found` records whether a face was detected; the default is what `sma-net align` recorded.
 
     Args:
         csv:          the file
-        root:         folder that the column `image` is relative to; None is the CSV's own
-        classes:      expression classes in order; None takes the sorted names of the file
-        au_threshold: None reads action units as 0 and 1; a number of 1 to 5 reads intensities 0-5, positive from it on
+        root:         folder that the column `image` is relative to; None means the folder of the CSV
+        classes:      expression classes in order; None means the sorted names in the file
+        au_threshold: None reads action units as 0 and 1; 1 to 5 reads intensities 0-5, and is the lowest positive one
         fold:         name of the fold to test on; "0" to "4" without a column `fold`, "split" with a column `split`;
-                      "" is "0" or "split"; "all" tests every row, whatever its columns say, and trains none
+                      "" is "0" or "split"; "all" tests every row, regardless of its columns, and trains none
         people:       the group that the subjects belong to, such as "disfa": a checkpoint is never tested on a subject it
                       was trained on; without a group, equal names count as the same subject
         settings:     see `FaceDataModule`
@@ -178,5 +178,5 @@ def _check_images_in_one_split(table: CSVTable, splits: Splits) -> None:
             repeats += name == "test" and first != row
     if repeats:
         warnings.warn(
-            f"{table.path}: {repeats} rows of the test split repeat an image, which counts again", stacklevel=3
+            f"{table.path}: {repeats} rows of the test split repeat an image, which is scored again", stacklevel=3
         )

@@ -25,9 +25,9 @@ class CSVTable(FaceTable):
     """The faces that a CSV file lists.
 
     path:         the file
-    root:         folder that `image` is relative to; None is the CSV's own
-    classes:      expression classes in order; None takes the sorted names of the file
-    au_threshold: None reads 0 and 1; a number of 1 to 5 reads intensities 0-5, positive from it on
+    root:         folder that `image` is relative to; None means the folder of the CSV
+    classes:      expression classes in order; None means the sorted names in the file
+    au_threshold: None reads 0 and 1; 1 to 5 reads intensities 0-5, and is the lowest positive one
     check_files:  require that every image exists; False checks only the first, which shows whether `root` is right
 
     columns: names in the header, AU01 as AU1; unused: those that are ignored
@@ -117,7 +117,9 @@ class CSVTable(FaceTable):
                 self._fail(row, f"split is {str(split)!r}; expected train, val or test")
         if self.folds is not None:
             if ALL in self.folds:
-                self._fail(int(np.argmax(self.folds == ALL)), f"fold is {ALL!r}, which means every row")
+                self._fail(
+                    int(np.argmax(self.folds == ALL)), f"fold is {ALL!r}, a name reserved for all rows; rename it"
+                )
             check_no_lookalikes(str(self.path), "folds", np.unique(self.folds).tolist())
         # A person under two names could be in both training and test.
         check_no_lookalikes(str(self.path), "subjects", np.unique(self.subjects).tolist())
@@ -131,14 +133,14 @@ class CSVTable(FaceTable):
             )
         if units:
             if classes is not None:
-                raise ValueError(f"classes belong to a column 'expression'; {self.path} has {', '.join(units)}")
+                raise ValueError(f"classes need a column 'expression'; {self.path} has {', '.join(units)}")
             if au_threshold is not None and au_threshold not in range(1, _HIGHEST + 1):
                 raise ValueError(f"au_threshold must be a whole number of 1 to {_HIGHEST}; got {au_threshold}")
             self.kind, self.regions = "au", tuple(units)
             self.labels = self._unit_labels(rows, units, au_threshold)
             return
         if au_threshold is not None:
-            raise ValueError(f"au_threshold belongs to action units; {self.path} has a column 'expression'")
+            raise ValueError(f"au_threshold needs columns of action units; {self.path} has a column 'expression'")
         self.kind = "expression"
         names = self._texts(rows, "expression")
         self.regions = tuple(sorted(set(names)) if classes is None else classes)

@@ -66,7 +66,7 @@ class FaceDataModule(lightning.LightningDataModule, ABC):
         raise ValueError(f"{type(self).__name__} has no folds")
 
     def origin(self) -> dict[str, Any]:
-        """What a checkpoint records about its training data: people, subjects seen, alignment, and how its epoch is chosen."""
+        """Metadata of the training data for a checkpoint: people, subjects seen, alignment, and how the epoch is selected."""
         assert self.faces is not None, "call setup first"
         rows = np.concatenate([self.splits.train, self.splits.val])
         subjects = np.unique(self.faces.subjects[rows])
@@ -105,9 +105,11 @@ class FaceDataModule(lightning.LightningDataModule, ABC):
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         self._check_training()
         trainer: Any = self.trainer
-        # Lightning's own sampler would know neither epochs nor shares.
+        # Lightning's own sampler would ignore epochs and shares.
         if trainer and trainer.overfit_batches:
-            raise ValueError("overfit_batches must be 0 for these data: use limit_train_batches")
+            raise ValueError(
+                f"overfit_batches must be 0 for these data; got {trainer.overfit_batches} (use limit_train_batches)"
+            )
         dataset = self._dataset("train", self.augment)
         self._sampler = sampler = EpochSampler(dataset, *self._share(), shuffle=True, seed=self.seed)
         if self._resumed is not None:
@@ -119,7 +121,7 @@ class FaceDataModule(lightning.LightningDataModule, ABC):
 
     @cached_property
     def _digest(self) -> str:
-        """Of the subjects that train and validate, and their labels."""
+        """A digest of the training and validation subjects and their labels."""
         splits, faces = (self.splits.train, self.splits.val), self.faces
         columns = (faces.labels, faces.subjects, faces.sequences, faces.frames)
         return digest([*splits, *(column[rows] for column in columns for rows in splits)])
@@ -140,7 +142,10 @@ class FaceDataModule(lightning.LightningDataModule, ABC):
         return replace(self._start(), epoch=epoch, samples=samples).as_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Raises ValueError if the run was trained on other samples, or stopped within an epoch divided differently."""
+        """Restore the position.
+
+        Raises ValueError if the run was trained on other samples, or stopped within an epoch divided differently.
+        """
         assert self.trainer is not None
         if self.trainer.state.fn == TrainerFn.FITTING:
             self._resumed = self._start().resume(state_dict)

@@ -22,7 +22,7 @@ UNDETECTED = "frames without a face"
 
 
 class Sample(NamedTuple):
-    """One labelled image. labels: an expression's name, or one value per action unit (9: it could not be coded)."""
+    """One labeled image. labels: an expression's name, or one value per action unit (9: it could not be coded)."""
 
     image: Path
     subject: str
@@ -39,14 +39,14 @@ class DatabaseIndex:
     images:    folder of the images
     settings:  how images and labels were selected; shown in tables
     units:     numbers of the action units, or () for expressions
-    samples:   the labelled images
+    samples:   the labeled images
     folds:     fold of every subject
     expected:  counts of the published protocol, if they can be compared
     positive_from: the lowest intensity that is scored as present
-    missing:   labelled frames or sequences without an image
+    missing:   labeled frames or sequences without an image
     unlabelled: sequences without a label; `unlabelled_frames` counts uncoded images of coded sequences
     left_out:  sequences with an ambiguous label or image, each with the reason
-    extra:     files that are not understood
+    extra:     unrecognized files
     unreadable: images that cannot be decoded
     crops:     what `sma-net align` recorded about the images
     """
@@ -123,7 +123,7 @@ class DatabaseIndex:
         ]
         as_published = len(self.unlabelled) == self.expected.get(UNLABELLED)
         for kind, names in (
-            ("labelled, but without an image", self.missing),
+            ("labeled, but without an image", self.missing),
             ("without a label", [] if as_published else self.unlabelled),
             ("left out", self.left_out),
             ("not understood", self.extra),
@@ -232,16 +232,18 @@ def set_folds_from_csv(index: DatabaseIndex, path: Path) -> None:
     """Sets the folds of an index from a CSV `subject,fold` that names every subject; tables show the file name."""
     index.folds = read_pairs(path, ("subject", "fold"))
     index.settings["folds"] = path.name
-    _check_all_named({sample.subject for sample in index.samples}, index.folds, f"{path} gives no fold")
+    _check_all_named({sample.subject for sample in index.samples}, index.folds, f"{path} defines no fold")
 
 
 def _check_all_named(subjects: Iterable[str], table: Mapping[str, str], problem: str) -> None:
     unknown = sorted(set(subjects) - set(table))
     if unknown:
-        raise ValueError(f"{problem} to {', '.join(unknown)}")
+        raise ValueError(f"{problem} for {', '.join(unknown)}")
 
 
 def set_published_folds(index: DatabaseIndex, folds: Mapping[str, tuple[str, ...]]) -> None:
     """Sets published folds, given as subjects by fold. Raises ValueError if a subject is in none of them."""
     index.folds = {subject: name for name, subjects in folds.items() for subject in subjects}
-    _check_all_named({sample.subject for sample in index.samples}, index.folds, f"{index.dataset}: no fold belongs")
+    _check_all_named(
+        {sample.subject for sample in index.samples}, index.folds, f"{index.dataset}: no fold is published"
+    )

@@ -148,7 +148,9 @@ def check_no_shared_subjects(subjects: NDArray[np.str_], folds: NDArray[np.str_]
     pairs = np.unique(np.stack([subjects, folds]), axis=1)
     names, counts = np.unique(pairs[0], return_counts=True)
     if (counts > 1).any():
-        raise ValueError(f"{source}: in more than one fold: subjects {', '.join(names[counts > 1][:8])}")
+        raise ValueError(
+            f"{source}: expected each subject in one fold; got several for {', '.join(names[counts > 1][:8])}"
+        )
 
 
 def warn_without_subjects(source: str) -> None:

@@ -10,7 +10,7 @@ AUGMENTATIONS = ("none", "mild", "strong")
 def canvas_size(image_size: int) -> int:
     """Width and height in pixels of the canvas that an input of `image_size` is cropped from (256 for 224).
 
-    Raises ValueError for a size that no network takes.
+    Raises ValueError for a size outside 8 to 4096 pixels.
     """
     if not 8 <= image_size <= 4096:
         raise ValueError(f"image_size must be 8 to 4096 pixels; got {image_size}")
@@ -22,7 +22,7 @@ class Augment:
 
     kind: "none" takes the center; "mild" crops at random, mirrors and jitters colors; "strong" also rotates, scales,
           converts to gray and erases patches. None of them changes action units or expressions.
-    The same key gives the same image in any process, whatever was drawn before, so that resumed runs are exact.
+    The same key gives the same image in any process, regardless of earlier random numbers, so that resumed runs are exact.
     """
 
     def __init__(self, kind: str, image_size: int):

@@ -159,7 +159,7 @@ class Aligner:
 
     def _video_rows(self, job: Job, start: int) -> Iterator[Row]:
         if isinstance(self.detector, Points):
-            raise ValueError(f"{job.source}: a table of points is for images; expected no video")
+            raise ValueError(f"{job.source}: a table of points needs images; got a video")
         try:
             frames = (frame for frame in Video(job.path) if frame.number >= start)
             yield from ordered_map(lambda frame: self._row(job, frame.number, frame.image), frames, self.workers)

@@ -108,8 +108,8 @@ class UniqueNames:
 class Video:
     """The frames of a video file, or of a camera by its number, one at a time.
 
-    fps: frames per second; frames: number of frames; both 0 if the container does not say. Raises ValueError if it cannot
-    be opened, or after its last frame if the container announced more.
+    fps: frames per second; frames: number of frames; both 0 if the container does not state them. Raises ValueError if the
+    source cannot be opened, or after its last frame if the container announced more.
     """
 
     def __init__(self, source: Path | int):

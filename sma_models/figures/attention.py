@@ -17,7 +17,7 @@ from sma_models.figures.collect import VIEW, RegionView
 _STRENGTH = 0.8
 _GAP, _GROUP = 10, 34  # pixels between images, and between groups of images
 _INCH = 190  # pixels of the grid per inch of the figure
-_LEFT, _RIGHT, _TOP, _BOTTOM = 1.05, 1.6, 1.15, 0.9  # inches round the grid
+_LEFT, _RIGHT, _TOP, _BOTTOM = 1.05, 1.6, 1.15, 0.9  # inches around the grid
 _COLUMN = 130  # pixels of a column of numbers
 _OUTLINE = (64, 224, 255)
 

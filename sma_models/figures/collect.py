@@ -48,7 +48,7 @@ class AttentionViews(NamedTuple):
 def run_attention(predictor: FacePredictor, crops: Sequence[RGBImage]) -> AttentionViews:
     """Run a network on aligned crops, uint8 RGB [H,W,3]; ValueError if there are none."""
     if not crops:
-        raise ValueError("crops must hold at least one image; got none")
+        raise ValueError("crops must contain at least one image; got none")
     views: list[list[RegionView]] = []
     correlations = []
     for crop in crops:

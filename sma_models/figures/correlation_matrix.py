@@ -11,9 +11,9 @@ _NAMED_CELLS = 20  # largest number of regions whose percentages fit their cells
 
 
 def draw_correlation(title: str, correlation: NDArray[np.float32], regions: Sequence[str]) -> Figure:
-    """S [N,N] with N = R·K maps in blocks of regions, and beside it the contributions between regions [R,R].
+    """S [N,N] with N = R·K maps in blocks of regions, and next to it the contributions between regions [R,R].
 
-    A row holds the mixture of its refined map, before the gate; rows sum to 1. The color scale expands small values.
+    A row has the weights of all maps in one refined map, before the gate; rows sum to 1. The color scale expands small values.
     """
     whole = np.asarray(correlation, np.float64)
     channels = len(whole) // len(regions)
@@ -45,6 +45,6 @@ def draw_correlation(title: str, correlation: NDArray[np.float32], regions: Sequ
 
 
 def region_shares(correlation: NDArray[np.float64], channels: int) -> NDArray[np.float64]:
-    """[R,R] of S [N,N]: the share of each region in the mixtures of the maps of another, averaged over its maps."""
+    """S [N,N] by region, [R,R]: the total weight of a region's maps in the refined maps of another, averaged over these."""
     regions = len(correlation) // channels
     return correlation.reshape(regions, channels, regions, channels).sum(3).mean(1)

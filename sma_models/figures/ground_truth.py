@@ -1,4 +1,4 @@
-"""Attention of a network on synthetic faces, beside the true region of each action unit."""
+"""Attention of a network on synthetic faces, next to the true region of each action unit."""
 
 from typing import Any
 

@@ -11,7 +11,7 @@ from sma_models.figures.style import BLUE, RED
 
 
 def draw_aus(title: str, regions: Sequence[str], f1: ArrayLike, constant: ArrayLike, spread: Any = None) -> Figure:
-    """F1 [R] of each action unit beside the constant guess [R]; `spread` [R] is its standard deviation over seeds.
+    """F1 [R] of each action unit next to the constant guess [R]; `spread` [R] is its standard deviation over seeds.
 
     NaN has no bar.
     """

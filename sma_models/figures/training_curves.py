@@ -89,7 +89,7 @@ def _epochs(log: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def find_log(checkpoint: Path) -> Path | None:
-    """The metrics.csv of the training run of a checkpoint: beside it, or above its folder `checkpoints`."""
+    """The metrics.csv of the training run of a checkpoint: next to it, or above its folder `checkpoints`."""
     candidates = (
         checkpoint.parent / LOG,
         checkpoint.parent.parent / LOG if checkpoint.parent.name == "checkpoints" else None,

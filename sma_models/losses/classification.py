@@ -41,7 +41,7 @@ def au_weights(labels: Tensor, known: Tensor, names: Sequence[str]) -> Tensor:
     positives = (labels.bool() & known).sum(0).double()
     absent = [name for name, count in zip(names, positives.tolist(), strict=True) if not count]
     if absent:
-        raise ValueError(f"no training subject shows {', '.join(absent)}; leave it out or choose another part")
+        raise ValueError(f"no training subject shows {', '.join(absent)}; remove that action unit or test another fold")
     inverse = known.sum(0).double() / positives
     return (len(names) * inverse / inverse.sum()).float()
 

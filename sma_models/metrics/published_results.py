@@ -14,12 +14,15 @@ class Published(NamedTuple):
 
 PUBLISHED = (
     Published(
-        "bp4d", "SMA-Net (Li et al., FG 2021)", "64.9", "second-hand: as later papers print it, not seen in the paper"
+        "bp4d",
+        "SMA-Net (Li et al., FG 2021)",
+        "64.9",
+        "second-hand: quoted from later papers, not checked in the original",
     ),
     Published(
         "disfa",
         "SMA-Net (Li et al., FG 2021)",
         "64.2",
-        "second-hand: as later papers print it, not seen in the paper; the numbers of its action units average 62.4",
+        "second-hand: quoted from later papers, not checked in the original; the numbers of its action units average 62.4",
     ),
 )

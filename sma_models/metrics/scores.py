@@ -42,7 +42,7 @@ _OLD_NAME = re.compile(rf"(^|mean_|/)({'|'.join(_OLD_NAMES)})$")
 
 
 def current_names(scores: Mapping[str, Any]) -> dict[str, Any]:
-    """Scores of a JSON file or a log, under their current names: files of older runs have others."""
+    """Scores of a JSON file or a log, under their current names; files of older runs use other names."""
     return {_OLD_NAME.sub(lambda match: match[1] + _OLD_NAMES[match[2]], name): value for name, value in scores.items()}
 
 

@@ -19,11 +19,12 @@ ENTRY = "sma_net"  # the entry of the metadata, see `CheckpointInfo.as_dict`
 class CheckpointInfo:
     """Metadata of a checkpoint.
 
-    kind:        what the network predicts
+    kind:        what the network predicts, "au" or "expression"
     regions:     names of its R action units or expressions
     network:     its architecture
     calibration: thresholds and Platt scales of action units; neutral for expressions
-    people, subjects: the people in the training and validation data, and whose they are; None: anyone's
+    people:      the group that the subjects belong to, such as "disfa"; None if unknown
+    subjects:    names of the subjects in the training and validation data
     alignment:   how their images were aligned, as `Alignment.as_dict`; None: not by `sma-net align`
     selection:   how the epoch was selected: "val" or "last"
     starts_from: the initial weights

@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 
 def previous_of(path: str | Path) -> Path:
-    """The path of the checkpoint that `path` held before."""
+    """The path at which `atomic_save` keeps the checkpoint that `path` replaced."""
     return Path(f"{path}.previous")
 
 
@@ -33,8 +33,8 @@ def atomic_save(content: dict[str, Any], path: str | Path) -> None:
 
 
 def safe_load(path: str | Path) -> Any:
-    """The content of a checkpoint on the CPU. FileNotFoundError, or ValueError if it is damaged or holds anything but tensors
-    and plain values."""
+    """The content of a checkpoint on the CPU. FileNotFoundError, or ValueError if it is damaged or contains anything but
+    tensors and plain values."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no checkpoint {path}")
     try:
@@ -43,10 +43,12 @@ def safe_load(path: str | Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:  # its message recommends running the code in the file
         raise ValueError(
-            f"checkpoint {path} is damaged, or holds more than tensors and plain values, which are all that is read"
+            f"checkpoint {path} is damaged, or contains objects other than tensors and plain values, which are not loaded"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"checkpoint {path} is damaged: expected a whole file of torch.save; {error}") from error
+        raise ValueError(
+            f"checkpoint {path} is damaged: expected a complete file written by torch.save; {error}"
+        ) from error
     raise ValueError(f"checkpoint {path} is damaged: the checksum of {damaged} is wrong")
 
 
@@ -69,7 +71,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self, path: Any, map_location: Callable | None = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
         """Raises as `safe_load` if there is no previous checkpoint. Always reads to the CPU, and only tensors and plain
-        values, whatever the arguments say."""
+        values, regardless of the arguments."""
         try:
             return safe_load(path)
         except (FileNotFoundError, ValueError) as error:

@@ -13,7 +13,7 @@ from sma_models.metrics.calibration import Calibration
 from sma_models.models.checkpoint import load_checkpoint
 from sma_models.models.sma_net import SMANet
 
-FACTS = "sma_net.json"  # beside the program in a .pt2 file; in an ONNX file, the metadata entry `sma_net`
+FACTS = "sma_net.json"  # an extra file in a .pt2 archive; in an ONNX file, the metadata entry `sma_net`
 OUTPUTS = ("probability", "logits", *SMAOutput._fields)
 
 
@@ -52,8 +52,8 @@ def load_deployed(checkpoint: str | Path) -> tuple[Deployed, dict[str, Any]]:
 
 
 def export_program(deployed: Deployed) -> torch.export.ExportedProgram:
-    """A program for any batch size. It contains the operator as one node, which `import sma_kernels` provides and which
-    selects its backend at run time."""
+    """A program for any batch size, with the operator as one node: `import sma_kernels` registers it, and it selects its
+    backend at run time."""
     return torch.export.export(deployed, (_example(deployed),), dynamic_shapes=({0: torch.export.Dim("batch")},))
 
 

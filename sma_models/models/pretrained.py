@@ -65,7 +65,7 @@ def build_network(
     """
     if init_from is not None:
         if pretrained is not False:
-            raise ValueError("init_from includes a backbone: expected pretrained false beside it")
+            raise ValueError(f"init_from includes a backbone, so pretrained must be false; got {pretrained!r}")
         return _from_network(regions, config, init_from)
     if pretrained is False:
         return SMANet(regions, **asdict(config))
@@ -100,7 +100,7 @@ def find_state(content: Any) -> State:
             return find_state(content[name])
     tensors = {name: value for name, value in content.items() if isinstance(value, Tensor)}
     if not tensors:
-        raise ValueError(f"the file holds no tensors by name; got the entries {list(content)[:8]}")
+        raise ValueError(f"the file contains no named tensors; got the entries {list(content)[:8]}")
     return tensors
 
 
@@ -136,9 +136,11 @@ def _renamed(state: State, pattern: str, replacement: str) -> State:
     try:
         names = {name: re.sub(pattern, replacement, name) for name in state}
     except re.error as error:
-        raise ValueError(f"key_map: {pattern!r} to {replacement!r} is no regular expression: {error}") from error
+        raise ValueError(
+            f"key_map: {pattern!r} to {replacement!r} is not a valid regular expression: {error}"
+        ) from error
     if not any(re.search(pattern, name) for name in state):
-        raise ValueError(f"key_map: {pattern!r} fits none of the file's keys, such as {', '.join(list(state)[:3])}")
+        raise ValueError(f"key_map: {pattern!r} matches none of the file's keys, such as {', '.join(list(state)[:3])}")
     if len(set(names.values())) < len(names):
         twice = next(new for new in names.values() if list(names.values()).count(new) > 1)
         raise ValueError(f"key_map: {pattern!r} to {replacement!r} gives two of the file's keys the name {twice!r}")
@@ -225,7 +227,7 @@ def _from_network(regions: Sequence[str], config: NetworkConfig, path: str | Pat
                 view = tensor.unflatten(0, (-1, channels)).unflatten(2, (-1, channels))
                 view[here[:, None], :, here[None, :]] = blocks[there[:, None], :, there[None, :]]
     rank_zero_info(
-        f"init_from {path}:\n  regions taken: {', '.join(shared) or 'none'}\n"
+        f"init_from {path}:\n  regions loaded: {', '.join(shared) or 'none'}\n"
         f"  new: {', '.join(name for name in regions if name not in theirs) or 'none'}\n"
         f"  left out: {', '.join(name for name in theirs if name not in regions) or 'none'}"
     )

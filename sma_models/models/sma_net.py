@@ -20,10 +20,10 @@ class NetworkConfig:
     """The architecture of an SMA-Net; its switches are the ablations.
 
     backbone:          name of a timm model that offers feature maps
-    stage:             which of its feature maps is read, counted as timm counts them; -1 is the last
-    output_stride:     dilates the backbone's later stages so that no map is coarser than this, where timm can
+    stage:             index of the feature map to use, numbered as in timm; -1 is the last
+    output_stride:     largest stride of a feature map; later stages are dilated instead, if timm supports it for the backbone
     image_size:        width and height of the input in pixels; None follows the weights (224 without any)
-    mean, std:         of the input's RGB channels, in units of white = 1; None follows the weights
+    mean, std:         of the input's RGB channels, scaled to 0..1; None follows the weights
     channels:          K, attention maps per region
     embed_dim:         D, embedding width of a feature group
     shared_features:   one feature group for all maps of a region instead of one each
@@ -71,13 +71,13 @@ class SMANet(nn.Module):
     """One logit per region from images of faces.
 
     regions:       their names, one per action unit or expression class; a checkpoint carries them
-    device, dtype: of parameters and buffers, as torch.nn's modules take them
+    device, dtype: of parameters and buffers, as in torch.nn
     settings:      the fields of `NetworkConfig`
 
     forward(x [B,3,H,W], uint8 in 0..255 or floating in 0..1, RGB) -> NetworkOutput, in the network's dtype. An action unit's
     probability is the sigmoid of its logit; expression classes share a softmax.
 
-    Raises ValueError for regions that are empty or repeat, and for a backbone or stage that timm does not offer.
+    Raises ValueError for empty or repeated regions, and for a backbone or stage that timm does not offer.
     """
 
     mean: Tensor
@@ -119,12 +119,13 @@ class SMANet(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Write `mean` and `std`; the modules inside have methods of their own."""
+        """Write the buffers `mean` and `std`; submodules have their own method of this name."""
         for buffer, values in ((self.mean, self.config.mean), (self.std, self.config.std)):
             buffer.copy_(torch.tensor(values, dtype=buffer.dtype, device="cpu").view(3, 1, 1))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Every move or cast of the network passes here; `to_empty` leaves the buffers that no checkpoint holds unwritten."""
+        """Called by every move or cast. Afterwards `mean` and `std` are written: `to_empty` leaves them uninitialized, and no
+        checkpoint contains them."""
         super()._apply(fn, recurse)
         self.reset_parameters()
         return self
@@ -138,7 +139,7 @@ class SMANet(nn.Module):
         return NetworkOutput(self.classifier(attention.pooled), attention)
 
     def feature_maps(self, x: Tensor) -> Tensor:
-        """The backbone's feature maps [B,C,H,W] of images as `forward` takes them."""
+        """The backbone's feature maps [B,C,H,W] of images in the format of `forward`."""
         dtype = self.mean.dtype
         exact = x.to(torch.promote_types(dtype, torch.float32))
         if not x.is_floating_point():
@@ -158,7 +159,7 @@ class RegionClassifier(nn.Module):
     Features are normalized first, by statistics that all regions share: means over many positions differ so little from
     face to face that classifiers of the raw features hardly learn in the first thousand steps.
     rows:          () or (K,), the dimensions between R and C in the pooled features
-    device, dtype: of the parameters, as torch.nn's modules take them
+    device, dtype: of the parameters, as in torch.nn
     """
 
     def __init__(
@@ -194,7 +195,7 @@ def rename_old_keys(state_dict: dict[str, Any], prefix: str = "") -> None:
             state_dict[new + name.removeprefix(old)] = state_dict.pop(name)
 
 
-# The longer prefix first: it lies within the shorter one.
+# The longer prefix first, since the shorter one matches the same names.
 _OLD_KEYS = (("units.standardise.", "classifier.norm."), ("units.", "classifier."))
 
 

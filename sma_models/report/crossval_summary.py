@@ -118,7 +118,7 @@ def _number(value: Any) -> str:
 
 
 def draw_crossval(result: dict[str, Any]) -> Figure:
-    """F1 of each action unit beside the constant guess, or the confusion matrix, pooled over folds."""
+    """F1 of each action unit next to the constant guess, or the confusion matrix, pooled over folds."""
     pooled, title, regions = result["pooled"], result["protocol"], result["regions"]
     if result["kind"] == "au":
         f1 = pooled["f1"]

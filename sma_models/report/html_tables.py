@@ -18,7 +18,7 @@ class Block:
 
 
 def from_rich(table: Table) -> Block:
-    """What follows the table's section line is its summary; its caption is the text."""
+    """The rows below the table's section line become the summary; its caption becomes the text."""
     header = [str(column.header) for column in table.columns]
     rows = [list(row) for row in zip(*(map(str, column.cells) for column in table.columns), strict=True)]
     line = next((index + 1 for index, row in enumerate(table.rows) if row.end_section), len(rows))

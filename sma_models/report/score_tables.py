@@ -86,7 +86,7 @@ def au_table(title: str, regions: list[str], scores: dict[str, list[float | None
 
 
 def expression_table(title: str, regions: list[str], scores: ExpressionScores) -> Table:
-    """One row per class: its F1 and its row of the confusion matrix; below, the scores beside the majority guess."""
+    """One row per class: its F1 and its row of the confusion matrix; below, the scores next to the majority guess."""
     # Numbers head the columns: names of seven classes do not fit a terminal.
     table = Table("true \\ predicted", "F1", *(str(index + 1) for index in range(len(regions))), title=title)
     for row, name in enumerate(regions):

@@ -1,4 +1,4 @@
-"""The resting face of a subject: drawn once per subject, independent of every action unit."""
+"""The resting face of a subject: sampled once, independent of every action unit."""
 
 from dataclasses import dataclass
 from functools import lru_cache

@@ -1,5 +1,5 @@
-"""The Lightning module, its optimizer and callbacks, and what makes a run resumable.
+"""The Lightning modules, their optimizer and callbacks, and exact resumption.
 
-`face_task` has what both tasks share, `task` the two tasks; `callbacks` writes best.ckpt and last.ckpt; `resume`, `rng_state`
-and `sma_models.data.position` hold what a resumed run restores.
+`task` has the two tasks, `face_task` their base class; `callbacks` writes best.ckpt and last.ckpt; `resume`, `rng_state` and
+`sma_models.data.position` handle the state that a resumed run restores.
 """

@@ -41,7 +41,7 @@ class SelectedEpoch(ModelCheckpoint):
     An epoch that `max_time` or `max_steps` cut short is not compared with whole ones. If no epoch has a score, the
     weights at the end of training are saved, with a warning.
 
-    dirpath: the folder; None is `checkpoints` in the logger's.
+    dirpath: the folder; None means `checkpoints` in the logger's folder.
     """
 
     def __init__(self, dirpath: str | None = None):
@@ -90,7 +90,7 @@ class SelectedEpoch(ModelCheckpoint):
             # A process that is killed while writing leaves the previous file, which is the best epoch in last.ckpt.
             source = previous_of(source)
         if not source.is_file():
-            raise FileNotFoundError(f"the best epoch of the resumed run is missing: expected {BEST} beside {LAST}")
+            raise FileNotFoundError(f"the best epoch of the resumed run is missing: expected {BEST} next to {LAST}")
         if trainer.is_global_zero and source.resolve() != target.resolve():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
@@ -147,7 +147,7 @@ class LastEpoch(ModelCheckpoint):
             self._save(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # If training stopped within the epoch, the checkpoint already written says where to resume.
+        # If training stopped within the epoch, the checkpoint already written has the position to resume from.
         if epoch_is_over(trainer):
             super().on_train_epoch_end(trainer, pl_module)
 

@@ -47,7 +47,9 @@ def prepare_test(task: Any, data: FaceDataModule, checkpoint: str | Path) -> Non
     if info.kind == data.faces.kind == "au" and regions != theirs:
         shared = [name for name in regions if name in theirs]
         if not shared:
-            raise ValueError(f"the checkpoint has {', '.join(regions)}, these data {', '.join(theirs)}: none in common")
+            raise ValueError(
+                f"expected action units in common; the checkpoint has {', '.join(regions)}, these data {', '.join(theirs)}"
+            )
         rank_zero_info(
             f"scored: {', '.join(shared)}\n"
             f"only in the checkpoint: {', '.join(n for n in regions if n not in theirs) or 'none'}\n"
@@ -59,8 +61,8 @@ def prepare_test(task: Any, data: FaceDataModule, checkpoint: str | Path) -> Non
 def check_unseen_subjects(info: CheckpointInfo, people: str | None, tested: set[str]) -> None:
     """ValueError if a checkpoint was trained on subjects to be tested.
 
-    Different people may have the same name: names are compared unless both sides state whose they are and differ. Case and
-    dashes are ignored: DISFA is disfa, BP4D+ is bp4dplus; DISFA+ shows people of disfa.
+    Different people may have the same name: names are compared unless both sides have a known group (`people`) and the groups
+    differ. Case and dashes of groups are ignored: DISFA is disfa, BP4D+ is bp4dplus; DISFA+ shows people of disfa.
     """
     ours, theirs = _normalized(people or ""), _normalized(info.people or "")
     if ours and theirs and ours != theirs:

@@ -112,7 +112,7 @@ class FaceTask(lightning.LightningModule, ABC):
 
     @abstractmethod
     def task_loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Scalar."""
+        """The loss of one batch, a scalar."""
 
     @abstractmethod
     def update_metrics(self, logits: Tensor, batch: Batch) -> None:

@@ -20,4 +20,4 @@ def require_finite_weights(what: str, tensors: Iterable[tuple[str, Tensor]]) -> 
     """Raises ValueError, starting with `what`, that names the first tensor with NaN or infinite values."""
     for name, tensor in tensors:
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise ValueError(f"{what} holds weights that are NaN or infinite, in {name}: expected finite ones")
+            raise ValueError(f"{what} has weights that are NaN or infinite, in {name}: expected finite ones")

@@ -40,5 +40,5 @@ def _revision() -> str:
             for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
         )
     except (OSError, subprocess.CalledProcessError):
-        return "unknown: git does not answer"
+        return "unknown: git failed"
     return revision + ("+" if changed else "")

@@ -13,8 +13,8 @@ LOG = "metrics.csv"  # one row per logged step, in every folder of a training ru
 def check_same_settings(out: Path, settings: str, current: Callable[[Any], Any]) -> None:
     """Store the settings in the folder; ValueError if it was created with different ones.
 
-    settings: YAML; its comments count
-    current:  gives stored settings, parsed, the names of this version
+    settings: YAML, compared including its comments
+    current:  converts parsed settings from the folder to the names of this version
     """
     path = out / SETTINGS
     if path.is_file() and not _same(path.read_text(encoding="utf-8"), settings, current):

@@ -46,7 +46,7 @@ def _line_at(content: bytes, position: int) -> int:
 def csv_cells(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Line number and stripped cells of every non-empty row of a CSV file; rows may differ in length.
 
-    Raises ValueError with the file and the first line of a row with unbalanced quotes or too long cells.
+    Raises ValueError with the file and the first line of a row with unbalanced quotes or an overlong cell.
     """
     # Strict, or an unclosed quote would turn the rest of the file into one cell.
     reader = csv.reader(io.StringIO(read_text(path), newline=""), skipinitialspace=True, strict=True)
@@ -88,10 +88,12 @@ def checked_header(path: Path, header: list[str], known: Collection[str]) -> lis
     for cell in header:
         intended = _intended(cell, known) or _intended(cell.removesuffix("s"), set(known) - set(header))
         if intended is not None and intended != _canonical(cell):
-            raise ValueError(f"{path}: column {cell!r} is nearly {intended!r}; rename it to that or to something else")
+            raise ValueError(
+                f"{path}: column {cell!r} resembles {intended!r}; rename it to that or to a different name"
+            )
         # Spreadsheets leave columns without a name, which are ignored.
         if cell and _canonical(cell) in columns:
-            raise ValueError(f"{path}: column {_canonical(cell)!r} is there twice; got {', '.join(header)}")
+            raise ValueError(f"{path}: column {_canonical(cell)!r} occurs twice; got {', '.join(header)}")
         columns.append(_canonical(cell))
     return columns
 
@@ -161,6 +163,6 @@ def _check_duplicate_keys(path: Path, node: yaml.Node | None) -> None:
         for key, value in node.value:
             name = yaml.serialize(key).strip()
             if name in seen:
-                raise ValueError(f"{path}, line {key.start_mark.line + 1}: {key.value} is there twice")
+                raise ValueError(f"{path}, line {key.start_mark.line + 1}: {key.value} occurs twice")
             seen.add(name)
             _check_duplicate_keys(path, value)

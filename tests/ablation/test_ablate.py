@@ -228,7 +228,8 @@ def test_own_faces_are_folded_and_rare_classes_named(tmp_path):
     listed.write_text("image,subject,expression\n" + "\n".join(lines) + "\n")
     own = settings(csv=str(listed), training=Training(4, batch_size=8, optimizer=OptimizerConfig(lr=0.01)))
     heads = prepare(own, tmp_path / "cache", workers=0)
-    assert heads.regions == ("happy", "sad") and "without rare, which have fewer than 20 faces" in heads.description
+    assert heads.regions == ("happy", "sad")
+    assert "without the classes of fewer than 20 faces (rare)" in heads.description
     assert len(heads.folds) == 5 and "60 to test" in heads.description and heads.chance() == {}
     people = [set(read_split(folder, "test").subjects) for folder in heads.folds]
     assert all(len(subjects) == 2 for subjects in people) and len(set.union(*people)) == 10

@@ -53,7 +53,7 @@ def test_sweeps_change_one_setting_of_the_full_model():
     ),
 )
 def test_a_sweep_that_no_head_can_be_made_of_is_reported_before_anything_runs(field, value, reason):
-    with pytest.raises(ValueError, match=f"sweeps.{field} must hold valid values; got {value!r}: .*{reason}"):
+    with pytest.raises(ValueError, match=f"sweeps.{field} must list valid values; got {value!r}: .*{reason}"):
         dict(make_sweeps(replace(SETTINGS, sweeps={field: [value]})))
 
 

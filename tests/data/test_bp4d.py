@@ -100,7 +100,7 @@ def test_bp4d_refuses_strangers(tmp_path):
     write_bp4d(tmp_path)
     (tmp_path / "AUCoding/AU_OCC/F001_T1.csv").rename(tmp_path / "AUCoding/AU_OCC/F024_T1.csv")
     (tmp_path / "F001").rename(tmp_path / "F024")
-    with pytest.raises(ValueError, match="no fold belongs to F024"):
+    with pytest.raises(ValueError, match="no fold is published for F024"):
         index_bp4d(tmp_path)
     with pytest.raises(FileNotFoundError, match="AU_OCC"):
         index_bp4d(tmp_path / "nowhere")
@@ -140,7 +140,7 @@ def test_a_subject_in_two_parts_is_refused(tmp_path):
     path = tmp_path / "m.csv"
     write_manifest(index_bp4d(tmp_path), path)
     path.write_text(path.read_text().replace(",P1,", ",P2,", 1))
-    with pytest.raises(ValueError, match="more than one fold: subjects F001"):
+    with pytest.raises(ValueError, match="one fold; got several for F001"):
         BP4D(path).setup("fit")
     with pytest.raises(ValueError, match="expected a manifest of disfa; got one of bp4d"):
         DISFA(path).setup("fit")

@@ -87,7 +87,8 @@ def test_bp4dplus_first_image_must_be_proved_or_given(tmp_path):
         assert shown(index_bp4dplus(tmp_path, first_image=base)) == {(frame, frame - 1 + base) for frame in range(5, 9)}
     write_bp4dplus(tmp_path, ("F003",), frames=9, base=0)
     write_bp4dplus(tmp_path, ("M001",), frames=9, base=1)
-    with pytest.raises(ValueError, match=r"F003/T1 \(images 0 to 8, .* says 0 and M001/T1 \(images 1 to 9, .* says 1;"):
+    expected = r"F003/T1 \(images 0 to 8, .* indicates 0 and M001/T1 \(images 1 to 9, .* indicates 1;"
+    with pytest.raises(ValueError, match=expected):
         index_bp4dplus(tmp_path)
 
 
@@ -115,7 +116,7 @@ def test_folds_of_ones_own(tmp_path):
     folds.write_text("subject,fold\nF001,a\nF003,b\nM001,a\n")
     assert index_bp4dplus(tmp_path, folds=folds).folds["M001"] == "a"
     for text, message in (
-        ("subject,fold\nF001,a\nF003,b\n", "no fold to M001"),
+        ("subject,fold\nF001,a\nF003,b\n", "no fold for M001"),
         ("subject,fold\nF001,a\nF001,b\n", "line 3"),
         ("person,fold\n", "expected the columns subject,fold"),
     ):

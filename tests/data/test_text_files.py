@@ -60,20 +60,20 @@ def test_other_encodings_are_named(tmp_path, kind):
 @pytest.mark.parametrize(
     "kind, text, words",
     [
-        ("points", f"image,{EYES},Nose_x,nose_y\n", "'Nose_x' is nearly 'nose_x'"),
-        ("points", f"image,{EYES},right_eye_y\n", "'right_eye_y' is there twice"),
+        ("points", f"image,{EYES},Nose_x,nose_y\n", "'Nose_x' resembles 'nose_x'"),
+        ("points", f"image,{EYES},right_eye_y\n", "'right_eye_y' occurs twice"),
         ("points", f"image,{EYES}\na.jpg,1,2,3\n", "line 2: expected 5 cells; got 4"),
         ("points", f"image,{EYES}\n\na.jpg,1,2,3,four\n", "line 3: expected numbers"),
-        ("folds", "subject,Fold\nS1,1\n", "'Fold' is nearly 'fold'"),
-        ("folds", "subject,fold,fold\nS1,1,2\n", "'fold' is there twice"),
+        ("folds", "subject,Fold\nS1,1\n", "'Fold' resembles 'fold'"),
+        ("folds", "subject,fold,fold\nS1,1,2\n", "'fold' occurs twice"),
         ("folds", "fold,subject\n1,S1\n", "expected the columns subject,fold; got fold,subject"),
         ("folds", "subject,fold\nS1,1\nS1,2\n", "line 3: expected a new subject"),
         ("occurrence", "0,1,2,2\n1,0,1,1\n", "one column for each of AU 2"),
         ("occurrence", "0,1,\u00b2\n1,0,1\n", "expected a header of 0 and numbers"),
         ("occurrence", '0,1,2\n1,0,1\n2,"0,1\n3,0,1\n', "line 3: not valid CSV"),
         ("json", '{"a": 1,\n "b"}', "line 2: not valid JSON"),
-        ("yaml", "data:\n  fold: a\nmodel: b\ndata:\n  fold: c\n", "line 4: data is there twice"),
-        ("yaml", "data:\n- {fold: a, fold: b}\n", "line 2: fold is there twice"),
+        ("yaml", "data:\n  fold: a\nmodel: b\ndata:\n  fold: c\n", "line 4: data occurs twice"),
+        ("yaml", "data:\n- {fold: a, fold: b}\n", "line 2: fold occurs twice"),
         ("yaml", "data: [a\nmodel: b\n", "line 2: not valid YAML"),
         ("yaml", "data: \x07\n", "not valid YAML"),
     ],
@@ -126,5 +126,5 @@ def test_settings_are_checked_before_they_are_used(tmp_path):
     settings = tmp_path / "mine.yaml"
     settings.write_text("data:\n  class_path: CSVFaces\nseed_everything: 1\nseed_everything: 2\n")
     for words in (("--config", str(settings)), (f"--config={settings}",)):
-        with pytest.raises(ValueError, match=r"mine\.yaml, line 4: seed_everything is there twice"):
+        with pytest.raises(ValueError, match=r"mine\.yaml, line 4: seed_everything occurs twice"):
             main(["fit", *words])

@@ -90,10 +90,10 @@ def test_foreign_names_are_translated_by_a_key_map(tmp_path):
 @pytest.mark.parametrize(
     "key_map, words",
     [
-        ({r"^bodi\.": ""}, r"'\^bodi\\\\.' fits none of the file's keys, such as conv1"),
+        ({r"^bodi\.": ""}, r"'\^bodi\\\\.' matches none of the file's keys, such as conv1"),
         ({r"layer(\d)": "layer"}, r"gives two of the file's keys the name 'layer.0.conv1.weight'"),
-        ({r"layer(": "x"}, r"'layer\(' to 'x' is no regular expression"),
-        ({r"layer": r"\1"}, r"is no regular expression"),
+        ({r"layer(": "x"}, r"'layer\(' to 'x' is not a valid regular expression"),
+        ({r"layer": r"\1"}, r"is not a valid regular expression"),
     ],
 )
 def test_a_key_map_that_does_something_else_is_refused(tmp_path, key_map, words):
@@ -129,13 +129,13 @@ def test_a_file_without_batch_counters_is_complete(tmp_path):
 @pytest.mark.parametrize("content", [{"epoch": 3}, {"state_dict": {}}])
 def test_a_file_without_tensors_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "w.pt")
-    with pytest.raises(ValueError, match="no tensors by name"):
+    with pytest.raises(ValueError, match="no named tensors"):
         build(tmp_path / "w.pt")
 
 
 def test_a_file_that_runs_code_when_loaded_is_refused(tmp_path):
     torch.save(whole_model(), tmp_path / "w.pt")
-    with pytest.raises(Exception, match="more than tensors"):
+    with pytest.raises(Exception, match="other than tensors"):
         build(tmp_path / "w.pt")
 
 
@@ -189,7 +189,7 @@ def test_another_network_gives_its_regions_by_name(tmp_path, caplog):
     save_network(tmp_path / "c.ckpt", source)
     with caplog.at_level("INFO", "lightning.pytorch"):
         network = build_network(REGIONS, TINY_CONFIG, init_from=tmp_path / "c.ckpt")
-    assert "taken: AU1, AU2" in caplog.text
+    assert "loaded: AU1, AU2" in caplog.text
     assert "new: AU12" in caplog.text
     assert "left out: AU4" in caplog.text
     assert network.regions == REGIONS

@@ -38,7 +38,7 @@ def test_a_checkpoint_on_another_database(tmp_path, caplog):
     assert (labels[:, 2] == UNKNOWN).all()
     assert (labels[:, 0] == (frames == 1)).all() and (labels[:, 1] == (frames == 12)).all()
     write_checkpoint(tmp_path / "none.ckpt", ("AU14", "AU23"), alignment=None)
-    with pytest.raises(ValueError, match="none in common"):
+    with pytest.raises(ValueError, match="expected action units in common"):
         run([*arguments, "--ckpt_path", str(tmp_path / "none.ckpt")])
 
 

@@ -88,7 +88,7 @@ def test_a_network_of_nan_is_refused(name, spoiled, monkeypatch):
         text = (folder / "config.yaml").read_text()
         line = next(line for line in text.splitlines() if line.strip().startswith("network:"))
         (folder / "config.yaml").write_text(text.replace(line, f"    network: {network}"))
-    with pytest.raises(ValueError, match=r"holds weights that are NaN or infinite, in network\.classifier\.weight"):
+    with pytest.raises(ValueError, match=r"has weights that are NaN or infinite, in network\.classifier\.weight"):
         main([str(word) for word in COMMANDS[name](spoiled)])
 
 
@@ -97,7 +97,7 @@ def test_a_report_does_not_show_a_network_of_nan(spoiled):
     (run / "checkpoints").mkdir(parents=True)
     spoiled.rename(run / "checkpoints" / "best.ckpt")
     (run / "config.yaml").write_text("seed_everything: 0\n")
-    with pytest.raises(ValueError, match="holds weights that are NaN or infinite"):
+    with pytest.raises(ValueError, match="has weights that are NaN or infinite"):
         main(["report", str(run)])
 
 
@@ -105,7 +105,7 @@ def test_a_report_does_not_show_a_network_of_nan(spoiled):
 def test_every_number_that_is_none_counts(number, tmp_path):
     write_checkpoint(tmp_path / "model.ckpt")
     assert load_checkpoint(tmp_path / "model.ckpt")
-    with pytest.raises(ValueError, match=r"model\.ckpt holds weights"):
+    with pytest.raises(ValueError, match=r"model\.ckpt has weights"):
         load_checkpoint(spoil(tmp_path / "model.ckpt", number))
 
 
@@ -114,7 +114,7 @@ def test_pretrained_weights_of_nan_are_refused(tmp_path):
     name = next(iter(state))
     state[name] = state[name] * NAN
     save_file(state, tmp_path / "backbone.safetensors")
-    with pytest.raises(ValueError, match=f"pretrained weights .* holds weights that are NaN or infinite, in {name}"):
+    with pytest.raises(ValueError, match=f"pretrained weights .* has weights that are NaN or infinite, in {name}"):
         build_network(["AU1"], TINY_CONFIG, pretrained=str(tmp_path / "backbone.safetensors"))
 
 

@@ -47,7 +47,7 @@ WRONG = {
     (*CSV_FER, "--data.csv=f.csv", "extra"): "there is no argument extra",
     (*CSV_FER, "--data=BP5D"): "--data: there is no class 'BP5D'",
     ("fit", "--config", "gone.yaml"): "--config: File does not exist: ",
-    ("fit",): "--data, --model must be given, for example by a file of settings: --config csv_fer.yaml",
+    ("fit",): "--data, --model must be given, for example in a settings file: --config csv_fer.yaml",
     ("test", "--config", "csv_fer.yaml"): "--data.csv must be given: CSVFaces needs it",
 }
 

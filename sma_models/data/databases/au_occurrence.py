@@ -93,7 +93,7 @@ def first_by_window(sequence: CodedSequence) -> int | None:
 def record_uncoded(
     index: DatabaseIndex, coded: set[tuple[str, str]], tasks: Collection[str], others: Collection[str]
 ) -> None:
-    """Records image folders without codes: those of `tasks` as unlabelled, those of tasks not in `others` as extra.
+    """Records image folders without codes: those of `tasks` as unlabeled, those of tasks not in `others` as extra.
 
     coded: (subject, task) of every sequence with codes
     """

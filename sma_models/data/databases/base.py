@@ -1,4 +1,4 @@
-"""The data module that all databases share: a manifest, of which one fold is tested."""
+"""The data module that all databases share: a manifest with one test fold."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,7 +18,7 @@ from sma_models.utils.text_files import read_json
 class Database(FaceDataModule):
     """The images of one database's manifest: the named fold is tested, the others train.
 
-    Of the others, every fifth subject validates for action units, and the next fold for expressions.
+    Validation uses every fifth subject of the other folds for action units, and the next fold for expressions.
 
     Args:
         manifest: CSV file that `sma-net data check` wrote
@@ -92,7 +92,7 @@ class Database(FaceDataModule):
 
     def _splits(self, table: CSVTable) -> Splits:
         if table.folds is None:
-            raise ValueError(f"{self.manifest}: expected a column 'fold'")
+            raise ValueError(f"{self.manifest}: expected a column 'fold'; got {table.columns}")
         check_no_shared_subjects(table.subjects, table.folds, str(self.manifest))
         if self.fold == ALL:
             return everything_tested(len(table))

@@ -37,8 +37,8 @@ def index_bp4d(root: Path, images: Path | None = None) -> DatabaseIndex:
     """The coded frames of BP4D.
 
     Args:
-        root:   folder that holds AUCoding/AU_OCC
-        images: folder that holds F001/T1/2440.jpg and so on; None is `root`
+        root:   folder that contains AUCoding/AU_OCC
+        images: folder that contains F001/T1/2440.jpg and so on; None means `root`
     """
     index = DatabaseIndex("bp4d", Path(images or root), {}, UNITS, expected=EXPECTED)
     coded = set()

@@ -26,7 +26,7 @@ from sma_models.data.manifest import (
     visible,
 )
 
-# From memory of the database's description; `task_names` overrides it.
+# Not checked against the database's description; `task_names` overrides it.
 TASK_NAMES = {
     "T1": "happiness",
     "T2": "surprise",
@@ -70,8 +70,8 @@ def index_bp4dplus(
     """The coded frames of BP4D+, or frames from the middle of its tasks.
 
     Args:
-        root:       folder that holds AUCoding/AU_OCC
-        images:     folder that holds F001/T1/<frame>.jpg and so on; None is `root`
+        root:       folder that contains AUCoding/AU_OCC
+        images:     folder that contains F001/T1/<frame>.jpg and so on; None means `root`
         label:      "au": coded action units, the four published folds; "task": the task's emotion, ten folds of ours
         tasks:      tasks for label "task"; None means T1 T2 T3 T7 T9 T10
         task_names: emotion by task, to override ours
@@ -129,8 +129,8 @@ def _add_units(index: DatabaseIndex, root: Path, first_image: int | None) -> Non
 def infer_first_image(sequences: list[CodedSequence]) -> int:
     """The number, 0 or 1, of the image that shows frame 1: some copies number images from 0, others like the codes.
 
-    A folder that holds exactly the coded frames shows it by its first and last number, any other by starting with 0 or 1.
-    Raises ValueError if the folders decide nothing, or disagree.
+    In a folder of exactly the coded frames, the first and last number show it; in any other, whether it starts with 0 or 1.
+    Raises ValueError if the folders are inconclusive or disagree.
     """
     evidence: dict[int, CodedSequence] = {}
     with_images = [sequence for sequence in sequences if sequence.images]
@@ -142,7 +142,7 @@ def infer_first_image(sequences: list[CodedSequence]) -> int:
     if len(evidence) == 1 or not with_images:
         return next(iter(evidence), 1)
     findings = (
-        " and ".join(f"{sequence} says {first}" for first, sequence in evidence.items()) or f"got {with_images[0]}"
+        " and ".join(f"{sequence} indicates {first}" for first, sequence in evidence.items()) or f"got {with_images[0]}"
     )
     raise ValueError(f"the image of frame 1 is ambiguous: {findings}; give --first_image 0 or 1")
 

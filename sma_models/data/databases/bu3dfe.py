@@ -24,9 +24,9 @@ def index_bu3dfe(
     """Textures of BU-3DFE with one of six expressions.
 
     Args:
-        root:    folder that holds F0001/F0001_AN01WH_F2D.bmp and so on, or a folder Subjects with these
-        images:  the same layout with other images, such as aligned ones; None is `root`
-        levels:  of 1 to 4; None is 3 and 4
+        root:    folder that contains F0001/F0001_AN01WH_F2D.bmp and so on, or a folder Subjects with these
+        images:  the same layout with other images, such as aligned ones; None means `root`
+        levels:  the levels to use, of 1 to 4; None means 3 and 4
         texture: kind of texture
         folds:   CSV of subject,fold to use instead of our ten folds
     """

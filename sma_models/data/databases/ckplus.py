@@ -29,13 +29,13 @@ def index_ckplus(
     label: Literal["expression", "au"] = "expression",
     classes: Literal[6, 7, 8] = 7,
 ) -> DatabaseIndex:
-    """The last three frames of every labelled sequence of CK+, or the apex of every sequence with its action units.
+    """The last three frames of every labeled sequence of CK+, or the apex of every sequence with its action units.
 
     Args:
-        root:    folder that holds Emotion or FACS
-        images:  folder that holds cohn-kanade-images; None is `root`
+        root:    folder that contains Emotion or FACS
+        images:  folder that contains cohn-kanade-images; None means `root`
         label:   "expression", or "au": the last frame of each sequence that has FACS codes
-        classes: 7; 6 without contempt; 8 with the first frame of each labelled sequence as neutral
+        classes: 7; 6 without contempt; 8 with the first frame of each labeled sequence as neutral
     """
     if classes not in (6, 7, 8):
         raise ValueError(f"classes must be 6, 7 or 8; got {classes}")
@@ -49,7 +49,7 @@ def index_ckplus(
 
 
 def read_emotion(path: Path) -> str:
-    """The emotion in a file that holds one number. Raises ValueError otherwise."""
+    """The emotion in a file of one number. Raises ValueError otherwise."""
     text = read_text(path).split()
     try:
         return EMOTIONS[_whole(text[0])] if len(text) == 1 else EMOTIONS[0]
@@ -111,7 +111,7 @@ def _label_files(
 
 
 def _add_expressions(index: DatabaseIndex, root: Path, classes: int) -> None:
-    # Of 593 sequences 327 have an emotion.
+    # 327 of the 593 sequences have an emotion.
     index.expected = {UNLABELLED: 266}
     if classes > 6:
         index.expected |= {"subjects": 118, "sequences": 327, "frames": 981}
@@ -121,7 +121,7 @@ def _add_expressions(index: DatabaseIndex, root: Path, classes: int) -> None:
     for subject, sequence, file, images in _label_files(root, "Emotion", index):
         if file is None:
             continue
-        # Every labelled subject counts, used or not, so that folds are the same for every choice of classes.
+        # Every labeled subject counts, used or not, so that folds are the same for every choice of classes.
         labelled.append(subject)
         emotion = read_emotion(file)
         if not images or (emotion == "contempt" and classes == 6):

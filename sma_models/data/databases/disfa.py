@@ -41,9 +41,9 @@ def index_disfa(
     """Every frame of DISFA with its intensities, 0 to 5.
 
     Args:
-        root:   folder that holds ActionUnit_Labels/SN001/SN001_au1.txt and so on
-        images: folder that holds the frames as images, SN001/... or LeftVideoSN001_comp/...; None is `root`
-        camera: which camera; "both" differs from the published protocols
+        root:   folder that contains ActionUnit_Labels/SN001/SN001_au1.txt and so on
+        images: folder that contains the frames as images, SN001/... or LeftVideoSN001_comp/...; None means `root`
+        camera: "left", "right" or "both", which differs from the published protocols
     """
     index = DatabaseIndex("disfa", Path(images or root), {"camera": camera}, UNITS, positive_from=AU_THRESHOLD)
     views = _CAMERAS[camera]
@@ -122,7 +122,7 @@ def index_base(path: Path, numbers: list[int], frames: int) -> int:
         if ends == (base, base + frames - 1):
             return base
     raise ValueError(
-        f"{path}: expected images 0 to {frames - 1} or 1 to {frames}, which are labelled; "
+        f"{path}: expected images 0 to {frames - 1} or 1 to {frames}, which are labeled; "
         f"got {f'{ends[0]} to {ends[1]}' if ends else 'none'}: the frame numbering is ambiguous"
     )
 

@@ -26,11 +26,11 @@ def index_mmi(
     """Three frames around the middle of every session of MMI with one of the emotions.
 
     Args:
-        root:     folder that holds Sessions/<id>/session.xml
-        images:   folder that holds the stills, Sessions/<id>/... or Sessions/<id>/<name of the video>/...; None is `root`
-        views:    of 0 frontal, 1 profile, 2 both in one image; None is 0
+        root:     folder that contains Sessions/<id>/session.xml
+        images:   folder that contains the stills, Sessions/<id>/... or Sessions/<id>/<name of the video>/...; None means `root`
+        views:    the views to use: 0 frontal, 1 profile, 2 both in one image; None means 0
         codes:    meaning of the values of the metatag Emotion, instead of ours
-        subjects: CSV of session,subject, instead of the S001 before the dash in the name of the media file
+        subjects: CSV of session,subject; by default the subject is the S001 in a media file's name, such as S001-001.avi
         folds:    CSV of subject,fold to use instead of our ten folds
     """
     used = sorted(set(views)) if views is not None else [0]
