@@ -1,4 +1,4 @@
-"""Bad input is refused by name; backends explain themselves; the module and its defaults."""
+"""Errors name the invalid argument; backends explain their limits; the module and its defaults."""
 
 import copy
 import math

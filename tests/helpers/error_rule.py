@@ -15,13 +15,13 @@ SEEDS = 8
 
 
 def error_excess(case: Case, dtype: torch.dtype, backend: str, device, seeds: int = SEEDS) -> dict[str, str]:
-    """Outputs and gradients that break the error rule, with their figures; {} if all keep it.
+    """Outputs and gradients that violate the error rule, with their errors; {} if none does.
 
     err(x) is the 2-norm of x - exact over that of exact (float64), both as root mean squares over `seeds`, so that one
     seed whose scalar gradient happens to vanish does not decide. It must stay within 2 times (gradients 3 times) the
     error of the reference in the same dtype, plus the slack of the dtype; where exact is zero, the slack alone counts.
-    Fewer seeds save time, but a scalar's error in one draw is luck, the reference's too: what breaks the rule with fewer
-    is judged by all of them.
+    Fewer seeds save time, but the error of a scalar for a single seed is random, also that of the reference: a result that
+    violates the rule with fewer seeds is checked again with all of them.
     """
     squares: dict[str, list[float]] = {}  # of our difference, the reference's difference, the exact result
     for seed in range(seeds):
@@ -50,5 +50,5 @@ def error_excess(case: Case, dtype: torch.dtype, backend: str, device, seeds: in
 
 
 def significant(exact: Tensor) -> Tensor:
-    """`exact`, or zeros where it is rounding alone: a softmax over positions does not see its bias, for one."""
+    """`exact`, or zeros if it is only rounding error, as for the bias of a softmax over positions."""
     return torch.zeros_like(exact) if exact.numel() and exact.abs().max() < 1e-12 else exact

@@ -1,4 +1,4 @@
-"""Breaks of the databases' loaders, of splits and folds, of metrics and of cross-validation."""
+"""Mutants of the database loaders, of splits and folds, of metrics and of cross-validation."""
 
 from tests.mutants.mutant import Mutant, models
 
@@ -45,12 +45,12 @@ LABELS = [
     data("databases/mmi", "{str(code): name for", "{code: name for", CLASSES, "-k", "codes_of_yaml"),
     data("manifest", " and not file.is_dir():", ":", BP4D, "-k", "named_like"),
     data("databases/au_occurrence", "_NUMBER.fullmatch(cells[0])", "cells[0].isdigit()", BP4D, "-k", "odd_codes"),
-    # 9 taken for absent, or for known.
+    # 9 read as absent, or as known.
     data("csv_table", '{"9": UNKNOWN, "": UNKNOWN}', '{"9": 0, "": UNKNOWN}', BP4D, "-k", "nines"),
     data("face_dataset", '"known": units != UNKNOWN', '"known": units == units', BP4D, "-k", "nines"),
     models("metrics/scores", "rows = known[:, unit]", "rows = known[:, unit] | True", METRICS),
     models("losses/classification", "terms.where(known, 0)", "terms", "tests/training/test_losses.py"),
-    # Frames by the text of their names.
+    # Frames sorted by the text of their names.
     data("images", r're.search(r"(\d+)\D*$", stem)', r're.search(r"(\d{4})\D*$", stem)', BP4D),
     data(
         "manifest",
@@ -61,7 +61,7 @@ LABELS = [
     data("manifest", "sorted(images.items()) if len(files) == 1}", "sorted(images.items())}", BP4D),
     data("manifest", 'if not file.name.startswith("."))', ")", DATABASES, "-k", "hidden"),
     data("databases/au_occurrence", "if not any(cells):", "if False:", BP4D, "-k", "empty_lines"),
-    # One odd file stops the others.
+    # One unusual file stops the others.
     data(
         "databases/mmi",
         "except ValueError as error:\n            #",
@@ -87,7 +87,7 @@ LABELS = [
     ),
     data("databases/ckplus", "        if len(frames) <= APEX_FRAMES:\n", "        if False:\n", CLASSES, "-k", "short"),
     data("databases/bu3dfe", "if len(files) == 1:", "if files:", CLASSES, "-k", "bu3dfe"),
-    # DISFA: an index base that is guessed, a shifted frame, a file that is missing, a threshold.
+    # DISFA: a guessed index base, a shifted frame, a missing file, a threshold.
     data("databases/disfa", "if ends == (base, base + frames - 1):", "if ends and ends[0] == base:", DISFA),
     data("databases/disfa", "Sample(images[offset + base]", "Sample(images[max(offset, base)]", DISFA),
     data("databases/disfa", "cells is None or int(cells[1]) != line", "cells is None", DISFA),
@@ -100,7 +100,7 @@ LABELS = [
     data("databases/disfa", "AU_THRESHOLD = 2", "AU_THRESHOLD = 1", DISFA),
     data("csv_table", "int(level >= positive)", "int(level > positive)", DISFA),
     data("databases/disfa", "views = _CAMERAS[camera]", 'views = _CAMERAS["both"]', DISFA),
-    # CK+: intensity 0, whom the folds count, which frames, which code.
+    # CK+: intensity 0, the subjects of the folds, the frames, the code.
     data("databases/ckplus", "units[unit] = intensity or None", "units[unit] = intensity", CLASSES),
     data("databases/ckplus", "int(unit in units) for unit", "int(bool(units.get(unit))) for unit", CLASSES),
     data(
@@ -148,7 +148,7 @@ LABELS = [
         "set_published_folds(index, {name: tuple(subjects.split())",
         BP4DPLUS,
     ),
-    # Images that are counted from 0 under codes that are counted from 1, and the other way round.
+    # Images counted from 0 with codes counted from 1, and vice versa.
     data("databases/bp4dplus", "if first_image is None else first_image", "if False else 1", BP4DPLUS, "-k", "from_0"),
     data(
         "databases/bp4dplus",
@@ -172,7 +172,7 @@ LABELS = [
         "one_off",
     ),
     data("databases/au_occurrence", "    if not labels:\n        return None\n", "", BP4D, "-k", "without_a_row"),
-    # Counts: what is scored, of what is known, beside what is published.
+    # Counts: scored, known and published.
     data("manifest", "(labels >= self.positive_from) & known", "(labels > 0) & known", DATABASES, "-k", "are_scored"),
     data(
         "manifest",
@@ -191,7 +191,7 @@ LABELS = [
     data("databases/bu3dfe", "100 * len(used)", "100", CLASSES, "-k", "expected"),
     data("databases/bp4dplus", "range(0, middle, every)", "range(middle)", CLASSES, "-k", "expected"),
     Mutant("sma_models/cli/data_check.py", "for name in counts | index.expected:", "for name in counts:", (CHECK,)),
-    # What is broken, has no face, or need not be looked for.
+    # Broken images, images without a face, and images that need not be checked.
     data("databases/base", "check_files=False", "check_files=True", CHECK),
     data("manifest", "int(index.detected(sample))", "1", CHECK),
     data("manifest", "counts[UNDETECTED] = sum", "counts['faces'] = sum", CHECK, "-k", "crops"),
@@ -214,7 +214,7 @@ LABELS = [
 ]
 
 FILES = [
-    # Tables whose columns are taken for others, or dropped.
+    # Tables with confused or dropped columns.
     models("utils/text_files", "if cell and _canonical(cell) in columns:", "if False:", CHECKS),
     models("utils/text_files", "if intended is not None and intended != _canonical(cell):", "if False:", CHECKS),
     models("utils/text_files", ' or _intended(cell.removesuffix("s"), set(known) - set(header))', "", CHECKS),
@@ -228,7 +228,7 @@ FILES = [
     models("utils/text_files", "strict=True)\n    last", "strict=False)\n    last", CHECKS),
     models("utils/text_files", 'content.decode("utf-8-sig")', 'content.decode("utf-8-sig", "replace")', TEXT),
     models("utils/text_files", "if name in seen:", "if False:", TEXT),
-    # Values and settings that were not checked.
+    # Unchecked values and settings.
     data("csv_table", 'if row["found"].lower() not in _FLAGS:', "if False:", CHECKS),
     data("csv_table", '"false": False', '"false": True', CHECKS),
     data("csv_table", "au_threshold not in range(1, _HIGHEST + 1)", "au_threshold not in range(_HIGHEST + 2)", CHECKS),
@@ -241,7 +241,7 @@ FILES = [
         "tests/models/test_pretrained.py",
     ),
     data("data_module", "if number < least:", "if number < 0:", BATCHES, "-k", "no_sense"),
-    # Training on one class; parts that nobody looked at.
+    # Training on one class; splits that were not checked.
     data("data_module", "        self._check_training()\n", "", OWN),
     data("csv_faces", "warnings.warn(f", "str(f", OWN),
     data("split_summary", "[rows[present(faces, region)[rows]]]", "[rows]", OWN),
