@@ -35,7 +35,7 @@ def test_the_figure_of_the_demonstration_is_that_of_its_file():
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Photographs of 12 people with labels of expressions and of action units, a video, and a photograph of somebody."""
+    """Photographs of 12 people with labels of expressions and of action units, a video, and another photograph."""
     monkeypatch.chdir(tmp_path)
     rows = []
     for subject in range(12):

@@ -26,7 +26,7 @@ FACELESS = "person/3.jpg"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Crops of faces of three people and of a grey image, and a CSV file beside their folder."""
+    """Crops of faces of three people and of a grey image, and a CSV file next to their folder."""
     folder = tmp_path_factory.mktemp("aligned")
     for n in range(PEOPLE):
         save(folder / f"photos/person/{n}.png", drawn(n)[0] if n < 3 else np.full((99, 99, 3), 90, np.uint8))

@@ -90,7 +90,7 @@ MUTANTS = [
     # A term of the formulas, and NaN.
     kernel("correlation_backward.cuh", "if (i == j && !(inverse_norm[i] < 0))", "if (false)", SMALL),
     kernel("math.cuh", "value > best || (value != value && best == best)", "value > best", "nan_wins"),
-    # The limit on shared memory: lowered, raised by two threads at once, not raised, or confused with another device's.
+    # The limit on shared memory: lowered, raised by two threads at once, not raised, or that of another device.
     limit("if (bytes <= limit.load(std::memory_order_acquire)) return nullptr;", ""),
     limit("if (bytes <= limit.load(std::memory_order_relaxed)) return nullptr;", ""),
     limit("const std::lock_guard lock(growing_);", ""),

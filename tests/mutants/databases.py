@@ -29,7 +29,7 @@ def data(file: str, old: str, new: str, *tests: str) -> Mutant:
 
 
 LABELS = [
-    # Columns by place instead of by name.
+    # Columns by position instead of by name.
     data(
         "databases/au_occurrence", "[numbers.index(unit, 1) for unit in units]", "list(range(1, 1 + len(units)))", BP4D
     ),
@@ -224,7 +224,7 @@ FILES = [
     data("csv_faces", "if table.unused:", "if False:", CHECKS),
     models("utils/text_files", "[cell.strip() for cell in row]", "row", CHECKS),
     models("utils/text_files", 'return f"AU{int(unit[1])}" if unit else name', "return name", CHECKS),
-    # Text that is not what was written.
+    # Text decoded or encoded wrongly.
     models("utils/text_files", "strict=True)\n    last", "strict=False)\n    last", CHECKS),
     models("utils/text_files", 'content.decode("utf-8-sig")', 'content.decode("utf-8-sig", "replace")', TEXT),
     models("utils/text_files", "if name in seen:", "if False:", TEXT),
@@ -256,14 +256,14 @@ PARTS = [
     # Validation that takes the positives from training.
     data("splits", "modest = (5 * positives <= total)", "modest = (positives < total)", SPLITS),
     data("splits", " and not (shown & full).any()", "", SPLITS),
-    # Validation on which nothing can be measured, or that takes the only one who shows a class.
+    # Validation that can measure nothing, or that contains the only subject who shows a class.
     data("splits", "<= total).all(1) & known", "<= total).all(1)", SPLITS),
     data("splits", "        admit(others, 1)", "        pass", SPLITS),
     data("splits", "order[known[order]] if known.sum() > 1", "order[known[order]] if known.any()", SPLITS),
     data("splits", " and (training[shown[subject]] > 1).all()", "", SPLITS),
     data("splits", "useful and validating.sum() < len(fifth)", "useful", SPLITS),
     data("splits", "np.maximum(total, 1)).max(1).argmin()", "np.maximum(total, 1)).max(1).argmax()", SPLITS),
-    # One person in two parts.
+    # One person in two splits.
     data("splits", "if (counts > 1).any():", "if False:", BP4D, "-k", "two_parts"),
     data(
         "databases/base",
@@ -276,13 +276,13 @@ PARTS = [
     data("databases/base", "train = ~test & ~val", "train = ~test", BP4D, "-k", "part_tests"),
     data("databases/base", "(names.index(self.fold) + 1) % len(names)", "names.index(self.fold) - 1", CLASSES),
     data("csv_faces", "if groups is not None and table.has_subjects:", "if False:", TABLE),
-    # Folds that ignore labels, and folds of a file that has parts of its own.
+    # Folds that ignore labels, and folds of a file that already defines splits.
     data("csv_faces", "table.subjects, strata_of(table.labels)", "table.subjects, 0 * strata_of(table.labels)", OWN),
     data("splits", "folds = min(folds, len(np.unique(subjects)))", "pass", OWN),
     data("csv_faces", 'if table.has_subjects or table.kind == "au":', "if table.has_subjects:", OWN),
     data("csv_faces", "        return [SPLIT]", '        return list("01234")', OWN),
     data("csv_faces", "if self.fold != SPLIT:", "if False:", OWN),
-    # One image, or one person, in two parts.
+    # One image, or one person, in two splits.
     data("csv_faces", "if other != name:", "if False:", OWN),
     data("csv_faces", 'repeats += name == "test" and first != row', "pass", OWN),
     data("csv_faces", "normpath(table.images[row])", "table.images[row]", OWN),
@@ -299,7 +299,7 @@ PARTS = [
     ),
     models("cli/crossval", "if len(set(words)) < len(words):", "if False:", CROSSVAL, "-k", "twice"),
     models("cli/crossval", "quote(fold, safe=' ')", "fold", CROSSVAL, "-k", "any_name"),
-    # Samples: an augmentation that touches labels or evaluation, samples that are repeated or lost.
+    # Samples: augmentation of labels or in evaluation, repeated or lost samples.
     data(
         "face_dataset",
         "(units == 1).float()",
@@ -319,7 +319,7 @@ PARTS = [
 ]
 
 MEASURES = [
-    # Several processes: one that does not ask for the folder of the log, one without a sample.
+    # Several processes: the folder of the log, and a process without samples.
     models(
         "cli/score_report",
         "        log_dir = trainer.log_dir\n        if not trainer.is_global_zero:\n            return None\n",
@@ -369,7 +369,7 @@ MEASURES = [
     models("metrics/aggregate", "if len(names) < 2:", "if False:", AGGREGATE, "-k", "interval"),
     models("report/crossval_summary", "if np.isfinite([low, high]).all() else", "if True else", CROSSVAL, "-k", "dash"),
     models("metrics/scores", "f1.where(true > 0, torch.nan)", "f1.nan_to_num(0)", METRICS),
-    # Pooled, and the mean of folds.
+    # Pooled scores, and means over folds.
     models(
         "metrics/aggregate",
         "fold.logits - fold.threshold for fold",
@@ -420,7 +420,7 @@ MEASURES = [
         "interval",
     ),
     models("metrics/aggregate", "fold.detected_only() for fold", "fold for fold", AGGREGATE, "-k", "without_a_face"),
-    # A cross-validation that does not go on, or mixes its seeds.
+    # A cross-validation that does not resume, or mixes its seeds.
     models("cli/crossval", "if not (folder / PREDICTIONS).is_file():", "if True:", CROSSVAL, "-k", "resumes"),
     models("cli/crossval", "*(resume if Path(resume[1]).is_file() else []),", "", CROSSVAL, "-k", "resumes"),
     models("cli/crossval", 'f"--seed_everything={seed}"', '"--seed_everything=0"', CROSSVAL, "-k", "resumes"),
@@ -432,7 +432,7 @@ MEASURES = [
         "-k",
         "resumes",
     ),
-    # A test on other data.
+    # Cross-dataset tests.
     models(
         "training/cross_dataset",
         "faces.labels[:, faces.regions.index(name)]",
