@@ -210,7 +210,7 @@ def _register_autograd(signature: Signature, backward: Callable, backward_kernel
     def raise_on_double_backward(ctx: Any, *_: Any) -> None:
         raise RuntimeError(
             f"second derivatives of sma_kernels.{name} are not implemented by the fused backends; "
-            'use backend="reference" for a double backward'
+            'use backend="reference" where a double backward is needed'
         )
 
     qualified = f"sma_kernels::{name}"
