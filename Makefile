@@ -40,7 +40,7 @@ test-core: $(VENV)/.ready ## Test the operators on the CPU, the models, the comm
 test-cuda: $(VENV)/.ready ## Test the CUDA kernels on an emulated GPU, and their machine code
 	$(PYTEST) tests/cuda_emulator
 
-# The interpreter replaces Triton's compiler for a whole process, so it gets a process of its own.
+# The interpreter replaces Triton's compiler for a whole process, so its tests run in a separate one.
 test-triton: $(VENV)/.ready ## Test the Triton kernels in Triton's interpreter, and their machine code
 	$(PYTEST) tests/triton
 	TRITON_INTERPRET=1 $(PYTEST) tests/triton/interpreter
@@ -93,7 +93,7 @@ test-wheel: wheel ## Install the wheel in a fresh environment and run every modu
 test-pip-toolkit: $(VENV)/.ready ## Compile the CUDA kernels with the nvcc from pip
 	$(RUN) -m pytest -q -m slow tests/cuda_emulator/test_pip_toolkit.py
 
-# Built in a clone because the build facts beside the compiled module belong to one version of torch.
+# Built in a clone because the compiled module and its build facts belong to one version of torch.
 oldest: ## Build the last commit with Python 3.12 and the oldest supported torch
 	@$(PYTHON312) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))' 2>/dev/null || \
 	  { echo "sma-kernels: $(PYTHON312) is not a working Python 3.12; install it, or set PYTHON312=..." >&2; exit 1; }

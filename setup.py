@@ -1,4 +1,4 @@
-"""Builds the extension module `sma_kernels._C` and records beside it what was built and what was left out.
+"""Builds the extension module `sma_kernels._C` and records next to it what was built and what was omitted.
 
 SMA_BUILD=0 builds nothing; the package then runs its reference implementation. SMA_CUDA=0 omits the CUDA kernels.
 SMA_SANITIZE=1 adds AddressSanitizer and UndefinedBehaviorSanitizer, whose libraries the process must preload

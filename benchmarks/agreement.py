@@ -11,7 +11,7 @@ SCALAR_FACTOR = 10  # tolerance factor for scalar gradients: such a sum may near
 
 
 def outputs_and_gradients(implementation: Implementation, tensors: Tensors) -> dict[str, Tensor]:
-    """Outputs, and gradients for cotangents of alternating sign: a constant cotangent vanishes in a softmax."""
+    """Outputs, and gradients for incoming gradients of alternating sign: a constant one vanishes in a softmax."""
     outputs = implementation(tensors)
     grad_outputs = [torch.ones_like(output) for output in outputs]
     for grad in grad_outputs:

@@ -1,7 +1,7 @@
 """`python -m benchmarks.instructions`: instructions of the CPU kernels for one sample, counted by callgrind.
 
 Counts are exact even on a busy machine, but depend on the compiler. The AVX2 kernels are counted, since valgrind does not
-support AVX-512. `--write` stores the counts, to which a test compares the kernels.
+support AVX-512. `--write` stores the counts, and a test compares the kernels with them.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.overhead`: the cost of a call beside its arithmetic, on tiny tensors.
+"""`python -m benchmarks.overhead`: the cost of a call apart from its arithmetic, on tiny tensors.
 
 Without gradient: the public function, the registered operator and the private operator, which is the raw kernel with its
 allocations. With gradient: forward and backward of the public function against an operator with the same arguments, outputs

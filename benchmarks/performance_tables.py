@@ -14,7 +14,7 @@ def roofline_table() -> str:
 
 
 def ratio_table() -> str:
-    """Of `sma_attention`: times of the baselines as multiples of the fused kernels', whose memory is a share of eager's."""
+    """Times of the `sma_attention` baselines as multiples of the fused kernels, and memory of these as a share of eager's."""
     results = map(current_names, json.loads((RESULTS / "cpu.json").read_text())["rows"])
     rows = {
         tuple(row[name] for name in ("shape", "layout", "dtype", "pass")): row

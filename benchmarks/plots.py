@@ -12,7 +12,7 @@ COLORS = plt.get_cmap("tab10").colors
 
 
 def bars(results: dict, path: Path, pass_name: str = "forward+backward") -> None:
-    """Speed-up over eager, and share of the copy bandwidth, of each implementation of `sma_attention` in one pass.
+    """Speed-up over eager, and share of the copy bandwidth, of each implementation of `sma_attention`, in one pass.
 
     `results`: {"rows": [...], "copy_bytes_per_second": ...} as from `compare` and the GPU report. A missing time leaves a
     gap.

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.scaling`: time over B, L, C and K, one at a time from a common center; JSON and a plot."""
+"""`python -m benchmarks.scaling`: time over B, L, C and K, one at a time from a common center; writes JSON and a plot."""
 
 import argparse
 import json

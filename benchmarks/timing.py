@@ -53,8 +53,8 @@ def interleaved(
 ) -> dict[str, list[float]]:
     """At least `rounds` times in seconds of each, measured in turns, so that slow phases of the machine affect all alike.
 
-    In each turn, all run `in_a_row` times in random order, each after one uncounted run: it would find the caches, the
-    heap and the threads as its predecessor left them, and so measure the predecessor as well.
+    In each turn, all run `in_a_row` times in random order, each after one uncounted run. Otherwise a run would find the
+    caches, the heap and the threads in the state left by its predecessor, which would affect its time.
     """
     order, seconds = random.Random(seed), _clock(device)
     for run in runs.values():

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.triton_tiles --out FILE`: times tile sizes of the Triton kernels beside those of `plan.py`, on a GPU.
+"""`python -m benchmarks.triton_tiles --out FILE`: times tile sizes of the Triton kernels against those of `plan.py`, on a GPU.
 
 Each variant changes the launch of one kernel; a whole training step (bfloat16, NCHW, merge="max") is timed, captured in a
 CUDA graph over inputs beyond the L2 cache, as in the GPU report. FILE gets one JSON object per line: shape, kernel ("plan"

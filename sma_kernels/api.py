@@ -13,13 +13,13 @@ from sma_kernels.ops.registration import AUTOCAST_FIELDS, to_autocast_dtype
 
 
 class SMAOutput(NamedTuple):
-    """What `sma_attention` returns. B batch, R regions, K channels per region, N = R*K, C value channels.
+    """Outputs of `sma_attention`. B batch, R regions, K channels per region, N = R*K, C value channels.
 
     pooled:      [B,R,C], with merge="none" [B,R,K,C], in the dtype of the inputs
     attention:   [B,R,H,W], with merge="none" [B,R,K,H,W]: the maps after refinement and merge, same dtype
     maps:        [B,R,K,H,W]: the maps before refinement, same dtype
     diversity:   [B], float32 (float64 for float64 inputs): the regulariser of each sample, to be minimised
-    correlation: [B,N,N], float32 (float64): row n says how much of every map goes into the refined map n
+    correlation: [B,N,N], float32 (float64): row n holds the weights of all maps in the refined map n
     """
 
     pooled: Tensor
@@ -29,7 +29,7 @@ class SMAOutput(NamedTuple):
     correlation: Tensor
 
 
-# Under this name torch.export.save writes it, and torch.export.load finds it once this package is imported.
+# torch.export.save writes this name, and torch.export.load resolves it once this package is imported.
 _pytree._register_namedtuple(SMAOutput, serialized_type_name="sma_kernels.SMAOutput")
 
 
@@ -52,19 +52,19 @@ def sma_attention(
     values:        [B,C,H,W], float32, bfloat16, float16 (or float64 on `reference` and `cpu`)
     features:      [B,G*D,H,W], same dtype; G = 1 (shared by all channels) or G = K (one group per channel)
     weight:        [R,K,D], bias: [R,K]; like all parameters in float32 or in the dtype of the inputs
-    temperature:   softmax temperature of the correlation, a float > 0 or a 0-d tensor (never checked)
-    gate:          how far refinement moves the maps, a float in [0,1] or a 0-d tensor (never checked)
+    temperature:   softmax temperature of the correlation, a float > 0, or a 0-d tensor (its value is not checked)
+    gate:          strength of the refinement, a float in [0,1], or a 0-d tensor (its value is not checked)
     relation_bias: [R*K,R*K], added to the scores of the correlation
     activation:    "softmax" over positions, or "sigmoid"
     merge:         "max", "mean" or "none" over the channels of a region
     margin:        cosine above which two channels of one region are pushed apart
-    backend:       "auto", "reference", "cpu", "triton" or "cuda"; an explicit one runs or raises. Meta tensors hold no
-                   numbers to run on: whatever the backend, shapes and dtypes are those of the reference
+    backend:       "auto", "reference", "cpu", "triton" or "cuda"; an explicit one runs or raises. With meta tensors,
+                   every backend only infers shapes and dtypes, as the reference does
 
     Returns an SMAOutput; every field is differentiable with respect to every tensor input.
     Raises TypeError and ValueError that name the argument, RuntimeError if `backend` cannot run the call or the storage of an
     argument was freed or shrunk.
-    The formulation is this project's; see the README for what it takes from which publication.
+    The formulation is this project's own; the README lists the publications that it builds on.
     """
     t, t_tensor = split_scalar(temperature)
     g, g_tensor = split_scalar(gate)
@@ -178,7 +178,7 @@ def explain_backends(
 ) -> dict[str, list[str]]:
     """Why each backend cannot run `sma_attention` on these arguments: {name: reasons}; an empty list means it can.
 
-    Takes the arguments of `sma_attention` and raises its errors.
+    Accepts the arguments of `sma_attention` and raises the same errors for invalid ones.
     """
     settings.pop("backend", None)
     t, t_tensor = split_scalar(settings.pop("temperature", 0.1))
@@ -190,7 +190,7 @@ def explain_backends(
 
 
 def _run(operator: Callable, formula: Callable, args: AttentionArgs, backend: str) -> Any:
-    """The outputs of the registered operator, or of plain PyTorch where no fused backend runs the call."""
+    """The outputs of the registered operator, or of plain PyTorch if no fused backend runs the call."""
     checks.one_of("backend", backend, backends.NAMES)
     if not backends.uses_reference(backend, args):
         return operator(args, backend)
@@ -220,7 +220,7 @@ def _check_attention(args: AttentionArgs) -> None:
 
 
 def _check_embedding(args: AttentionArgs, features: Tensor) -> None:
-    """Weight, bias and activation beside features that have been checked."""
+    """Checks weight, bias and activation against features that have already been checked."""
     weight = checks.tensor("weight", args.weight, "R,K,D", features.device)
     checks.parameter_dtype("weight", weight, features.dtype)
     checks.groups(features, weight)

@@ -1,7 +1,7 @@
 """The record of one call: the public functions build it once, and every layer down to the backends passes it on.
 
 The five public operators are the same pipeline with some stages left out:
-maps (from features, or given) -> cosine Gram -> diversity, correlation -> refine -> merge -> pool.
+maps (from features, or as input) -> cosine Gram -> diversity, correlation -> refine -> merge -> pool.
 A stage runs when its inputs are present: `features` or `maps`, `diversify`, `correlate`, `values`.
 """
 
@@ -69,12 +69,12 @@ class AttentionArgs:
 
     @property
     def writes_attention(self) -> bool:
-        """A is an output of its own unless it is the given maps, untouched."""
+        """Whether the attention A is a separate output; otherwise it is the input maps, unchanged."""
         return self.correlate or (self.values is not None and self.merge != "none")
 
 
 class Outputs(NamedTuple):
-    """What a forward writes; the last two are for the backward alone. None where the stage is absent."""
+    """Results of a forward; None if the stage is absent. Only the backward reads the last two."""
 
     pooled: Tensor | None  # [B,R,C], or [B,R,K,C] with merge "none"
     attention: Tensor | None  # [B,R,H,W] or [B,R,K,H,W]
@@ -96,7 +96,7 @@ class Saved(NamedTuple):
 
 
 class GradOutputs(NamedTuple):
-    """Gradients with respect to the public outputs; None costs nothing."""
+    """Gradients with respect to the public outputs; those that are None are skipped."""
 
     pooled: Tensor | None = None
     attention: Tensor | None = None
@@ -106,7 +106,7 @@ class GradOutputs(NamedTuple):
 
 
 class GradInputs(NamedTuple):
-    """Gradients with respect to the tensor inputs; None where one is not needed."""
+    """Gradients with respect to the tensor inputs; None if not needed."""
 
     values: Tensor | None = None
     features: Tensor | None = None
@@ -130,7 +130,7 @@ def inputs_of(args: AttentionArgs) -> GradInputs:
 
 
 def allocate_outputs(args: AttentionArgs) -> Outputs:
-    """Uninitialized outputs of a forward (also the meaning of its fake)."""
+    """Uninitialized outputs of a forward; the fakes of the operators return them, too."""
     grid, regions, channels = args.grid, args.regions, args.channels
     batch, height, width = grid.shape[0], grid.shape[-2], grid.shape[-1]
     accum = accum_dtype(grid.dtype)

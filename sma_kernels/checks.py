@@ -13,7 +13,7 @@ _PLAIN = {Tensor, nn.Parameter}
 
 
 def finite(value: float) -> bool:
-    """By comparison: `math.isfinite` ends a graph of torch.compile where the number is symbolic."""
+    """Compares instead of calling `math.isfinite`, which breaks a graph of torch.compile if the number is symbolic."""
     return -math.inf < value < math.inf
 
 
@@ -23,7 +23,7 @@ def one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
 
 
 def tensor(name: str, value: object, axes: str, device: torch.device | None = None) -> Tensor:
-    """`value`, a floating tensor with the axes that `axes` spells ("B,C,H,W"), none but B empty, on `device`."""
+    """Returns `value`, a floating-point tensor on `device` with these axes ("B,C,H,W"), of which only B may be empty."""
     if not isinstance(value, Tensor):
         raise TypeError(f"{name} must be a Tensor [{axes}]; got {type(value).__name__}")
     if value.dtype not in DTYPES:
@@ -42,8 +42,8 @@ def tensor(name: str, value: object, axes: str, device: torch.device | None = No
 def memory(**tensors: Any) -> None:
     """RuntimeError if a storage was freed or shrunk while its tensor still uses it, as FSDP does with parameters.
 
-    torch's own element-wise operations end the process there, as our kernels would. Subclasses of Tensor are not checked:
-    they may hold their memory elsewhere. Nor are tensors that are traced.
+    Otherwise our kernels would crash the process, as torch's own element-wise operations do. Not checked: subclasses of
+    Tensor, which may keep their data elsewhere, and traced tensors.
     """
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return
@@ -57,7 +57,7 @@ def memory(**tensors: Any) -> None:
 
 
 def _bytes_needed(value: Tensor) -> int:
-    """From the start of the storage to the last element."""
+    """Bytes from the start of the storage to the end of the last element."""
     if value.is_contiguous():
         return int(value.storage_offset() * value.itemsize + value.nbytes) if value.nbytes else 0
     last = sum((size - 1) * stride for size, stride in zip(value.shape, value.stride(), strict=True))
@@ -83,7 +83,7 @@ def parameter_dtype(name: str, value: Tensor, dtype: torch.dtype) -> None:
     allowed = (dtype,) if dtype == torch.float64 else (torch.float32, dtype)
     if value.dtype not in allowed:
         expected = " or ".join(dict.fromkeys(map(str, allowed)))
-        raise TypeError(f"{name} must be {expected} beside inputs of {dtype}; got {value.dtype}")
+        raise TypeError(f"{name} must be {expected} with inputs of {dtype}; got {value.dtype}")
 
 
 def same_dtype(name: str, value: Tensor, other_name: str, other: Tensor) -> None:
@@ -101,7 +101,7 @@ def same_grid(name: str, value: Tensor, other_name: str, other: Tensor) -> None:
 
 
 def groups(features: Tensor, weight: Tensor) -> None:
-    """The channels of `features` are D (one shared group) or K*D (a group per channel) of `weight` [R,K,D]."""
+    """The channels of `features` are D (one shared group) or K*D (one group per channel) of `weight` [R,K,D]."""
     _, channels, width = weight.shape
     if features.shape[1] not in (width, channels * width):
         raise ValueError(

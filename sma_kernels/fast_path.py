@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sma_kernels import backends, checks
 from sma_kernels.args import AttentionArgs, flatten, tensors_of
 
-_EAGER_TYPES = {Tensor, nn.Parameter, type(None)}  # subclasses may replace what is done with them
+_EAGER_TYPES = {Tensor, nn.Parameter, type(None)}  # subclasses may override operations
 
 
 def needs_dispatch(tensors: Iterable[Tensor | None]) -> bool:
@@ -32,7 +32,7 @@ def needs_dispatch(tensors: Iterable[Tensor | None]) -> bool:
 
 
 def sma_attention(args: AttentionArgs, backend: str) -> list[Tensor] | None:
-    """The five outputs of `sma_kernels.sma_attention`, or None where the call must go through the dispatcher."""
+    """The five outputs of `sma_kernels.sma_attention`, or None if the call must go through the dispatcher."""
     if torch.compiler.is_compiling() or backend not in ("cpu", "auto") or not backends.has_run("cpu"):
         return None
     if needs_dispatch(tensors_of(args)) or not _usual_settings(args):
@@ -41,7 +41,7 @@ def sma_attention(args: AttentionArgs, backend: str) -> list[Tensor] | None:
 
 
 def _usual_settings(args: AttentionArgs) -> bool:
-    """Whether the settings are of the types of the schema, and the numbers in their ranges."""
+    """Whether the settings have the types of the schema, and numbers are in their ranges."""
     t, g, margin = args.temperature, args.gate, args.margin
     return (
         (args.temperature_tensor is not None or (type(t) is float and 0 < t < math.inf))

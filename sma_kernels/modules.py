@@ -1,4 +1,4 @@
-"""`SMAAttention`: the head as a module, between a backbone's feature map and the heads of the regions."""
+"""`SMAAttention`: the operator as a module, between the feature map of a backbone and the classifiers of the regions."""
 
 import math
 from typing import Any
@@ -19,13 +19,14 @@ class SMAAttention(nn.Module):
     channels:          K attention channels per region
     embed_dim:         D, embedding width of a feature group
     activation, merge, margin, backend: as in `sma_attention`
-    shared_features:   one feature group for all channels (G = 1, the unconstrained baseline) instead of one each
+    shared_features:   one feature group for all channels (G = 1, the unconstrained baseline) instead of one per channel
     correlate:         False leaves the maps unrefined (gate 0); the correlation is still returned
-    temperature, gate: where the learned temperature and gate start, or their values if they are not learned
-    learn_correlation: temperature, gate and a relation bias [N,N] are parameters (marked to take no weight decay)
-    device, dtype:     of the parameters, as torch.nn's modules take them
+    temperature, gate: initial values of the learned temperature and gate, or their values if they are fixed
+    learn_correlation: learn temperature, gate and a relation bias [N,N] (see `no_weight_decay`)
+    device, dtype:     of the parameters, as in the modules of torch.nn
 
     forward(x [B,in_channels,H,W]) -> SMAOutput; features are a 1x1 convolution, batch norm and ReLU of x, values are x.
+    Raises TypeError and ValueError that name the argument.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class SMAAttention(nn.Module):
         self.bias = nn.Parameter(torch.empty(regions, channels, **factory))
         self.fixed_temperature, self.fixed_gate = temperature, gate if correlate else 0.0
         if self.learns_correlation:
-            # Vectors of one number: FSDP shards no scalars.
+            # One-element vectors, because FSDP cannot shard 0-d parameters.
             self.log_temperature = nn.Parameter(torch.empty(1, **factory))
             self.gate_logit = nn.Parameter(torch.empty(1, **factory))
             self.relation_bias = nn.Parameter(torch.empty(regions * channels, regions * channels, **factory))

@@ -1,4 +1,4 @@
-"""Which backend the operator tests run on: `pytest tests/operators --backend triton` repeats them elsewhere."""
+"""Selects the backend of the operator tests, as in `pytest tests/operators --backend triton`."""
 
 import pytest
 import torch

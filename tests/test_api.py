@@ -1,4 +1,4 @@
-"""Bad input is refused by name; backends explain themselves; the module and its defaults."""
+"""Errors name the invalid argument; backends explain their limits; the module and its defaults."""
 
 import copy
 import math
@@ -27,7 +27,7 @@ BAD = [
     ("features", torch.zeros(2, 43, 5, 7), ValueError, r"features must have D = 11 or K\*D = 44 channels.*got 43"),
     ("features", torch.zeros(2, 44, 5, 7, device="meta"), ValueError, r"features must be on cpu.*it is on meta"),
     ("weight", torch.zeros(3, 4), ValueError, r"weight must have 3 dimensions \[R,K,D\]"),
-    ("weight", torch.zeros(3, 4, 11).half(), TypeError, r"weight must be torch.float32 beside inputs of torch.float32"),
+    ("weight", torch.zeros(3, 4, 11).half(), TypeError, r"weight must be torch.float32 with inputs of torch.float32"),
     ("bias", torch.zeros(4, 3), ValueError, r"bias must have shape \[3, 4\]; got \[4, 3\]"),
     ("relation_bias", torch.zeros(3, 4), ValueError, r"relation_bias must have shape \[12, 12\]"),
     ("temperature", 0.0, ValueError, r"temperature must be finite and > 0; got 0.0"),

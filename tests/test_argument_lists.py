@@ -1,4 +1,4 @@
-"""The list of arguments of a call stands in few places, which are counted: a new argument goes into each of them."""
+"""Counts the places that list the arguments of a call: a new argument must be added to each of them."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ NAMES = {
     *("relation_bias", "activation", "merge", "margin"),
 }
 MOST_PLACES = 10
-ENOUGH = 7  # so many of the names make a list of the arguments
+ENOUGH = 7  # a list of arguments contains at least this many of the names
 PYTHON = [
     path
     for pattern in ("*.py", "ops/*.py", "backends/*.py")
@@ -23,7 +23,7 @@ WORD = re.compile(r"\w+")
 
 
 def named_in(node: ast.AST) -> set[str]:
-    """The arguments that a signature, call, display, class or schema string itself names."""
+    """The arguments named by a signature, call, display, class or schema string itself."""
     if isinstance(node, ast.arguments):
         return {argument.arg for argument in (*node.posonlyargs, *node.args, *node.kwonlyargs)} & NAMES
     if isinstance(node, ast.ClassDef):
@@ -53,7 +53,7 @@ def python_places(text: str) -> Iterator[int]:
 
 
 def cpp_places(text: str) -> Iterator[int]:
-    """Lines where a bracket opens that encloses a list: innermost first, and each name belongs to one bracket."""
+    """Lines with the opening bracket of a list: innermost first, so that each name counts for one bracket."""
     text = re.sub(r"//[^\n]*", "", text)
     opened: list[tuple[int, set[str]]] = []
     for token in re.finditer(r"\w+|[][(){}]", text):

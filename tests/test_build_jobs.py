@@ -1,4 +1,4 @@
-"""How many files the build compiles at once: by cores, available memory and a container's limit, on files made up here."""
+"""How many files the build compiles at once: by cores, available memory and container limits, on constructed files."""
 
 import os
 import runpy
@@ -9,7 +9,7 @@ import pytest
 
 TOOL = Path(__file__).parents[1] / "tools" / "build_jobs.py"
 GIB = 2**30
-# 1 GiB is free, 9.5 GiB can be had.
+# 1 GiB is free, 9.5 GiB are available.
 MEMINFO = """MemTotal:       16777216 kB
 MemFree:         1048576 kB
 MemAvailable:    9961472 kB
@@ -25,7 +25,7 @@ def tool() -> SimpleNamespace:
 
 @pytest.fixture
 def machine(tmp_path) -> Path:
-    """The root of a machine whose process is in the group /job/step."""
+    """The root of a file system on which the process is in the group /job/step."""
     write(tmp_path / "proc/meminfo", MEMINFO)
     write(tmp_path / "proc/self/cgroup", "4:memory:/old\n0::/job/step\n")
     return tmp_path

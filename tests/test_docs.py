@@ -1,4 +1,4 @@
-"""Tables in the documents are what their commands print: `python -m tests.test_docs` writes them anew."""
+"""Tables in the documents match the output of their commands; `python -m tests.test_docs` rewrites them."""
 
 import re
 import subprocess
@@ -28,7 +28,7 @@ def test_tables_are_what_their_commands_print(page):
 
 @pytest.mark.parametrize("page", [ROOT / "docs/api.md", *ROOT.glob("docs/generated/*.md")], ids=lambda page: page.name)
 def test_a_generated_page_keeps_its_markers(page):
-    """Without them its tables would no longer be compared."""
+    """Without its markers, the tables of a page would no longer be compared."""
     text = page.read_text()
     assert len(BLOCK.findall(text)) == text.count("<!-- python -m") == text.count("<!-- end -->") > 0
 

@@ -1,4 +1,4 @@
-"""Code in the documents runs, and commands in them exist with the options that they are given."""
+"""Code in the documents runs, and their commands and options exist."""
 
 import importlib.util
 import re
@@ -15,7 +15,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 INLINE = re.compile(r"`((?:sma-net|make|python -m) [^`]+)`")
 LIGHTNING = ("fit", "validate", "test", "crossval")
-# Of `crossval` itself, and of Lightning's commands rather than of the settings.
+# Options of `crossval` itself, and options of Lightning's commands that are not settings.
 OWN = {"--out", "--seeds", "--folds", "--ckpt_path"}
 TARGETS = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
@@ -25,7 +25,7 @@ def python_pages():
 
 
 def commands(page):
-    """Lines of blocks without a language, and of running text, that call a program of this project."""
+    """Lines of code blocks without a language, and of running text, that call a program of this project."""
     text = page.read_text()
     blocks = [line for kind, body in FENCE.findall(text) if not kind for line in body.splitlines()]
     lines = [line.partition("  #")[0].strip() for line in blocks]
@@ -43,7 +43,7 @@ def test_python_runs(page, capsys):
         if kind == "python":
             exec(compile(body, str(page), "exec"), names)
             printed = capsys.readouterr().out.splitlines()
-            # What a comment says of a printed shape is what is printed.
+            # The shapes given in comments are those printed.
             documented = re.findall(r"^print\(.*\.shape\)  # (\[[\d, ]+\])", body, re.MULTILINE)
             shapes = [line.removeprefix("torch.Size(").removesuffix(")") for line in printed]
             assert shapes[: len(documented)] == documented
@@ -70,7 +70,7 @@ def help_of(words, capsys):
     if command == ["COMMAND"]:
         return "--help"
     if command == ["data"]:
-        # Which further options there are depends on the database.
+        # Further options depend on the database.
         named = words[words.index("--dataset") + 1] if "--dataset" in words else "NAME"
         command = ["data", "check", "--dataset", "bp4d" if named == "NAME" else named]
     with pytest.raises(SystemExit) as stopped:
@@ -80,7 +80,7 @@ def help_of(words, capsys):
 
 
 def settings_are_read(words):
-    """Lightning's settings are read as the command would read them; files need not be there."""
+    """Parses Lightning's settings as the command would; files need not exist."""
     words_left, skip = [], False
     for word in words:
         if word.partition("=")[0] in OWN:
@@ -89,7 +89,7 @@ def settings_are_read(words):
             words_left.append(word)
         else:
             skip = False
-    # Running text may leave settings out.
+    # Running text may omit settings.
     if "--config" in words_left and "..." not in words_left:
         run(words_left, command=False)
 

@@ -1,4 +1,4 @@
-"""What the build leaves behind, and what the package does where it is not there: in fresh processes."""
+"""The results of the build, and the behaviour of the package without them, in fresh processes."""
 
 import json
 import re
@@ -31,7 +31,7 @@ print("ran", sma_kernels.backends.extension.LOAD_ERROR)
 
 @pytest.fixture
 def copied_package(tmp_path) -> Path:
-    """The package without its compiled module, in a folder of its own."""
+    """A copy of the package without its compiled module, in a separate folder."""
     shutil.copytree(
         PACKAGE, tmp_path / "sma_kernels", ignore=shutil.ignore_patterns("*.so", "_build.json", "__pycache__")
     )
@@ -129,7 +129,7 @@ def test_info_names_every_backend():
 
 @pytest.mark.parametrize("capability", ("baseline", "avx2"))
 def test_narrower_instruction_sets_compute_the_same(capability):
-    """The kernels for older CPUs are in the binary too: they keep the error rule."""
+    """The binary also contains kernels for older CPUs, which satisfy the error rule."""
     root = Path(__file__).parents[1]
     done = subprocess.run(
         [
@@ -151,7 +151,7 @@ def test_narrower_instruction_sets_compute_the_same(capability):
 
 @pytest.mark.parametrize("built_for", [torch.__version__, "2.0.1"])
 def test_every_build_asks_ninja_and_objects_of_another_torch_go(built_for, tmp_path, monkeypatch):
-    """setuptools alone would keep a module that is newer than its sources, and call it one of the torch that is there."""
+    """setuptools alone would keep a module that is newer than its sources, even if it was built for another torch."""
     root, forced = Path(__file__).parents[1], []
 
     class Compiled(build_ext):
@@ -195,7 +195,7 @@ def test_the_oldest_constraints_pin_the_oldest_supported_torch():
     dependencies = tomllib.loads((root / "pyproject.toml").read_text())["project"]["dependencies"]
     (lower_bound,) = (name for name in dependencies if re.match(r"torch\b", name))
     assert lower_bound == "torch>=" + oldest["torch"].removesuffix(".0")
-    # Another version of anything else would test something besides torch and its Triton.
+    # Other versions of further packages would test more than torch and its Triton.
     bound_to_torch = {"torch", "torchvision", "triton", "setuptools", "numpy"}
     assert {name for name in newest | oldest if newest.get(name) != oldest.get(name)} == bound_to_torch
 

@@ -1,4 +1,4 @@
-"""The layers of the packages: each module imports, when it is loaded, from the layers below it alone."""
+"""The layers of the packages: at load time, each module imports only from the layers below it."""
 
 import ast
 from pathlib import Path
@@ -7,9 +7,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# A module or package -> the modules and packages of this project that it may import at load time. A module follows the
-# longest entry that it lies in, and may always import from that entry itself. Imports inside functions are not counted:
-# they are how a lower layer reaches a higher one when it is called.
+# A module or package -> the modules and packages of this project that it may import at load time. The longest entry
+# that contains a module applies to it, and the module may always import from that entry itself. Imports inside functions
+# do not count: they let a lower layer reach a higher one when it is called.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "sma_kernels.version": (),
     "sma_kernels.args": (),
@@ -62,7 +62,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "sma_models.metrics",
         "sma_models.utils",
     ),
-    # A leaf: only the command line imports it.
+    # A leaf, which only the command line imports.
     "sma_models.ablation": (
         "sma_kernels",
         "sma_models.data",
@@ -98,7 +98,7 @@ def statements(body: list[ast.stmt]) -> list[ast.stmt]:
 
 
 def imported(path: Path, known: dict[str, Path]) -> set[str]:
-    """The modules of this project that a file imports at load time; a package counts where nothing more is named."""
+    """The modules of this project that a file imports at load time; a package, if nothing more specific is named."""
     names = set()
     for statement in statements(ast.parse(path.read_text()).body):
         if isinstance(statement, ast.Import):

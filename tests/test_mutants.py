@@ -1,4 +1,4 @@
-"""The lists of mutants follow the code: each matches exactly one place."""
+"""The mutants are up to date: each matches exactly one place in the code."""
 
 from importlib import import_module
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What maintainers rely on: CI, commit hooks, the targets of the Makefile, and the list of programs in the wheel."""
+"""Tools of the maintainers: CI, commit hooks, the targets of the Makefile, and the list of programs in the wheel."""
 
 import re
 import runpy
@@ -85,7 +85,7 @@ def test_commit_hooks_run_what_lint_runs():
         ("x" * 73 + "\n", "73 characters"),
         ("Add a backend.\n", "period"),
         ("Add a backend\nand more\n", "empty line"),
-        ("", None),  # git itself refuses it
+        ("", None),  # git itself rejects it
     ],
 )
 def test_commit_subjects(message, problem):

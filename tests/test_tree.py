@@ -1,4 +1,4 @@
-"""The layout of the tree: one meaning per file name, short files, and names of variables that say what they hold."""
+"""The layout of the tree: unique file names, short files, and meaningful names of variables."""
 
 import ast
 import subprocess
@@ -10,13 +10,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 MAX_LINES = 300
-# A list of mutants, which nobody reads from top to bottom.
+# Lists of mutants, which need not be read from top to bottom.
 LONG_FILES = {"tests/mutants/databases.py"}
 # Names that Python, pytest or this project uses in many folders for the same purpose.
 COMMON_NAMES = {"__init__.py", "__main__.py", "conftest.py", "environment.py"}
-# Folders whose files are named after what they belong to: a command, or the file whose mutants they hold.
+# Folders whose files are named after others: a command, a backend, or the file that their mutants change.
 NAMED_AFTER_OTHERS = ("sma_models/cli/", "tests/mutants/", "sma_kernels/triton_kernels/", "sma_kernels/backends/")
-# Names of variables that say nothing.
+# Names of variables that carry no information.
 EMPTY_NAMES = {"found", "given", "kept", "place"}
 
 
@@ -51,7 +51,7 @@ def test_files_are_short():
 
 
 def assigned_names(path: Path) -> list[str]:
-    """Names that are assigned in a file, including arguments of functions and targets of loops."""
+    """Names assigned in a file, including arguments of functions and targets of loops."""
     names = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):

@@ -1,4 +1,4 @@
-"""Every message of docs/troubleshooting.md is raised by what the page says it comes from."""
+"""Every message in docs/troubleshooting.md is raised in the situation that the page describes."""
 
 import re
 import subprocess
@@ -35,7 +35,7 @@ def command(*words):
 
 
 def table(folder, **cells):
-    """A CSV file of four rows by two people that all show `cells`."""
+    """A CSV file of four rows by two people, all with these cells."""
     for n in range(4):
         write_image(folder / f"face{n}.png", (90, 90, 90))
     rows = [{"image": f"face{n}.png", "subject": f"s{n % 2}"} | cells for n in range(4)]
@@ -52,7 +52,7 @@ def missing_python(folder):
 
 
 def not_compiled(folder):
-    """The package in a place of its own, without its compiled module."""
+    """A copy of the package in a separate folder, without its compiled module."""
     for file in (ROOT / "sma_kernels").rglob("*.py"):
         copy = folder / file.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ def second_derivative(folder):
 
 
 def one_person(folder):
-    """Of two people one is tested, and one is left to train and to validate on."""
+    """With two people, one is tested, and only one is left for training and validation."""
     write_image(folder / "face.png", (90, 90, 90))
     write_image(folder / "other.png", (90, 90, 90))
     names = ("face.png", "other.png")

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from importlib import import_module
 
-# In the order in which a reader meets them.
+# In the order of a first reading.
 PUBLIC = {
     "sma_kernels": (
         "SMAAttention",
@@ -73,7 +73,7 @@ def _text(name: str, thing: object) -> str:
 
 
 def _signature(thing: object) -> str:
-    """One line, or a parameter a line where that would be long; modules of types are left out."""
+    """One line, or one line per parameter if that is too long; module names of types are omitted."""
     try:
         signature = inspect.signature(thing)  # type: ignore[arg-type]
     except ValueError:

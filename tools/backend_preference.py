@@ -1,11 +1,11 @@
 """Counts launches and bytes of the two GPU backends at the standard shapes, for the table that `auto` reads.
 
     python -m tools.backend_preference             prints the committed table
-    python -m tools.backend_preference --write     counts anew and writes it
-    python -m tools.backend_preference --measured report.json     writes it with what a GPU report has measured
+    python -m tools.backend_preference --write     counts again and writes it
+    python -m tools.backend_preference --measured report.json     writes it with the times of a GPU report
 
-Counting needs no GPU: the launchers of both backends report what they would launch. Bytes count every tensor once per
-launch that reads or writes it: repeated reads inside a launch are taken to hit a cache.
+Counting needs no GPU: the launchers of both backends report what they would launch. Every tensor counts once per
+launch that reads or writes it, assuming that repeated reads inside a launch hit a cache.
 """
 
 import argparse
@@ -22,12 +22,12 @@ from tools.triton.memory_traffic import traffic_of
 from tools.triton.recorder import attention_head, backward_launches, forward_launches
 
 MULTIPROCESSORS, SHARED_LIMIT = 132, 227 * 1024  # an H100 or H200
-MEGABYTES_PER_LAUNCH = 6  # what 3 TB/s move in 2 microseconds, about the minimum cost of one more launch
+MEGABYTES_PER_LAUNCH = 6  # bytes moved at 3 TB/s in 2 microseconds, about the minimum cost of one more launch
 DTYPE, MERGE = torch.bfloat16, "max"
-MORE_DTYPES = ("float32",)  # of whose shapes a report may have measured some
+MORE_DTYPES = ("float32",)  # for which a report may have times of some shapes
 BASIS = (
     "Counted, not measured on any GPU: launches and megabytes of a training step in bfloat16, merge='max', NCHW, on "
-    f"{MULTIPROCESSORS} processors with {SHARED_LIMIT // 1024} KB of shared memory a block. Preferred is the smaller sum of "
+    f"{MULTIPROCESSORS} processors with {SHARED_LIMIT // 1024} KB of shared memory per block. Preferred is the smaller sum of "
     f"the megabytes and {MEGABYTES_PER_LAUNCH} for each launch."
 )
 
@@ -40,7 +40,7 @@ def count_cuda(shape: Shape) -> dict[str, float]:
     counts = emulated.count(sizes, DTYPE, MERGE)
     values, features = (DTYPE.itemsize * B * L * channels for channels in (C, K * D))
     attention, maps, pooled = (DTYPE.itemsize * B * count for count in (R * L, N * L, R * C))
-    small = B * (4 * N * N + R * L)  # S and the winners
+    small = B * (4 * N * N + R * L)  # S and the argmax
     forward = features + values + 2 * attention + maps + pooled + small + 2 * counts["forward_workspace"]
     backward = 2 * values + 2 * features + attention + pooled + small + 2 * counts["backward_workspace"]
     return {
@@ -105,7 +105,7 @@ def measured_table(results: dict) -> dict:
     table["basis"] = (
         f"Measured on {facts['gpu']} with torch {facts['torch']} and Triton {facts['triton']} at commit {facts['revision']}: "
         "microseconds of a training step in bfloat16 and, where measured, float32, merge='max', NCHW, captured in a CUDA "
-        "graph over inputs beyond the L2 cache. Launches and megabytes are counted, of the kernels of now."
+        "graph over inputs beyond the L2 cache. Launches and megabytes are counted for the current kernels."
     )
     return table
 
@@ -117,7 +117,7 @@ def write(table: dict) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="count anew and write the table")
+    parser.add_argument("--write", action="store_true", help="count again and write the table")
     parser.add_argument(
         "--measured", type=Path, metavar="REPORT", help="write the table with the times of a report.json"
     )
@@ -128,7 +128,7 @@ def main() -> None:
         write(counted_table())
     preference.table.cache_clear()
     heads = [f"{quantity}, {backend}" for quantity in ("launches", "MB") for backend in ("CUDA", "Triton")]
-    heads = ["shape", *heads, "floor, MB", "µs, CUDA", "µs, Triton", "preferred"]
+    heads = ["shape", *heads, "lower bound, MB", "µs, CUDA", "µs, Triton", "preferred"]
     print(f"| {' | '.join(heads)} |")
     print("|---" * len(heads) + "|")
     for name, row in preference.table()["rows"].items():

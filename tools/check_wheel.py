@@ -1,7 +1,7 @@
 """Runs every program that the installed packages ship with `--help`: modules run by `python -m`, and commands of `sma-net`.
 
-`make test-wheel` runs it outside of the checkout with the Python of a fresh environment. A file that a program needs but
-that the wheel lacks shows here, and nowhere in the other tests, which run in the checkout.
+`make test-wheel` runs it outside of the checkout with the Python of a fresh environment. Other tests run in the checkout,
+where they cannot detect a file that is missing from the wheel.
 """
 
 import re

@@ -26,7 +26,7 @@ TESTS = ("tests/operators", "--backend", "triton", "--device", "cpu")
 
 
 def architecture() -> str:
-    """The architecture of the extension beside this package, such as "9.0"; SystemExit unless there is exactly one."""
+    """The architecture of the extension in this tree, such as "9.0"; SystemExit unless there is exactly one."""
     architectures = build_info.read().get("architectures", [])
     if len(architectures) != 1:
         raise SystemExit(

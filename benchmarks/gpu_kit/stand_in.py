@@ -1,4 +1,4 @@
-"""Triton for an absent GPU: launches compile into the cache of Triton, and nothing runs.
+"""Triton for an absent GPU: launches compile into the cache of Triton, but nothing runs.
 
 Outputs are uninitialized. Each kernel is specialized exactly as by the real launch.
 """

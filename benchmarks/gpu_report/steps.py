@@ -43,7 +43,7 @@ class Plan(NamedTuple):
     cpu: bool = False
 
 
-SHAPES = ("S3", "S1", "S4", "S2", "S5")  # most informative first: S3 and S5 are memory-bound, S1 launch-bound
+SHAPES = ("S3", "S1", "S4", "S2", "S5")  # most informative first: S3 and S5 are memory-bound, S1 is launch-bound
 IMPLEMENTATIONS = ("cuda", "triton", "eager", "torch.compile")
 GPU = Plan(
     backends=("cuda", "triton"),

@@ -96,7 +96,7 @@ struct Rows {
   int64_t stride;
 };
 
-// The rows in acc_t: themselves, or converted into `copies`.
+// The rows in acc_t: unchanged, or converted into `copies`.
 template <typename acc_t, typename T>
 inline Rows<acc_t> acc_rows(int64_t rows, int64_t length, const T* from, int64_t stride, acc_t* copies) {
   if constexpr (std::is_same_v<T, acc_t>) {

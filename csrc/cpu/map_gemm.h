@@ -1,5 +1,5 @@
 // Products with a tile of a feature map M [channels, positions], in either memory layout: sums over its channels, sums
-// over its positions, and a product written to it. Logits, pooling and their backwards are made of these.
+// over its positions, and a product written to it. Logits, pooling and their backwards are built from these.
 #pragma once
 
 #include "gemm.h"

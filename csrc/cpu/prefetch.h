@@ -1,4 +1,4 @@
-// Feature maps exceed the caches: traversal in the order of memory, and prefetching of what is read next.
+// Feature maps exceed the caches: traversal in memory order, and prefetching of the data that is read next.
 #pragma once
 
 #include "matrix.h"

@@ -43,7 +43,7 @@ __device__ __forceinline__ void visit_features(const Sizes& n, const Map<const T
   }
 }
 
-// Takes the buffers of a stream from shared memory.
+// Carves the buffers of a stream from shared memory.
 template <class T, bool kShared>
 __device__ __forceinline__ void take_buffers(Arrays<kShared>& arrays, bool flat, MapStream<T>& stream) {
   stream.buffers.even = arrays.template tile<T>(kTileElements<T>);

@@ -20,7 +20,7 @@ const char* backward_as(const Shape&, const Inputs&, const Saved&, const GradOut
 
 const char* not_supported_reason(Dtype dtype, const Shape& shape) {
   if (dtype == Dtype::f64)
-    return "float64 is left to backend='reference': GPUs run it at a small fraction of their speed";
+    return "float64 is not supported (GPUs run it at a fraction of their speed); use backend='reference'";
   for (const int64_t size : {shape.maps(), shape.groups * shape.embed, shape.values, shape.positions}) {
     if (size > INT_MAX / 2) return "an axis is longer than 2^30";
   }

@@ -43,7 +43,7 @@ struct HeadBackward {
   __host__ __device__ bool needs_gram() const { return has_correlation_gradient() || grad_diversity; }
 };
 
-// The kernel's arrays in the order in which it takes them; the host places the same list.
+// The kernel's arrays, in the order in which it carves them; the host places the same list.
 struct HeadBackwardSmem {
   static constexpr int kCount = 8;
   int64_t floats[kCount];  // delta, inverse norms, row projections, strip, cosines, product, maps, their gradient

@@ -28,7 +28,7 @@ struct HeadForward {
   float* workspace;
 };
 
-// The kernel's arrays in the order in which it takes them; the host places the same list.
+// The kernel's arrays, in the order in which it carves them; the host places the same list.
 struct HeadForwardSmem {
   static constexpr int kCount = 5;
   int64_t floats[kCount];  // row sums, inverse norms, cosines, strip, maps

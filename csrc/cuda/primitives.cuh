@@ -125,7 +125,7 @@ const char* launch_kernel(unsigned blocks, int threads_per_block, int shared, vo
     const auto raise = [](int bytes) -> const char* {
       const cudaError_t error = cudaFuncSetAttribute(kKernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
       if (error == cudaSuccess) return nullptr;
-      cudaGetLastError();  // or it would be reported by the next launch
+      cudaGetLastError();  // otherwise the next launch would report it
       return cudaGetErrorString(error);
     };
     if (const char* error = shared_memory_limit<kKernel>.ensure(device, shared, raise)) return error;

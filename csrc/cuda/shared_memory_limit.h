@@ -1,4 +1,4 @@
-// Limit of a kernel's dynamic shared memory, which is raised before a launch that needs more.
+// Limit of a kernel's dynamic shared memory, raised before a launch that needs more.
 #pragma once
 
 #include <array>
@@ -19,7 +19,7 @@ class SharedMemoryLimit {
   template <class Raise>
   const char* ensure(int device, int bytes, Raise&& raise) {
     if (bytes <= kDefault) return nullptr;
-    if (device < 0 || device >= kMaxDevices) return "the device's index is beyond 127";
+    if (device < 0 || device >= kMaxDevices) return "the device index is not in 0..127";
     std::atomic<int>& limit = limits_[static_cast<size_t>(device)];
     if (bytes <= limit.load(std::memory_order_acquire)) return nullptr;
     const std::lock_guard lock(growing_);

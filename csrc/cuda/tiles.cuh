@@ -161,7 +161,7 @@ struct MapStream {
   Buffers<T> buffers;
   T* tile;  // null if the map is not flat
 
-  // The tile of `stage`, after its copies were waited for. All threads of the block must call.
+  // The tile of `stage`, once its copies have arrived. All threads of the block must call.
   __device__ __forceinline__ const T* ready_tile(const Map<const T>& map, int stage, int channels,
                                                  int positions) const {
     sync_block();

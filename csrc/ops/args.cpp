@@ -43,13 +43,13 @@ bool is_readable(const at::Tensor& x) {
 
 FeatureMap view_of(const at::Tensor& x) {
   FeatureMap map{x.data_ptr(), x.stride(0), x.stride(1), position_stride(x)};
-  // Strides of axes of size 1 mean nothing: choose ones that leave an inner stride of 1.
+  // Strides of axes of size 1 are arbitrary: choose ones that leave an inner stride of 1.
   if (x.size(2) * x.size(3) == 1) map.position_stride = 1;
   if (x.size(1) == 1 && map.position_stride != 1) map.channel_stride = 1;
   return map;
 }
 
-// How the forward lays out what it writes; `present` is false where the stage is absent.
+// The layout of a result of the forward; `present` is false if the stage is absent.
 struct Layout {
   bool present;
   at::ScalarType type;
@@ -79,10 +79,10 @@ std::array<Layout, 7> output_layouts(const KernelArgs& call) {
 void check_result(const char* name, const OptionalTensor& tensor, const Layout& layout, at::Device device,
                   bool required) {
   if (!tensor || !tensor->defined()) {
-    TORCH_CHECK_VALUE(!required || !layout.present, name, " must be there: its stage runs in this call");
+    TORCH_CHECK_VALUE(!required || !layout.present, name, " must be a tensor: its stage runs in this call; got None");
     return;
   }
-  TORCH_CHECK_VALUE(layout.present, name, " must be None: its stage does not run in this call");
+  TORCH_CHECK_VALUE(layout.present, name, " must be None: its stage does not run in this call; got a tensor");
   TORCH_CHECK_VALUE(tensor->sizes() == at::IntArrayRef(layout.sizes) && tensor->scalar_type() == layout.type &&
                         tensor->device() == device,
                     name, " must be ", layout.type, " ", at::IntArrayRef(layout.sizes), " on ", device, "; got ",

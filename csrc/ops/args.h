@@ -1,4 +1,4 @@
-// From the arguments of a private operator to the sizes and pointers of sma_attention.h, for every device.
+// Converts the arguments of a private operator to the sizes and pointers of sma_attention.h, for every device.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -37,7 +37,7 @@ struct AttentionArgs {
   double gate;
   OptionalTensor gate_tensor;
   OptionalTensor relation_bias;
-  std::string_view activation;  // of the IValue, which must live as long
+  std::string_view activation;  // views into the IValues, which must outlive this
   std::string_view merge;
   double margin;
   bool diversify;
@@ -54,12 +54,12 @@ struct AttentionArgs {
   const at::Tensor& grid() const { return features ? *features : maps.value(); }
 };
 
-// Absent results are undefined tensors inside, and empty vectors where torch keeps or traces them: ahead-of-time
-// compilers refuse an undefined tensor. No result that a backward reads is a vector itself.
+// An absent result is an undefined tensor internally, and an empty vector where torch saves or traces it: ahead-of-time
+// compilers reject undefined tensors. No result that a backward reads is itself a vector.
 at::Tensor or_placeholder(const at::Tensor& tensor, const at::TensorOptions& options);
 OptionalTensor unless_placeholder(const at::Tensor& tensor);
 
-// Why a call is invalid, and as what it is raised.
+// Why a call is invalid, and the type of the exception to raise.
 struct Invalid {
   enum class Kind { value_error, type_error, runtime_error } kind;
   std::string message;
@@ -92,7 +92,7 @@ class KernelArgs {
   int64_t height_ = 0, width_ = 0;
 };
 
-// Outputs and gradients as the operators return them; undefined where the stage is absent.
+// Outputs and gradients as the operators return them; undefined if the stage is absent.
 using OutputTensors = std::array<at::Tensor, 7>;
 using GradInputTensors = std::array<at::Tensor, AttentionArgs::kTensors>;
 
@@ -125,7 +125,7 @@ class AllocatedGrads {
 };
 
 // ValueError unless every incoming gradient and saved result is present where its stage runs, with the size, dtype and
-// device that the forward gave it. Kernels read them by the sizes of the call.
+// device that the forward gave it. Kernels rely on the sizes of the call when they read them.
 void check_backward_inputs(const KernelArgs& call, const GradOutputTensors& grad_outputs, const SavedTensors& saved);
 
 // Pointers to saved results and incoming gradients, made contiguous where they are not.

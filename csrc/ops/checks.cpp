@@ -1,4 +1,4 @@
-// What makes a call invalid. Only `raise` raises, so that the fast path can test a call without an exception.
+// Validates calls. Only `raise` throws, so that the fast path can test a call without an exception.
 #include "args.h"
 
 namespace sma {
@@ -44,7 +44,7 @@ std::optional<Invalid> invalid_parameter(const char* name, const OptionalTensor&
 
 std::optional<Invalid> invalid_features(const AttentionArgs& args) {
   const at::Tensor& features = *args.features;
-  if (!args.weight) return invalid(kValueError, "weight must be present beside features");
+  if (!args.weight) return invalid(kValueError, "weight must be a tensor if features are given; got None");
   const at::Tensor& weight = *args.weight;
   if (auto problem = invalid_axes("features", features, "[B,G*D,H,W]", 4, true)) return problem;
   if (auto problem = invalid_axes("weight", weight, "[R,K,D]", 3, false)) return problem;
@@ -70,7 +70,7 @@ std::optional<Invalid> invalid_settings(const AttentionArgs& args, int64_t chann
   if (!activation_of(args.activation))
     return invalid(kValueError, "activation must be 'softmax' or 'sigmoid'; got '", args.activation, "'");
   if (args.values && args.merge == "max" && channels > 256)
-    return invalid(kValueError, "merge 'max' keeps the winner as one byte: at most 256 channels; got ", channels);
+    return invalid(kValueError, "merge='max' supports at most 256 channels per region; got ", channels);
   return std::nullopt;
 }
 
@@ -83,7 +83,7 @@ void raise(const Invalid& problem) {
 }
 
 // A storage may be freed or shrunk while tensors still use it, as FSDP does with parameters. The tensor's pointer does
-// not show this, and a null pointer would be taken for an absent argument.
+// not show this, and a null pointer would be mistaken for an absent argument.
 std::optional<Invalid> invalid_memory(const char* name, const at::Tensor& tensor) {
   if (tensor.numel() == 0) return std::nullopt;
   int64_t last = tensor.storage_offset();
@@ -96,7 +96,7 @@ std::optional<Invalid> invalid_memory(const char* name, const at::Tensor& tensor
 
 std::optional<Invalid> find_invalid(const AttentionArgs& args) {
   if (args.features.has_value() == args.maps.has_value())
-    return invalid(kValueError, "expected features or maps, not both");
+    return invalid(kValueError, "expected exactly one of features and maps; got both or neither");
   const at::Tensor& grid = args.grid();
   if (auto problem = args.features ? invalid_features(args) : invalid_axes("maps", grid, "[B,R,K,H,W]", 5, true))
     return problem;

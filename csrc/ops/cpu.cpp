@@ -31,7 +31,7 @@ void parallel(int64_t jobs, size_t scratch_bytes, const KernelArgs& call, Body b
   });
 }
 
-// The attention [B,A,L] that pooling reads, in the accumulation type: the output itself where it has that type, else a
+// The attention [B,A,L] that pooling reads, in the accumulation type: the output itself if it has that type, else a
 // buffer.
 at::Tensor accum_attention(const KernelArgs& call, const OutputTensors& tensors) {
   const at::Tensor& attention = tensors[1];

@@ -47,7 +47,7 @@ struct SmaAttention : torch::autograd::Function<SmaAttention> {
                                c10::ArrayRef<c10::IValue>* arguments) {
     const at::AutoDispatchBelowADInplaceOrView below;
     const auto [pooled, attention, maps, diversity, correlation, attention_sum, winner] = forward_on_cpu(*args);
-    // As many saved tensors as the registered operator has: activation checkpointing may meet one of each.
+    // Saves as many tensors as the registered operator: activation checkpointing may recompute by the other path.
     variable_list saved{attention, maps, correlation, attention_sum, or_placeholder(winner, args->values->options())};
     for (const OptionalTensor* tensor : args->tensors()) saved.push_back(tensor->value_or(at::Tensor()));
     ctx->set_materialize_grads(false);
@@ -65,7 +65,7 @@ struct SmaAttention : torch::autograd::Function<SmaAttention> {
     AttentionArgs args(arguments->elements());
     const auto inputs = args.tensors();
     Needs needs{};
-    size_t edge = 0;  // the edges of a node are those of the inputs that are present
+    size_t edge = 0;  // a node has edges only for the inputs that are present
     for (size_t i = 0; i < kInputs; ++i) {
       *inputs[i] = optional(stored[kSaved + i]);
       if (*inputs[i]) needs[i] = ctx->needs_input_grad(edge++);
@@ -82,7 +82,7 @@ struct SmaAttention : torch::autograd::Function<SmaAttention> {
   }
 
  private:
-  // Whether the registered operator must be called: it refuses a second derivative, and modes and transforms see it.
+  // Whether the registered backward must be called: it rejects second derivatives, and modes and transforms see it.
   static bool needs_dispatch(const variable_list& grads, const variable_list& stored) {
     return at::GradMode::is_enabled() || c10::impl::TorchDispatchModeTLS::any_modes_set() || !are_plain_eager(grads) ||
            !are_plain_eager(stored);
@@ -146,7 +146,7 @@ bool requires_grad(AttentionArgs& args) {
                      [](auto* tensor) { return *tensor && (*tensor)->requires_grad(); });
 }
 
-// The five outputs, or None where the call is left to the dispatcher.
+// The five outputs, or None if the call is left to the dispatcher.
 void sma_attention_cpu(const c10::OperatorHandle&, torch::jit::Stack* stack) {
   const auto arguments = torch::jit::last(*stack, AttentionArgs::kCount);
   AttentionArgs args(arguments);

@@ -1,4 +1,4 @@
-// The two shapes of a private operator, for every backend: boxed, so that no signature repeats the schema.
+// The two kinds of private operators, for every backend. Boxed, so that no C++ signature repeats the schema.
 #pragma once
 
 #include <ATen/core/boxing/KernelFunction.h>
@@ -35,7 +35,7 @@ void backward_op(const c10::OperatorHandle&, torch::jit::Stack* stack) {
   const AttentionArgs args(arguments.slice(kGrads + kSaved, AttentionArgs::kCount));
   const c10::List<bool> flags = arguments.back().toBoolList();
   Needs needs;
-  TORCH_CHECK_VALUE(flags.size() == needs.size(), "needs must hold ", needs.size(), " flags; got ", flags.size());
+  TORCH_CHECK_VALUE(flags.size() == needs.size(), "needs must have ", needs.size(), " flags; got ", flags.size());
   for (size_t i = 0; i < needs.size(); ++i) needs[i] = flags[i];
   replace_arguments(stack, kTotal, run(grad_outputs, saved, args, needs));
 }

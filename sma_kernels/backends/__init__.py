@@ -37,20 +37,20 @@ def reasons(name: str, args: AttentionArgs) -> list[str]:
     messages = [unavailable] if unavailable else []
     messages += FUSED[name].not_supported_reasons(args)
     if args.merge == "max" and args.values is not None and args.channels > MAX_ARGMAX_CHANNELS:
-        messages.append(f"merge='max' holds at most {MAX_ARGMAX_CHANNELS} channels per region; got {args.channels}")
+        messages.append(f"merge='max' supports at most {MAX_ARGMAX_CHANNELS} channels per region; got {args.channels}")
     if functorch_active():
         messages.append("torch.func (grad, vmap, jvp) and forward-mode derivatives need backend='reference'")
     return messages
 
 
-@torch.compiler.assume_constant_result  # a graph runs under the transforms under which it is traced
+@torch.compiler.assume_constant_result  # a graph runs under the same transforms as it is traced
 def functorch_active() -> bool:
-    """Whether a transform of torch.func or forward-mode differentiation is active: the operators' formulas provide
+    """Whether a transform of torch.func or forward-mode differentiation is active: the operators' formulas support
     neither, and torch would silently drop forward derivatives."""
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
-@torch.compiler.assume_constant_result  # it reads files and the environment, which a traced graph cannot
+@torch.compiler.assume_constant_result  # it reads files and the environment, which cannot be traced
 def _unavailable_reason(name: str) -> str | None:
     return FUSED[name].unavailable_reason()
 
@@ -61,8 +61,8 @@ def explain(args: AttentionArgs) -> dict[str, list[str]]:
 
 
 def uses_reference(backend: str, args: AttentionArgs) -> bool:
-    """Whether plain PyTorch runs this call: on request, where no fused backend can, or on meta tensors, which have
-    shapes and dtypes only. An explicit backend runs or raises."""
+    """Whether plain PyTorch runs this call: on request, if no fused backend can, or on meta tensors, which have only
+    shapes and dtypes. An explicit backend runs or raises."""
     if backend == "reference" or args.grid.is_meta:
         return True
     if backend == "auto":
@@ -81,7 +81,7 @@ def select(backend: str, args: AttentionArgs) -> str:
 
 
 def _on_device(args: AttentionArgs) -> tuple[str, ...]:
-    """Backends for the call's device. Kernels under an interpreter are for tests: a CPU has `cpu` alone."""
+    """Fused backends for the call's device. Interpreted kernels are for tests, so a CPU has only `cpu`."""
     return ("cpu",) if args.grid.device.type == "cpu" else ON_GPU
 
 
@@ -116,7 +116,7 @@ def backward(
 
 
 def has_run(name: str) -> bool:
-    """Whether this process has run the backend, and so has logged it."""
+    """Whether this process has already run the backend (and logged its first call)."""
     return name in _logged
 
 

@@ -1,4 +1,4 @@
-"""What the build of the compiled module wrote down, read without loading it."""
+"""Facts recorded by the build of the compiled module, which need not be loaded to read them."""
 
 import json
 from functools import cache
@@ -9,10 +9,10 @@ FILE = Path(__file__).parents[1] / "_build.json"
 
 
 def read() -> dict[str, Any]:
-    """Build facts, or {} where nothing was built: torch, cuda, architectures, compiler, left_out, ..."""
+    """Build facts, or {} if nothing was built: torch, cuda, architectures, compiler, left_out, ..."""
     return _read(FILE)
 
 
-@cache  # every call on a GPU asks several times
+@cache  # needed several times per call on a GPU
 def _read(file: Path) -> dict[str, Any]:
     return json.loads(file.read_text()) if file.exists() else {}

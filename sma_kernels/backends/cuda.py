@@ -8,7 +8,7 @@ from sma_kernels.args import AttentionArgs, GradInputs, GradOutputs, Outputs, Sa
 from sma_kernels.backends import build_info, extension
 from sma_kernels.library import define_backend_operators
 
-OLDEST = (8, 0)  # asynchronous copies and bfloat16 products begin there
+OLDEST = (8, 0)  # the first with asynchronous copies and bfloat16 products
 
 define_backend_operators("cuda")
 
@@ -40,21 +40,20 @@ def not_supported_reasons(args: AttentionArgs) -> list[str]:
         return [f"runs on tensors on an NVIDIA GPU; got a tensor on {device.type}"]
     messages = []
     if args.grid.dtype == torch.float64:
-        messages.append("float64 is left to backend='reference': GPUs run it at a fraction of their speed")
+        messages.append("float64 is not supported (GPUs run it at a fraction of their speed); use backend='reference'")
     unavailable = _device_unavailable_reason(device.index)
     return [*messages, unavailable] if unavailable else messages
 
 
-@torch.compiler.assume_constant_result  # it reads files, which a traced graph cannot
+@torch.compiler.assume_constant_result  # it reads files, which cannot be traced
 def _device_unavailable_reason(index: int | None) -> str | None:
-    """Why the kernels do not run on the GPU `index`; None is the current one."""
+    """Why the kernels do not run on the GPU `index` (None: the current one), or None if they do."""
     capability = torch.cuda.get_device_capability(index)
     if capability < OLDEST:
         return f"needs compute capability 8.0 or newer; {torch.cuda.get_device_name(index)} has {capability}"
     if not _serves(build_info.read().get("architectures", []), capability):
         return (
-            f"not built for compute capability {capability[0]}.{capability[1]}: "
-            "set TORCH_CUDA_ARCH_LIST and install anew"
+            f"not built for compute capability {capability[0]}.{capability[1]}: set TORCH_CUDA_ARCH_LIST and reinstall"
         )
     return None
 

@@ -1,4 +1,4 @@
-"""Loads the compiled module `sma_kernels._C`, or says why it cannot be."""
+"""Loads the compiled module `sma_kernels._C`, or explains why it cannot be loaded."""
 
 import importlib
 import warnings
@@ -21,7 +21,7 @@ def _load() -> str | None:
     if facts["torch"] != torch.__version__:
         return f"built for another torch ({facts['torch']}; this is {torch.__version__}): reinstall sma-kernels"
     if not any(build_info.FILE.with_name(f"_C{suffix}").exists() for suffix in all_suffixes()):
-        return "not built for this Python (the build facts are there, the module is not)"
+        return "not built for this Python (build facts exist, but no matching module)"
     try:
         module()
     except ImportError as error:

@@ -1,6 +1,6 @@
 """Which GPU backend `auto` tries first: the one that a committed table prefers at the standard shape nearest to the call.
 
-The table says what its preferences rest on: launches and bytes that were counted, until a GPU has measured them.
+The table states the basis of its preferences: times measured on a GPU, or else counted launches and bytes.
 """
 
 import json
@@ -25,7 +25,7 @@ def table() -> dict[str, Any]:
 def preferred(args: AttentionArgs) -> str:
     """The backend of the row whose sizes differ from the call's by the smallest factors.
 
-    Rows are of bfloat16 or float32. Calls in float16 go by those of float32: Triton takes the operands of both in two parts.
+    Rows are for bfloat16 or float32. Calls in float16 use those for float32: Triton splits the operands of both in two.
     """
     dtype = "bfloat16" if args.grid.dtype == torch.bfloat16 else "float32"
     rows = list(table()["rows"].values())

@@ -36,8 +36,8 @@ def not_supported_reasons(args: AttentionArgs) -> list[str]:
         hint = " (CPU tensors run under TRITON_INTERPRET=1)" if grid.device.type == "cpu" else ""
         messages.append(f"runs on CUDA and ROCm tensors; got a tensor on {grid.device.type}{hint}")
     if grid.dtype == torch.float64:
-        messages.append("float64 is not supported: its sums are carried in float32")
-    # By a loop: torch.compile of torch 2.11 ends its graph at `max(..., default=0)`.
+        messages.append("float64 is not supported: sums are accumulated in float32")
+    # A loop, because torch.compile of torch 2.11 breaks the graph at `max(..., default=0)`.
     largest = (args.regions * args.channels) ** 2
     for tensor in (args.values, args.features, args.maps):
         if tensor is not None and len(tensor):

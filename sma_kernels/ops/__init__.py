@@ -1,5 +1,5 @@
-"""The registered operators, one file each with its schema. They need torch alone; a kernel loads the backends when it
-is called."""
+"""The registered operators, one file each with its schema. They import only torch; a kernel loads the backends when
+it is called."""
 
 from sma_kernels.ops.attention_diversity import attention_diversity
 from sma_kernels.ops.attention_pool import attention_pool

@@ -1,7 +1,7 @@
 """Registers an operator from its schema: the fake, the kernel, the autograd formula and the autocast rule follow.
 
-All five operators run the pipeline of `AttentionArgs`, so that the names in a schema tell what each argument and output
-is. The kernel chooses its backend when it is called.
+All five operators run the pipeline of `AttentionArgs`, so the names in a schema identify each argument and output. A kernel
+chooses its backend when it is called.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,23 +27,23 @@ AUTOCAST_FIELDS = ("values", "features", "maps")
 
 
 class Signature(NamedTuple):
-    """What a schema says, in its order."""
+    """The parts of a schema, in its order."""
 
     name: str
     arguments: tuple[str, ...]  # fields of `AttentionArgs`; the schema adds `backend`
-    tensors: tuple[str, ...]  # those of the arguments that have a gradient
+    tensors: tuple[str, ...]  # the arguments that have a gradient
     outputs: tuple[str, ...]  # fields of `Outputs` that a caller sees
-    returned: tuple[str, ...]  # the outputs, followed by results for the backward alone
+    returned: tuple[str, ...]  # the outputs, followed by results that only the backward reads
     saved: tuple[str, ...]  # fields of `Saved`
-    stages: dict[str, bool]  # `diversify` and `correlate`, where the operator runs them
+    stages: dict[str, bool]  # `diversify` and `correlate`, if the operator runs them
 
     def args_of(self, flat: Sequence) -> AttentionArgs:
         fields: dict[str, Any] = {**dict(zip(self.arguments, flat, strict=True)), **self.stages}
         return AttentionArgs(**fields)
 
     def select_outputs(self, results: Outputs, args: AttentionArgs) -> Any:
-        """What the operator returns. A result that the settings of a call leave out comes back as a placeholder:
-        ahead-of-time compilers refuse an undefined tensor."""
+        """The returned tensors. A result that this call does not compute is replaced by a placeholder, because
+        ahead-of-time compilers reject undefined tensors."""
         selected = (getattr(results, field) for field in self.returned)
         return _unpacked(placeholder(args.grid) if result is None else result for result in selected)
 
@@ -51,13 +51,13 @@ class Signature(NamedTuple):
         return _unpacked(getattr(grads, GRAD_OF[field]) for field in self.tensors)
 
     def needs_by_grad(self, needs: Sequence[bool]) -> list[bool]:
-        """One flag for each of `GradInputs` from one for each of `tensors`."""
+        """Converts flags per field of `tensors` to flags per field of `GradInputs`."""
         needed = {GRAD_OF[field] for field, need in zip(self.tensors, needs, strict=True) if need}
         return [field in needed for field in GradInputs._fields]
 
 
 class BackwardCall(NamedTuple):
-    """The flat arguments of a backward operator, by what they are."""
+    """The flat arguments of a backward operator, grouped."""
 
     grad_outputs: GradOutputs
     saved: Saved
@@ -108,12 +108,12 @@ def backward_schema(schema: str, signature: Signature) -> str:
 
 
 def register_operator(schema: str, **stages: bool) -> Callable[[AttentionArgs, str], Any]:
-    """Registers the operator of `schema` and its backward; returns a function of the record of a call and the name of
-    a backend, which calls it.
+    """Registers the operator of `schema` and its backward; returns a function that calls it with the record of a call
+    and the name of a backend.
 
     schema: the arguments are fields of `AttentionArgs`, followed by `str backend`; the returned tensors are fields of
-            `Outputs`, those that the backward alone reads last
-    stages: `diversify` and `correlate`, where the operator runs them
+            `Outputs`, last those that only the backward reads
+    stages: `diversify` and `correlate`, if the operator runs them
     """
     schema = " ".join(schema.split())
     signature = parse_schema(schema, **stages)
@@ -158,19 +158,19 @@ def placeholder(like: Tensor) -> Tensor:
 
 
 def unless_placeholder(field: str, tensor: Tensor | None) -> Tensor | None:
-    """Maps the placeholder of an absent result to None. Of the results, `diversity` alone is a vector itself."""
+    """Maps the placeholder of an absent result to None. `diversity` is the only result that is itself a vector."""
     return None if tensor is None or (tensor.dim() == 1 and field != "diversity") else tensor
 
 
 def _unpacked(results: Any) -> Any:
-    """One result as itself, more as a tuple."""
+    """A single result as such, several as a tuple."""
     results = tuple(results)
     return results if len(results) > 1 else results[0]
 
 
 def _define(name: str, schema: str, kernel: Callable, fake: Callable) -> Callable:
     LIBRARY.define(schema)
-    LIBRARY.impl(name, kernel, "CompositeExplicitAutograd")  # it chooses the backend, so it serves every device
+    LIBRARY.impl(name, kernel, "CompositeExplicitAutograd")  # it chooses the backend, so it supports every device
     torch.library.register_fake(f"sma_kernels::{name}", fake, lib=LIBRARY)
     return getattr(torch.ops.sma_kernels, name).default
 
@@ -198,7 +198,7 @@ def _register_autograd(signature: Signature, backward: Callable, backward_kernel
         needs = [ctx.needs_input_grad[index] for index in tensors]
         if pooled is not None and grads[pooled] is None:
             needs[values] = False  # values reach the loss through the pooled output alone
-        # The registered backward refuses a second derivative; where none is possible, its kernel is all of it.
+        # The registered backward rejects second derivatives; if none can be requested, its kernel suffices.
         registered = torch.is_grad_enabled() or needs_dispatch((*grads, *stored))
         run = backward if registered else backward_kernel
         computed = run(*grads[: len(signature.outputs)], *stored[:n_saved], *flat, needs)

@@ -1,4 +1,4 @@
-"""Tiles of attention maps in registers: logits and activation, and the way back to logits, features and weight.
+"""Tiles of attention maps in registers: logits and activation, and their backward to features and weight.
 
 A tile starts at channel k0 and region r0.
 """
@@ -16,7 +16,7 @@ def advance(pointer, offset):
 
 @triton.jit
 def divided(size, VEC: tl.constexpr):
-    """`size`, which VEC divides: saying so tells the compiler how wide a row may be read."""
+    """`size`, a multiple of VEC, in a form that tells the compiler how wide loads may be."""
     return size // VEC * VEC
 
 
@@ -41,8 +41,8 @@ def map_rows(k0, r0, TILE: tl.constexpr):
 
 @triton.jit
 def weight_product(w, f, acc, PRECISION: tl.constexpr):
-    """acc + w f. A float32 weight meets 16-bit features in two parts, or its rounding alone would take most of what
-    the gradient of the gate may be wrong by."""
+    """acc + w f. With 16-bit features, a float32 weight is split into two parts: rounding it would use up most of the
+    error allowed for the gradient of the gate."""
     T: tl.constexpr = f.dtype
     high = w.to(T)
     acc = tl.dot(high, f, acc, input_precision=PRECISION)
@@ -53,7 +53,7 @@ def weight_product(w, f, acc, PRECISION: tl.constexpr):
 
 @triton.jit
 def logits_tile(source, k0, r0, l0, L, TILE: tl.constexpr):
-    """Logits [ROWS, BLOCK_L] of the positions from l0 on; rows and columns of padding hold anything."""
+    """Logits [ROWS, BLOCK_L] of the positions from l0 on; padded rows and columns are arbitrary."""
     ROWS: tl.constexpr = TILE.ROWS
     BLOCK_L: tl.constexpr = TILE.BLOCK_L
     K_PAD: tl.constexpr = TILE.K_PAD
@@ -105,7 +105,7 @@ def load_map_tile(maps, n, inside, pos, L):
 
 @triton.jit
 def safe_row_max(row_max):
-    """What is subtracted before exp: a row that has only seen -inf must not turn into inf - inf."""
+    """Subtracted before exp; 0 for a row that so far contains only -inf, to avoid inf - inf."""
     return tl.where(row_max == float("-inf"), 0.0, row_max)
 
 
@@ -168,8 +168,8 @@ def attention_maps_tile(source, row_max, inverse_row_sum, k0, r0, l0, L, TILE: t
 
 @triton.jit
 def logits_gradient(m, dm, delta, L, SOFTMAX: tl.constexpr):
-    """Gradient of the logits; delta is sum_l m*dm of each row. A softmax over one position is 1 whatever its logit,
-    and dm - delta there rounding alone."""
+    """Gradient of the logits; delta is sum_l m*dm of each row. A softmax over a single position is always 1, so its
+    gradient is set to 0: dm - delta would only be rounding error."""
     if SOFTMAX:
         return m * (dm - delta[:, None]) * tl.where(L > 1, 1.0, 0.0)
     else:

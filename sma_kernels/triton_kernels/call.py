@@ -1,4 +1,4 @@
-"""What the launches of one call share: layouts, sizes, dtypes and precision, and the records that kernels take."""
+"""What the launches of one call share: layouts, sizes, dtypes and precision, and the records passed to kernels."""
 
 import contextlib
 import math
@@ -45,7 +45,7 @@ class FeatureMap:
     batch_stride: int
     row_stride: int  # length of a row
     last: bool  # rows of C
-    vec: int  # elements of one load of at most 16 bytes that a row, a sample and so every tile start at
+    vec: int  # elements of the widest aligned load, at most 16 bytes
 
     @property
     def dense(self) -> DenseMap:
@@ -57,7 +57,7 @@ class FeatureMap:
 
 
 def is_dense(tensor: Tensor) -> bool:
-    """Read in place: each sample dense NCHW or channels_last, with any stride between samples."""
+    """Whether kernels can read it in place: samples dense in NCHW or channels_last, with any stride between them."""
     sample = tensor[0]
     return sample.is_contiguous() or sample.permute(1, 2, 0).is_contiguous()
 
@@ -73,13 +73,13 @@ def feature_map(tensor: Tensor) -> FeatureMap:
 
 
 def absent_map(sizes: Sizes) -> FeatureMap:
-    """Strides that a kernel takes for an absent map; they still say how the positions divide."""
+    """Strides for an absent map; kernels still derive the alignment of positions from them."""
     return FeatureMap(None, 0, sizes.L, False, math.gcd(16 // sizes.itemsize, sizes.L))
 
 
 def max_forward_rows(device: torch.device, amd: bool) -> int:
-    """A forward of 128 rows takes 128 KB of shared memory on 8.x with Triton 3.6, and 96 KB with 3.8; of these devices, 8.6
-    and 8.9 have 99 KB."""
+    """A forward of 128 rows needs 128 KB of shared memory on 8.x with Triton 3.6, and 96 KB with 3.8; devices 8.6 and 8.9
+    have only 99 KB."""
     if TRITON_VERSION >= (3, 8) or device.type != "cuda" or amd:
         return MAX_ROWS
     return MAX_ROWS // 2 if torch.cuda.get_device_capability(device) in ((8, 6), (8, 9)) else MAX_ROWS
@@ -109,8 +109,8 @@ def device_guard(tensor: Tensor):
 
 
 def precision_of(dtype: torch.dtype, amd: bool) -> str:
-    """Precision of products of float32 operands. Three TF32 products carry float32 through tensor cores; AMD's matrix
-    cores take float32 as it is. Float16 keeps float32 operands inside: its range loses small maps."""
+    """Precision of products of float32 operands. Three TF32 products keep float32 accuracy on tensor cores; AMD's matrix
+    cores support float32 directly. Calls in float16 use float32 operands, too, since small maps would underflow."""
     if amd:
         return "ieee"
     tf32 = dtype == torch.float32 and torch.backends.cuda.matmul.fp32_precision == "tf32"
@@ -118,7 +118,7 @@ def precision_of(dtype: torch.dtype, amd: bool) -> str:
 
 
 def dot_dtype(dtype: torch.dtype) -> tl.dtype:
-    """Operands of products with maps or their gradients: bfloat16 keeps their range, float16 would not."""
+    """Operand type of products with maps or their gradients: bfloat16 covers their range, float16 does not."""
     return tl.bfloat16 if dtype == torch.bfloat16 else tl.float32
 
 
@@ -127,7 +127,7 @@ def contiguous(tensor: Tensor | None) -> Tensor | None:
 
 
 class AttentionPartials(NamedTuple):
-    """What the backward of the pooling leaves of the gradient of A; see pool.value_gradients_kernel."""
+    """Partial gradients of A from the backward of the pooling; see pool.value_gradients_kernel."""
 
     attention: Tensor | None = None  # float32 [B,slices,A,L]
     delta: Tensor | None = None  # float32 [B,partials,A]
@@ -135,12 +135,11 @@ class AttentionPartials(NamedTuple):
     partials: int = 1
 
 
-# Records of different types with the same numbers are equal as tuples, so the type belongs to the key.
+# typed=True, because records of different types with the same numbers are equal as tuples.
 @lru_cache(maxsize=None, typed=True)
 def constants(record: Tile | PoolTile | Layout | ParamOffsets) -> Any:
-    """The record as an argument of a kernel. The compiler of Triton before 3.8 needs tl.constexpr as members, or kernels could
-    not pass them to functions or put them in a shape; the interpreter, and the launches of newer versions, are better off
-    with plain numbers."""
+    """The record as an argument of a kernel. With Triton before 3.8, members must be tl.constexpr so that kernels can pass
+    them to functions or use them in a shape; the interpreter and newer versions get plain numbers."""
     plain = TRITON_VERSION >= (3, 8) or triton.knobs.runtime.interpret
     return record if plain else type(record)(*map(tl.constexpr, record))
 
@@ -172,7 +171,7 @@ class Call:
 
     @property
     def softmax_rows(self) -> bool:
-        """Softmax statistics of each row are needed: maps are computed, by a softmax."""
+        """Whether softmax statistics per row are needed, since the maps are computed by a softmax."""
         return self.args.features is not None and self.args.activation == "softmax"
 
     @property

@@ -1,4 +1,4 @@
-"""The cosine Gram matrix of the maps of one sample, its hinge, and the way back to the maps."""
+"""The cosine Gram matrix of the maps of one sample, its hinge, and its backward to the maps."""
 
 import triton
 import triton.language as tl
@@ -8,7 +8,7 @@ NORM_FLOOR = tl.constexpr(1e-6)
 
 @triton.jit
 def diagonal(matrix, SIZE: tl.constexpr):
-    """The diagonal [SIZE] of a matrix [SIZE,SIZE]; nothing beside it is touched, NaN or not."""
+    """The diagonal [SIZE] of a matrix [SIZE,SIZE]; NaN elsewhere has no effect."""
     i = tl.arange(0, SIZE)
     return tl.sum(tl.where(i[:, None] == i[None, :], matrix, 0.0), 1)
 
@@ -28,7 +28,7 @@ def inverse_norms(gram, SIZE: tl.constexpr):
 
 @triton.jit
 def load_inverse_norms(gram, n, N: tl.constexpr):
-    """The same for the maps n, from the stored Gram matrix [N,N] of one sample."""
+    """inverse_norms of the maps n, from the stored Gram matrix [N,N] of one sample."""
     return inverse_of_norm(tl.load(gram + n.to(tl.int64) * (N + 1), mask=n < N, other=0.0))
 
 

@@ -1,8 +1,8 @@
-"""Arguments of the kernels, grouped: sizes known at compile time, and pointers that travel together.
+"""Arguments of the kernels, grouped: sizes known at compile time, and pointers that are used together.
 
 `Tile`, `PoolTile`, `Layout` and `ParamOffsets` are each passed as one `tl.constexpr`. The other records are tuples of pointers
-and numbers; a pointer is None if the call has no such tensor, and a kernel leaves out at compile time what needs it. No member
-may be called `values` or `type`: Triton's own tuples have these.
+and numbers; a pointer is None if the call has no such tensor, and code that needs it is removed at compile time. No member may
+be called `values` or `type`: Triton's own tuples have these.
 B samples, R regions, K channels, N = R*K maps, G feature groups of D features, L positions, C channels of the values;
 A rows of attention: R, or N with merge "none". T is the dtype of the call.
 """
@@ -32,7 +32,7 @@ class Tile(NamedTuple):
 
 
 class PoolTile(NamedTuple):
-    """Compile-time sizes of the kernels that stream the values; what a kernel does not use is 0."""
+    """Compile-time sizes of the kernels that stream the values; sizes that a kernel does not use are 0."""
 
     A: int
     A_PAD: int
@@ -49,11 +49,11 @@ class Layout(NamedTuple):
     """Memory format of a dense [B,C,L] tensor."""
 
     LAST: bool  # channels_last: rows of C instead of L
-    VEC: int  # elements by which rows and samples divide, at most 16 bytes
+    VEC: int  # elements of the widest aligned load, at most 16 bytes
 
 
 class ParamOffsets(NamedTuple):
-    """Where each parameter's gradient starts in the partial sums of one sample; -1 where it is not needed."""
+    """Where each parameter's gradient starts in the partial sums of one sample; -1 if not needed."""
 
     WEIGHT: int
     BIAS: int
@@ -72,14 +72,14 @@ class DenseMap(NamedTuple):
 
 
 class Scalar(NamedTuple):
-    """A number of the caller, or the 0-d tensor used instead."""
+    """A float, or the 0-d tensor used instead."""
 
     tensor: Any  # [] or None
     value: Any
 
 
 class MapInputs(NamedTuple):
-    """What the maps are computed from, features, or the maps themselves."""
+    """Features and parameters from which the maps are computed, or the maps themselves."""
 
     features: Any  # T [B,G*D,L] or None
     maps: Any  # T [B,N,L], without features
@@ -113,7 +113,7 @@ class ForwardOutputs(NamedTuple):
 
 
 class ValueGrads(NamedTuple):
-    """Outputs of the backward of the pooling: the gradient of the values, and what the gradient of A is summed from."""
+    """Outputs of the backward of the pooling: the gradient of the values, and partial gradients of A."""
 
     data: Any  # T [B,C,L] or None
     partial_attention: Any  # float32 [B,slices,A,L] or None
@@ -123,7 +123,7 @@ class ValueGrads(NamedTuple):
 
 
 class GradSource(NamedTuple):
-    """Gradients of A and of the maps. The gradient of A is the sum of `attention` and of what the pooling left."""
+    """Gradients of A and of the maps. The gradient of A is the sum of `attention` and the partial gradients of the pooling."""
 
     attention: Any  # T [B,A,L] or None
     partial_attention: Any  # float32 [B,slices,A,L] or None

@@ -1,4 +1,4 @@
-"""Which launches a call takes, and their tiles: plain numbers, without torch or Triton.
+"""Chooses the launches of a call and their tile sizes: plain numbers, without torch or Triton.
 
 Tiles of bfloat16 are the fastest of those timed on an H200 (docs/gpu-kernels.md). The others come from compiling for sm_80,
 sm_90, sm_100 and gfx942 (tools/triton/codegen-*.json): the largest that neither spill registers nor pass 99 KB of shared
@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 MAX_ROWS = 128  # rows of a tile of maps, padding included, that one program holds in the forward
 MAX_ROWS_BACKWARD = 64  # the backward holds several N x N matrices at once
-SPLIT_OPERANDS = 2  # operands in two parts take twice the registers, so half the rows
+SPLIT_OPERANDS = 2  # operands in two parts need twice the registers, so tiles have half the rows
 MAX_ROWS_POOLED = 64  # rows of A in the backward of the pooling
 BLOCK_ROWS = 64  # rows of a block of maps in the blocked path
 BLOCK_ROWS_SPLIT = 16  # the same with split operands: 32 rows spill on sm_80
 MAX_WIDTH = 256  # D
 MAX_POSITIONS = 4096  # beyond it one program per sample takes too long
-MANY_POSITIONS = 512  # L from which the passes over them take longer than the algebra of N x N matrices
+MANY_POSITIONS = 512  # L from which passes over positions take longer than the algebra of N x N matrices
 ENOUGH_PROGRAMS = 256  # about two on each multiprocessor of a large GPU
-MAX_RECOMPUTED = 0.5  # share of |X| that re-reading F in every slice may cost before maps take a launch of their own
+MAX_RECOMPUTED = 0.5  # share of |X| that re-reading F in every slice may cost before the maps get a separate launch
 MAX_PARTIALS = 0.1  # share of a slice's traffic that its partial gradient of A may cost
 
 
@@ -57,7 +57,7 @@ class Sizes:
 
     @property
     def R_PAD(self) -> int:
-        """Products over the regions of one group, and over all rows of a tile, are at least 16 long."""
+        """Padded so that products over the regions of a group, and over all rows of a tile, are at least 16 long."""
         return padded(self.R, 16 if self.G > 1 else max(1, 16 // self.K_PAD))
 
     @property
@@ -66,7 +66,7 @@ class Sizes:
 
     @property
     def register_rows(self) -> int:
-        """Rows of a tile, counted by the registers that their products take."""
+        """Rows of a tile, weighted by the registers that their products need."""
         return self.rows * (SPLIT_OPERANDS if self.split else 1)
 
     @property
@@ -75,7 +75,7 @@ class Sizes:
 
     @property
     def timed(self) -> bool:
-        """bfloat16 on NVIDIA, whose tiles come from times on an H200."""
+        """Whether tiles were chosen by times on an H200: those of bfloat16 on NVIDIA GPUs."""
         return self.itemsize == 2 and not (self.split or self.amd)
 
     @property
@@ -96,7 +96,7 @@ class Launch:
 @dataclass(frozen=True)
 class ForwardPlan:
     maps: Launch
-    pool: Launch | None  # a second launch, where `maps` does not pool
+    pool: Launch | None  # a second launch, if `maps` does not pool
     single: bool  # all positions in one tile
     pools: bool  # `maps` pools as well
 
@@ -104,7 +104,7 @@ class ForwardPlan:
 @dataclass(frozen=True)
 class BackwardPlan:
     values: Launch
-    values_blocked: Launch | None  # the gradient of the values in a launch of its own, where A takes several blocks
+    values_blocked: Launch | None  # a separate launch for the gradient of the values, if A spans several blocks
     slices: int
     maps: Launch
     parameters: Launch
@@ -129,7 +129,7 @@ def _timed_tile(sizes: Sizes, backward: bool) -> tuple[int, int]:
     """Positions and warps, the fastest of those that were timed on an H200 at the standard shapes in bfloat16."""
     if not backward:
         return (64, 4) if sizes.rows <= 64 else (32, 8)
-    # More warps hold the N x N matrices in fewer registers; fewer ones are faster over many positions.
+    # More warps need fewer registers per thread for the N x N matrices; fewer are faster over many positions.
     return 64 if sizes.L > 64 else 32, 8 if sizes.rows > 32 and sizes.L <= MANY_POSITIONS else 4
 
 
@@ -142,7 +142,7 @@ def _unspilled_tile(sizes: Sizes, backward: bool) -> tuple[int, int]:
 
 
 def pool_launch(sizes: Sizes) -> Launch:
-    """A launch of its own for the pooling, under stored attention."""
+    """A separate launch for the pooling, which reads stored attention."""
     a_pad = min(padded(sizes.A, 16), MAX_ROWS_POOLED)
     block_c = min(64 if a_pad > 32 else 128, padded(sizes.C, 16))
     return Launch(
@@ -176,7 +176,7 @@ def forward_plan(sizes: Sizes) -> ForwardPlan:
 
 
 def backward_plan(sizes: Sizes, parameters: int) -> BackwardPlan:
-    """`parameters` numbers of parameter gradient leave each sample."""
+    """`parameters` is the length of one sample's partial parameter gradients."""
     a_pad = min(padded(sizes.A, 16), MAX_ROWS_POOLED)
     block_l, block_c = 32, 32 if sizes.split or a_pad > 16 else 64
     enough_c = ceil_div(sizes.C, max(1, ENOUGH_PROGRAMS // max(1, sizes.batch)))

@@ -1,7 +1,7 @@
 """Attention-weighted pooling and its backward: the only kernels that stream the values.
 
-pool_kernel reads A if the maps took a launch of their own; value_gradients_kernel reads the values once, writes their
-gradient, and leaves each slice's partial gradient of A.
+pool_kernel pools under a stored A, after a launch for the maps that does not pool; value_gradients_kernel reads the values
+once, writes their gradient, and stores each slice's partial gradient of A.
 """
 
 import triton
@@ -100,7 +100,7 @@ def value_gradients_kernel(
     must be in one block, and this slice's part of dA = (df X - [sum A > floor] sum_c df f) / max(sum A, floor).
 
     sum_c df f is delta = sum_l A (df X) / max(sum A, floor), so it needs no pooled vectors; it is complete only over all
-    slices and chunks, and goes to partial_delta for whoever adds the parts.
+    slices and chunks, and is stored in partial_delta for the kernel that adds the parts.
     """
     A_PAD: tl.constexpr = POOL.A_PAD
     BLOCK_L: tl.constexpr = POOL.BLOCK_L

@@ -1,4 +1,4 @@
-"""`sma-net ablate` on tiny settings: to the end, after a kill, and from what is cached."""
+"""`sma-net ablate` with tiny settings: complete runs, runs resumed after a kill, and runs from cached features."""
 
 import json
 import os
@@ -84,13 +84,13 @@ def kill_once_started(arguments, out):
 
 
 def when_finished(out):
-    """When each run's file was written, by its path."""
+    """Modification time of each run's file, by path."""
     return {path.relative_to(out).as_posix(): path.stat().st_mtime_ns for path in (out / "runs").rglob("*.json")}
 
 
 def test_it_goes_on_after_a_kill_and_compares_the_arms(tmp_path, cache):
     arguments, out = command(tmp_path, cache), tmp_path / "out"
-    # More seeds may be asked for when it resumes.
+    # A resumed experiment may have more seeds.
     kill_once_started([*arguments, "--seeds", "2"], out)
     done = when_finished(out)
     assert 0 < len(done) < 17 and not (out / "results.json").exists()
@@ -142,7 +142,7 @@ def test_half_precision_moves_predictions_less_than_a_seed_does(cache, monkeypat
     read = FeatureSplit.batch
 
     def noisy(self, rows):
-        # As far as rounding may have moved them, once more.
+        # Up to rounding, for a second computation.
         x = read(self, rows)
         return x * (1 + self.rounding * torch.randn(x.shape, generator=torch.Generator().manual_seed(0)))
 
@@ -156,7 +156,7 @@ def test_features_are_computed_once_and_go_on(cache, monkeypatch):
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     synthetic_features(settings(), cache[0], workers=0)
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
-    # A split without its labels was not finished.
+    # A split without labels is incomplete.
     val_maps = np.array(read_split(folder, "val").maps)
     (folder / "val.npz").unlink()
     monkeypatch.setattr("sma_models.ablation.backbone.fit", None)
@@ -171,7 +171,7 @@ def test_the_backbone_is_trained_with_average_pooling(cache):
 
 
 def test_every_row_holds_the_features_of_its_own_face(cache):
-    """Also behind the first batch."""
+    """Also after the first batch."""
     _, network = load_checkpoint(cache[1] / "backbone.ckpt")
     data, features = arm_data(settings()), read_split(cache[1], "train")
     data.setup("fit")
@@ -209,7 +209,7 @@ def test_whole_networks_are_trained_and_resume(tmp_path):
     scores, facts = run_network(arm, 3, whole, masks, tmp_path)
     assert scores.measures["energy"] == pytest.approx(1) and 0 < scores.measures["f1"] < 1
     assert scores.maps.shape == (16, 15, 8, 8) and facts["step_seconds"] > 0
-    # What is finished is only measured again.
+    # Finished runs are only measured again.
     again, _ = run_network(arm, 3, whole, masks, tmp_path)
     assert again.measures == scores.measures
 

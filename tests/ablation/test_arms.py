@@ -1,4 +1,4 @@
-"""Arms, their splits of the faces, and what they share."""
+"""Arms, their splits of the faces, and the tensors that they share."""
 
 from dataclasses import replace
 
@@ -28,8 +28,8 @@ def test_the_arms_differ_as_they_should():
     assert [arm for arm in arms if arms[arm].network.correlate] == ["correlation", "both"]
     assert [arm for arm in arms if arms[arm].diversity_weight] == ["diversity", "both"]
     assert [arm for arm in arms if arms[arm].network.shared_features] == ["shared"]
-    # Own features are those of the wide map, distributed over the channels: as many parameters except the maps' biases, and
-    # for the units' weights on one more vector of 6 features per region.
+    # The groups of "own" divide the features of "wide": the same number of parameters, except for the biases of the maps and
+    # the weights of the classifiers on one more vector of 6 features per region.
     count = {name: sum(p.numel() for p in FrozenHead(arm, 6, 3, 0).parameters()) for name, arm in arms.items()}
     assert count["own"] - count["wide"] == 3 + 3 * 6 and count["average"] == 3 * 7
     assert list(make_arms(replace(SETTINGS, protocol="end_to_end"))) == ["wide", "own", "diversity", "both"]
@@ -104,7 +104,7 @@ def part(rows=20, seed=0):
 
 
 def test_arms_start_from_the_same_tensors_where_they_share_them():
-    """Contrasts are paired: of two arms with one seed, only what the arm changes is different."""
+    """Contrasts are paired: with the same seed, two arms differ only in what the arm changes."""
     heads = {name: FrozenHead(arm, 6, 3, seed=7) for name, arm in make_arms(SETTINGS).items()}
     own = heads["own"].state_dict()
     for name in ("diversity", "correlation", "both"):

@@ -1,4 +1,4 @@
-"""Scores of attention on maps that were made for them."""
+"""Attention metrics on constructed maps."""
 
 import pytest
 import torch
@@ -22,13 +22,13 @@ def scores(attention, mask=MASK):
 
 
 def test_energy_pointing_and_overlap_by_hand():
-    # The region covers 1.5 positions, which is rounded to the two strongest.
+    # The region covers 1.5 positions, rounded up to the two strongest.
     assert scores([4, 3, 2, 1]) == pytest.approx({"energy": (4 + 1.5) / 10, "pointing": 1, "iou": 1.5 / 2})
     assert scores([1, 2, 3, 4]) == pytest.approx({"energy": 2 / 10, "pointing": 0, "iou": 0})
     assert scores([3, 4, 0, 0]) == pytest.approx({"energy": 5 / 7, "pointing": 0.5, "iou": 1.5 / 2})
     # Scale does not matter.
     assert scores([40, 30, 20, 10]) == pytest.approx(scores([4, 3, 2, 1]))
-    # A region smaller than half a position is still looked for in one.
+    # A region smaller than half a position still counts as one position.
     assert scores([4, 3, 2, 1], [0.2, 0, 0, 0])["iou"] == pytest.approx(0.2)
 
 
@@ -47,20 +47,20 @@ def test_chance_levels_of_constant_guesses():
     masks = torch.zeros(3, 2, 1, 4)
     masks[0, 0, 0, 0] = masks[1, 0, 0, 0] = 1  # unit 0 shows at position 0 of two faces
     masks[2, 1, 0, 2:] = 1  # unit 1 at positions 2 and 3 of one face
-    present = torch.tensor([[True, False], [True, True], [False, True]])  # that of face 1 is hidden
+    present = torch.tensor([[True, False], [True, True], [False, True]])  # the region on face 1 is hidden
     levels = chance_levels(masks, present)
     energy = {name: level[0].tolist() for name, level in levels.items()}
     assert energy["uniform"] == pytest.approx([1 / 4, 2 / 4])
     # Mean regions are [1,0,0,0] and [0,0,1,1].
     assert energy["all_units"] == pytest.approx([1 / 3, 2 / 3]) and energy["other_unit"] == pytest.approx([0, 0])
-    # A face that shows it too little to be labelled does not count.
+    # A face that shows the unit too weakly to be labelled does not count.
     masks[2, 0, 0, 3] = 1
     assert chance_levels(masks, present)["uniform"][0].tolist() == pytest.approx([1 / 4, 2 / 4])
 
 
 @pytest.fixture
 def looking():
-    """An attention of two regions and two channels, its output, and what the faces show."""
+    """Attention of two regions and two channels, its output, and the regions that the faces show."""
     attention = SMAAttention(3, 2, 2, 4, gate=0.3).requires_grad_(False)
     return attention, attention(torch.randn(4, 3, 2, 2)), torch.tensor([[1, 0], [1, 0], [0, 0], [1, 0]]).bool()
 

@@ -1,4 +1,4 @@
-"""Intervals against simulated truth, Holm by hand, and what may be said of a contrast."""
+"""Intervals against simulated truth, the Holm correction by hand, and verdicts on contrasts."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ from sma_models.ablation.statistics import (
 
 
 def coverage(draw, truth, repeats=400):
-    """Share of intervals that hold the truth, of estimates of fresh data."""
+    """Share of intervals that contain the truth, for estimates on fresh data."""
     rng = np.random.default_rng(0)
     estimates = [draw(rng) for _ in range(repeats)]
     return np.mean([one.low <= truth <= one.high for one in estimates])
@@ -37,7 +37,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(seeds):
 
 @pytest.mark.parametrize("seeds", (6, 20))
 def test_agreement_counts_seeds_and_not_pairs(seeds):
-    """Pairs share seeds: with as many independent pairs the interval would hold the truth half of the time."""
+    """Pairs share seeds: if they were treated as independent, the interval would contain the truth only half of the time."""
 
     def agreement(rng):
         effects, noise = rng.normal(size=seeds), rng.normal(size=(seeds, seeds))
@@ -66,7 +66,7 @@ def test_agreement_is_the_correlation_over_positions():
     matrix = agreement_matrix(np.stack([one, 5 * one + 3, -one, np.ones_like(one)]))
     assert matrix[0, :3] == pytest.approx([1, 1, -1])
     assert matrix[3] == pytest.approx(0)
-    # What rounding leaves of equal values is no contrast.
+    # Rounding errors between equal values are not a contrast.
     flat = np.nextafter(np.float16(1), np.float16(2 * (np.arange(12) % 2))).reshape(1, 1, 3, 4)
     assert agreement_matrix(np.stack([flat, flat]))[0, 1] == 0
     two = np.concatenate([one, one[:, :, ::-1]]), np.concatenate([one, one])
@@ -76,7 +76,7 @@ def test_agreement_is_the_correlation_over_positions():
 
 def test_paired_differences_by_hand():
     estimate = paired(np.array([1.0, 2.0, 3.0]))
-    # t of 2 degrees of freedom at 97.5 % is 4.302653.
+    # t for 2 degrees of freedom at 97.5 % is 4.302653.
     assert (estimate.value, estimate.seeds) == (2, 3) and estimate.effect == pytest.approx(2)
     assert estimate.low == pytest.approx(2 - 4.302653 / 3**0.5) and estimate.high == pytest.approx(
         2 + 4.302653 / 3**0.5
@@ -97,7 +97,7 @@ def test_ratio_of_spreads_leaves_seeds_out_of_both_arms_together():
     first, second = np.array([1.0, 2, 4, 8, 16]), np.array([1.0, 4, 2, 6, 3])
     logs = [np.log(np.delete(first, i).std(ddof=1) / np.delete(second, i).std(ddof=1)) for i in range(5)]
     pseudo = 5 * np.log(first.std(ddof=1) / second.std(ddof=1)) - 4 * np.array(logs)
-    # t of 4 degrees of freedom at 97.5 % is 2.776445.
+    # t for 4 degrees of freedom at 97.5 % is 2.776445.
     half = 2.776445 * pseudo.std(ddof=1) / 5**0.5
     by_hand = spread_ratio(first, second)
     assert [by_hand.low, by_hand.high] == pytest.approx(np.exp([pseudo.mean() - half, pseudo.mean() + half]), rel=1e-6)
@@ -109,7 +109,7 @@ def test_holm_steps_down():
     # The smallest is multiplied by 3, the next by 2, the largest by 1, and none may fall below the one before it.
     assert holm([0.03, 0.01, 0.02]) == pytest.approx([0.04, 0.03, 0.04])
     assert holm([0.6, 0.5]) == [1, 1]
-    # What could not be tested was planned all the same.
+    # Planned contrasts that could not be tested still count.
     corrected = holm([0.01, np.nan])
     assert corrected[0] == pytest.approx(0.02) and np.isnan(corrected[1])
 
@@ -124,7 +124,7 @@ def test_what_may_be_said():
 
 
 def arms(seeds=20, **shifts):
-    """Runs whose arms share each seed's luck, which is ten times their differences."""
+    """Runs whose arms share a random effect per seed, ten times as large as their differences."""
     rng = np.random.default_rng(5)
     luck = rng.normal(0, 0.1, seeds)
     maps = rng.random((seeds, 2, 2, 3, 3))
@@ -140,7 +140,7 @@ def test_pairing_shows_what_luck_would_hide():
     assert rows[2, "f1"]["verdict"] == rows[3, "energy"]["verdict"] == "more"
     assert rows[2, "f1"]["value"] == pytest.approx(0.01, abs=0.002) and rows[2, "f1"]["p_holm"] > rows[2, "f1"]["p"]
     assert rows[4, "f1"]["verdict"] == rows[1, "agreement"]["verdict"] == "not shown"
-    # Synthetic faces have no single accuracy, and real ones no AUC: what is not measured is not in the family.
+    # Synthetic faces have no single accuracy, and real ones no AUC: metrics that are not measured are not in the family.
     assert len(rows) == 8 and len(FIXED) == 10
 
 

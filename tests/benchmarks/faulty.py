@@ -1,4 +1,4 @@
-"""Implementations that fail in every way that a measurement must survive: "tests.benchmarks.faulty:NAME"."""
+"""Implementations that fail in all the ways that a measurement must survive: "tests.benchmarks.faulty:NAME"."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ def hangs(tensors):
 
 def prints_and_hangs(tensors):
     print("the last words of this implementation", flush=True)
-    # A process of its own, as a compiler's workers are: it must not outlive the measurement.
+    # A child process, like the workers of a compiler: it must not outlive the measurement.
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(90)"])
     print(f"started {child.pid}", flush=True)
     time.sleep(90)

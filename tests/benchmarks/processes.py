@@ -1,4 +1,4 @@
-"""Commands for tests of the GPU report, and what has become of processes."""
+"""Commands for tests of the GPU report, and checks that processes have ended."""
 
 import sys
 import time
@@ -16,7 +16,7 @@ def an_hour() -> float:
 
 
 def ends(pid: int) -> bool:
-    """Whether a process is gone within seconds, noticed by its parent or not: a signal takes a moment."""
+    """Whether a process ends within seconds (as a zombie, too): a signal takes a moment."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         try:

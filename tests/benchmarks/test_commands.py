@@ -1,4 +1,4 @@
-"""Every benchmark that is a command starts, and tells what it does."""
+"""Every benchmark command starts and prints its description."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 
 def module(path: Path) -> str:
-    """What `python -m` calls it."""
+    """Its name for `python -m`."""
     return ".".join(path.relative_to(FOLDER.parent).with_suffix("").parts).removesuffix(".__main__")
 
 

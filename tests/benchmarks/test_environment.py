@@ -1,4 +1,4 @@
-"""Results name the commit that was measured, and say so where it cannot be told."""
+"""Results name the measured commit, or say that it is unknown."""
 
 import subprocess
 
@@ -32,6 +32,6 @@ def test_outside_a_repository_the_revision_is_unknown(monkeypatch, tmp_path):
 
 
 def test_an_archive_knows_its_commit(tmp_path):
-    """Even where it was unpacked inside another repository."""
+    """Even if it was unpacked inside another repository."""
     (tmp_path / "REVISION").write_text("abc1234\n")
     assert revision(tmp_path) == "abc1234"

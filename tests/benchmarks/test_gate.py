@@ -14,9 +14,9 @@ from benchmarks.gate import Ratios, regression
     "committed, measured, fails",
     [
         (Ratios(0.50, 0.02), Ratios(0.50, 0.02), False),
-        (Ratios(0.50, 0.02), Ratios(0.54, 0.02), False),  # less than a tenth
+        (Ratios(0.50, 0.02), Ratios(0.54, 0.02), False),  # less than 10 %
         (Ratios(0.50, 0.02), Ratios(0.56, 0.02), True),
-        (Ratios(0.50, 0.10), Ratios(0.58, 0.02), False),  # the committed repeats have this spread
+        (Ratios(0.50, 0.10), Ratios(0.58, 0.02), False),  # within the spread of the committed repeats
         (Ratios(0.50, 0.02), Ratios(0.58, 0.10), False),
         (Ratios(0.50, 0.10), Ratios(0.61, 0.05), True),
         (Ratios(0.50, 0.02), Ratios(0.30, 0.02), False),
@@ -27,7 +27,7 @@ def test_a_regression_is_more_than_the_spread_and_more_than_a_tenth(committed, m
 
 
 class Work(TorchDispatchMode):
-    """Counts the operators that run: a clock that no other program disturbs."""
+    """Counts executed operators: a clock that other programs cannot disturb."""
 
     def __init__(self):
         super().__init__()
@@ -48,7 +48,7 @@ def work(runs, rounds, device):
 
 
 def test_a_slowed_kernel_is_stopped(monkeypatch):
-    """The kernel run four times in place of once, by a clock of work; the same kernel again passes."""
+    """A kernel run four times instead of once fails, by a clock of work; the unchanged kernel passes."""
     monkeypatch.setattr(gate, "interleaved", work)
     once = with_backend("sma_attention", "cpu")
 

@@ -1,4 +1,4 @@
-"""Commands of the GPU report: they leave their output, and no process."""
+"""Commands of the GPU report: their output is kept, and no process survives."""
 
 import json
 import subprocess
@@ -40,12 +40,12 @@ def test_a_stopped_command_leaves_its_output_and_no_process(tmp_path, monkeypatc
     (outcome,) = run_together([python(GRANDCHILD, limit=8)], tmp_path, an_hour)
     assert time.monotonic() - started < 30
     assert outcome.status == "stopped after 8 s" and not outcome.killed
-    ((pid,),) = (result.values() for result in outcome.results())  # the complete line alone
+    ((pid,),) = (result.values() for result in outcome.results())  # only the complete line
     assert ends(pid)
 
 
 def test_a_command_that_ends_leaves_no_process_either(tmp_path):
-    """It would disturb the measurement that follows."""
+    """A surviving process would disturb the next measurement."""
     code = GRANDCHILD.rpartition("time.sleep(60)")[0]
     outcomes = run_in_turn([python(code), python("pass")], tmp_path, an_hour)
     outcome = next(outcomes)
@@ -72,7 +72,7 @@ def test_a_stopped_pytest_says_what_failed_before(tmp_path, monkeypatch):
 
 
 def test_commands_together_run_together(tmp_path):
-    """Each waits for the other to be there."""
+    """Each waits for the other to start."""
     meet = "import pathlib, time\npathlib.Path({mine!r}).touch()\nwhile not pathlib.Path({other!r}).exists(): time.sleep(.05)"
     one, two = str(tmp_path / "one"), str(tmp_path / "two")
     outcomes = run_together(

@@ -1,4 +1,4 @@
-"""Implementations that fail, hang or die: each costs its own cell of the GPU report and nothing else."""
+"""Implementations that fail, hang or crash cost only their own cell of the GPU report."""
 
 import json
 
@@ -77,7 +77,7 @@ def test_wrong_results_are_timed_and_marked(faulty, name):
     for row in rows_of(faulty, f":{name}"):
         assert row["called_us"] > 0 and list(row["errors"]) == ["agreement"]
     table = (faulty.folder / "report.md").read_text().split("## Called eagerly")[1].split("##")[0]
-    assert table.count(" (wrong results) |") == 4  # two implementations in two directions
+    assert table.count(" (wrong results) |") == 4  # two implementations in two passes
 
 
 def test_a_failing_backward_costs_the_backward_alone(faulty):

@@ -1,4 +1,4 @@
-"""The kit for a borrowed GPU: its kernels are found in another folder, and its archive runs without the repository."""
+"""The kit for a borrowed GPU: its kernels can be moved to another folder, and its archive runs without the repository."""
 
 import os
 import re
@@ -39,7 +39,7 @@ def compile_into(cache: Path, **environment: str) -> str:
 
 
 def test_kernels_compiled_elsewhere_are_taken_from_the_cache(tmp_path):
-    """In another folder, from which the first one cannot be seen; and they count as used, others do not."""
+    """In another folder, without access to the first one. Only the kernels taken count as used."""
     there, here, kit_cache = tmp_path / "there", tmp_path / "here", tmp_path / "kit"
     assert compile_into(there, TRITON_STORE_BINARY_ONLY="1") == f"{NAMES} []"
     shutil.move(there, here)

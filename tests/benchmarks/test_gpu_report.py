@@ -1,4 +1,4 @@
-"""The report on a GPU, tried out on the CPU: it is complete at any moment."""
+"""The GPU report, in a dry run on the CPU: it is complete at any time."""
 
 import json
 import signal
@@ -38,7 +38,7 @@ def test_no_more_processes_than_the_gpu_holds(tmp_path, monkeypatch):
     ],
 )
 def test_memcheck_follows_a_smoke_run_that_died(status, watched, tmp_path, monkeypatch):
-    """Not one that was merely slow, or whose numbers are wrong."""
+    """But not one that was slow or computed wrong numbers."""
     report, sanitized = Report(tmp_path, 3600), []
     outcome = commands.Outcome("cuda", status, 1.0, "")
     monkeypatch.setattr(report, "run_together", lambda step, smokes: [outcome])
@@ -79,14 +79,14 @@ def test_a_fault_of_a_step_costs_that_step(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("end", (signal.SIGTERM, signal.SIGKILL), ids=("terminated", "killed"))
 def test_a_report_that_is_ended_is_complete_up_to_there(end, tmp_path):
-    """What is on disk names the step that was running, and nothing that it started continues."""
+    """The files on disk name the interrupted step, and none of its processes survive."""
     command = [sys.executable, "-m", "benchmarks.gpu_report", "--dry-run", "--out", str(tmp_path), "--steps", "times"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as report:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             with suppress(FileNotFoundError):
                 children = children_of(report.pid)
-                # Between two measurements there is only the one that waited.
+                # Between two measurements, only the waiting process runs.
                 if json.loads((tmp_path / "report.json").read_text())["rows"] and len(children) == 2:
                     break
             time.sleep(0.05)
@@ -95,7 +95,7 @@ def test_a_report_that_is_ended_is_complete_up_to_there(end, tmp_path):
     assert results["steps"]["environment"]["state"] == "done"
     assert results["steps"]["times"]["state"] == "running" and results["rows"]
     assert "| times | running |" in (tmp_path / "report.md").read_text()
-    assert len(children) == 2 and all(ends(child) for child in children)  # one that measured, one that waited
+    assert len(children) == 2 and all(ends(child) for child in children)  # one measuring, one waiting
 
 
 def test_the_time_that_is_up_is_stated(tmp_path):

@@ -1,4 +1,4 @@
-"""What the GPU report makes of its numbers."""
+"""The tables and the figure of the GPU report."""
 
 import json
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_the_table_shows_microseconds_and_the_distance_from_the_floor():
 
 
 def test_the_figure_leaves_gaps(tmp_path):
-    """Where an implementation has no time at a shape."""
+    """If an implementation has no time at a shape."""
     rows = [row("S1", "cuda", captured_us=20.0), row("S1", "eager", captured_us=90.0)]
     rows += [row("S3", "triton", captured_us=30.0), row("S3", "eager", captured_us=80.0)]
     draw({"environment": {}, "rows": rows}, tmp_path / "speed.png")
@@ -54,7 +54,7 @@ def test_the_figure_leaves_gaps(tmp_path):
 
 
 def test_the_faster_backend_is_named():
-    """By captured training steps in bfloat16, of shapes where both backends have one."""
+    """By captured training steps in bfloat16, for shapes with times of both backends."""
     rows = [row("S1", "cuda", captured_us=1.0), row("S1", "triton", captured_us=2.0)]
     rows += [row("S3", "cuda", captured_us=5.0), row("S3", "triton", captured_us=3.0)]
     rows += [row("S4", "cuda", captured_us=1.0), row("S4", "triton", errors={"process": "stopped"})]

@@ -1,4 +1,4 @@
-"""Lower bounds of the results: no implementation may need less."""
+"""The lower bounds: no implementation may need fewer bytes or operations."""
 
 import pytest
 import torch
@@ -19,5 +19,5 @@ def test_eager_pytorch_does_no_fewer_operations_than_the_lower_bound(name):
     with FlopCounterMode(display=False) as counter:
         run()
     lower_bound = lower_bound_operations(shape)
-    # The reference computes whole Gram matrices, and its gradient's two products apart.
+    # The reference computes whole Gram matrices, and two separate products for their gradient.
     assert lower_bound <= counter.get_total_flops() < 1.5 * lower_bound

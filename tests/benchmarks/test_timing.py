@@ -1,4 +1,4 @@
-"""What the benchmarks measure is what they say."""
+"""The benchmarks measure what they claim to measure."""
 
 import gc
 import platform
@@ -17,7 +17,7 @@ MIB = 2**20
 
 
 def test_memory_is_what_is_held_beyond_the_results_of_the_moment():
-    """An intermediate that is gone before a larger result is made counts in full; results never do."""
+    """An intermediate that is freed before a larger result is allocated counts in full; results never count."""
 
     def run(_) -> list[torch.Tensor]:
         first = torch.empty(MIB, dtype=torch.uint8)
@@ -37,7 +37,7 @@ def test_no_garbage_is_collected_between_times():
         return []
 
     interleaved({"run": Timed(run)}, rounds=3, device=CPU, warm_up=1)
-    assert seen[1:] == [False] * 4  # one that is not counted and three that are, after the warm-up
+    assert seen[1:] == [False] * 4  # one uncounted and three counted calls after the warm-up
     assert gc.isenabled() == was_on
 
 

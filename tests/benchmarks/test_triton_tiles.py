@@ -1,4 +1,4 @@
-"""Variants of Triton's tiles, without a GPU: each reaches the launch that it names."""
+"""Variants of the Triton tile sizes, without a GPU: each changes the launch that it names."""
 
 import pytest
 import torch

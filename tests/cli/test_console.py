@@ -1,4 +1,4 @@
-"""The `sma-net` script as a shell starts it: help, refusals, and a user's mistakes in one line."""
+"""The `sma-net` script as started by a shell: help, and one-line messages for user errors."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The demonstration: trained once, shown again, drawn."""
+"""The demo: it trains once, shows its result again on later runs, and draws its figure."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The commands of README.md and docs/train.md, one after the other, in a folder as the pages describe it."""
+"""Runs the commands of README.md and docs/train.md in order, in a folder as the pages describe it."""
 
 import json
 import shlex
@@ -13,7 +13,7 @@ from tests.helpers.face_sets import write_csv
 from tests.test_docs_code import FENCE, ROOT
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-# What is longer, and needs a database or the demonstration, is left to tests of its own.
+# Longer commands, which need a database or the demo, have separate tests.
 ELSEWHERE = ("crossval", "runs/demo")
 SHORT = ["--trainer.max_epochs=1", "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false",
          "--data.num_workers=0"]  # fmt: skip
@@ -25,7 +25,7 @@ def lines_of(page):
 
 
 def test_the_figure_of_the_demonstration_is_that_of_its_file():
-    """Beside it stands what another machine reached."""
+    """The result of another machine is given next to it."""
     scores = current_names(json.loads((ROOT / "docs" / "demo.json").read_text())["scores"])
     f1, constant = (sum(scores[name]) / len(scores[name]) for name in ("f1", "f1_always_positive"))
     readme = " ".join((ROOT / "README.md").read_text().split())
@@ -35,7 +35,7 @@ def test_the_figure_of_the_demonstration_is_that_of_its_file():
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Photographs of 12 people with labels of expressions and of action units, a video, and a photograph of somebody."""
+    """Photographs of 12 people with labels of expressions and of action units, a video, and another photograph."""
     monkeypatch.chdir(tmp_path)
     rows = []
     for subject in range(12):
@@ -61,5 +61,5 @@ def test_the_commands_of_a_page_follow_from_each_other(folder, page):
             done.add(words[1])
     assert done >= {"align", "fit", "visualize", "predict", "export"}
     assert (folder / "predictions.csv").read_text().count("clip.mp4,") == 3 and (folder / "best.onnx").is_file()
-    # Nothing that a page asks for overwrites what its reader has written.
+    # No command of a page may overwrite files of its reader.
     assert (folder / "faces.csv").read_text() == labels

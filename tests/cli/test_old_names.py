@@ -1,4 +1,4 @@
-"""Settings, run folders and checkpoints of earlier versions: they work, with a warning that gives the new name."""
+"""Settings, run folders and checkpoints of earlier versions still work, with a warning that gives the new name."""
 
 import json
 import re
@@ -30,7 +30,7 @@ def forget_warnings(monkeypatch):
 
 
 def as_before(name):
-    """The name of a tensor in checkpoints before the classifier and its norm were called so."""
+    """The name of a tensor in checkpoints from before the classifier and its norm were renamed."""
     for new, old in OLD_KEYS.items():
         name = name.replace(f"network.{new}", f"network.{old}")
     return name
@@ -78,7 +78,7 @@ def test_settings_are_read_with_the_current_names():
 
 
 def test_settings_of_one_class_are_read_with_the_current_names():
-    """Of a file such as --data faces.yaml, which does not say which group of settings it holds."""
+    """For files such as --data faces.yaml, which do not name the group of their settings."""
     with pytest.warns(FutureWarning, match="data.keep is now called data.cache"):
         assert old_names.current_settings({"init_args": {"keep": True}}, "fit") == {"init_args": {"cache": True}}
     assert old_names.current_settings({"keep": True}, "fit") == {"keep": True}
@@ -143,7 +143,7 @@ def test_a_checkpoint_with_the_old_keys_gives_the_same_network(tmp_path):
 
 @pytest.mark.filterwarnings("ignore")
 def test_an_old_run_resumes_and_is_reported(tmp_path):
-    """The same weights, log and scores as without the stop."""
+    """The same weights, log and scores as without the interruption."""
     config = write_config(tmp_path, "ActionUnitTask", au_csv(tmp_path))
     stop = "--trainer.callbacks+=tests.helpers.stop_callbacks.StopAfter"
     for name, options in (("whole", []), ("old", [stop])):
@@ -163,7 +163,7 @@ def test_an_old_run_resumes_and_is_reported(tmp_path):
     for name in ("best.ckpt", "last.ckpt"):
         states = [torch.load(run / "checkpoints" / name, weights_only=True)["state_dict"] for run in (old, whole)]
         if name == "best.ckpt" and states[0].keys() != states[1].keys():
-            states[0] = {key: states[0][as_before(key)] for key in states[1]}  # an epoch before the stop
+            states[0] = {key: states[0][as_before(key)] for key in states[1]}  # one epoch before the interruption
         torch.testing.assert_close(*states, rtol=0, atol=0)
     assert log_of(tmp_path / "old") == log_of(tmp_path / "whole")
     assert (old / "scores_test.json").read_text() == (whole / "scores_test.json").read_text()
@@ -192,7 +192,7 @@ def test_a_folder_of_results_takes_settings_under_old_names(tmp_path):
 
 @pytest.mark.parametrize("in_file", [False, True])
 def test_first_picture_is_read_as_first_image(tmp_path, in_file):
-    """Of 30 images from 3 on nothing shows which is that of frame 1, so the setting decides."""
+    """The numbers of 30 images from 3 on do not show which belongs to frame 1, so the setting decides."""
     write_bp4dplus(tmp_path / "data", subjects=("F001",), base=3)
     (tmp_path / "check.yaml").write_text("first_picture: 0\n")
     setting = ["--config", str(tmp_path / "check.yaml")] if in_file else ["--first_picture", "0"]

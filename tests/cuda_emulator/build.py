@@ -19,8 +19,8 @@ SOURCES = (
     KERNELS / "dispatch.cpp",
     *sorted(KERNELS.glob("*.cu")),
 )
-# Unoptimised: the calls are small, and what a test waits for is the compiler. Contraction is off, so that a product
-# is rounded where the source rounds it.
+# Not optimized, because the calls are small and compilation takes most of the time. Contraction is off, so that products are
+# rounded where the source rounds them.
 FLAGS = (
     *("-std=c++20", "-O0", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
     *("-fno-strict-aliasing", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"),
@@ -41,7 +41,7 @@ def why_not() -> str | None:
 
 
 def server() -> Path:
-    """The emulated GPU's executable, rebuilt where a source has changed."""
+    """The executable of the emulated GPU, rebuilt if a source has changed."""
     BUILD.mkdir(exist_ok=True)
     objects = {source: BUILD / f"{source.name}.o" for source in SOURCES}
     rules = [

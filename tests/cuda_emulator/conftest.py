@@ -10,7 +10,7 @@ from tests.cuda_emulator import build, emulated
 
 @pytest.fixture(scope="package", autouse=True)
 def one_thread():
-    """Tensors this small gain nothing from more, and idle threads take the emulated GPU's processor."""
+    """More threads do not help with such small tensors, and idle ones would take CPU time from the emulated GPU."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

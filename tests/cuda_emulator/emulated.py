@@ -1,4 +1,4 @@
-"""Backend `emulated`: the CUDA kernels on the emulated GPU, for tests. Known inside `registered()`."""
+"""Backend `emulated`: the CUDA kernels on the emulated GPU, for tests. Available inside `registered()`."""
 
 import os
 import re
@@ -30,12 +30,12 @@ ORDER = {
     "activation": ("softmax", "sigmoid"),
     "merge": ("max", "mean", "none"),
 }
-# What the emulated GPU offers; tests change it. A seed orders the threads between barriers.
+# Properties of the emulated GPU; tests change them. The seed orders the threads between barriers.
 gpu = SimpleNamespace(shared_limit=99 * 1024, processors=1, tf32=False, seed=1, misalign=False)
 
 
 class Emulator:
-    """The process that runs the kernels; it dies at the first misuse, and says why."""
+    """The process that runs the kernels; it aborts at the first misuse, with the reason."""
 
     def __init__(self):
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
@@ -131,7 +131,7 @@ def not_supported_reasons(args: AttentionArgs) -> list[str]:
 
 
 def readable(tensor: Tensor | None) -> Tensor | None:
-    """As the torch-facing code does: a layout with no inner stride of 1 is copied."""
+    """Copies a layout without an inner stride of 1, as the torch-facing code does."""
     if tensor is None:
         return None
     _, channels, height, width = tensor.shape
@@ -202,7 +202,7 @@ def backward(args: AttentionArgs, saved: Saved, grad_outputs: GradOutputs, needs
 
 
 def probe(operation: int, lanes: Tensor) -> Tensor:
-    """What each lane receives, uint32 [32,4], of the words [32,8] that the lanes bring."""
+    """The words that each lane receives, uint32 [32,4], for input words [32,8]."""
     request = Request(2)
     request.numbers(operation)
     request.array(lanes)
@@ -213,7 +213,7 @@ def probe(operation: int, lanes: Tensor) -> Tensor:
 
 
 def count(shape: dict[str, int], dtype: torch.dtype, merge: str) -> dict[str, Any]:
-    """Launches and bytes of workspace of a training step at the sizes batch, R, K, G, D, C and L, which is not run, and the
+    """Launches and workspace bytes of a training step at the sizes batch, R, K, G, D, C and L, without running it, and the
     names of its kernels as `machine_code` has them."""
     request = Request(3)
     request.numbers(ORDER["dtype"].index(dtype), gpu.shared_limit, gpu.processors, gpu.tf32)
@@ -238,7 +238,7 @@ MMA_NAMES = {
 
 
 def kernel_name(function: str) -> str:
-    """`pool bf16 16-bit 4` from what g++ calls the launch of `pool<__nv_bfloat16, mma_16bit<__nv_bfloat16>, 4>`."""
+    """`pool bf16 16-bit 4` from the name that g++ gives to the launch of `pool<__nv_bfloat16, mma_16bit<__nv_bfloat16>, 4>`."""
     instance = re.search(
         r"kKernel = (?:sma::cuda::)?(?:\{anonymous\}::|<unnamed>::)?(\w+)(?:<(.*)>)?; Argument", function
     )
@@ -253,7 +253,7 @@ def kernel_name(function: str) -> str:
 
 @contextmanager
 def registered():
-    """Makes backend="emulated" known to the operators."""
+    """Registers backend="emulated" with the operators."""
     names = backends.NAMES
     backends.FUSED["emulated"] = sys.modules[__name__]
     backends.NAMES = (*names, "emulated")

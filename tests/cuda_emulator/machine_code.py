@@ -21,7 +21,7 @@ from tests.cuda_emulator.build import BUILD, KERNELS, cuda_build
 
 TABLE = Path(__file__).with_name("machine_code.json")
 ARCHITECTURES = ("80", "90")
-# What a kernel is counted by: instructions of the machine, by the pattern of their names.
+# The counted machine instructions, by patterns of their names.
 COUNTED = {
     "tensor": r"HMMA",
     "matrix_loads": r"LDSM",

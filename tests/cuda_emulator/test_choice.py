@@ -1,4 +1,4 @@
-"""The table that `auto` reads: its counts are those of the launchers, and calls find their rows."""
+"""The table that `auto` reads: its counts match the launchers, and calls find their rows."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ LARGE = Shape(batch=512, values=4096, side=14, regions=16, channels=8, embed=64,
 
 
 def without_times(table: dict) -> dict:
-    """Launches and megabytes, which are counted whatever the preference rests on."""
+    """Launches and megabytes, which are counted whatever the basis of the preferences."""
     return {
         name: {
             backend: {fact: row[backend][fact] for fact in ("launches", "megabytes")} for backend in ("cuda", "triton")
@@ -88,7 +88,7 @@ def test_auto_tries_the_backend_of_the_nearest_row_first(shape, row):
 
 
 def test_auto_tries_every_gpu_backend_where_the_first_refuses(monkeypatch):
-    """Nothing is on a GPU here: `auto` asks both backends, then falls back."""
+    """No tensor is on a GPU here: `auto` tries both backends, then falls back."""
     head = attention_head(SMALL, DTYPE, MERGE, False)
     asked = []
     monkeypatch.setattr(backends, "reasons", lambda name, head: asked.append(name) or ["no GPU"])

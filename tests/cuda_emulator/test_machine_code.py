@@ -1,4 +1,4 @@
-"""The compiled kernels against the committed table: what a GPU would run."""
+"""The machine code of the compiled kernels matches the committed table."""
 
 import json
 
@@ -31,7 +31,7 @@ def test_no_spill_no_local_array_no_atomic(measured):
 
 
 def test_registers_leave_the_designed_occupancy(measured, committed):
-    """Blocks per SM: two of 256 threads for the heads, three or four of 128 to pool, two of 128 for dX."""
+    """Blocks per SM: two of 256 threads for the head kernels, three or four of 128 for pooling, two of 128 for dX."""
     for architecture, kernels in measured.items():
         for name, facts in kernels.items():
             most = 255 if name.startswith("pool_backward") else 168 if name.startswith("pool") else 128

@@ -1,4 +1,4 @@
-"""The tests of the operators again, on the emulated GPU: one size of each kind, and every path of the kernels."""
+"""The operator tests on the emulated GPU: one size of each kind, and every path of the kernels."""
 
 import math
 
@@ -27,7 +27,7 @@ def test_error_rule(case, dtype, backend, device):
     assert not error_rule.error_excess(case, dtype, backend, device, seeds=2)
 
 
-# Each case is there for a path: a flat run, rows of 16 and of 8 bytes, tiles of channels, positions and the embedding,
+# Each case covers one path: a flat run, rows of 16 and of 8 bytes, tiles of channels, positions and the embedding,
 # more rows of A than a block holds, one map, one position.
 PATHS = {
     "flat": Case(batch=1, values=72, embed=8, height=7, width=7),
@@ -53,7 +53,7 @@ def test_paths(path, dtype, backend, device):
 @pytest.mark.parametrize("limit", (36, 64), ids=lambda limit: f"{limit}KB")
 @pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16), ids=str)
 def test_arrays_that_do_not_fit_go_to_the_workspace(dtype, limit, backend, device, emulated_gpu):
-    """The workspace path: less shared memory than any GPU has puts the maps, then everything, in the workspace."""
+    """With less shared memory than any GPU has, first the maps and then all arrays move to the workspace."""
     small = dict(batch=2, regions=5, channels=4, embed=5, values=9, height=9, width=15)
     emulated_gpu.shared_limit = limit * 1024 + (30 * 1024 if dtype == torch.float32 else 0)
     assert not error_rule.error_excess(Case(**small), dtype, backend, device)
@@ -61,7 +61,7 @@ def test_arrays_that_do_not_fit_go_to_the_workspace(dtype, limit, backend, devic
 
 @pytest.mark.parametrize("dtype", (torch.float32, torch.float16), ids=str)
 def test_slices_and_order_of_threads_change_no_answer(dtype, backend, device, emulated_gpu):
-    """Bits depend on neither the order of the threads nor, where slices are the same, on the GPU."""
+    """Bits do not depend on the order of the threads nor, with the same slices, on the GPU."""
     case = Case(batch=1, values=150, height=9, width=9)
     tensors = cases.inputs(case, dtype)
     first = cases.run(case, tensors, backend)
@@ -75,7 +75,7 @@ def test_slices_and_order_of_threads_change_no_answer(dtype, backend, device, em
 
 
 def test_any_address_is_read(backend, device, emulated_gpu):
-    """Tensors that start at odd multiples of their element's size travel in narrow pieces."""
+    """Tensors that start at odd multiples of their element size are copied in narrow pieces."""
     case = Case(batch=1, values=24, embed=16, height=8, width=8)
     tensors = cases.inputs(case, torch.bfloat16)
     first = cases.run(case, tensors, backend)

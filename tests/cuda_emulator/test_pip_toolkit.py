@@ -1,4 +1,4 @@
-"""The CUDA part built by the compiler that `pip install 'sma-kernels[build-cuda]'` brings, with no other nvcc in sight."""
+"""Builds the CUDA part with the compiler from `pip install 'sma-kernels[build-cuda]'`, with no other nvcc on PATH."""
 
 import json
 import os
@@ -23,7 +23,7 @@ runpy.run_path("setup.py", run_name="__main__")
 
 
 def extra() -> str:
-    """The requirement in the extra `build-cuda` that brings nvcc."""
+    """The requirement of the extra `build-cuda` that installs nvcc."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     (toolkit,) = (requirement for requirement in extras["build-cuda"] if requirement.startswith("cuda-toolkit"))
     return toolkit
@@ -56,7 +56,7 @@ def test_the_compiler_from_pip_builds_an_extension_that_imports(tmp_path):
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     facts = json.loads((tree / "sma_kernels" / "_build.json").read_text())
     assert facts["architectures"] == ["9.0"] and not facts["left_out"], facts
-    # As a user runs it: the toolkit was for the build alone.
+    # As a user runs it: the toolkit is needed only for the build.
     environment["PYTHONPATH"] = str(tree)
     info = subprocess.run(
         [sys.executable, "-m", "sma_kernels.info"], cwd=tmp_path, env=environment, capture_output=True, text=True

@@ -1,4 +1,4 @@
-"""Each primitive, lane by lane: the emulation against plain arithmetic, and a GPU, where there is one, against it."""
+"""Each primitive, lane by lane: the emulation against plain arithmetic, and against a GPU if there is one."""
 
 import ctypes
 import subprocess
@@ -22,7 +22,7 @@ CARVE_TOO_MUCH = 6
 
 
 def lanes_of(operation: int) -> torch.Tensor:
-    """Words [32,8] that mean small numbers in the format that the operation reads."""
+    """Words [32,8] that encode small numbers in the input format of the operation."""
     draw = torch.Generator().manual_seed(operation)
     if operation in (3, 4):
         dtype = torch.bfloat16 if operation == 3 else torch.float16
@@ -31,7 +31,7 @@ def lanes_of(operation: int) -> torch.Tensor:
 
 
 def operands(lanes: torch.Tensor, dtype: torch.dtype, depth: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """A [16,depth] and B [depth,8], put together lane after lane, as the PTX ISA draws them."""
+    """A [16,depth] and B [depth,8], assembled lane by lane as in the figures of the PTX ISA."""
     held = lanes[:, :6].contiguous().view(dtype).float().reshape(32, 6, -1)
     width = held.shape[2]
     a, b = torch.zeros(16, depth), torch.zeros(depth, 8)
@@ -52,7 +52,7 @@ def test_products_follow_the_documented_layout(operation, backend):
     lanes = lanes_of(operation)
     dtype = {3: torch.bfloat16, 4: torch.float16, 5: torch.float32}[operation]
     if operation == 5:
-        lanes = lanes & -8192  # what tf32 keeps
+        lanes = lanes & -8192  # the bits that tf32 keeps
     a, b = operands(lanes, dtype, 8 if operation == 5 else 16)
     actual = emulated.probe(operation, lanes).view(torch.float32)
     product = a.double() @ b.double()
@@ -68,7 +68,7 @@ def test_matrix_loads_follow_the_documented_layout(operation, backend):
     lanes = lanes_of(operation)
     actual = emulated.probe(operation, lanes).view(torch.int16).reshape(32, 4, 2)
     halves = lanes.contiguous().view(torch.int16).clone()  # [32,16]
-    halves[:, 15] = 0  # the last copy brings 2 of its 4 bytes
+    halves[:, 15] = 0  # the last copy transfers 2 of its 4 bytes
     for lane in range(32):
         group, within = divmod(lane, 4)
         for q in range(4):
@@ -84,7 +84,7 @@ def test_carving_more_than_the_launch_asked_for_is_an_error(backend):
 
 @pytest.fixture(scope="module")
 def probe_library(tmp_path_factory):
-    """Compiled by each process for itself: parallel tests would load what another one is writing."""
+    """Compiled per process: parallel tests might otherwise load a file while another one writes it."""
     library = tmp_path_factory.mktemp("probe") / "probe_gpu.so"
     flags = ["-O3", "-std=c++20", "-arch=native", "-Xcompiler=-fPIC", "-shared"]
     nvcc = cuda_build.find_home() / "bin" / "nvcc"

@@ -1,4 +1,4 @@
-"""The limit on shared memory that the host raises before a launch: by threads, without a GPU."""
+"""The shared-memory limit that the host raises before a launch: concurrent threads, without a GPU."""
 
 import subprocess
 

@@ -9,7 +9,7 @@ from tests.cuda_emulator import build, emulated, machine_code
 
 
 def kernels_of(smoke: Smoke, shared_limit: int) -> set[str]:
-    """What the training step of a smoke case launches. The small functions launch some of the same."""
+    """The kernels launched by the training step of a smoke case. The small functions launch a subset of these."""
     case = smoke.case
     sizes = {"batch": case.batch, "R": case.regions, "K": case.channels, "G": case.groups, "D": case.embed}
     sizes |= {"C": case.values, "L": case.height * case.width}

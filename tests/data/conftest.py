@@ -1,4 +1,4 @@
-"""Small CSV data sets that the tests of a module share."""
+"""Small CSV datasets shared by the tests of a module."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the databases of action units have in common: published folds and counts, hidden files, encodings."""
+"""Common properties of the action-unit databases: published folds and counts, hidden files, encodings."""
 
 from itertools import combinations
 
@@ -37,13 +37,13 @@ def test_published_shares_and_the_score_of_a_constant_guess_agree():
 
 
 def test_positives_are_those_that_are_scored(tmp_path):
-    """DISFA's from intensity 2 on, BP4D's among what could be coded; beside them what is published."""
+    """DISFA's from intensity 2 on, BP4D's among the frames that could be coded; next to the published counts."""
     write_disfa(tmp_path / "disfa", frames=5, level=lambda unit, n: n if unit == 4 else int(unit == 1))
     index = index_disfa(tmp_path / "disfa")
     counts = index.counts()
     assert counts["AU4 positive from 2 on"] == 4 * 6 and counts["AU4, share of positives"] == 0.8
     assert counts["AU1 positive from 2 on"] == counts["AU1, share of positives"] == 0
-    # One of eight at F1 = 2·0.8/1.8.
+    # One unit of eight has F1 = 2·0.8/1.8.
     assert counts["mean F1 of calling every action unit present"] == round(2 * 0.8 / 1.8 / 8, 3)
     message = index.warnings()
     assert "AU25, share of positives: expected 0.28, found 0.0" in message
@@ -63,13 +63,13 @@ def test_a_share_is_as_published_within_its_rounding(tmp_path):
     for coding in (tmp_path / "AUCoding/AU_OCC").iterdir():
         write_coding(coding, rows)
     message = [warning.partition(":")[0] for warning in index_bp4d(tmp_path).warnings() if "share" in warning]
-    # Each is 0.21: what is published as 0.21, 0.20 or 0.17.
+    # Each is 0.21; the published values are 0.21, 0.20 and 0.17.
     assert "AU1, share of positives" not in message and "AU4, share of positives" not in message
     assert "AU2, share of positives" in message
 
 
 def test_hidden_files_are_none_of_a_database(tmp_path):
-    """As macOS leaves them on disks of other systems."""
+    """As created by macOS on disks of other systems."""
     write_bp4d(tmp_path / "bp4d")
     write_bp4dplus(tmp_path / "bp4dplus", frames=9)
     write_disfa(tmp_path / "disfa")

@@ -1,4 +1,4 @@
-"""Samples and their order follow from seed, epoch and index alone; evaluation varies nothing."""
+"""Samples and their order depend only on seed, epoch and index; evaluation has no randomness."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_augmentation_follows_from_its_key_alone(kind):
     assert torch.equal(augment(image, (1, 2, 3)), first)
     assert first.shape == (3, 32, 32)
     assert first.dtype == torch.uint8
-    # Of other keys hardly any gives the same image: seed, epoch and index all count.
+    # Hardly any other key gives the same image: seed, epoch and index all matter.
     for keys in ([(s, 2, 3) for s in range(20)], [(1, e, 3) for e in range(20)], [(1, 2, i) for i in range(20)]):
         assert len({augment(image, key).numpy().tobytes() for key in keys}) > 15
 
@@ -67,7 +67,7 @@ def test_evaluation_is_deterministic_and_training_is_not(data):
 
 @pytest.mark.parametrize("kind", ["mild", "strong"])
 def test_augmentation_changes_no_label(tmp_path, kind):
-    """A mirrored face shows the same action units: labels and what is known stay in their columns."""
+    """A mirrored face shows the same action units: labels and masks stay in their columns."""
     data = loaded(au_csv(tmp_path), augment=kind, selection="last")
     for epoch in range(3):
         dataset = data._dataset("train", kind)

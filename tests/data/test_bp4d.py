@@ -1,4 +1,4 @@
-"""BP4D in its true layout: codes, frame numbers, folds, and everything known to go wrong with copies of it."""
+"""BP4D in its original layout: codes, frame numbers, folds, and all known defects of copies."""
 
 import numpy as np
 import pytest
@@ -62,7 +62,7 @@ def test_bp4d_frames_are_found_by_number(tmp_path, padding):
         ("0,1,2", "frame,1,2", "header of 0"),
         ("0,1,2,4", "0,1,2,3", "AU 4"),
         ("20,0", "20,5", r"line 2.*'5'"),
-        # Digits to Python, of which `int` makes nothing.
+        # Digits according to `str.isdigit`, but not to `int`.
         ("0,1,2", "0,1,²", "header of 0"),
         ("\n20,", "\n2²,", "line 2: expected a frame number.*2²"),
         ("20,0", "20", "line 2: expected 13 cells"),
@@ -149,7 +149,7 @@ def test_a_subject_in_two_parts_is_refused(tmp_path):
 
 
 def test_bp4d_images_that_are_one_off_are_refused(tmp_path):
-    """BP4D's are numbered as its codes are."""
+    """BP4D numbers its images like its codes."""
     write_bp4d(tmp_path)
     for n in range(20, 24):
         (tmp_path / f"F001/T1/{n:04d}.jpg").rename(tmp_path / f"F001/T1/{n - 1:04d}.jpg")

@@ -1,4 +1,4 @@
-"""BP4D+ in its true layout: where its images start to count, its coded frames, tasks and folds."""
+"""BP4D+ in its original layout: the first number of its images, coded frames, tasks and folds."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def test_bp4dplus_codes(tmp_path):
     (tmp_path / "AUCoding/AU_OCC/M001_T8.csv").unlink()
     index = index_bp4dplus(tmp_path)
     assert len(index.samples) == (3 * 4 - 1) * 4
-    # Tasks that nobody coded are no gap; the phantom is in the codes and among the images.
+    # Uncoded tasks are not a gap; the phantom has both codes and images.
     assert index.unlabelled == ["M001/T8"]
     assert all(sample.labels == (sample.frame % 2,) * 12 for sample in index.samples)
     assert index.extra == [str(tmp_path / "AUCoding/AU_OCC/F042_T11.csv"), str(tmp_path / "F042/T11")]
@@ -42,7 +42,7 @@ def test_bp4dplus_parts_are_those_of_the_paper(tmp_path):
 
 
 def shown(index):
-    """Labelled frame and number of the image."""
+    """The labelled frame and the number of its image."""
     return {(sample.frame, int(sample.image.stem)) for sample in index.samples}
 
 
@@ -53,7 +53,7 @@ def test_bp4dplus_images_are_counted_from_0_or_from_1(tmp_path, base):
     assert shown(index) == {(frame, frame - 1 + base) for frame in range(5, 9)} and not index.missing
     assert all(sample.labels == (sample.frame % 2,) * 12 for sample in index.samples)
     assert f"'first_picture': {base}" in loaded(BP4DPlus, index, tmp_path / "m.csv", fold="all").protocol
-    # A folder whose first images are lost follows the others.
+    # A folder without its first images is numbered like the others.
     for n in range(base, base + 2):
         (tmp_path / f"F001/T1/{n:05d}.jpg").unlink()
     assert shown(index_bp4dplus(tmp_path)) == shown(index)

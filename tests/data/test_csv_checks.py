@@ -1,4 +1,4 @@
-"""What a CSV file and its settings may not say: each mistake is named, with its line where it has one."""
+"""Errors in a CSV file and its settings: each is named, with its line if it has one."""
 
 import logging
 import re

@@ -1,4 +1,4 @@
-"""The CSV format: labels, boxes, parts, and errors that name the file and the line."""
+"""The CSV format: labels, boxes, splits, and errors that name the file and the line."""
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ def test_expressions_are_numbered_by_their_sorted_names(expressions):
     image = sample["image"]
     assert image.shape == (3, 32, 32)
     assert image.dtype == torch.uint8
-    # The brightest colour channel tells the class: it proves that red, green and blue are in this order.
+    # The brightest colour channel determines the class, which proves the order red, green, blue.
     assert sample["label"] == int(image.float().mean((1, 2)).argmax())
     assert sample["label"].dtype == torch.int64
 
@@ -31,7 +31,7 @@ def test_classes_can_be_put_in_another_order(expressions):
 def test_action_units_are_read_by_header_name_with_unknown_ones_masked(units):
     data = loaded(units, selection="last")
     assert data.faces.regions == ("AU1", "AU12")
-    # The last of a subject's six rows shows the first unit alone.
+    # The last of a subject's six rows shows only the first unit.
     position, row = next((i, row) for i, row in enumerate(data.splits.train.tolist()) if row % 6 == 5 and row % 5)
     sample = data._dataset("train", "none")[0, position]
     assert sample["labels"].tolist() == [1.0, 0.0]
@@ -67,7 +67,7 @@ def test_a_face_box_is_cut_out_and_padded_with_grey_to_a_square(tmp_path):
     inside = table.image(0, 40)
     assert (inside[10:30] == (255, 0, 0)).all()
     assert (inside[:9] == 0).all()
-    # The second square is 40 wide from (80, 35): beyond x = 100 and y = 60 there is nothing.
+    # The second square is 40 wide from (80, 35): the image ends at x = 100 and y = 60.
     outside = table.image(1, 40)
     assert (outside[:25, :20] == 0).all()
     assert (outside[:, 20:] == 128).all()
@@ -91,7 +91,7 @@ def test_images_may_lie_under_another_root(tmp_path):
 
 @pytest.mark.parametrize("column", ["split", "fold", "note"])
 def test_all_tests_every_row(tmp_path, column):
-    """One person alone would leave nobody to train on."""
+    """With a single person, nobody would be left to train on."""
     path = rows_with(tmp_path, expression=list("pq"), subject=list("aa"), **{column: ["train", "train"]})
     data = loaded(path, fold="all")
     assert [part.tolist() for part in data.splits] == [[], [], [0, 1]]

@@ -1,4 +1,4 @@
-"""Who is trained, validated and tested of a CSV file, by its columns or by subject, and what is said of it."""
+"""How a CSV file is divided into training, validation and test, by its columns or by subject, and the messages about it."""
 
 import logging
 import warnings
@@ -116,7 +116,7 @@ def test_one_expression_is_nothing_to_learn(tmp_path):
 
 
 def test_folds_spread_classes_and_share_nobody(tmp_path):
-    """By rank of subject all five who are afraid would be in one fold."""
+    """By rank of subject, all five subjects who show fear would be in one fold."""
     expressions = ["fear" if n % 5 == 0 else "anger" if n % 5 == 1 and n < 15 else "joy" for n in range(25)]
     subjects = [f"p{n:02d}" for n in range(25)]
     path = rows_with(tmp_path, expression=expressions, subject=subjects)
@@ -142,7 +142,7 @@ def test_action_units_are_spread_over_folds_by_the_rarest_of_a_row(tmp_path):
 
 
 def test_few_people_have_as_many_folds(tmp_path):
-    for each in (2, 4):  # rows of a person: too few rows of a class for five folds, and enough
+    for each in (2, 4):  # rows per person: too few rows of a class for five folds, and enough
         path = rows_with(tmp_path, expression=list("pq") * (3 * each // 2), subject=sorted("abc" * each))
         assert CSVFaces(path).fold_names() == ["0", "1", "2"]
     path = rows_with(tmp_path, expression=list("pq"), subject=list("aa"))

@@ -1,4 +1,4 @@
-"""`sma-net data check`: what it reports, and the manifest that training reads."""
+"""`sma-net data check`: its report, and the manifest that training reads."""
 
 import builtins
 import csv
@@ -100,14 +100,14 @@ def test_crops_bring_their_alignment(tmp_path):
     data = CKPlus(tmp_path / "m.csv")
     data.setup("fit")
     assert data.origin()["alignment"] == {"template": "eyes", "detector": "cascade", "size": 256}
-    # There is no face in these images.
+    # These images contain no face.
     assert not data.faces.detected.any()
     assert json.loads((tmp_path / "m.json").read_text())["counts"]["frames without a face"] == len(data.faces) == 9
     assert data.faces.image(0, 256).shape == (256, 256, 3)
 
 
 def test_a_manifest_of_the_whole_database_starts_without_looking_for_its_images(tmp_path, monkeypatch):
-    """All 146,847 rows of BP4D, of which only the first image is there: a look at each would be minutes on a network."""
+    """All 146,847 rows of BP4D, with only the first image present: checking each would take minutes on a network drive."""
     parts = {subject: part for part, subjects in FOLDS.items() for subject in subjects.split()}
     people = sorted(parts)
     samples = [
@@ -124,7 +124,7 @@ def test_a_manifest_of_the_whole_database_starts_without_looking_for_its_images(
     data = BP4D(tmp_path / "m.csv", "P1")
     data.setup("fit")
     monkeypatch.undo()
-    # The manifest and its facts, looked for and opened, and the first image.
+    # The manifest and its metadata, each found and opened, and the first image.
     assert 0 < len(looks) < 20
     assert sum(map(len, data.splits)) == 146847 and np.unique(data.faces.subjects).size == 41
     assert data.faces.image(0, 32).shape == (32, 32, 3)

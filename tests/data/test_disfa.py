@@ -1,4 +1,4 @@
-"""DISFA in its true layouts: image patterns, index bases, intensities, cameras."""
+"""DISFA in its original layouts: image patterns, index bases, intensities, cameras."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""CK+, MMI and BU-3DFE in their true layouts, with every trap that is known of them."""
+"""CK+, MMI and BU-3DFE in their original layouts, with all their known pitfalls."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def test_ckplus_folds_count_labelled_people_only(tmp_path):
     # S005 has no label; S010 to S023 are numbers 0 to 13.
     assert index.folds == {f"S{10 + n:03d}": str(n % 10) for n in range(14)}
     assert sorted(index.unlabelled) == ["S005/001", "S010/002"]
-    # Who shows only contempt is left out, and nobody else's fold moves.
+    # A subject with only contempt is omitted, which changes nobody else's fold.
     without = index_ckplus(tmp_path, classes=6)
     assert without.folds == index.folds
     assert {"S015", "S022"} == {s.subject for s in index.samples} - {s.subject for s in without.samples}
@@ -119,7 +119,7 @@ def test_classes_are_counted_beside_what_is_expected(tmp_path):
     assert "fear: expected 200, found 6" in index_bu3dfe(tmp_path / "bu3dfe").warnings()
     assert "fear: expected 300, found 9" in index_bu3dfe(tmp_path / "bu3dfe", levels=[1, 2, 3]).warnings()
     write_bp4dplus(tmp_path / "bp4dplus")
-    # Of 140 people five frames each, of one task or of two that are called alike.
+    # 140 people with five frames each, of one task or of two that share a name.
     names = {"T1": "joy", "T2": "joy"}
     message = index_bp4dplus(tmp_path / "bp4dplus", label="task", tasks=["T1", "T2", "T7"], task_names=names).warnings()
     assert {"joy: expected 1400, found 30", "fear: expected 700, found 15", "frames: expected 2100, found 45"} <= set(
@@ -221,7 +221,7 @@ def test_mmi_odd_annotations_leave_their_session_out(tmp_path, text):
 
 
 def test_hidden_files_are_none_of_a_database(tmp_path):
-    """As macOS leaves them on disks of other systems."""
+    """As created by macOS on disks of other systems."""
     write_ckplus(tmp_path / "ckplus", {(5, 1): 5})
     write_mmi(tmp_path / "mmi", {"101": ("S001-001.avi", 0, 4)})
     write_bu3dfe(tmp_path / "bu3dfe")

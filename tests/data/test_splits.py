@@ -1,4 +1,4 @@
-"""Who trains, validates and is tested."""
+"""Which subjects are used for training, validation and test."""
 
 import numpy as np
 import pytest
@@ -26,25 +26,25 @@ def test_every_fifth_training_subject_validates_from_seed_mod_5(seed, expected):
 
 
 def images_of(people, rates):
-    """One image of each of so many people, who show action units at these rates."""
+    """One image per person; action units are present at these rates."""
     shown = np.random.default_rng(7).random((people, len(rates))) < rates
     return np.array([f"{i:04d}" for i in range(people)]), shown.astype(np.int8)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_validation_takes_a_fifth_of_the_subjects_and_of_every_units_positives(seed):
-    """Rare units, far from fifty positives in a fifth, once drew most of their positives out of the training part."""
+    """Rare units, with far fewer than fifty positives per fifth, once lost most of their positives to validation."""
     subjects, labels = images_of(500, [0.3, 0.12, 0.1, 0.03])
     rows = validation_rows(subjects, labels, seed)
     assert rows.sum() == 100
     assert (labels[rows].sum(0) <= np.ceil(labels.sum(0) / 5)).all()
     assert (labels[rows].sum(0) > 0).all()
-    # Chance alone leaves some place to others than every fifth.
+    # By chance, some subjects besides every fifth validate.
     assert rows[seed::5].sum() >= 80
 
 
 def test_whole_subjects_round_a_fifth_up():
-    """Three of twelve are a quarter: of subjects who all show the same, every fifth validates."""
+    """Three of twelve are a quarter: among subjects with equal labels, every fifth validates."""
     labels = np.ones((len(SUBJECTS), 2), np.int8)
     assert validating(SUBJECTS, labels, 0) == ["F000", "F005", "F010"]
     assert validating(SUBJECTS, labels, 4) == ["F004", "F009"]
@@ -59,7 +59,7 @@ def with_positives(counts):
 
 
 def test_who_holds_more_than_a_fifth_of_a_units_positives_trains():
-    """F005 holds 20 of 56 positives, and leaves the place to F001, the next who shows what validation lacks."""
+    """F005 has 20 of 56 positives, so F001, the next subject with positives that validation lacks, validates instead."""
     labels = with_positives({5: 20} | dict.fromkeys((1, 2, 3, 4, 6, 7, 8, 9, 11), 4))
     assert validating(SUBJECTS, labels, 0) == ["F000", "F001", "F010"]
     assert "F005" not in validating(SUBJECTS, labels, 5)
@@ -72,7 +72,7 @@ def test_a_unit_that_fewer_than_five_show_is_left_to_training():
 
 @pytest.mark.parametrize("each, replaces", [(20, "F002"), (30, "F001")])
 def test_a_place_goes_first_to_who_shows_a_unit_with_fewer_than_fifty_positives(each, replaces):
-    """F005 alone shows the second unit. All but F001 show the first: F000 and F010 have 40 or 60 positives of it."""
+    """Only F005 shows the second unit. All but F001 show the first, of which F000 and F010 have 40 or 60 positives."""
     subjects = np.repeat([f"F{i:03d}" for i in range(12)], 40)
     labels = np.zeros((12, 40, 2), np.int8)
     labels[:, :each, 0] = 1
@@ -83,13 +83,13 @@ def test_a_place_goes_first_to_who_shows_a_unit_with_fewer_than_fifty_positives(
 
 def test_unknown_labels_are_no_positives():
     labels = with_positives(dict.fromkeys(range(12), 4))
-    labels[100:119] = -1  # F005, who has one known row
+    labels[100:119] = -1  # F005 has one known row
     assert validating(SUBJECTS, labels, 0) == ["F000", "F005", "F010"]
 
 
 def test_who_has_no_known_label_leaves_the_place_to_others():
     labels = with_positives(dict.fromkeys(range(12), 4))
-    labels[:20] = labels[100:120] = labels[200:220] = -1  # F000, F005 and F010: nothing could be measured on them
+    labels[:20] = labels[100:120] = labels[200:220] = -1  # F000, F005 and F010 have no known rows to validate on
     assert validating(SUBJECTS, labels, 0) == ["F001", "F002"]
 
 
@@ -103,14 +103,14 @@ def test_of_few_subjects_the_only_one_with_known_labels_trains(seed):
 
 
 def test_who_shows_nothing_leaves_the_place_where_a_unit_would_lack_positives():
-    """F000, F005 and F010 show nothing, as neutral sessions do: no epoch could be chosen on them alone."""
+    """F000, F005 and F010 show no unit, as in neutral sessions: no epoch could be selected on them alone."""
     labels = with_positives(dict.fromkeys((1, 2, 3, 4, 6, 7, 8, 9, 11), 4))
     assert validating(SUBJECTS, labels, 0) == ["F001", "F005", "F010"]
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_only_one_who_shows_a_class_trains(seed):
-    """Training would lack that class; the place goes to the next."""
+    """Training would otherwise lack that class; the next subject validates instead."""
     labels = np.tile([0, 1], 120)
     labels[20 * seed] = 2
     rest = [5 + seed, 10 + seed] if seed < 2 else [5 + seed]
@@ -125,7 +125,7 @@ def test_where_everybody_alone_shows_a_class_every_fifth_validates():
 @pytest.mark.parametrize("count", [2, 3, 4])
 @pytest.mark.parametrize("seed", range(5))
 def test_among_few_subjects_the_one_with_the_smallest_share_validates(count, seed):
-    """Everybody holds more than a fifth; F000 alone shows the second unit, and it could not be learned without."""
+    """Every subject has more than a fifth; only F000 shows the second unit, which could not be learned without it."""
     labels = np.ones((20 * count, 2), np.int8)
     assert validating(SUBJECTS[: 20 * count], labels, seed) == [f"F{seed % count:03d}"]
     labels[20:, 1] = 0

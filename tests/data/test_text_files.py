@@ -1,4 +1,4 @@
-"""Files that people bring beside images: in whatever encoding and with whatever header, a mistake names its place."""
+"""Text files supplied with images, in any encoding and with any header: errors name their location."""
 
 import json
 
@@ -20,7 +20,7 @@ EYES = "left_eye_x,left_eye_y,right_eye_x,right_eye_y"
 
 
 def intensities(path):
-    """DISFA's reader takes a folder of one subject: the file stands for every action unit of it."""
+    """DISFA's reader expects the folder of one subject; the file is used for each of its action units."""
     folder = path.parent / "SN001"
     folder.mkdir()
     for unit in UNITS:

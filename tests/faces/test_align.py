@@ -1,4 +1,4 @@
-"""`sma-net align`: crops of folders and videos, what faceless frames borrow, and runs that go on."""
+"""`sma-net align`: crops of folders and videos, transforms borrowed for frames without a face, and resumed runs."""
 
 import csv
 
@@ -33,7 +33,7 @@ def test_frames_without_a_face_borrow_the_nearest_within_reach():
     assert shift[1] == shift[2] == shift[3] and shift[6] == shift[0] != shift[2]
     assert shift[4] == shift[5] == shift[7] == centre
     assert transforms_of([{**row(1, False), "problem": "unreadable"}]) == [None]
-    # Of two that are equally near, the earlier one, whichever comes first in the file.
+    # Of two equally near frames, the earlier one, whatever their order in the file.
     for order in ((0, 1, 2), (1, 0, 2), (2, 1, 0)):
         three = [row(0, True, x=1), row(2, True, x=2), row(1, False)]
         even = dict(zip(order, transforms_of([three[index] for index in order]), strict=True))
@@ -51,7 +51,7 @@ def test_rows_lend_whatever_their_order():
 
 @pytest.fixture
 def folder(tmp_path):
-    """Five frames of one synthetic face, of which the third shows none, an empty and a broken file, and a note."""
+    """Five frames of one synthetic face, the third without a face; an empty file, a broken file and a text file."""
     source = tmp_path / "in" / "person"
     source.mkdir(parents=True)
     image, _ = drawn(0)
@@ -88,12 +88,12 @@ def test_align_command(folder, capsys):
     assert all(crop.shape == (256, 256, 3) for crop in crops.values())
     face = largest(Cascade()(crops["8.jpg"][..., ::-1].copy()))
     assert np.linalg.norm(face.points - EYES, axis=1).max() < 6.8
-    # The frame without a face is grey all over, by a neighbour's transform.
+    # The frame without a face is all grey, cropped by a neighbour's transform.
     assert np.ptp(crops["10.jpg"]) <= 2
 
 
 def interrupt_detection(monkeypatch, call):
-    """The calls of the cascade from now on; a Ctrl-C ends the one of this number."""
+    """Records the calls of the cascade; the call with this number raises KeyboardInterrupt."""
     calls = []
     detect = Cascade.__call__
 
@@ -112,7 +112,7 @@ def test_align_goes_on_where_it_stopped(folder, monkeypatch):
     calls = interrupt_detection(monkeypatch, 3)
     with pytest.raises(KeyboardInterrupt):
         main(arguments)
-    # A row that was being written when it stopped.
+    # A row that was only partly written at the interruption.
     done = report(folder / "out")
     with (folder / "out/alignment.csv").open("a") as file:
         file.write("person/1")
@@ -130,7 +130,7 @@ def test_align_goes_on_where_it_stopped(folder, monkeypatch):
 
 
 def test_hidden_files_are_not_aligned(folder):
-    """As macOS leaves them on disks of other systems."""
+    """As created by macOS on disks of other systems."""
     hide(folder / "in")
     main(["align", str(folder / "in"), str(folder / "out"), "--workers", "1"])
     assert set(report(folder / "out")) == {f"person/{n}.png" for n in range(8, 15)}
@@ -163,13 +163,13 @@ def test_crops_are_stored_at_quality_95(folder):
     main(["align", str(folder / "in"), str(folder / "out")])
     stored = (folder / "out/person/8.jpg").read_bytes()
     crop = cv2.imread(str(folder / "out/person/8.jpg"))
-    # Stored again at 95 it is as large; at 90 or 100 it is not.
+    # Encoded again at quality 95 it has the same size, unlike at 90 or 100.
     sizes = {q: len(cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, q])[1]) for q in (90, 95, 100)}
     assert min(sizes, key=lambda quality: abs(sizes[quality] - len(stored))) == 95
 
 
 def test_images_that_are_added_later_are_lent_to(folder):
-    """Rows are in the order in which they were found; what a frame borrows follows from its number."""
+    """Rows are in order of processing; the neighbour that a frame borrows from depends on its number."""
     person = folder / "in/person"
     late = {name: (person / name).read_bytes() for name in ("9.png", "8.png")}
     for name in late:
@@ -184,7 +184,7 @@ def test_images_that_are_added_later_are_lent_to(folder):
         "person/8.png",
         "person/9.png",
     ]
-    # Its nearest frames are 9 and 11: the earlier one, which was found later.
+    # Its nearest frames are 9 and 11: it borrows from 9, although that was added later.
     image = cv2.imread(str(person / "9.png"), cv2.IMREAD_COLOR_RGB)
     face = largest(Cascade()(image))
     transforms = FrameTransforms(csv.DictReader((folder / "out/alignment.csv").open()), "eyes")
@@ -206,7 +206,7 @@ def test_align_a_video(tmp_path):
 
 
 def test_a_video_goes_on_where_it_stopped(tmp_path, monkeypatch):
-    """A second one, and one that cannot be read, follow; nothing is looked for twice."""
+    """A second video and an unreadable one follow; no frame is processed twice."""
     image, _ = drawn(1)
     photos = [moved(image, 0, 0.6, (shift, 20), (260, 320))[0] for shift in range(0, 50, 10)]
     (tmp_path / "in").mkdir()
@@ -235,7 +235,7 @@ def test_a_video_goes_on_where_it_stopped(tmp_path, monkeypatch):
 
 
 def test_a_source_without_a_frame_fails(tmp_path):
-    """Its status is that of `sma-net predict`."""
+    """The exit status is that of `sma-net predict`."""
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "broken.jpg").write_text("none")
     with pytest.raises(ValueError, match=r"^nothing could be read from .*photos$"):

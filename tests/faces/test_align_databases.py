@@ -1,4 +1,4 @@
-"""The way that the pages of the databases describe, whole: align a copy in its true layout, check it, read a sample."""
+"""The complete workflow of the database pages: align a copy in its original layout, check it, read a sample."""
 
 import csv
 import json
@@ -83,7 +83,7 @@ def test_images_of_others_are_not_turned(tmp_path):
 
 
 def test_points_are_turned_back_to_the_pixel():
-    """A detector that finds one coloured pixel, below which another stands for the right eye."""
+    """A detector that finds one coloured pixel, with another one below it for the right eye."""
 
     def detector(image):
         (y, x), (v, u) = (np.argwhere(image[..., channel] == 255)[0] for channel in (0, 1))

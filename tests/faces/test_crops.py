@@ -1,4 +1,4 @@
-"""Crops bring along whether a face was found in their source, wherever they are used."""
+"""Wherever crops are used, it is known whether a face was found in their source."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ FACELESS = "person/3.jpg"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Crops of faces of three people and of a grey image, and a CSV file beside their folder."""
+    """Crops of faces of three people and of a grey image, and a CSV file next to their folder."""
     folder = tmp_path_factory.mktemp("aligned")
     for n in range(PEOPLE):
         save(folder / f"photos/person/{n}.png", drawn(n)[0] if n < 3 else np.full((99, 99, 3), 90, np.uint8))
@@ -68,7 +68,7 @@ def test_images_made_elsewhere_are_taken_for_faces(folder):
         save(folder / f"photos/person/{n}.jpg", drawn(0)[0])
     data.setup("test")
     assert data.faces.detected.all() and data.alignment is None
-    # An image that was put among the crops later is none of them.
+    # An image added to the folder later does not count as a crop.
     shutil.copy(folder / "crops/person/0.jpg", folder / "crops/person/late.jpg")
     assert Crops().of(folder / "crops/person/late.jpg") is None
     (folder / "crops/person/late.jpg").unlink()
@@ -117,7 +117,7 @@ def test_scores_and_their_report_count_what_shows_no_face(folder, tmp_path):
 def test_predictions_of_crops_tell_where_no_face_was_found(folder, source, capsys):
     rows = predict(folder / "model.ckpt", folder / source, "--crops")
     assert {row["source"].rpartition("/")[2]: row["found"] for row in rows}["3.jpg"] == "0"
-    # The network predicts as it does in a test.
+    # The network predicts on it, as in a test.
     assert all(float(row["AU1"]) >= 0 for row in rows)
     faces = len(rows) - 1
     assert f"{len(rows)} frames, {faces} faces, 1 frames without a detected face" in capsys.readouterr().err
@@ -149,7 +149,7 @@ def test_links_to_crops_are_what_they_lead_to(folder, tmp_path):
 
 
 def test_a_manifest_of_images_is_not_used_for_crops_of_them(folder, tmp_path):
-    """Networks that were trained on crops would be taken for such as read whole images."""
+    """Otherwise networks trained on crops would be recorded as trained on whole images."""
     write_bp4d(tmp_path, frames=2)
     shutil.copyfile(folder / "crops/alignment.json", tmp_path / "alignment.json")
     module = loaded(BP4D, index_bp4d(tmp_path), tmp_path / "crops.csv", root=tmp_path)

@@ -1,4 +1,4 @@
-"""Finding and aligning faces: synthetic faces whose eyes are known, moved by known transforms, and real photographs."""
+"""Face detection and alignment: synthetic faces with known eyes, moved by known transforms, and real photographs."""
 
 import cv2
 import numpy as np
@@ -28,7 +28,7 @@ def test_known_transforms_are_undone(degrees, scale, shift):
         assert face is not None
         aligned = apply(similarity(face.points, "eyes"), apply(matrix, eyes))
         worst = max(worst, np.linalg.norm(aligned - EYES, axis=1).max())
-    # A tenth of the distance between the eyes is what people still call the same place.
+    # A tenth of the distance between the eyes, the usual tolerance.
     assert worst < 6.8
 
 
@@ -64,7 +64,7 @@ def test_similarity_takes_no_mirror_and_least_squares():
 @pytest.mark.parametrize("scale", [3.0, 1.0, 0.2])
 def test_crops_lie_where_the_transform_says(scale):
     """Blobs at the template's points, in images larger and smaller than the crop."""
-    # So far inside the image that no border shows in the crop.
+    # Far enough inside the image that the crop shows no border.
     eyes = np.array(EYES) * scale + np.array([31.3, 40.7]) * scale
     image = np.zeros((round(330 * scale), round(330 * scale), 3), np.uint8)
     yy, xx = np.mgrid[: image.shape[0], : image.shape[1]]
@@ -80,7 +80,7 @@ def test_crops_lie_where_the_transform_says(scale):
 
 
 def test_shrinking_averages():
-    """Every pixel counts, also those of which none lies where a pixel of the crop falls: no moiré."""
+    """Every pixel contributes, even if no pixel of the crop falls on it: no moiré."""
     image = np.zeros((1024, 1024, 3), np.uint8)
     image[:, ::4] = 255
     crop = warp(image, center_crop(1024, 1024))
@@ -97,7 +97,7 @@ def test_border_is_grey_and_centre_crop_is_centred():
 
 
 def test_large_images_are_shrunk_and_points_brought_back():
-    """Of an image three times as large, the same face at three times the places."""
+    """In an image three times as large, the same face at three times the coordinates."""
     image, eyes = drawn(0)
     photo, matrix = moved(image, 0, 0.8, (60, 90))
     large = cv2.resize(photo, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
@@ -165,7 +165,7 @@ def test_every_kind_of_image_becomes_rgb(tmp_path):
     image_module = pytest.importorskip("PIL.Image")
     image = image_module.fromarray(np.ascontiguousarray(colour[..., ::-1]))
     exif = image.getexif()
-    exif[0x0112] = 6  # shown turned by 90 degrees clockwise
+    exif[0x0112] = 6  # displayed rotated by 90 degrees clockwise
     image.save(tmp_path / "turned.jpg", exif=exif, quality=95)
     assert read_image(tmp_path / "turned.jpg").shape == (20, 12, 3)
 

@@ -1,4 +1,4 @@
-"""Sizes and coordinates that come from files: none takes memory beyond its image, none leaves a square of grey unnamed."""
+"""Sizes and coordinates from files: none allocates more memory than its image needs, and boxes without image are reported."""
 
 import csv
 import tracemalloc
@@ -34,7 +34,7 @@ def test_a_box_outside_of_its_image_is_named_before_training(tmp_path, box):
     path = boxed(tmp_path, (10, 10, 40, 40), box)
     with pytest.raises(ValueError, match=r"faces\.csv, line 3: the face box .* outside its image of 100 x 60 pixels"):
         loaded(path)
-    # A manifest's images are not opened before their turn.
+    # The images of a manifest are opened only when needed.
     table = CSVTable(path, check_files=False)
     assert table.image(0, 16).std() > 0
     with pytest.raises(ValueError, match=r"faces\.csv, line 3: the face box"):
@@ -55,7 +55,7 @@ def test_a_box_is_finite_and_in_pixels(tmp_path, box):
 
 
 def test_a_box_is_measured_in_the_image_as_it_is_turned(tmp_path):
-    """The file is 100 wide and 60 high, and its EXIF data turn it by a quarter."""
+    """The file is 100 wide and 60 high, and its EXIF data rotate it by 90 degrees."""
     path = boxed(tmp_path, (10, 70, 40, 30))
     data = cv2.imencode(".jpg", np.full((60, 100, 3), 200, np.uint8))[1].tobytes()
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
@@ -66,7 +66,7 @@ def test_a_box_is_measured_in_the_image_as_it_is_turned(tmp_path):
 
 
 def peak(function):
-    """What a call returns, and the most memory that its arrays took, in bytes."""
+    """The result of a call, and the peak memory of its arrays in bytes."""
     tracemalloc.start()
     result = function()
     memory = tracemalloc.get_traced_memory()[1]
@@ -78,9 +78,9 @@ def test_a_square_takes_memory_of_its_image_and_not_of_its_box():
     image = np.full((100, 200, 3), 250, np.uint8)
     whole, memory = peak(lambda: square(image, (-19800.0, -9950.0, 40000.0, 20000.0), 256))
     assert memory < 20e6 and whole.shape == (256, 256, 3)
-    # Of 256 pixels the image is 1.3 x 0.6, at (127, 128).
+    # In the crop of 256 pixels, the image covers 1.3 x 0.6 at (127, 128).
     assert (whole != 128).any(2).sum() <= 4 and (whole[126:130, 125:130] != 128).any()
-    # A panorama is as wide as its square is high.
+    # The square of a panorama is as high as the panorama is wide.
     strip, memory = peak(lambda: whole_square(np.full((30, 30000, 3), 250, np.uint8), 256))
     assert memory < 20e6
     assert (strip[:126] == 128).all() and (strip[130:] == 128).all() and (strip[126:130].max((0, 2)) > 150).all()
@@ -118,7 +118,7 @@ def test_points_of_another_image_stop_align_with_their_line(tmp_path, eyes):
     arguments = ["align", str(tmp_path / "in"), str(tmp_path / "out"), "--workers", "1", "--points"]
     with pytest.raises(ValueError, match=r"points\.csv, line 3: expected eyes in 1\.png, which has 100 x 60 pixels"):
         main([*arguments, str(points_csv(tmp_path, "0.png,94,86,162,86", f"1.png,{eyes}"))])
-    # Once the table is right, the run resumes.
+    # Once the table is corrected, the run resumes.
     main([*arguments, str(points_csv(tmp_path, "0.png,94,86,162,86", "1.png,30,20,60,20"))])
     with (tmp_path / "out/alignment.csv").open() as file:
         assert [row["found"] for row in csv.DictReader(file)] == ["1", "1", "0"]

@@ -1,4 +1,4 @@
-"""OpenCV 5, which has no cascades, in a fresh process: everything imports, and the detector names cause and cure."""
+"""OpenCV 5, which has no cascades, in a fresh process: all imports work, and the detector names the cause and the remedy."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-# What OpenCV 5 dropped is removed before anything else is imported.
+# Removes what OpenCV 5 dropped, before anything else is imported.
 PROGRAM = """
 import cv2
 for name in ("CascadeClassifier", "data"):

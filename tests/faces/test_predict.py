@@ -1,4 +1,4 @@
-"""`sma-net predict`: rows of images and videos, whatever is in them."""
+"""`sma-net predict`: rows for images and videos with any content."""
 
 import gc
 import json
@@ -68,7 +68,7 @@ def test_rows_of_a_folder_with_everything_in_it(checkpoint, tmp_path, capsys):
         assert faces[name] == ["0"], name
     for name in ("none.png", "tiny.png", "small.png"):
         assert [(row["found"], row["AU1"], row["face"]) for row in rows_of[name]] == [("0", "", "")], name
-    # The same face however it is stored.
+    # The same face in every file format.
     for name in ("deep16.png", "alpha.png", "turned.jpg"):
         assert float(rows_of[name][0]["AU1"]) == pytest.approx(float(rows_of["one.png"][0]["AU1"]), abs=0.02)
     for name in ("empty.jpg", "broken.jpg", "empty.avi", "broken.mp4"):
@@ -81,7 +81,7 @@ def test_columns_probabilities_and_decisions(checkpoint, tmp_path):
     (row,) = run(checkpoint, tmp_path / "face.png")
     assert list(row) == ["source", "frame", "time_s", "face", "found", "x", "y", "width", "height", "score",
                          "AU1", "AU1_on", "AU12", "AU12_on"]  # fmt: skip
-    # Thresholds of -9 and 9: the first unit is always on, the other never, whatever the probabilities.
+    # Thresholds of -9 and 9: the first unit is always present, the second never, whatever the probabilities.
     assert (row["AU1_on"], row["AU12_on"]) == ("1", "0")
     network, calibration = write_checkpoint(tmp_path / "again.ckpt")
     predictor = FacePredictor(tmp_path / "again.ckpt", "cpu")
@@ -108,7 +108,7 @@ def test_expressions_and_json_lines(tmp_path):
 
 @pytest.mark.parametrize("offset", [25.0, -25.0])
 def test_rows_of_a_confident_network_keep_their_order(checkpoint, tmp_path, offset):
-    """Float32 holds no probability between 0.99999994 and 1; whoever ranks the rows would see ties."""
+    """float32 has no number between 0.99999994 and 1: a ranking of the rows would have ties."""
     content = torch.load(checkpoint, weights_only=True)
     content["state_dict"]["calibration.offset"].fill_(offset)
     torch.save(content, checkpoint)
@@ -124,7 +124,7 @@ def test_rows_of_a_confident_network_keep_their_order(checkpoint, tmp_path, offs
 
 
 def test_of_equal_probabilities_one_is_shown(checkpoint, tmp_path):
-    """Where nothing is called present, the attention of one region is drawn, the likeliest."""
+    """If no unit is predicted present, only the attention of the most probable region is drawn."""
     predictor = FacePredictor(checkpoint, "cpu")
     attention = np.zeros((2, 8, 8), np.float32)
     attention[0, 0, 0] = attention[1, 7, 7] = 1
@@ -136,7 +136,7 @@ def test_of_equal_probabilities_one_is_shown(checkpoint, tmp_path):
 
 
 def test_a_video_keeps_its_faces_apart(checkpoint, tmp_path):
-    """Two faces; the second goes for half a second and comes back, later for two seconds and is another one."""
+    """Two faces; the second disappears for half a second and keeps its number, then for two seconds and gets a new one."""
     both, left = two_faces(), two_faces()
     left[:, 280:] = 128
     frames = [both] * 4 + [left] * 2 + [both] * 2 + [left] * 8 + [both] * 2
@@ -149,18 +149,18 @@ def test_a_video_keeps_its_faces_apart(checkpoint, tmp_path):
     (comes,) = {row["face"] for row in right_one if int(row["frame"]) < 8}
     assert {stays, comes} == {"0", "1"} and {row["face"] for row in right_one if int(row["frame"]) > 8} == {"2"}
     assert [float(row["time_s"]) for row in left_one] == [n / 4 for n in range(len(frames))]
-    # Smoothed values start at the raw ones and move less; raw ones are as without smoothing.
+    # Smoothed values start at the raw ones and vary less; raw values are the same as without smoothing.
     raw, smooth = ([float(row[name]) for row in right_one[:6]] for name in ("AU12", "AU12_smooth"))
     assert smooth[0] == raw[0] and np.ptp(smooth) <= np.ptp(raw)
     video = cv2.VideoCapture(str(tmp_path / "drawn/clip.avi"))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == len(frames) and video.get(cv2.CAP_PROP_FPS) == 4
     shown = video.read()[1][..., ::-1].astype(int)
-    # Something was drawn on the faces, and nothing far from them.
+    # The faces were drawn on, and nothing far from them.
     assert np.abs(shown - both)[20:276, 10:266].mean() > 3 and np.abs(shown - both)[:10].mean() < 8
 
 
 def test_numbers_start_anew_in_every_source(checkpoint, tmp_path):
-    """The right one of two faces, alone in the next image and in the next video, is the first of these."""
+    """The right one of two faces is the first face of the next image and video, where it is alone."""
     right = two_faces()
     right[:, :280] = 128
     save(tmp_path / "1.png", two_faces())
@@ -168,18 +168,18 @@ def test_numbers_start_anew_in_every_source(checkpoint, tmp_path):
     write_video(tmp_path / "3.avi", [right] * 2)
     rows = run(checkpoint, *(tmp_path / name for name in ("1.png", "2.png", "3.avi")), "--smoothing", "1")
     assert [row["face"] for row in rows] == ["0", "1", "0", "0", "0"]
-    # Nor does smoothing go on from the image before.
+    # Smoothing does not continue from the previous image either.
     assert [row["AU1"] == row["AU1_smooth"] for row in rows[:4]] == [True] * 4
 
 
 def test_times_are_the_containers(checkpoint, tmp_path):
-    """Frames need not be evenly spaced. Numbers and smoothing follow the times too."""
+    """Frames need not be evenly spaced. Tracking and smoothing use the times, too."""
     times = [0, 0.04, 0.5, 1.5, 1.6, 2.7]
     write_uneven_video(tmp_path / "uneven.mkv", [drawn(0)[0]] * 6, times)
     rows = run(checkpoint, tmp_path / "uneven.mkv", "--smoothing", "0.2")
     assert [float(row["time_s"]) for row in rows] == times
     assert [row["frame"] for row in rows] == [str(n) for n in range(6)]
-    # It is away for a second, which is not yet lost, and then for longer.
+    # The face is absent for one second, which does not lose it, and then for longer.
     assert [row["face"] for row in rows] == ["0"] * 5 + ["1"]
 
 
@@ -203,7 +203,7 @@ def test_crops_are_taken_whole(checkpoint, tmp_path):
 
 
 def test_crops_that_are_no_squares_keep_their_proportions(checkpoint):
-    """As in training, they are filled up with grey."""
+    """As in training, they are padded with grey."""
     predictor = FacePredictor(checkpoint, "cpu")
     crop = drawn(0)[0][:, 64:192]
     filled = cv2.copyMakeBorder(crop, 0, 0, 64, 64, cv2.BORDER_CONSTANT, value=(128, 128, 128))
@@ -229,7 +229,7 @@ def test_wrong_arguments(checkpoint, tmp_path):
 
 
 def test_a_long_video_is_streamed(checkpoint, tmp_path):
-    """Frames of 400 kB: held together they would be 240 MB."""
+    """Frames of 400 kB: all of them would take 240 MB."""
     write_video(tmp_path / "long.avi", [np.full((300, 450, 3), 90, np.uint8)] * 600)
     predictor = PredictionPipeline(FacePredictor(checkpoint, "cpu"), lambda image: [], workers=2, batch=8)
     gc.collect()
@@ -247,7 +247,7 @@ def test_tracker():
     assert track([(101, 0, 10, 10), (1, 0, 10, 10), (3, 0, 10, 10)], 0.1) == [1, 0, 2]
     assert track([], 0.5) == [] and track([(0, 0, 10, 10)], 1.1) == [0]
     assert track([(101, 0, 10, 10)], 1.2) == [3]
-    # A face may be away for a second, wherever that lies in floating point, and no longer.
+    # A face may be absent for at most a second, whatever the rounding of its start.
     for start in np.arange(1, 9, 0.1):
         track = Tracker()
         assert track([(0, 0, 10, 10)], start) == track([(0, 0, 10, 10)], start + 1.0) == [0]
@@ -268,18 +268,18 @@ def test_real_photographs_and_a_video_of_them(checkpoint, tmp_path):
     photographs = sorted((REAL / "images").iterdir())[:12]
     rows = run(checkpoint, *photographs)
     images = [cv2.imread(str(path), cv2.IMREAD_COLOR_RGB) for path in photographs]
-    # Every photograph has its rows: one a face that the detector finds, or one that says that it found none.
+    # Every photograph has one row per detected face, or one row for "no face".
     detect = Cascade()
     for path, image in zip(photographs, images, strict=True):
         faces = len(detect(image))
         message = [row["found"] for row in rows if row["source"] == str(path)]
         assert message == ["1"] * faces or (faces == 0 and message == ["0"])
-    # Two of them are profiles, which the cascade is not made for; most others it must find.
+    # Two of them are profiles, for which the cascade was not trained; it must find most of the others.
     assert sum(row["found"] == "1" for row in rows) > 5
     write_video(tmp_path / "all.avi", [image for image in images for _ in range(2)], fps=10)
     video = run(checkpoint, tmp_path / "all.avi")
     assert len({row["frame"] for row in video}) == 24
-    # A photograph and its frames, compressed once more, are read alike.
+    # Predictions for a photograph and for its compressed frames agree.
     firsts = {int(row["frame"]) // 2: float(row["AU1"]) for row in video if row["found"] == "1"}
     for number, path in enumerate(photographs):
         still = [float(row["AU1"]) for row in rows if row["source"] == str(path) and row["found"] == "1"]

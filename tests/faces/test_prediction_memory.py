@@ -1,4 +1,4 @@
-"""Memory of `sma-net predict` and `sma-net align` does not follow the length of a video: peaks of processes of their own."""
+"""Memory of `sma-net predict` and `sma-net align` does not grow with the length of a video: peaks of separate processes."""
 
 import csv
 import os
@@ -12,8 +12,8 @@ from sma_models.faces.parallel import ordered_map
 from tests.helpers.checkpoints import write_checkpoint
 from tests.helpers.face_images import drawn, write_video
 
-# A run over the short video has everything imported and allocated; the last line is how far above that a run over the long
-# one rose at its highest, in kilobytes. A 5 there sets the mark of the highest back.
+# A run on the short video imports and allocates everything once; then the code prints by how many kilobytes the peak of a run
+# on the long video exceeds that state. Writing 5 to clear_refs resets the peak.
 CODE = """
 import sys
 from sma_models.cli import main
@@ -31,7 +31,7 @@ print(kilobytes("VmHWM") - before)
 
 
 def frames(count):
-    """Small images, of which one in a hundred shows a face."""
+    """Small images, one in a hundred with a face."""
     face = np.pad(drawn(0)[0][::4, ::4], ((0, 0), (16, 16), (0, 0)), constant_values=128)
     empty = np.full_like(face, 128)
     return (face if number % 100 == 0 else empty for number in range(count))
@@ -47,8 +47,8 @@ def test_no_more_than_four_items_a_thread_are_held():
 @pytest.mark.parametrize("command", ["predict", "align"])
 @pytest.mark.parametrize("count", [2000, pytest.param(24000, marks=pytest.mark.slow)])
 def test_memory_does_not_follow_the_length(tmp_path, command, count):
-    """Held together, 2,000 frames are 36 MB, and 24,000 rows as Python objects about 48. Seen were 20 and 2 MB for 2,000
-    frames and 19 and 9 MB for 24,000: another network, and what allocators keep."""
+    """All 2,000 frames would take 36 MB, and 24,000 rows as Python objects about 48 MB. Measured were 20 and 2 MB for 2,000
+    frames, and 19 and 9 MB for 24,000: a second network, and memory kept by allocators."""
     write_checkpoint(tmp_path / "model.ckpt")
     arguments = []
     for name, length in (("short", count // 4), ("long", count)):

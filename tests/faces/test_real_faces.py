@@ -1,6 +1,6 @@
-"""Photographs with crowd-made labels, where they are: they are no part of the repository.
+"""Photographs with crowd-sourced labels, if present: they are not part of the repository.
 
-The set is looked for in $SMA_REAL_FACES, else in ../shared/data/real_faces beside the repository.
+They are expected in $SMA_REAL_FACES, else in ../shared/data/real_faces next to the repository.
 """
 
 import os
@@ -41,7 +41,7 @@ def test_photographs_fill_the_network_input(data):
 
 
 def test_the_shipped_configuration_trains_on_them(tmp_path):
-    """A few steps: whether it learns is measured by the command in docs/real_faces.json."""
+    """Only a few steps; the command in docs/real_faces.json measures whether it learns."""
     cli = run(
         [
             *("fit", "--config", "csv_fer.yaml", "--data.csv", str(FOLDER / "labels.csv")),

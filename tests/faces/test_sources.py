@@ -1,4 +1,4 @@
-"""Images, videos and cameras that `sma-net predict` is given, whole and broken: what is missing is named."""
+"""Images, videos and cameras as sources of `sma-net predict`, intact and broken: missing parts are reported."""
 
 import io
 import re
@@ -33,7 +33,7 @@ def test_a_video_that_is_cut_off_is_named(checkpoint, tmp_path, capsys):
 
 
 def noise(count):
-    """Images that take some space, so that a cut or damaged file lacks some of them."""
+    """Images that compress badly, so that a truncated or damaged file lacks some of them."""
     generator = np.random.default_rng(0)
     return [generator.integers(0, 255, (48, 64, 3)).astype(np.uint8) for _ in range(count)]
 
@@ -43,11 +43,11 @@ CODECS = {"avi": "MJPG", "mp4": "mp4v", "mkv": "MJPG", "webm": "VP80", "wmv": "W
 
 @pytest.mark.parametrize("suffix", CODECS)
 def test_a_short_video_that_lacks_frames_is_named(checkpoint, tmp_path, capsys, suffix):
-    """A second of 25 frames, whole, cut off and damaged, in containers that count frames and others that tell seconds."""
+    """One second of 25 frames, intact, truncated and damaged, in containers that store the number of frames or the duration."""
     whole = tmp_path / f"whole.{suffix}"
     write_video(whole, noise(25), fps=25, codec=CODECS[suffix])
     data = whole.read_bytes()
-    # The directory of an MP4 file is at its end: cut off, it cannot be opened at all.
+    # The index of an MP4 file is at its end: a truncated file cannot be opened at all.
     broken = {f"cut.{suffix}": data[: len(data) * 55 // 100]} if suffix != "mp4" else {}
     start, stop = len(data) * 4 // 10, len(data) * 7 // 10
     broken[f"damaged.{suffix}"] = data[:start] + bytes(stop - start) + data[stop:]
@@ -58,7 +58,7 @@ def test_a_short_video_that_lacks_frames_is_named(checkpoint, tmp_path, capsys, 
     assert "whole" not in message.replace("not whole", "")
     for name in broken:
         count = sum(row["source"].endswith(name) for row in rows)
-        # A cut WMV file does not say how long it is.
+        # The duration of a truncated WMV file is unknown.
         if (suffix, name) != ("wmv", "cut.wmv"):
             assert f"{name}: only {count} of 25 frames could be read" in message and 0 < count < 23
 
@@ -73,7 +73,7 @@ def test_the_last_frame_is_missed_where_frames_are_counted(checkpoint, tmp_path,
 
 
 def test_of_an_uneven_video_only_seconds_are_missed(checkpoint, tmp_path, capsys):
-    """How many frames it should have nobody knows: the rate is a guess. The last frame stays as long as any other."""
+    """The expected number of frames is unknown, since the rate is a guess. The last frame lasts as long as the others."""
     times = [0, 0.04, 0.5, 1.5, 1.6, 2.7]
     write_uneven_video(tmp_path / "whole.mkv", noise(6), times)
     whole = (tmp_path / "whole.mkv").read_bytes()
@@ -100,14 +100,14 @@ def test_a_source_that_gives_nothing_is_an_error(checkpoint, tmp_path):
     for name in ("broken.avi", "note.txt"):
         (tmp_path / name).write_bytes(b"broken")
     (tmp_path / "bare").mkdir()
-    # A folder of which something could be read is none.
+    # A folder with one readable file is not empty.
     empty = [tmp_path / name for name in ("broken.avi", "bare", "note.txt")]
     rows = run(checkpoint, empty[0], tmp_path / "some", *empty[1:], empty=empty)
     assert [row["found"] for row in rows] == ["1"]
 
 
 def test_superscripts_are_no_numbers(checkpoint, tmp_path):
-    """They are digits to Python, of which `int` makes nothing."""
+    """They are digits according to `str.isdigit`, but not to `int`."""
     for name in ("10", "9", "3²4", "²", "٣"):
         save(tmp_path / "in" / f"{name}.png", np.full((40, 40, 3), 90, np.uint8))
     rows = run(checkpoint, tmp_path / "in")
@@ -134,7 +134,7 @@ def test_every_valid_jpeg_is_read(tmp_path):
         (tmp_path / f"{name}.jpg").write_bytes(content[:-2])
         with pytest.raises(ValueError, match="the JPEG is cut off"):
             read_image(tmp_path / f"{name}.jpg")
-    # A comment between two scans may hold what looks like the end.
+    # A comment between two scans may contain an end marker.
     scans = versions["scans"]
     second = scans.index(b"\xff\xc4", scans.index(b"\xff\xda"))
     (tmp_path / "cut.jpg").write_bytes(scans[:second] + b"\xff\xfe\x00\x06a\xff\xd9b" + scans[second:-40])
@@ -143,11 +143,11 @@ def test_every_valid_jpeg_is_read(tmp_path):
 
 
 def test_a_jpeg_that_is_cut_off_is_named(checkpoint, tmp_path, capsys):
-    """The decoder would fill it up with grey, and half a face would be read."""
+    """The decoder would pad it with grey, and predictions would be made for half a face."""
     image_module = pytest.importorskip("PIL.Image")
     small = io.BytesIO()
     image_module.fromarray(drawn(0)[0]).resize((32, 32)).save(small, "jpeg")
-    # A small image with an end marker of its own lies in front of the data, as cameras put it there.
+    # A thumbnail with an end marker precedes the data, as in files from cameras.
     image_module.fromarray(drawn(0)[0]).save(tmp_path / "whole.jpg", exif=b"Exif\0\0" + small.getvalue())
     data = (tmp_path / "whole.jpg").read_bytes()
     (tmp_path / "half.jpg").write_bytes(data[: len(data) // 2])
@@ -160,7 +160,7 @@ def test_a_jpeg_that_is_cut_off_is_named(checkpoint, tmp_path, capsys):
 
 
 def test_an_image_that_claims_to_be_huge_is_named(checkpoint, tmp_path, capsys):
-    """A header of 60,000 by 60,000 pixels: more than the decoder takes."""
+    """A header of 60,000 by 60,000 pixels: more than the decoder accepts."""
     good = cv2.imencode(".png", np.zeros((4, 4, 3), np.uint8))[1].tobytes()
     header = b"IHDR" + (60000).to_bytes(4, "big") * 2 + good[24:29]
     (tmp_path / "huge.png").write_bytes(good[:12] + header + zlib.crc32(header).to_bytes(4, "big") + good[33:])

@@ -1,4 +1,4 @@
-"""YuNet through OpenCV, with a network of its outputs that is made here: it sees a face wherever a cell is blue."""
+"""YuNet through OpenCV, with a constructed network that finds a face wherever a cell is blue."""
 
 import csv
 import json
@@ -16,14 +16,14 @@ from tests.helpers.face_images import save
 
 onnx = pytest.importorskip("onnx")
 
-# Of a cell of 8 pixels at column c and row r: its face is 5 cells wide and 6 high round the cell's middle, and its points,
-# in cells from the cell's corner, are the eyes, the nose and the corners of the mouth.
+# The face of a cell of 8 pixels is 5 cells wide and 6 high around the middle of the cell. Its points, in cells from the
+# corner of the cell, are the eyes, the nose and the corners of the mouth.
 WIDTH, HEIGHT = 5.0, 6.0
 POINTS = np.array([[-1, -1], [2, -0.75], [0.5, 0.75], [-0.5, 2], [1.5, 2]])
 
 
 def write_network(path, outputs=("cls", "obj", "bbox", "kps")):
-    """YuNet's twelve outputs, at strides of 8, 16 and 32; only the first sees anything."""
+    """The twelve outputs of YuNet, at strides 8, 16 and 32; only the first stride finds faces."""
     values = {"cls": [0], "obj": [1], "bbox": [0.5, 0.5, np.log(WIDTH), np.log(HEIGHT)], "kps": POINTS.ravel()}
     nodes, constants, results = [], [], []
     for name in outputs:
@@ -31,7 +31,7 @@ def write_network(path, outputs=("cls", "obj", "bbox", "kps")):
             bias = np.array(values[name], np.float32)
             weight = np.zeros((len(bias), 3, stride, stride), np.float32)
             if (name, stride) == ("cls", 8):
-                weight[:, 0] = 1 / (255 * stride**2)  # blue comes first: the mean of blue, in 0 to 1
+                weight[:, 0] = 1 / (255 * stride**2)  # the mean of blue, the first channel, in 0 to 1
             end = f"{name}_{stride}"
             for part, array in (("w", weight), ("b", bias), ("s", np.array([1, -1, len(bias)], np.int64))):
                 constants.append(onnx.numpy_helper.from_array(array, f"{end}_{part}"))
@@ -55,7 +55,7 @@ def network(tmp_path):
 
 
 def image(cells, size=(240, 360), scale=1, colour=(0, 0, 255)):
-    """Black but for cells (column, row) of 8·scale pixels."""
+    """Black except for cells (column, row) of 8·scale pixels."""
     image = np.zeros((size[0] * scale, size[1] * scale, 3), np.uint8)
     side = 8 * scale
     for column, row in cells:
@@ -85,7 +85,7 @@ def test_boxes_and_points_are_decoded(network):
 
 @pytest.mark.parametrize("scale", [2, 4])
 def test_large_images_are_shrunk_and_points_brought_back(network, scale):
-    # The longer side becomes 640 pixels, so that a cell has 8 of them again.
+    # The longer side becomes 640 pixels, so that a cell has 8 pixels again.
     (face,) = YuNet(network)(image([(20, 11)], (480, 640), scale))
     assert face.box == pytest.approx([scale * value for value in (144, 68, 40, 48)], abs=1e-2)
     np.testing.assert_allclose(face.points, (points_at(20, 11) + 0.5) * scale - 0.5, atol=1e-2)
@@ -103,7 +103,7 @@ def test_other_networks_are_refused(tmp_path):
 
 
 def test_align_and_predict_with_the_nose(network, tmp_path):
-    """Three points through both commands: the same crop, and the checkpoint's own template."""
+    """Three points through both commands: the same crop, and the template of the checkpoint."""
     save(tmp_path / "in/face.png", image([(20, 11)]))
     points = points_at(20, 11)
     main(["align", str(tmp_path / "in"), str(tmp_path / "out"), "--template", "eyes_nose", "--yunet", str(network)])

@@ -1,10 +1,10 @@
-"""What a call allocates on the CPU, as torch's profiler records it."""
+"""CPU allocations of a call, recorded by the profiler of torch."""
 
 from torch.profiler import ProfilerActivity, profile
 
 
 def allocations(call):
-    """(result, sizes in bytes in order of time): positive where memory was taken, negative where it was given back."""
+    """(result, sizes in bytes in order of time): positive for allocations, negative for releases."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         result = call()
     events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]

@@ -22,7 +22,7 @@ OUTPUTS = {
     "correlate_attention": ("refined", "correlation"),
     "attention_pool": ("pooled", "attention"),
 }
-OUTPUTS_OF_OPERATORS = {  # what the registered operators return: fields of `Outputs`, kept ones included
+OUTPUTS_OF_OPERATORS = {  # the results of the registered operators: fields of `Outputs`, including saved ones
     "sma_attention": ("pooled", "attention", "maps", "diversity", "correlation", "attention_sum", "winner"),
     "multi_channel_attention": ("maps",),
     "attention_diversity": ("diversity",),
@@ -144,7 +144,7 @@ def run(
     outputs = call(case, leaves, backend)
     grad_outputs = cotangents(outputs, seed) if grads is None else grads
     present = {name: leaf for name, leaf in leaves.items() if leaf is not None}
-    # A merge="none" pool returns its maps: an output that is an input has no graph of its own to be absent from.
+    # Pooling with merge="none" returns its maps: an output that is an input is not part of the graph.
     input_grads = torch.autograd.grad(outputs, list(present.values()), grad_outputs, allow_unused=True)
     result = dict(zip(OUTPUTS[case.function], (out.detach() for out in outputs), strict=True))
     result.update({f"d_{name}": grad for name, grad in zip(present, input_grads, strict=True) if grad is not None})
@@ -177,5 +177,5 @@ def ids(case: Case) -> str:
 
 
 def smaller(case: Case) -> Case:
-    """The same call at sizes whose full Jacobian takes a moment."""
+    """The same call at sizes for which a full Jacobian is fast."""
     return replace(case, regions=2, channels=3, embed=2, values=3, height=2, width=3)

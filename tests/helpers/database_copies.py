@@ -1,4 +1,4 @@
-"""Small copies of the databases in their true layouts, written by the tests."""
+"""Small copies of the databases in their original layouts, written by the tests."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def loaded(module, index, path, **settings):
 
 
 def hide(root):
-    """A hidden file beside each file and folder below `root`, as macOS makes them."""
+    """Adds a hidden file for each file and folder below `root`, as macOS does."""
     for path in sorted(root.rglob("*")):
         (path.parent / f"._{path.name}").write_bytes(b"\0\5\x16\7\xff")
         (path.parent / ".DS_Store").write_bytes(b"\0\xff")
@@ -34,7 +34,7 @@ def write_image(path, value=100, size=32):
 
 
 def write_coding(path, rows, units=BP4D_UNITS):
-    """rows: {frame: {unit: 0, 1 or 9}}; what is not given is 0."""
+    """rows: {frame: {unit: 0, 1 or 9}}; missing units are 0."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [",".join(map(str, (0, *units)))]
     lines += [",".join(map(str, (frame, *(cells.get(unit, 0) for unit in units)))) for frame, cells in rows.items()]
@@ -51,7 +51,7 @@ def write_bp4d(root, subjects=("F001", "F002", "F003", "F005", "F004", "F006"), 
 
 
 def write_disfa(root, subjects=(1, 2, 6, 11, 3, 4), frames=4, pattern="{subject}/{n}.png", base=0, level=None):
-    """level(unit, n): intensity of frame n, counted from 1; odd frames show everything unless it is given."""
+    """level(unit, n): intensity in frame n, counted from 1; by default, odd frames show all units."""
     level = level or (lambda unit, n: 3 * (n % 2))
     for subject in (f"SN{number:03d}" for number in subjects):
         folder = root / "ActionUnit_Labels" / subject
@@ -102,7 +102,7 @@ def write_bu3dfe(root, subjects=("F0001", "F0002", "M0001"), ethnicity="WH"):
 
 def write_bp4dplus(root, subjects=("F001", "F003", "M001"), frames=30, base=1):
     """Four coded frames of four tasks; frame 1 of each of the ten is image `base`."""
-    # Other columns than BP4D's, in another order.
+    # Columns other than BP4D's, in a different order.
     units = (1, 2, 4, 5, 6, 7, 9, *BP4D_UNITS[5:], 27)
     for subject in subjects:
         for number in range(1, 11):

@@ -15,11 +15,11 @@ SEEDS = 8
 
 
 def error_excess(case: Case, dtype: torch.dtype, backend: str, device, seeds: int = SEEDS) -> dict[str, str]:
-    """Outputs and gradients that break the error rule, with their figures; {} if all keep it.
+    """Outputs and gradients that violate the error rule, with their errors; {} if none does.
 
     err(x) must stay within 2 times (gradients 3 times) the error of the reference in the same dtype, plus the slack of the
-    dtype; where exact is zero, the slack alone counts. Fewer seeds save time, but a scalar's error in one draw is luck, the
-    reference's too: what breaks the rule with fewer is judged by all of them.
+    dtype; where exact is zero, the slack alone counts. Fewer seeds save time, but the error of a scalar for a single
+    seed is random, also that of the reference: a result that violates the rule with fewer seeds is checked again with all.
     """
     broken = {}
     for name, (ours, theirs) in relative_errors(case, dtype, backend, device, seeds).items():
@@ -58,5 +58,5 @@ def relative_errors(case: Case, dtype: torch.dtype, backend: str, device, seeds:
 
 
 def significant(exact: Tensor) -> Tensor:
-    """`exact`, or zeros where it is rounding alone: a softmax over positions does not see its bias, for one."""
+    """`exact`, or zeros if it is only rounding error, as for the bias of a softmax over positions."""
     return torch.zeros_like(exact) if exact.numel() and exact.abs().max() < 1e-12 else exact

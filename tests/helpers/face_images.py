@@ -1,4 +1,4 @@
-"""Synthetic faces whose eyes are known, and files made of them."""
+"""Synthetic faces with known eyes, and files made from them."""
 
 import os
 from pathlib import Path
@@ -24,7 +24,7 @@ def drawn(subject):
 
 
 def moved(image, degrees, scale, shift, size=(400, 480)):
-    """`image` turned and scaled about its middle and shifted, on a grey image of `size`, and the transform [2,3]."""
+    """`image` rotated and scaled about its center and shifted, on a grey image of `size`, and the transform [2,3]."""
     matrix = cv2.getRotationMatrix2D((127.5, 127.5), degrees, scale)
     matrix[:, 2] += shift
     flags = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
@@ -32,7 +32,7 @@ def moved(image, degrees, scale, shift, size=(400, 480)):
 
 
 def save(path, image):
-    """Write an RGB image in the format that the name says."""
+    """Write an RGB image in the format of the file name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), np.ascontiguousarray(image[..., ::-1]))
 
@@ -49,7 +49,7 @@ def write_video(path, images, fps=10.0, codec="MJPG"):
 
 
 def write_uneven_video(path, images, times):
-    """Write RGB images as Matroska, each with its own time in seconds (to a thousandth), as telephones do."""
+    """Write RGB images as Matroska, with a time in seconds (to a thousandth) for each, as phones do."""
 
     def element(name, *parts):
         body = b"".join(parts)

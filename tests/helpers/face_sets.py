@@ -31,7 +31,7 @@ def write_csv(path, rows):
 
 
 def expression_csv(folder, subjects=10, each=3):
-    """Expressions that the image's colour tells: `subjects` people show each expression `each` times."""
+    """Expressions determined by the colour of the image: `subjects` people show each expression `each` times."""
     rows = []
     for subject in range(subjects):
         for number, name in enumerate(EXPRESSIONS):
@@ -45,7 +45,7 @@ def expression_csv(folder, subjects=10, each=3):
 
 
 def au_csv(folder, subjects=10, each=6):
-    """Two action units that show as red and as green; the second is unknown in every fifth row."""
+    """Two action units shown as red and green; the second is unknown in every fifth row."""
     rows = []
     for subject in range(subjects):
         for frame in range(each):
@@ -65,7 +65,7 @@ def loaded(path, **settings):
 
 
 def rows_with(folder, **columns):
-    """A CSV of as many rows, and images that look the same, as each column has values."""
+    """A CSV file with one row per value of the columns, and images that look the same."""
     count = len(next(iter(columns.values())))
     for number in range(count):
         write_image(folder / f"{number}.png", (10, 200, 90), size=(9, 9))

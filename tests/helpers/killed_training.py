@@ -32,7 +32,7 @@ def attempt(config, folder, further, seconds=None):
 
 
 def progress(last):
-    """(epoch, batches of it) in the checkpoint, or nothing."""
+    """(epoch, batches within it) in the checkpoint, or None."""
     if not last.exists():
         return None
     position = safe_load(last)["CSVFaces"]

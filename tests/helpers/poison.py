@@ -8,7 +8,7 @@ from tests.helpers import cases
 
 
 def check_nan_stays_in_its_sample(case, clean, where, position, poison, backend):
-    """Poisons one element of sample 1 of 3: the other samples keep their bits, and what is NaN in the reference is NaN."""
+    """Sets one element of sample 1 of 3 to NaN: other samples keep their bits, and NaN appears where the reference has it."""
     dirty = {**clean, where: clean[where].clone()}
     dirty[where][1, *position] = poison
     before, after = cases.run(case, clean, backend), cases.run(case, dirty, backend)

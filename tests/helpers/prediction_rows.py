@@ -15,7 +15,7 @@ def read(path):
 
 
 def run(checkpoint, *arguments, empty=()):
-    """The rows that are written; `empty` names the sources that give none, for which the command fails at its end."""
+    """The written rows; `empty` names the sources without rows, for which the command fails at its end."""
     out = checkpoint.parent / "rows.csv"
     message = f"nothing could be read from {', '.join(map(str, empty))}"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$") if empty else nullcontext():

@@ -22,6 +22,6 @@ def _enter(rank, world, work, folder, dist_backend, arguments):
 
 
 def run_ranks(work, folder, *arguments, world=2, dist_backend="gloo"):
-    """What `work(rank, world, *arguments)` returned in each of `world` processes; it is a function of a module."""
+    """The results of `work(rank, world, *arguments)`, a module-level function, in each of `world` processes."""
     mp.start_processes(_enter, (world, work, str(folder), dist_backend, arguments), nprocs=world, start_method="spawn")
     return [torch.load(f"{folder}/rank{rank}.pt") for rank in range(world)]

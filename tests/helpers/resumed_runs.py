@@ -1,4 +1,4 @@
-"""Runs that stop or crash and resume, and what two runs must have in common."""
+"""Runs that stop or crash and resume, and comparisons of two runs."""
 
 import contextlib
 import csv
@@ -22,7 +22,7 @@ last: {every_n_steps: 1}
 
 
 def noisy_csv(folder):
-    """Expressions of which more than half are drawn, so that scores rise and fall."""
+    """Expressions of which more than half are random, so that scores rise and fall."""
     path, draw = expression_csv(folder), random.Random(1)
     with path.open(newline="") as file:
         rows = [
@@ -33,7 +33,7 @@ def noisy_csv(folder):
 
 
 def fit(config, out, *options, version="run"):
-    """The batches of one training; it may crash."""
+    """The batches of one training, which may crash."""
     Seen.batches = []
     where = [f"--trainer.logger.save_dir={out}", *([f"--trainer.logger.version={version}"] if version else [])]
     with contextlib.suppress(InterruptedError):
@@ -42,7 +42,7 @@ def fit(config, out, *options, version="run"):
 
 
 def stop(name, step):
-    """Options that end a run after some steps; one that stops saves for that reason alone."""
+    """Options that end a run after some steps. With StopAt, only the stop saves a checkpoint."""
     seldom = ["--last.every_n_steps=0"] if name == "StopAt" else []
     return [f"--trainer.callbacks+=tests.helpers.stop_callbacks.{name}", f"--trainer.callbacks.step={step}", *seldom]
 
@@ -52,7 +52,7 @@ def weights(folder, name):
 
 
 def same_results(one, two):
-    """Everything that a reader sees of two runs, and the last weights."""
+    """Compares all visible results of two runs, and the last weights."""
     for name in ("best", "last"):
         first, second = weights(one, name), weights(two, name)
         assert (first["epoch"], first["global_step"]) == (second["epoch"], second["global_step"]), name

@@ -1,4 +1,4 @@
-"""A small SMA-Net with its training step, for tests of what torch does with it."""
+"""A small SMA-Net and its training step, for tests with features of torch."""
 
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -15,7 +15,7 @@ def small_network(seed=0, **settings):
 
 
 def faces_and_labels(batch, seed=0, device="cpu"):
-    """Images [B,3,32,32] in 0..1, and labels [B,3] that their colors tell."""
+    """Images [B,3,32,32] in 0..1, and labels [B,3] determined by their colors."""
     draw = torch.Generator().manual_seed(seed)
     labels = torch.randint(0, 2, (batch, len(REGIONS)), generator=draw).float()
     images = 0.3 * torch.rand(batch, 3, 32, 32, generator=draw) + 0.6 * labels[:, :, None, None]

@@ -15,7 +15,7 @@ class StopAfter(Callback):
 
 
 class Shaky(Callback):
-    """Noise on every training batch, from the global generator: what dropout would draw."""
+    """Noise on every training batch from the global generator, like dropout."""
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         batch["image"] = (batch["image"].float() / 255 + 0.05 * torch.randn(batch["image"].shape)).clamp(0, 1)
@@ -24,7 +24,7 @@ class Shaky(Callback):
 class Kill(Callback):
     """Sends SIGKILL to its own process after `step` optimizer steps.
 
-    moment: "step", after it; "epoch", at the end of the epoch in which that is so, once it is saved; "write", while the
+    moment: "step", after it; "epoch", at the end of that epoch, once it is saved; "write", while the
             checkpoint of that step is being written
     """
 

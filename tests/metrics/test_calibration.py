@@ -32,7 +32,7 @@ def test_no_threshold_is_better_than_the_chosen_one(pairs):
 
 @pytest.mark.parametrize("start", [1.0, 20.0, 1e6])
 def test_a_threshold_parts_neighbours_in_float32(start):
-    """Midway between two neighbouring numbers lies none: rounding to the lower one would call it present."""
+    """Between two neighbouring numbers there is no third: rounding down would predict the lower one as present."""
     below = torch.tensor(start)
     for _ in range(4):
         above = torch.nextafter(below, torch.tensor(math.inf))
@@ -45,7 +45,7 @@ def test_a_threshold_parts_neighbours_in_float32(start):
 
 
 def test_a_threshold_is_not_chosen_by_rounded_scores():
-    """F1 is 0.79986284 from a logit of 3 on and 0.79986286 from 2 on: float32 takes them for equal."""
+    """F1 is 0.79986284 for a threshold of 3 and 0.79986286 for 2: equal in float32."""
     counts = {3: (13_996, 1_000), 2: (2, 3), 1: (6_002, 100_000)}
     logits = torch.cat([torch.full((sum(pair),), float(level)) for level, pair in counts.items()])
     labels = torch.cat([torch.arange(sum(pair)) < pair[0] for pair in counts.values()])

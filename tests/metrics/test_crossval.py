@@ -69,7 +69,7 @@ def test_crossval_resumes_where_it_stopped(tmp_path, monkeypatch):
         started.append((datamodule.fold, datamodule.seed, ckpt_path))
         fit(self, model, datamodule=datamodule, ckpt_path=ckpt_path, **kwargs)
         if len(started) == 3:
-            # After its epochs, before its test.
+            # After the epochs, before the test.
             raise KeyboardInterrupt
 
     monkeypatch.setattr(Trainer, "fit", counted)
@@ -92,7 +92,7 @@ def test_crossval_resumes_where_it_stopped(tmp_path, monkeypatch):
 
 
 def own_faces(folder, **columns):
-    """The settings of six people's faces, of which each shows two expressions, with some more columns, six cells each."""
+    """Settings for faces of six people with two expressions each, and further columns of six cells."""
     settings = small_csv(expression_csv(folder, subjects=6, each=1))
     rows = (folder / "faces.csv").read_text().splitlines()
     for name, cells in columns.items():
@@ -108,7 +108,7 @@ def small_csv(path):
 
 
 def test_a_split_is_trained_and_tested_once(tmp_path):
-    """Five invented folds would each test the same faces, and pool them five times."""
+    """Five folds would each test the same faces, and pool them five times."""
     settings = own_faces(tmp_path, split=["train", "train", "train", "val", "test", "test"])
     out = tmp_path / "out"
     main(["crossval", *settings, "--out", str(out), "--seeds", "0,1"])
@@ -130,7 +130,7 @@ def test_folds_of_any_name_have_folders_of_their_own(tmp_path):
 
 @pytest.mark.parametrize("old, new", [("s00,anger", "s00,neutral"), ("frame,fold", "frame,folder"), ("s5_", "./s5_")])
 def test_a_folder_of_results_belongs_to_the_faces_that_it_was_created_with(tmp_path, old, new):
-    """Folds of the file as it was and as it is now would be pooled: some faces twice, and some never."""
+    """Folds of the old and of the new file would be pooled: some faces twice, and some never."""
     settings = own_faces(tmp_path, fold=list("ababab"))
     arguments = ["crossval", *settings, "--out", str(tmp_path / "out"), "--seeds", "0"]
     main([*arguments, "--folds", "a"])
@@ -156,7 +156,7 @@ FACTS = {"protocol": "faces.csv", "folds": ["0"], "seeds": [0], "selection": "va
 
 @pytest.mark.parametrize("kind", ["au", "expression"])
 def test_what_is_undefined_is_a_dash_wherever_it_is_reported(tmp_path, kind):
-    """Photographs of nobody in particular: no sequences, no people to resample."""
+    """Photographs without subjects: no sequences, and no people to resample."""
     labels = np.array([[1], [0]], np.int8) if kind == "au" else [0, 1]
     logits, regions = ([[1], [-1]], ["AU1"]) if kind == "au" else ([[1, 0], [0, 1]], ["anger", "fear"])
     write_results(tmp_path, {**FACTS, "kind": kind, "regions": regions}, [[fold_predictions(logits, labels, ["", ""])]])

@@ -1,4 +1,4 @@
-"""Measures against counts by hand; what is unknown or undefined counts nowhere."""
+"""Metrics against counts by hand; unknown labels and undefined scores are ignored."""
 
 import math
 
@@ -25,14 +25,14 @@ KNOWN = torch.tensor([[1, 1, 1], [1, 1, 1], [1, 1, 1], [1, 1, 1], [1, 0, 0]]).bo
 
 def test_scores_of_action_units_by_hand():
     scores = au_scores(LOGITS, LABELS, KNOWN, torch.tensor([-1.0, 0.0, 0.0]))
-    # First unit, all known: at 0 it calls rows 0, 2, 4 of the true 0, 1, 4; at -1 row 1 as well.
+    # First unit, all known, true in rows 0, 1, 4: threshold 0 predicts rows 0, 2, 4, and -1 also row 1.
     assert scores.f1_at_0_5.tolist()[0] == pytest.approx(2 / 3)
     assert scores.f1.tolist()[0] == pytest.approx(6 / 7)
     assert scores.accuracy.tolist()[0] == pytest.approx(4 / 5)
     # True 2, -0.5, 0.2 against false 1, -3: four of the six pairs are in order.
     assert scores.auc.tolist()[0] == pytest.approx(4 / 6)
     assert scores.f1_always_positive.tolist()[0] == pytest.approx(2 * 0.6 / 1.6)
-    # Second unit: row 4 is unknown, so one positive in four; rows 2 and 3 are called.
+    # Second unit: row 4 is unknown, so one positive in four; rows 2 and 3 are predicted.
     assert scores.prevalence.tolist()[1] == pytest.approx(1 / 4)
     assert scores.f1.tolist()[1] == pytest.approx(2 / 3)
     assert scores.auc.tolist()[1] == pytest.approx(2 / 3)
@@ -54,7 +54,7 @@ def test_a_unit_without_a_positive_has_no_f1_and_no_auc():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_auc_ranks_what_a_sigmoid_would_make_equal(dtype):
-    """Above a logit of 16.6 every probability is 1 in float32, above 36.7 in float64."""
+    """Above logits of 16.6, all probabilities are 1 in float32; above 36.7, in float64."""
     confident = torch.tensor([20.0, 25, 30, 35], dtype=dtype)
     for logits in (confident, confident + 100, -confident.flip(0), confident * 1e4):
         scores = au_scores(
@@ -85,7 +85,7 @@ def test_a_threshold_of_float64_is_not_rounded_to_the_logits():
 
 
 def test_scores_have_all_digits_of_their_counts():
-    """Shares of large counts differ beyond the seventh digit, which is all that float32 has."""
+    """Ratios of large counts may differ only beyond the seventh digit, the last of float32."""
     truth = torch.arange(30_000) < 9_999
     assert f1_score(truth, truth.roll(1)) == 2 * 9_998 / (2 * 9_999)
     confusion = torch.tensor([[70_000_001, 2], [3, 30_000_007]])

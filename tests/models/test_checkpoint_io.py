@@ -1,4 +1,4 @@
-"""Checkpoints are written whole, read without running code of theirs, and replaced by the one before where damaged."""
+"""Checkpoints are written atomically, read without executing code, and replaced by the previous one if damaged."""
 
 import os
 
@@ -56,7 +56,7 @@ def test_previous_checkpoint_is_used_instead_of_a_damaged_one(damage, tmp_path):
 
 @pytest.mark.parametrize("point", range(3))
 def test_a_checkpoint_is_there_wherever_writing_ends(point, tmp_path, monkeypatch):
-    """Before, between and after the two moves of files: the new one or the one before it can be read."""
+    """Before, between and after the two renames: the new checkpoint or the previous one can be read."""
     path, io = tmp_path / "last.ckpt", AtomicCheckpointIO()
     atomic_save({"number": 1}, path)
     moves = []

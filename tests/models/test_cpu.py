@@ -1,4 +1,4 @@
-"""What the machine offers, on systems that say less than Linux."""
+"""The number of available CPUs, also on systems that report less than Linux."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Initial weights: checkpoint formats, errors, and another SMA-Net matched by region names."""
+"""Initial weights: checkpoint formats, errors, and weights of another SMA-Net, matched by region names."""
 
 import socket
 
@@ -149,7 +149,7 @@ def test_offline_the_error_names_the_file_to_give(monkeypatch, tmp_path):
         raise OSError("no connection")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    # Without this the hub's client tries again and again for a minute.
+    # Without this, the client of the hub retries for a minute.
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(ConnectionError, match=r"test_resnet.*model.safetensors of .*test_resnet.*pretrained"):

@@ -28,7 +28,7 @@ def test_backbones_give_one_logit_per_region_and_one_map_per_channel(backbone, s
 
 
 def test_maps_that_come_channels_last_are_read_as_they_lie():
-    """Backbones such as MambaOut give [B,H,W,C]: the head must see [B,C,H,W] of the same numbers."""
+    """Backbones such as MambaOut return [B,H,W,C]: the head must receive the same numbers as [B,C,H,W]."""
     network = SMANet(REGIONS, **TINY | {"backbone": "test_mambaout", "stage": 1}).eval()
     x = ((images(2).float() / 255 - network.mean) / network.std).contiguous()
     (maps,) = network.backbone(x)
@@ -99,7 +99,7 @@ def test_bytes_and_fractions_are_the_same_image():
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
 @pytest.mark.parametrize("merge", ["max", "none"])
 def test_any_images_in_any_dtype_of_the_network(merge, dtype):
-    """As under Lightning's `bf16-true`, `16-true` and `64-true`, training included."""
+    """As with the precisions `bf16-true`, `16-true` and `64-true` of Lightning, including training."""
     network = SMANet(REGIONS, **TINY | {"merge": merge}).to(dtype)
     network(images(4)).logits.float().square().sum().backward()
     assert all(parameter.grad.dtype == dtype for parameter in network.parameters())
@@ -125,7 +125,7 @@ def test_mean_and_deviation_keep_the_digits_of_the_dtype():
 
 
 def test_meta_images_give_meta_logits_and_gradients():
-    """Lightning counts operations so. A network that is made on the meta device, and one that was moved there."""
+    """Lightning counts operations this way. Both for a network created on the meta device and for one moved there."""
     with torch.device("meta"):
         made = SMANet(REGIONS, **TINY)
     x = images(2).to("meta")
@@ -157,7 +157,7 @@ def test_modules_take_device_and_dtype(name):
 
 @pytest.mark.parametrize("name", MODULES)
 def test_initialisation_is_skipped_and_made_up_for(name):
-    """skip_init leaves parameters to a checkpoint; `reset_parameters` of each module, as FSDP calls it, draws them."""
+    """skip_init leaves the parameters uninitialized; `reset_parameters` of each module, as called by FSDP, initializes them."""
     make, positional, settings = MODULES[name]
     torch.manual_seed(0)
     usual = make(*positional, **settings)

@@ -1,1 +1,1 @@
-"""Deliberate one-line breaks of kernels and autograd code; `make mutants` expects each to turn a test red."""
+"""Deliberate one-line faults in the code; `make mutants` expects that each makes a test fail."""

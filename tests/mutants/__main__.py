@@ -31,14 +31,14 @@ namespace sma::cpu::{name} {{ const Kernels& kernels(Dtype dtype) {{ return avx2
 
 
 def keep_one_instruction_set(copy: Path) -> None:
-    """The kernels are one text compiled three times; for a mutant once is enough."""
+    """Compiles the kernels for one instruction set instead of three, which suffices for a mutant."""
     if platform.machine() == "x86_64":
         for name in ("baseline", "avx512"):
             (copy / f"csrc/cpu/isa_{name}.cpp").write_text(FORWARD.format(name=name))
 
 
 def build(copy: Path) -> None:
-    """Compiles what changed, in place; objects of unchanged files are kept from run to run."""
+    """Compiles changed files in place; objects of unchanged files are kept between runs."""
     process = subprocess.run(
         [sys.executable, "setup.py", "-q", "build_ext", "--inplace"],
         cwd=copy,

@@ -13,7 +13,7 @@ def ablation(file: str, old: str, new: str, *tests: str) -> Mutant:
 
 
 MUTANTS = [
-    # Arms: what each leaves out, and what a pair shares.
+    # Arms: what each omits, and what a pair shares.
     ablation("arms", "embed_dim=base.channels * base.embed_dim", "embed_dim=base.embed_dim", ARMS),
     ablation(
         "arms",
@@ -94,7 +94,7 @@ MUTANTS = [
         '"own": -0.5, "diversity": 0.5, "correlation": 0.5',
         STATISTICS,
     ),
-    # Files: whole or not at all, and nothing done twice.
+    # Files: written atomically, and nothing done twice.
     ablation("run_files", '"measures": scores.measures', '"measures": {}', ABLATE, "-k", "written"),
     ablation(
         "run_files",

@@ -38,7 +38,7 @@ MUTANTS = [
         (RUNS, "-k", "in_turn"),
     ),
     Mutant(COMMANDS, "with suppress(json.JSONDecodeError):", "if True:", (RUNS, "-k", "a_stopped_command")),
-    # What a cell costs when it fails.
+    # Effects of a failing cell.
     Mutant(
         "benchmarks/gpu_report/measure.py",
         "            except Exception as error:",
@@ -64,7 +64,7 @@ MUTANTS = [
         'row["milliseconds"][name]',
         (TABLES, "-k", "gaps"),
     ),
-    # What is compared before it is timed.
+    # Comparisons before timing.
     Mutant("benchmarks/agreement.py", 'results[f"gradient of {name}"] = gradient', "pass", FAULTY),
     Mutant("benchmarks/agreement.py", "if not error <= allowed:", "if error > 1:", FAULTY),
     Mutant("benchmarks/gpu_report/markdown.py", "return AGREEMENT not in", "return True or AGREEMENT not in", FAULTY),

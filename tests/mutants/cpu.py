@@ -1,4 +1,4 @@
-"""Breaks of the CPU kernels, of their caller and of the autograd code."""
+"""Mutants of the CPU kernels, of their caller and of the autograd code."""
 
 from tests.mutants.mutant import Mutant
 

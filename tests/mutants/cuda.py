@@ -1,4 +1,4 @@
-"""Breaks of the CUDA kernels, caught on the emulated GPU."""
+"""Mutants of the CUDA kernels, detected on the emulated GPU."""
 
 from tests.mutants.mutant import Mutant
 
@@ -43,7 +43,7 @@ MUTANTS = [
     ),
     kernel("reduce_parameters.cu", "sums[thread()] = total;\n  sync_block();", "sums[thread()] = total;", SMALL),
     kernel("math.cuh", "scratch[warp()] = value;\n  sync_block();", "scratch[warp()] = value;", SMALL),
-    # A copy that is not waited for, or not committed, or brings what is not there.
+    # A copy that is not awaited, not committed, or out of bounds.
     kernel("pool.cuh", "wait_copies<1>();", "", WIDE),
     kernel("attention_maps.cuh", "wait_copies<1>();", "wait_copies<2>();", FLAT),
     kernel("pool_backward.cuh", "wait_copies<1>();", "", WIDE),
@@ -78,7 +78,7 @@ MUTANTS = [
         WIDE,
     ),
     kernel("mma.cuh", "k + lane() % 4 + 4 * (e / 2)", "k + lane() % 4 + 4 * (e % 2)", FLAT),
-    # A reduction that leaves something out.
+    # An incomplete reduction.
     kernel(
         "math.cuh",
         "for (int mask = kLanes / 2; mask > 0; mask /= 2) value += shuffle_xor",
@@ -90,7 +90,7 @@ MUTANTS = [
     # A term of the formulas, and NaN.
     kernel("correlation_backward.cuh", "if (i == j && !(inverse_norm[i] < 0))", "if (false)", SMALL),
     kernel("math.cuh", "value > best || (value != value && best == best)", "value > best", "nan_wins"),
-    # The limit on shared memory: lowered, raised by two threads at once, taken for raised, or taken for another's.
+    # The limit on shared memory: lowered, raised by two threads at once, not raised, or that of another device.
     limit("if (bytes <= limit.load(std::memory_order_acquire)) return nullptr;", ""),
     limit("if (bytes <= limit.load(std::memory_order_relaxed)) return nullptr;", ""),
     limit("const std::lock_guard lock(growing_);", ""),

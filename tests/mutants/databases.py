@@ -1,4 +1,4 @@
-"""Breaks of the databases' loaders, of splits and folds, of metrics and of cross-validation."""
+"""Mutants of the database loaders, of splits and folds, of metrics and of cross-validation."""
 
 from tests.mutants.mutant import Mutant, models
 
@@ -29,7 +29,7 @@ def data(file: str, old: str, new: str, *tests: str) -> Mutant:
 
 
 LABELS = [
-    # Columns by place instead of by name.
+    # Columns by position instead of by name.
     data(
         "databases/au_occurrence", "[numbers.index(unit, 1) for unit in units]", "list(range(1, 1 + len(units)))", BP4D
     ),
@@ -45,12 +45,12 @@ LABELS = [
     data("databases/mmi", "{str(code): name for", "{code: name for", CLASSES, "-k", "codes_of_yaml"),
     data("manifest", " and not file.is_dir():", ":", BP4D, "-k", "named_like"),
     data("databases/au_occurrence", "_NUMBER.fullmatch(cells[0])", "cells[0].isdigit()", BP4D, "-k", "odd_codes"),
-    # 9 taken for absent, or for known.
+    # 9 read as absent, or as known.
     data("csv_table", '{"9": UNKNOWN, "": UNKNOWN}', '{"9": 0, "": UNKNOWN}', BP4D, "-k", "nines"),
     data("face_dataset", '"known": units != UNKNOWN', '"known": units == units', BP4D, "-k", "nines"),
     models("metrics/scores", "rows = known[:, unit]", "rows = known[:, unit] | True", METRICS),
     models("losses/classification", "terms.where(known, 0)", "terms", "tests/training/test_losses.py"),
-    # Frames by the text of their names.
+    # Frames sorted by the text of their names.
     data("images", r're.search(r"(\d+)\D*$", stem)', r're.search(r"(\d{4})\D*$", stem)', BP4D),
     data(
         "manifest",
@@ -61,7 +61,7 @@ LABELS = [
     data("manifest", "sorted(images.items()) if len(files) == 1}", "sorted(images.items())}", BP4D),
     data("manifest", 'if not file.name.startswith("."))', ")", DATABASES, "-k", "hidden"),
     data("databases/au_occurrence", "if not any(cells):", "if False:", BP4D, "-k", "empty_lines"),
-    # One odd file stops the others.
+    # One unusual file stops the others.
     data(
         "databases/mmi",
         "except ValueError as error:\n            #",
@@ -87,7 +87,7 @@ LABELS = [
     ),
     data("databases/ckplus", "        if len(frames) <= APEX_FRAMES:\n", "        if False:\n", CLASSES, "-k", "short"),
     data("databases/bu3dfe", "if len(files) == 1:", "if files:", CLASSES, "-k", "bu3dfe"),
-    # DISFA: an index base that is guessed, a shifted frame, a file that is missing, a threshold.
+    # DISFA: a guessed index base, a shifted frame, a missing file, a threshold.
     data("databases/disfa", "if ends == (base, base + frames - 1):", "if ends and ends[0] == base:", DISFA),
     data("databases/disfa", "Sample(images[offset + base]", "Sample(images[max(offset, base)]", DISFA),
     data("databases/disfa", "cells is None or int(cells[1]) != line", "cells is None", DISFA),
@@ -100,7 +100,7 @@ LABELS = [
     data("databases/disfa", "AU_THRESHOLD = 2", "AU_THRESHOLD = 1", DISFA),
     data("csv_table", "int(level >= positive)", "int(level > positive)", DISFA),
     data("databases/disfa", "views = _CAMERAS[camera]", 'views = _CAMERAS["both"]', DISFA),
-    # CK+: intensity 0, whom the folds count, which frames, which code.
+    # CK+: intensity 0, the subjects of the folds, the frames, the code.
     data("databases/ckplus", "units[unit] = intensity or None", "units[unit] = intensity", CLASSES),
     data("databases/ckplus", "int(unit in units) for unit", "int(bool(units.get(unit))) for unit", CLASSES),
     data(
@@ -148,7 +148,7 @@ LABELS = [
         "set_published_folds(index, {name: tuple(subjects.split())",
         BP4DPLUS,
     ),
-    # Images that are counted from 0 under codes that are counted from 1, and the other way round.
+    # Images counted from 0 with codes counted from 1, and vice versa.
     data("databases/bp4dplus", "if first_image is None else first_image", "if False else 1", BP4DPLUS, "-k", "from_0"),
     data(
         "databases/bp4dplus",
@@ -172,7 +172,7 @@ LABELS = [
         "one_off",
     ),
     data("databases/au_occurrence", "    if not labels:\n        return None\n", "", BP4D, "-k", "without_a_row"),
-    # Counts: what is scored, of what is known, beside what is published.
+    # Counts: scored, known and published.
     data("manifest", "(labels >= self.positive_from) & known", "(labels > 0) & known", DATABASES, "-k", "are_scored"),
     data(
         "manifest",
@@ -191,7 +191,7 @@ LABELS = [
     data("databases/bu3dfe", "100 * len(used)", "100", CLASSES, "-k", "expected"),
     data("databases/bp4dplus", "range(0, middle, every)", "range(middle)", CLASSES, "-k", "expected"),
     Mutant("sma_models/cli/data_check.py", "for name in counts | index.expected:", "for name in counts:", (CHECK,)),
-    # What is broken, has no face, or need not be looked for.
+    # Broken images, images without a face, and images that need not be checked.
     data("databases/base", "check_files=False", "check_files=True", CHECK),
     data("manifest", "int(index.detected(sample))", "1", CHECK),
     data("manifest", "counts[UNDETECTED] = sum", "counts['faces'] = sum", CHECK, "-k", "crops"),
@@ -214,7 +214,7 @@ LABELS = [
 ]
 
 FILES = [
-    # Tables whose columns are taken for others, or dropped.
+    # Tables with confused or dropped columns.
     models("utils/text_files", "if cell and _canonical(cell) in columns:", "if False:", CHECKS),
     models("utils/text_files", "if intended is not None and intended != _canonical(cell):", "if False:", CHECKS),
     models("utils/text_files", ' or _intended(cell.removesuffix("s"), set(known) - set(header))', "", CHECKS),
@@ -224,11 +224,11 @@ FILES = [
     data("csv_faces", "if table.unused:", "if False:", CHECKS),
     models("utils/text_files", "[cell.strip() for cell in row]", "row", CHECKS),
     models("utils/text_files", 'return f"AU{int(unit[1])}" if unit else name', "return name", CHECKS),
-    # Text that is not what was written.
+    # Text decoded or encoded wrongly.
     models("utils/text_files", "strict=True)\n    last", "strict=False)\n    last", CHECKS),
     models("utils/text_files", 'content.decode("utf-8-sig")', 'content.decode("utf-8-sig", "replace")', TEXT),
     models("utils/text_files", "if name in seen:", "if False:", TEXT),
-    # Values and settings that were not checked.
+    # Unchecked values and settings.
     data("csv_table", 'if row["found"].lower() not in _FLAGS:', "if False:", CHECKS),
     data("csv_table", '"false": False', '"false": True', CHECKS),
     data("csv_table", "au_threshold not in range(1, _HIGHEST + 1)", "au_threshold not in range(_HIGHEST + 2)", CHECKS),
@@ -241,7 +241,7 @@ FILES = [
         "tests/models/test_pretrained.py",
     ),
     data("data_module", "if number < least:", "if number < 0:", BATCHES, "-k", "no_sense"),
-    # Training on one class; parts that nobody looked at.
+    # Training on one class; splits that were not checked.
     data("data_module", "        self._check_training()\n", "", OWN),
     data("csv_faces", "warnings.warn(f", "str(f", OWN),
     data("split_summary", "[rows[present(faces, region)[rows]]]", "[rows]", OWN),
@@ -256,14 +256,14 @@ PARTS = [
     # Validation that takes the positives from training.
     data("splits", "modest = (5 * positives <= total)", "modest = (positives < total)", SPLITS),
     data("splits", " and not (shown & full).any()", "", SPLITS),
-    # Validation on which nothing can be measured, or that takes the only one who shows a class.
+    # Validation that can measure nothing, or that contains the only subject who shows a class.
     data("splits", "<= total).all(1) & known", "<= total).all(1)", SPLITS),
     data("splits", "        admit(others, 1)", "        pass", SPLITS),
     data("splits", "order[known[order]] if known.sum() > 1", "order[known[order]] if known.any()", SPLITS),
     data("splits", " and (training[shown[subject]] > 1).all()", "", SPLITS),
     data("splits", "useful and validating.sum() < len(fifth)", "useful", SPLITS),
     data("splits", "np.maximum(total, 1)).max(1).argmin()", "np.maximum(total, 1)).max(1).argmax()", SPLITS),
-    # One person in two parts.
+    # One person in two splits.
     data("splits", "if (counts > 1).any():", "if False:", BP4D, "-k", "two_parts"),
     data(
         "databases/base",
@@ -276,13 +276,13 @@ PARTS = [
     data("databases/base", "train = ~test & ~val", "train = ~test", BP4D, "-k", "part_tests"),
     data("databases/base", "(names.index(self.fold) + 1) % len(names)", "names.index(self.fold) - 1", CLASSES),
     data("csv_faces", "if groups is not None and table.has_subjects:", "if False:", TABLE),
-    # Folds that ignore labels, and folds of a file that has parts of its own.
+    # Folds that ignore labels, and folds of a file that already defines splits.
     data("csv_faces", "table.subjects, strata_of(table.labels)", "table.subjects, 0 * strata_of(table.labels)", OWN),
     data("splits", "folds = min(folds, len(np.unique(subjects)))", "pass", OWN),
     data("csv_faces", 'if table.has_subjects or table.kind == "au":', "if table.has_subjects:", OWN),
     data("csv_faces", "        return [SPLIT]", '        return list("01234")', OWN),
     data("csv_faces", "if self.fold != SPLIT:", "if False:", OWN),
-    # One image, or one person, in two parts.
+    # One image, or one person, in two splits.
     data("csv_faces", "if other != name:", "if False:", OWN),
     data("csv_faces", 'repeats += name == "test" and first != row', "pass", OWN),
     data("csv_faces", "normpath(table.images[row])", "table.images[row]", OWN),
@@ -299,7 +299,7 @@ PARTS = [
     ),
     models("cli/crossval", "if len(set(words)) < len(words):", "if False:", CROSSVAL, "-k", "twice"),
     models("cli/crossval", "quote(fold, safe=' ')", "fold", CROSSVAL, "-k", "any_name"),
-    # Samples: an augmentation that touches labels or evaluation, samples that are repeated or lost.
+    # Samples: augmentation of labels or in evaluation, repeated or lost samples.
     data(
         "face_dataset",
         "(units == 1).float()",
@@ -319,7 +319,7 @@ PARTS = [
 ]
 
 MEASURES = [
-    # Several processes: one that does not ask for the folder of the log, one without a sample.
+    # Several processes: the folder of the log, and a process without samples.
     models(
         "cli/score_report",
         "        log_dir = trainer.log_dir\n        if not trainer.is_global_zero:\n            return None\n",
@@ -369,7 +369,7 @@ MEASURES = [
     models("metrics/aggregate", "if len(names) < 2:", "if False:", AGGREGATE, "-k", "interval"),
     models("report/crossval_summary", "if np.isfinite([low, high]).all() else", "if True else", CROSSVAL, "-k", "dash"),
     models("metrics/scores", "f1.where(true > 0, torch.nan)", "f1.nan_to_num(0)", METRICS),
-    # Pooled, and the mean of folds.
+    # Pooled scores, and means over folds.
     models(
         "metrics/aggregate",
         "fold.logits - fold.threshold for fold",
@@ -420,7 +420,7 @@ MEASURES = [
         "interval",
     ),
     models("metrics/aggregate", "fold.detected_only() for fold", "fold for fold", AGGREGATE, "-k", "without_a_face"),
-    # A cross-validation that does not go on, or mixes its seeds.
+    # A cross-validation that does not resume, or mixes its seeds.
     models("cli/crossval", "if not (folder / PREDICTIONS).is_file():", "if True:", CROSSVAL, "-k", "resumes"),
     models("cli/crossval", "*(resume if Path(resume[1]).is_file() else []),", "", CROSSVAL, "-k", "resumes"),
     models("cli/crossval", 'f"--seed_everything={seed}"', '"--seed_everything=0"', CROSSVAL, "-k", "resumes"),
@@ -432,7 +432,7 @@ MEASURES = [
         "-k",
         "resumes",
     ),
-    # A test on other data.
+    # Cross-dataset tests.
     models(
         "training/cross_dataset",
         "faces.labels[:, faces.regions.index(name)]",

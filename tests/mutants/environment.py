@@ -30,7 +30,7 @@ MUTANTS = [
     # The revision of a result.
     environment("except (OSError, subprocess.CalledProcessError):", "except subprocess.CalledProcessError:"),
     environment("text=True, check=True, cwd=folder", "text=True, cwd=folder"),
-    # What maintainers rely on.
+    # Tools of the maintainers.
     Mutant("tools/check_commit_subject.py", "> MAX_LENGTH", ">= MAX_LENGTH", REPOSITORY),
     Mutant("tools/check_commit_subject.py", "rest and rest[0].strip()", "rest", REPOSITORY),
     Mutant("tools/check_wheel.py", 'path.name == "__main__.py"', "False", REPOSITORY),

@@ -1,4 +1,4 @@
-"""Breaks of finding, aligning, numbering and reading faces."""
+"""Mutants of the detection, alignment, tracking and prediction of faces."""
 
 from tests.mutants.mutant import Mutant, models
 
@@ -19,7 +19,7 @@ def images(old: str, new: str, *tests: str) -> Mutant:
 
 
 MUTANTS = [
-    # Alignment: the template's place and scale, a mirrored turn, half a pixel, averaging, the border.
+    # Alignment: position and scale of the template, mirrored rotation, half a pixel, averaging, the border.
     models("data/alignment", "((94.0, 86.0), (162.0, 86.0))", "((84.0, 86.0), (172.0, 86.0))", FACES),
     models("data/alignment", "(128.0, 125.0)", "(128.0, 135.0)", FACES),
     models(
@@ -33,7 +33,7 @@ MUTANTS = [
     models("data/alignment", "BORDER = (128, 128, 128)", "BORDER = (0, 0, 0)", FACES),
     models("data/alignment", "(SIZE - 1) / 2 - scale", "SIZE / 2 - scale", FACES),
     models("data/alignment", "if trained_on != these:", "if False:", FACES),
-    # Images: colours in another order, lying on their side, cut off.
+    # Images: wrong order of colours, wrong orientation, truncated files.
     images("np.uint8), mode)", "np.uint8), cv2.IMREAD_COLOR)", FACES),
     images("np.uint8), mode)", "np.uint8), mode | cv2.IMREAD_IGNORE_ORIENTATION)", FACES),
     images("and not _ends(data)", "and False", SOURCES, "-k", "cut_off"),
@@ -45,7 +45,7 @@ MUTANTS = [
     Mutant(
         "sma_models/cli/predict.py", "_CAMERA.fullmatch(source)", "source.isdigit()", (SOURCES, "-k", "superscript")
     ),
-    # Faceless frames, what is stored, runs that go on.
+    # Frames without a face, stored crops, resumed runs.
     models("data/alignment_table", "MAX_BORROW_DISTANCE = 15", "MAX_BORROW_DISTANCE = 14", ALIGN),
     models("data/alignment_table", "MAX_BORROW_DISTANCE = 15", "MAX_BORROW_DISTANCE = 16", ALIGN),
     models("data/alignment_table", "- frame), i))", "- frame), -i))", ALIGN),
@@ -54,7 +54,7 @@ MUTANTS = [
     models(
         "faces/sources", 'for name in names if not name.startswith(".")', "for name in names", ALIGN, "-k", "hidden"
     ),
-    # Links that are passed over, or lead in a circle; crops that are links.
+    # Ignored or circular links; crops that are links.
     models("faces/sources", ", followlinks=True", "", SOURCES, "-k", "links"),
     models("faces/sources", "if real not in entered and not", "if not", SOURCES, "-k", "links"),
     models("faces/sources", " or path.is_symlink():", ":", SOURCES, "-k", "nothing"),
@@ -69,7 +69,7 @@ MUTANTS = [
     models("faces/align", "if frame.number >= start", "if True", ALIGN),
     models("faces/align", "job.frame is not None and job.source not in last", "job.frame is not None", ALIGN),
     models("faces/align", "if inside or", "if", ALIGN),
-    # Detectors: which face, which points, and back to the large image.
+    # Detectors: the face, its points, and their coordinates in the large image.
     models("faces/detect", "return max(faces, key", "return min(faces, key", FACES),
     models("faces/detect", "_to_full_size(points, shrink)", "points", FACES),
     models(
@@ -97,7 +97,7 @@ MUTANTS = [
     models("faces/tracking", "and face not in numbers.values()", "", PREDICT),
     models("faces/pipeline", "if frame.first:", "if False:", PREDICT),
     models("faces/tracking", "round(now - seen, 6)", "(now - seen)", PREDICT, "-k", "tracker"),
-    # Times, smoothing, decisions.
+    # Times, smoothing, binary predictions.
     models("faces/sources", "self.capture.get(cv2.CAP_PROP_POS_MSEC) / 1000", "number / self.fps", PREDICT),
     models("faces/tracking", "1 - math.exp(-max(0.0, time - at) / self._seconds)", "0.5", PREDICT),
     models(
@@ -125,7 +125,7 @@ MUTANTS = [
         PREDICT,
     ),
     models("faces/pipeline", 'self.predictor.alignment["template"]', '"eyes"', YUNET),
-    # Videos that end early, sources that give nothing, names with a colon.
+    # Videos that end early, sources without frames, names with a colon.
     models(
         "faces/sources", "if (self._counted or even) and len(times) < fewest:", "if False:", SOURCES, "-k", "cut_off"
     ),
@@ -148,7 +148,7 @@ MUTANTS = [
         "-k",
         "nothing",
     ),
-    # Sessions that lie on their side, and only those.
+    # Rotated sessions, and only those.
     models("faces/align", "if faces or not any(", "if faces or not all(", SESSIONS),
     models("faces/align", "        if faces or not any(", "        if False and not any(", SESSIONS),
     models(
@@ -173,7 +173,7 @@ MUTANTS = [
     models("faces/detect", "and _eye_distance(face.points) <= max(width, height)", "", SIZES),
     models("faces/detect", "_eye_distance(points) >= 1", "_eye_distance(points) > 0", SIZES),
     models("faces/detect", "if _valid_points(face.points)", "", YUNET),
-    # Crops: whether a face was found, in whichever folder, and what is none of them.
+    # Crops: whether a face was found, in any folder, and images that are not crops.
     models("faces/pipeline", "crop is None or crop.detected)", "True)", CROPS, "-k", "predictions"),
     models("data/crops", 'row["found"] == "1", row', 'row["found"] != "", row', CROPS),
     models("data/crops", "self._top(parent) if parent != folder else None", "None", CROPS),

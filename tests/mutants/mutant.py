@@ -1,4 +1,4 @@
-"""One deliberate break."""
+"""A deliberate fault in one source file."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Breaks of what torch's modes of use rest on."""
+"""Mutants of the support for torch's modes of use."""
 
 from tests.mutants.mutant import Mutant
 
@@ -154,7 +154,7 @@ MUTANTS = [
         (DISTRIBUTED,),
     ),
     Mutant("sma_models/training/optimizer.py", "            module.eval()\n", "", (DISTRIBUTED,)),
-    # The fast path, and calls past the public functions.
+    # The fast path, and calls that bypass the public functions.
     Mutant("sma_kernels/fast_path.py", "if needs_dispatch(tensors_of(args)) or not", "if not", (DIRECT,)),
     Mutant(AUTOGRAD, "at::GradMode::is_enabled() ||", "", (DIRECT, "-k", "second and fast")),
     Mutant(AUTOGRAD, "c10::impl::TorchDispatchModeTLS::any_modes_set() ||", "", (DIRECT, "-k", "intercepts and fast")),
@@ -222,7 +222,7 @@ MUTANTS = [
         (FREED, "-k", "triton and past"),
         (("TRITON_INTERPRET", "1"),),
     ),
-    # Meta tensors, dtypes of a network, construction without initialisation.
+    # Meta tensors, dtypes of a network, construction without initialization.
     Mutant("sma_kernels/backends/__init__.py", " or args.grid.is_meta:", ":", (META, "-k", "functions and cpu")),
     Mutant(
         "sma_kernels/reference.py", "torch.amp.is_autocast_available(device.type) and ", "", (META, "-k", "functions")

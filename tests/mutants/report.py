@@ -18,14 +18,14 @@ def report(file: str, old: str, new: str) -> Mutant:
 
 
 MUTANTS = [
-    # What is shown is what the head did.
+    # Figures show the computation of the head.
     figures("collect", "after, _ = predictor.network.attention.refine(head.maps)", "after = head.maps"),
     figures("collect", "np.mean(correlations, axis=0)", "correlations[0]"),
     figures("collect", "attended.views[row][row]", "attended.views[0][row]"),
     figures("collect", "columns[name]].argmax())", "columns[name]].argmin())"),
     figures("collect", "(image.shape[0] - VIEW) // 2", "0"),
     Mutant("sma_models/faces/predictor.py", "attention.float().amax(2)", "attention.float()[:, :, 0]", (VISUALIZE,)),
-    # A row shares its scale; channels, cosine and shares are counted rightly.
+    # A row shares its scale; channels, cosines and shares are correct.
     figures("attention", "max(float(maps.max()) for maps in (view.before, view.after, view.used))", "1e-3"),
     figures("attention", "maps.std(0)", "maps.mean(0)"),
     figures("attention", "~np.eye(len(maps), dtype=bool)", "np.eye(len(maps), dtype=bool)"),
@@ -41,7 +41,7 @@ MUTANTS = [
     Mutant("sma_models/figures/network_figures.py", "if face_detected[path] else", "if True else", (CROPS,)),
     Mutant("sma_models/report/run_results.py", 'result.get("without_a_face", 0)', "0", (CROPS,)),
     Mutant("sma_models/faces/sources.py", "while name in self._taken:", "while False:", (VISUALIZE,)),
-    # The page: nothing from outside, names as text, what is missing is said, numbers are the run's.
+    # The page: no external resources, escaped names, notes about missing parts, correct numbers.
     report("page.py", "autoescape=True", "autoescape=False"),
     report("page.html.j2", "<meta charset", '<link href="https://example.org/a.css"><meta charset'),
     report("page.html.j2", ".scroll { overflow-x: auto; }", ".scroll { background: url(a.png); }"),
@@ -54,7 +54,7 @@ MUTANTS = [
     Mutant("sma_models/training/face_task.py", "made_by=provenance(),", "", (REPORT,)),
     Mutant("sma_models/utils/provenance.py", "shlex.join(", "' '.join(", (REPORT,)),
     Mutant("sma_models/utils/provenance.py", '"torch": str(torch.__version__),', '"torch": torch.__version__,', (REPORT,)),
-    # Documents that no longer fit the program.
+    # Documents that no longer match the program.
     Mutant("docs/train.md", "--save-annotated annotated", "--save-annotate annotated", (DOCS,)),
     Mutant("docs/operator.md", "# [8, 12, 512]: one", "# [8, 12, 256]: one", (DOCS,)),
     Mutant("docs/visualization.md", "sma-net report runs/demo", "sma-net reports runs/demo", (DOCS,)),

@@ -1,4 +1,4 @@
-"""Breaks of what makes a resumed run the run that never stopped."""
+"""Mutants of training and resuming, which must equal an uninterrupted run."""
 
 from tests.mutants.mutant import Mutant
 
@@ -47,7 +47,7 @@ MUTANTS = [
     Mutant("sma_models/models/checkpoint_io.py", "if not previous.is_file():", "if True:", FILES),
     Mutant("sma_models/models/checkpoint_io.py", "weights_only=True", "weights_only=False", FILES),
     Mutant("sma_models/models/checkpoint_io.py", "return entries.testzip()", "return None", FILES),
-    # Runs that stop within an epoch, and what Lightning's loops and the data must agree on.
+    # Runs that stop within an epoch, and agreement between Lightning's loops and the data.
     Mutant(
         "sma_models/training/callbacks.py",
         "        if epoch_is_over(trainer):\n            super()",
@@ -74,7 +74,7 @@ MUTANTS = [
         (RESUMED, "-k", "max_steps"),
     ),
     Mutant("sma_models/data/data_module.py", "        self._resumed = None\n", "", (RESUMED, "-k", "second_training")),
-    # Other samples than those that a run started with.
+    # Resuming with other samples than before.
     Mutant("sma_models/data/position.py", '["batch_size", "processes"] if', "[] if", (REFUSED, "-k", "refused_within")),
     Mutant(
         "sma_models/data/position.py",
@@ -186,7 +186,7 @@ MUTANTS = [
         (FINITE, "-k", "stored"),
     ),
     Mutant("sma_models/training/callbacks.py", "and not torch.isnan(current) and", "and", (FINITE, "-k", "best")),
-    # Settings, and trainings of nothing.
+    # Settings, and trainings without effect.
     Mutant(
         "sma_models/training/preconditions.py",
         "(labels == 1).any(0) & (labels == 0).any(0)",

@@ -1,4 +1,4 @@
-"""Breaks of the Triton kernels and their launchers, caught under Triton's interpreter."""
+"""Mutants of the Triton kernels and their launchers, detected in Triton's interpreter."""
 
 from tests.mutants.mutant import Mutant
 
@@ -57,7 +57,7 @@ MUTANTS = [
         "-k",
         "odd_sizes and height and not values",
     ),
-    # What earlier tiles summed, and an offset.
+    # Sums of earlier tiles, and an offset.
     kernel("attention_maps.py", "row_sum * alpha + tl.sum(m, 1)", "row_sum + tl.sum(m, 1)", *TILES),
     kernel("fused/forward.py", "gram = gram * alpha[:, None] * alpha[None, :]", "gram = gram * alpha[:, None]", *TILES),
     kernel(
@@ -107,7 +107,7 @@ MUTANTS = [
         "-k",
         "nan_cosine",
     ),
-    # An unwritten tail, and an order that depends on nothing but the launch.
+    # An unwritten tail, and an order that must depend only on the launch.
     kernel(
         "plan.py",
         "reduce = Launch((ceil_div(parameters, block),)",

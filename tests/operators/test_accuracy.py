@@ -1,4 +1,4 @@
-"""Values and gradients against float64: exact formulas by gradcheck, rounding by the error rule."""
+"""Values and gradients against float64: formulas by gradcheck, rounding by the error rule."""
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ def test_gradients_are_those_of_the_formula(case, backend, device):
 @pytest.mark.parametrize("bias", (True, False), ids=("bias", "nobias"))
 @pytest.mark.parametrize("relation", (True, False), ids=("relation", "norelation"))
 def test_each_output_alone_reaches_every_input(output, bias, relation, backend, device):
-    """A loss on one output leaves the other four cotangents absent."""
+    """With a loss on one output, the other four incoming gradients are absent."""
     case = Case(bias=bias, relation=relation)
     index = cases.OUTPUTS["sma_attention"].index(output)
     dtype = torch.float64 if backend == "cpu" else torch.float32
@@ -99,7 +99,7 @@ def test_float32_parameters_keep_their_precision_with_16_bit_features(activation
 
 @pytest.mark.parametrize("layout", (torch.contiguous_format, torch.channels_last), ids=("nchw", "nhwc"))
 def test_error_rule_beyond_one_strip_of_positions(layout, backend, device):
-    """More positions and maps than a register block, a strip of scratch or a GPU tile holds."""
+    """More positions and maps than fit in a register block, a strip of scratch or a GPU tile."""
     case = Case(batch=1, regions=9, channels=8, values=29, embed=5, height=36, width=31, layout=layout)
     assert not error_rule.error_excess(case, torch.float32, backend, device, seeds=2)
 
@@ -110,7 +110,7 @@ def test_error_rule_of_long_sums(layout, dtype, backend, device):
     assert not error_rule.error_excess(cases.replace(cases.LONG_SUMS, layout=layout), dtype, backend, device, seeds=2)
 
 
-# Of images of 224 pixels a side at strides 4, 2 and 1, and a length that no vector, strip or tile divides.
+# Images of 224 x 224 pixels at strides 4, 2 and 1, and a length that no vector, strip or tile divides.
 GRIDS = ((56, 56), (112, 112), (224, 224), (1, 100_003))
 MANY_POSITIONS = [
     Case(function=function, batch=1, regions=2, embed=8, values=8, merge="none", activation=activation)
@@ -152,7 +152,7 @@ def test_error_rule_over_many_maps(sizes, backend, device, compiled):
 @pytest.mark.parametrize("layout", (torch.contiguous_format, torch.channels_last), ids=("nchw", "nhwc"))
 @pytest.mark.parametrize("grid", GRIDS, ids="{0[0]}x{0[1]}".format)
 def test_sums_of_positive_numbers_err_no_more_than_pytorchs(grid, layout, backend, device, compiled):
-    """Without the slack of the error rule, which would hide ten times PyTorch's error: 16 samples average out luck."""
+    """Without the slack of the error rule, which would hide ten times the error of PyTorch; 16 samples average out chance."""
     maps = torch.rand(16, 1, 3, *grid, device=device)
     values = torch.rand(16, 4, *grid, device=device).contiguous(memory_format=layout)
 

@@ -17,7 +17,7 @@ from tests.helpers.poison import check_a_nan_cosine, check_nan_stays_in_its_samp
 
 @pytest.fixture
 def poisoned_memory():
-    """Every uninitialised tensor, scratch included, starts as NaN (bytes as 255)."""
+    """Fills every uninitialized tensor, including scratch, with NaN (bytes with 255)."""
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = True
     assert torch.empty(3).isnan().all()
@@ -53,7 +53,7 @@ def test_no_gradient_wanted_by_any_output(backend, device):
 
 @pytest.mark.parametrize("function", ("attention_diversity", "correlate_attention", "attention_pool"))
 def test_all_zero_maps(function, backend, device):
-    """cos is 0, pooled is 0, and gradients are those of the reference, whose floors have no slope."""
+    """cos is 0, pooled is 0, and gradients equal those of the reference, whose floors have no gradient."""
     case = Case(function=function)
     tensors = cases.inputs(case, torch.float32, device=device)
     tensors["maps"] = tensors["maps"].clone()
@@ -65,7 +65,7 @@ def test_all_zero_maps(function, backend, device):
         torch.testing.assert_close(tensor, expected[name], rtol=1e-4, atol=1e-4 * float(expected[name].abs().max()))
 
 
-# A NaN that carries a payload, as hardware passes it on: integer arithmetic on its bits must not turn it into a number.
+# A NaN with a payload, as hardware may produce it: integer arithmetic on its bits must not turn it into a number.
 PAYLOAD = torch.tensor(0x7FC001FF, dtype=torch.int32).view(torch.float32)
 
 
@@ -102,7 +102,7 @@ def test_the_first_maximum_takes_the_gradient(backend, device):
 
 
 def test_hinge_has_no_slope_at_the_margin(backend, device):
-    """Equal one-hot maps have cosine exactly 1; at margin 1 neither value nor gradient is left."""
+    """Equal one-hot maps have a cosine of exactly 1; with margin 1, value and gradient are 0."""
     maps = torch.zeros(1, 1, 2, 1, 3, device=device)
     maps[..., 0] = 1
     maps.requires_grad_()
@@ -167,7 +167,7 @@ def test_parameters_may_have_the_inputs_dtype(dtype, backend, device):
 @pytest.mark.parametrize("scale", (1.0, 1e-5), ids=("normal", "subnormal"))
 @pytest.mark.parametrize("dtype", (torch.bfloat16, torch.float16), ids=str)
 def test_results_are_rounded_once_and_to_nearest(dtype, scale, backend, device):
-    """The CPU kernels compute 16-bit calls in float32: what they return is that result, rounded as torch rounds."""
+    """The CPU kernels compute 16-bit calls in float32 and return that result, rounded as by torch."""
     if backend != "cpu":
         pytest.skip("other backends may use 16-bit operands")
     for merge in ("max", "none"):
@@ -201,9 +201,9 @@ print(taken[-2] / taken[-1])
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the system does not tell what each thread did")
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one processor")
 def test_samples_are_spread_over_threads(backend):
-    """at::parallel_for runs on one thread, and says nothing, where the extension is compiled without OpenMP."""
+    """at::parallel_for silently runs on one thread if the extension is compiled without OpenMP."""
     if backend != "cpu":
         pytest.skip("threads are the cpu backend's")
-    environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}  # waiting is not counted as work
+    environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}  # waiting threads must not count as working
     finished = subprocess.run([sys.executable, "-c", WORK_OF_THREADS], capture_output=True, text=True, env=environment)
     assert float(finished.stdout) > 0.3, finished.stderr

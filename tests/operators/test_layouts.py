@@ -1,4 +1,4 @@
-"""Inputs and incoming gradients in any layout give the bits of the contiguous call, and gradients the strides of
+"""Inputs and incoming gradients in any layout give the same bits as contiguous ones; gradients have the strides of
 `empty_like`."""
 
 import pytest
@@ -98,7 +98,7 @@ STRIDED = (expanded, slice_of_cat, transposed, channels_last)
 @pytest.mark.parametrize("merge", ("max", "none"))
 @pytest.mark.parametrize("function", cases.FUNCTIONS)
 def test_incoming_gradients_of_any_stride(function, merge, stride, backend, device):
-    """Every output's cotangent in turn is strided; the bits must be those of its contiguous copy."""
+    """Each incoming gradient in turn is strided; results must be bit-identical to those for its contiguous copy."""
     case = Case(function=function, merge=merge)
     tensors = cases.inputs(case, torch.float32, device=device)
     grads = cases.cotangents(cases.call(case, tensors, backend), seed=5)

@@ -1,4 +1,4 @@
-"""What torch expects of an operator: schema, fake, autograd, autocast."""
+"""Requirements of torch for an operator: schema, fake, autograd, autocast."""
 
 from dataclasses import fields
 
@@ -87,7 +87,7 @@ def test_compiled_function_equals_eager(backend, device):
 
 
 def backward_arguments(case, tensors, backend, grads, needs):
-    """Arguments of torch.ops.sma_kernels.sma_attention_backward after a forward on `tensors`."""
+    """Arguments of torch.ops.sma_kernels.sma_attention_backward, from a forward on `tensors`."""
     results = torch.ops.sma_kernels.sma_attention.default(*operator_arguments(case, tensors, backend))
     _, attention, maps, _, correlation, attention_sum, winner = results
     return (
@@ -106,7 +106,7 @@ def test_values_reach_a_loss_through_pooled_alone(backend, device):
     case = Case()
     tensors = cases.inputs(case, torch.float32, device=device)
     grads = (None, None, None, torch.ones(case.batch, device=device), None)
-    torch.use_deterministic_algorithms(True)  # fills uninitialised memory with NaN
+    torch.use_deterministic_algorithms(True)  # fills uninitialized memory with NaN
     try:
         arguments = backward_arguments(case, tensors, backend, grads, [True] * 7)
         actual = torch.ops.sma_kernels.sma_attention_backward.default(*arguments)
@@ -117,14 +117,14 @@ def test_values_reach_a_loss_through_pooled_alone(backend, device):
 
 @pytest.mark.parametrize(("output", "values", "weight"), [(0, True, False), (0, False, True), (3, True, True)])
 def test_unneeded_gradients_are_not_computed(monkeypatch, output, values, weight, backend, device):
-    """The formula asks the backend for no more than autograd asks of it, and not for values where pooled is unused."""
+    """The formula requests only the gradients that autograd needs, and none for the values if pooled is unused."""
     tensors = cases.inputs(Case(), torch.float32, device=device)
     asked = []
     run = sma_kernels.backends.backward
     monkeypatch.setattr(sma_kernels.backends, "backward", lambda *args: (asked.append(args), run(*args))[1])
     tensors["values"].requires_grad_(values)
     tensors["weight"].requires_grad_(weight)
-    operator = torch.ops.sma_kernels.sma_attention.default  # a call on a CPU might go past it: test_direct.py
+    operator = torch.ops.sma_kernels.sma_attention.default  # the public function may bypass it on a CPU: test_direct.py
     operator(*operator_arguments(Case(), tensors, backend))[output].sum().backward()
     ((_, _, cotangents, needs, _),) = asked
     assert needs == [values and output == 0, False, False, weight, False, False, False, False]

@@ -1,4 +1,4 @@
-"""`sma-net report`: one page with everything in it, of whatever a run has left."""
+"""`sma-net report`: one self-contained page, from whatever files a run has written."""
 
 import json
 import re
@@ -62,7 +62,7 @@ class Page(HTMLParser):
             self.texts.append(data)
 
     def alone(self):
-        """Nothing in it refers to anything outside of it."""
+        """Checks that nothing in the page refers to an external resource."""
         for target in self.references:
             assert target.startswith("data:image/webp;base64,") or target.removeprefix("#") in self.ids, target[:80]
         (style,) = re.findall("<style>(.*?)</style>", self.source, re.DOTALL)
@@ -113,14 +113,14 @@ def test_a_training_with_images_of_its_own(tmp_path):
     page = report(run, tmp_path / "crops")
     assert page.images == 4 and "not trained on synthetic faces" not in page.text
     assert "<h1>units.csv, fold 0 tested, aligned by none</h1>" in page.source
-    # Names are text, whatever is in them.
+    # Names are escaped, whatever their characters.
     assert 'alt="Attention on one &lt;two&gt;.png"' in page.source
     assert "class_path: sma_models.training.task.ActionUnitTask" in page.text
     assert "not trained on synthetic faces" in report(run).text
     for number in range(3):
         save(tmp_path / "crops" / f"{number}.png", drawn(1)[0])
     page = report(run, tmp_path / "crops", "--count", "2")
-    # Beside scores, curves and correlation.
+    # Besides scores, curves and correlation.
     assert page.images == 5 and "mean over 2 of 4 images" in page.source
 
 
@@ -201,8 +201,8 @@ def test_a_browser_draws_it_without_a_network(demo, tmp_path, width):
     )  # fmt: skip
     page = cv2.imread(str(shot))
     assert page.shape[1] == width
-    # The figures are drawn: nothing else on the page has colors as strong as those of the curves and the faces.
+    # The figures are rendered: nothing else on the page has colors as strong as those of curves and faces.
     colorful = np.ptp(page.astype(int), axis=2) > 60
     assert colorful[:, 20:-20].any(1).sum() > 600
-    # Nothing is wider than the window: the margin stays free.
+    # Nothing is wider than the window: the margin is empty.
     assert np.ptp(page[:, -8:].astype(int), axis=(0, 1)).max() < 4

@@ -1,4 +1,4 @@
-"""`sma-net visualize`: what the figures say is what the network did."""
+"""`sma-net visualize`: the figures show what the network computed."""
 
 import warnings
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_each_image_has_a_figure_of_its_own(checkpoint, tmp_path, capsys):
         save(tmp_path / name, drawn(1)[0])
     (tmp_path / "b" / "notes.txt").write_text("no image")
     main(["visualize", str(checkpoint), str(tmp_path / "a/face.png"), str(tmp_path / "b"), "--out", str(tmp_path)])
-    # Two are called alike; no metrics.csv lies beside the checkpoint.
+    # Two have the same name; there is no metrics.csv next to the checkpoint.
     assert written(capsys) == [
         "attention_face.png",
         "attention_face_1.png",
@@ -71,7 +71,7 @@ def test_each_image_has_a_figure_of_its_own(checkpoint, tmp_path, capsys):
 
 
 def test_a_folder_is_sampled_evenly(checkpoint, tmp_path, capsys):
-    """A data set has thousands of images: some of them are drawn, from its first to its last."""
+    """A dataset has thousands of images: some are sampled evenly, from the first to the last."""
     for number in range(1, 12):
         save(tmp_path / "crops" / f"{number}.png", np.full((40, 40, 3), 90, np.uint8))
     main(["visualize", str(checkpoint), str(tmp_path / "crops"), "--count", "3", "--out", str(tmp_path)])
@@ -141,7 +141,7 @@ def test_views_hold_what_the_head_did(reader):
         assert [view.name for view in views] == list(REGIONS)
         for region, view in enumerate(views):
             assert np.array_equal(view.before, head.maps[0, region].numpy())
-            # Every refined map is what the head pooled with; one image shows the strongest at each position.
+            # The head pooled with every refined map; one image shows the maximum at each position.
             assert np.allclose(view.after, head.attention[0, region].numpy(), atol=1e-6)
             assert np.allclose(view.used, head.attention[0, region].amax(0).numpy())
             assert not np.allclose(view.before, view.after, atol=1e-4)
@@ -159,7 +159,7 @@ def test_merged_channels_are_shown_as_the_head_merged_them(tmp_path):
     with torch.no_grad():
         head = reader.output([drawn(1)[0]]).attention
     for region, view in enumerate(views):
-        # The strongest of the refined maps is what the head pooled with.
+        # The head pooled with the maximum of the refined maps.
         assert np.allclose(view.after.max(0), view.used, atol=1e-6)
         assert np.allclose(view.used, head.attention[0, region].numpy())
 
@@ -176,7 +176,7 @@ def test_drawn_faces_show_their_unit_most_and_strangers_get_a_face(tmp_path, rea
     views, seen = run_on_synthetic(reader)
     assert [view.name for view in views] == list(REGIONS)
     assert all(view.true_region.any() and view.true_region.shape == (VIEW, VIEW) for view in views)
-    # Brows lie above the mouth.
+    # Brows are above the mouth.
     top, bottom = (np.argwhere(views[index].true_region)[:, 0].mean() for index in (0, 1))
     assert top < VIEW / 2 < bottom
     assert len(seen.views) == 3
@@ -207,7 +207,7 @@ def test_a_map_is_bright_where_it_is_strong_and_rows_share_a_scale(reader):
     )
     figure = draw_attention("a title", [view])
     row = np.asarray(cells(figure))[:VIEW].astype(int)
-    # The images of a figure from left to right: face, two channels, the same refined, what is used, how they differ.
+    # The images of a figure from left to right: face, two channels, both refined, the attention used, the difference.
     starts = [0, 226, 428, 654, 856, 1082, 1308]
     assert row.shape[1] == starts[-1] + VIEW
     one, two, used, differ = (row[:, start : start + VIEW] for start in (starts[1], starts[2], starts[5], starts[6]))
@@ -215,7 +215,7 @@ def test_a_map_is_bright_where_it_is_strong_and_rows_share_a_scale(reader):
     there, here = ((int((y + 0.5) * step), int((x + 0.5) * step)) for y, x in ((1, 2), (2, 5)))
     assert one[there].sum() > two[here].sum() > two[there].sum()
     assert (one == used).all() and differ[there].sum() > differ[here].sum() > differ[-1, -1].sum()
-    # Where both channels look they do not differ.
+    # Where both channels attend, their difference is 0.
     both = tuple(int(6.5 * step) for _ in range(2))
     assert two[both].sum() > two[here].sum() and (differ[both] == differ[-1, 0]).all()
     texts = [text.get_text() for text in figure.axes[0].texts]
@@ -238,7 +238,7 @@ def test_cosine_of_channels():
 
 
 def test_shares_of_regions_sum_over_the_channels_that_are_taken_from():
-    # Region a takes all from b, in both channels; b takes three quarters from itself.
+    # Region a takes all weight from b, in both channels; b takes three quarters from itself.
     correlation = np.array([[0, 0, 0.5, 0.5], [0, 0, 1, 0], [0.25, 0, 0.75, 0], [0.25, 0, 0, 0.75]])
     assert region_shares(correlation, 2).tolist() == [[0, 1], [0.25, 0.75]]
     figure = draw_correlation("", correlation.astype(np.float32), ("a", "b"))
@@ -263,5 +263,5 @@ def test_the_log_lies_beside_the_checkpoint_or_above_its_folder(tmp_path):
     assert find_log(best) is None
     (tmp_path / "metrics.csv").write_text(LOG)
     assert find_log(best) == find_log(tmp_path / "best.ckpt") == tmp_path / "metrics.csv"
-    # Any other folder's parent has nothing to do with it.
+    # The parent of any other folder is unrelated.
     assert find_log(tmp_path / "copies" / "best.ckpt") is None

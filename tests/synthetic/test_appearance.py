@@ -1,4 +1,4 @@
-"""What each action unit must and must not change, on pixels of plain portraits of several subjects."""
+"""Which pixels each action unit must and must not change, in plain portraits of several subjects."""
 
 from functools import cache
 from itertools import pairwise

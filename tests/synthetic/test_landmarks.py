@@ -1,4 +1,4 @@
-"""What each action unit must and must not move, on landmarks of faces of many subjects."""
+"""Which landmarks each action unit must and must not move, for many subjects."""
 
 from itertools import pairwise
 
@@ -180,7 +180,7 @@ def test_au26_lowers_jaw_and_chin_contour(subject, level):
     lowest = np.argmax(before.contour[:, 1])
     assert after.contour[lowest, 1] > before.contour[lowest, 1] + 0.03 * level
     assert after.chin[1] > before.chin[1] + 0.03 * level
-    # The skull above the mouth stays.
+    # The skull above the mouth does not move.
     above = before.contour[:, 1] < 0.4
     assert np.array_equal(before.contour[above], after.contour[above])
     assert after.gap == 0

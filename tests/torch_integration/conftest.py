@@ -1,7 +1,7 @@
 """`backend` runs a test on every backend, `fused` on those with operators, `gpu_backend` on those that need a GPU.
 
-Those that need a GPU are marked `gpu`, but for Triton in tests marked `interpreted`: these run in a process of Triton's
-interpreter, which test_triton_interpreted.py starts.
+Tests that need a GPU are marked `gpu`, except on Triton in tests marked `interpreted`: these run in a process with Triton's
+interpreter, started by test_triton_interpreted.py.
 """
 
 import os
@@ -9,7 +9,7 @@ import os
 import pytest
 import torch
 
-COUNTING = "SMA_EVERY_TEST" in os.environ  # for CHECKS.md, which names tests of other processes too
+COUNTING = "SMA_EVERY_TEST" in os.environ  # for CHECKS.md, which also lists tests of other processes
 INTERPRETING = os.environ.get("TRITON_INTERPRET") == "1"
 
 
@@ -43,7 +43,7 @@ def backend_of(item) -> str | None:
 
 @pytest.fixture
 def device(request) -> torch.device:
-    """Where the tensors of a test lie: on the GPU if its backend runs there."""
+    """The device of the tensors of a test: a GPU if its backend runs there."""
     backend = backend_of(request.node)
     on_gpu = backend == "cuda" or (backend == "triton" and not INTERPRETING)
     return torch.device("cuda" if on_gpu else "cpu")

@@ -1,4 +1,4 @@
-"""CHECKS.md says what the tests say."""
+"""CHECKS.md is up to date."""
 
 import subprocess
 import sys

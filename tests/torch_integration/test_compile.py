@@ -1,4 +1,4 @@
-"""torch.compile: one graph without breaks, one operator in each direction, no needless recompilation, eager's numbers."""
+"""torch.compile: one graph without breaks, one operator per pass, no needless recompilation, and the results of eager."""
 
 from copy import deepcopy
 
@@ -26,7 +26,7 @@ def fresh_compiler():
 
 
 class Graphs:
-    """A compiler that keeps the graphs, after autograd was traced into them, and runs them as they stand."""
+    """A compiler backend that records the graphs, with autograd traced into them, and runs them unchanged."""
 
     def __init__(self):
         self.forward, self.backward = [], []
@@ -44,13 +44,13 @@ class Graphs:
 
 
 def operators(graph):
-    """Names of this package's operators in a graph."""
+    """Names of the operators of this package in a graph."""
     return [str(node.target) for node in graph.graph.nodes if str(node.target).startswith("sma_kernels")]
 
 
 @pytest.fixture
 def exact_convolutions():
-    """cuDNN's default, TF32 by whatever algorithm it picks, differs from run to run by more than what is tested here."""
+    """By default, cuDNN uses TF32 and any algorithm, which varies between runs by more than the tolerances here."""
     precision = torch.backends.cudnn.conv.fp32_precision
     torch.backends.cudnn.conv.fp32_precision, torch.backends.cudnn.deterministic = "ieee", True
     yield
@@ -60,13 +60,13 @@ def exact_convolutions():
 @pytest.mark.usefixtures("exact_convolutions")
 @pytest.mark.parametrize("dynamic, batches, most", [(False, (4, 4), 1), (True, (4, 6, 7), 1), (None, (4, 6, 7), 2)])
 def test_training_follows_eager_through_one_operator_in_each_direction(dynamic, batches, most, fused, device):
-    """One graph for all batch sizes with dynamic=True; by default a second at most, when a size is seen to change."""
+    """One graph for all batch sizes with dynamic=True; by default at most a second one, when a size changes."""
     eager = small_network(backend=fused).to(device)
     compiled = deepcopy(eager)
     graphs = Graphs()
     step = torch.compile(lambda x, y: loss_of(compiled, x, y), fullgraph=True, dynamic=dynamic, backend=graphs.backend)
     expected = train(eager, lambda x, y: loss_of(eager, x, y), batches, device)
-    # The graph computes batch norms on a GPU by other kernels than cuDNN's: their rounding is magnified in a few steps.
+    # On a GPU, the graph computes batch norms by kernels other than cuDNN's: a few steps magnify their rounding.
     tolerances = {"rtol": 1e-3, "atol": 1e-5} if device.type == "cuda" else {}
     assert_close(train(compiled, step, batches, device), expected, **tolerances)
     assert_close(compiled.state_dict(), eager.state_dict(), **tolerances)
@@ -103,7 +103,7 @@ def test_head_compiles_once_where_the_batch_is_marked(backend, device):
 
 @pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16), ids=str)
 def test_fixed_settings_are_constants_of_the_graph(dtype, fused, device):
-    """A module's floats and names: symbolic numbers would break the graph or compile it anew."""
+    """The floats and names of a module: as symbolic numbers, they would break or recompile the graph."""
     head = SMAAttention(8, 3, 2, 4, merge="none", correlate=False, margin=0.1, backend=fused)
     head = head.to(device, dtype).eval()
     x = torch.randn(3, 8, 5, 6, device=device).to(dtype)
@@ -130,7 +130,7 @@ def test_inductor_follows_eager_and_calls_each_operator_once(fused, device):
 
 
 def test_choice_among_all_backends_is_traced():
-    """Which are installed is read from files and from the environment: constants of a graph, not breaks in it."""
+    """Files and the environment determine which are installed: constants of a graph, not breaks in it."""
     head = SMAAttention(8, regions=3, channels=2, embed_dim=4)
 
     def explain(x):
@@ -144,7 +144,7 @@ R, K, D = 3, 2, 4
 
 
 def call(name, backend, values, features, maps, weight, bias, scalar):
-    """A public function by its name, with a number or a tensor for each scalar argument."""
+    """Calls a public function by name, with a number or a tensor for each scalar argument."""
     arguments, settings = {
         "sma_attention": ((values, features, weight, bias), {"temperature": scalar, "gate": 0.3}),
         "multi_channel_attention": ((features, weight, bias), {}),
@@ -157,7 +157,7 @@ def call(name, backend, values, features, maps, weight, bias, scalar):
 
 @pytest.fixture
 def served_gpu(monkeypatch, tmp_path):
-    """Every backend available, on a GPU that the build serves; no kernel runs, since all tensors are fakes."""
+    """Simulates a GPU on which every backend is available; no kernel runs, since all tensors are fake."""
     for module in backends.FUSED.values():
         monkeypatch.setattr(module, "unavailable_reason", lambda: None)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (9, 0))

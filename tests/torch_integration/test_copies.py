@@ -27,7 +27,7 @@ def through_safetensors(module):
 
 
 def with_state(module, state):
-    """A module of the same settings and other weights, which takes `state`."""
+    """A module with the same settings, whose weights are replaced by `state`."""
     other = copy.deepcopy(module)
     for parameter in other.parameters():
         torch.nn.init.normal_(parameter)

@@ -1,4 +1,4 @@
-"""torch.func, forward mode, second derivatives and activation checkpointing: right, or refused by name."""
+"""torch.func, forward mode, second derivatives and activation checkpointing: correct, or rejected with a clear error."""
 
 import pytest
 import torch
@@ -82,7 +82,7 @@ def test_forward_mode(plain, function):
 @pytest.mark.mode("forward-mode derivatives", refused=REFUSED)
 @pytest.mark.parametrize("function", cases.FUNCTIONS)
 def test_forward_mode_is_refused_by_fused_backends(fused, function, device):
-    """torch drops the tangent of an operator without a forward formula, and says nothing."""
+    """torch silently drops the tangent of an operator without a forward formula."""
     loss, x = pooled_loss(function, fused, device)
     with pytest.raises(RuntimeError, match="forward-mode derivatives need backend='reference'"):
         tangent_of(loss, x)
@@ -100,7 +100,7 @@ def test_second_derivatives_are_refused_by_fused_backends(fused, function, devic
 
 @pytest.mark.mode("second derivatives", backend="reference")
 def test_second_derivatives_of_the_reference():
-    case = cases.smaller(Case(merge="mean", margin=-1.0))  # smooth: no winner, no kink of the hinge
+    case = cases.smaller(Case(merge="mean", margin=-1.0))  # smooth: no argmax, and no kink of the hinge
     tensors = cases.inputs(case, torch.float64)
 
     def outputs(values, features):

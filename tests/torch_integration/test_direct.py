@@ -1,4 +1,4 @@
-"""The fast path of `sma_attention` returns what the operator returns, and leaves to it whatever it cannot do."""
+"""The fast path of `sma_attention` returns the results of the operator, and leaves unsupported calls to it."""
 
 import subprocess
 import sys
@@ -23,8 +23,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def on_fast_path(monkeypatch):
-    """Whether the fast path ran, call by call."""
-    cases.call(Case(), cases.inputs(Case(), torch.float32), "cpu")  # the first call is logged, by the dispatcher path
+    """Records for each call whether the fast path ran."""
+    cases.call(Case(), cases.inputs(Case(), torch.float32), "cpu")  # the first call takes the dispatcher path
     calls = []
     sma_attention = fast_path.sma_attention
 
@@ -69,7 +69,7 @@ def test_both_paths_give_the_same_gradients(case, on_fast_path):
 @pytest.mark.parametrize("asked", (["values"], ["weight"], ["temperature"], ["values", "bias"]), ids="+".join)
 @pytest.mark.parametrize("output", range(5), ids=sma_kernels.SMAOutput._fields)
 def test_a_part_of_the_gradients(asked, output, on_fast_path):
-    """One output, some inputs: both paths agree, also on what has no gradient at all."""
+    """One output, some inputs: both paths agree, also on which inputs have no gradient."""
 
     def gradients():
         tensors = cases.inputs(Case(), torch.float32)
@@ -89,7 +89,7 @@ def test_a_part_of_the_gradients(asked, output, on_fast_path):
 
 @pytest.mark.parametrize("absent", ("bias", "relation_bias", "temperature"))
 def test_an_input_that_is_not_there(absent, on_fast_path):
-    """Those after it get their own gradients."""
+    """The inputs after it get their own gradients."""
 
     def gradients():
         tensors = {name: tensor.requires_grad_() for name, tensor in cases.inputs(Case(), torch.float32).items()}
@@ -108,7 +108,7 @@ PATHS = pytest.mark.parametrize("path", (nullcontext, Intercepting), ids=("fast"
 
 
 def values_and_pooled(path) -> tuple[torch.Tensor, torch.Tensor]:
-    """A leaf, and the values pooled from it on one path or the other."""
+    """A leaf tensor, and the values pooled from it on either path."""
     tensors = cases.inputs(Case(), torch.float32)
     values = tensors["values"].requires_grad_()
     with path():
@@ -270,17 +270,17 @@ def test_unusual_arguments_are_dispatched(change, on_fast_path):
 
 @pytest.mark.parametrize("names", (["values"], ["values", "features"]), ids="+".join)
 def test_a_fault_of_the_kernel_is_raised_and_the_call_is_not_repeated(names, on_fast_path, monkeypatch):
-    """Outputs beyond the address space cannot be allocated: the inputs are valid, one element seen many times."""
+    """The inputs are valid (a single expanded element), but outputs beyond the address space cannot be allocated."""
     huge = torch.ones(1).as_strided((1, 1, 2**22, 2**22), (1, 1, 0, 0)).requires_grad_("features" in names)
     monkeypatch.setattr(sma_kernels.backends, "forward", lambda *_: pytest.fail("the call was repeated"))
     with pytest.raises(RuntimeError, match="alloc"):
         sma_kernels.sma_attention(huge, huge, torch.ones(4, 1, 1), backend="cpu")
-    assert on_fast_path == []  # it raised, where it returns otherwise
+    assert on_fast_path == []  # it raised instead of returning
 
 
 @pytest.mark.parametrize("name", ("values", "features", "weight", "bias", "relation_bias", "temperature", "gate"))
 def test_invalid_tensors_are_left_to_the_dispatcher_path_without_an_error(name, on_fast_path):
-    """It raises the error that names the argument: sizes, dtype and freed memory."""
+    """The dispatcher path raises the error that names the argument: sizes, dtype and freed memory."""
     tensors = cases.inputs(Case(), torch.float32)
     freed = tensors[name].clone()
     freed.untyped_storage().resize_(0)

@@ -30,7 +30,7 @@ def network_of(freeze_bn):
 
 
 def batch_of(step):
-    """Eight faces, some of whose labels are missing: unevenly over the halves of the batch."""
+    """Eight faces, with missing labels distributed unevenly over the halves of the batch."""
     images, labels = faces_and_labels(8, seed=step)
     known = torch.ones(8, len(REGIONS), dtype=torch.bool)
     known[0], known[1, :2], known[6, 0] = False, False, False
@@ -44,7 +44,7 @@ def task_loss(network, images, labels, known):
 
 
 def train(network, shard):
-    """Losses, gradients of the last step and weights after STEPS steps; `shard` takes this process's part of a tensor."""
+    """Losses, gradients of the last step and weights after STEPS steps; `shard` selects this process's part of a tensor."""
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     losses, states = [], []
     for step in range(STEPS):
@@ -94,12 +94,12 @@ def all_jobs(rank, world):
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
-    """What two processes returned, which take seconds to start: they do all jobs."""
+    """Results of two processes, which run all jobs because they take seconds to start."""
     return run_ranks(all_jobs, tmp_path_factory.mktemp("ranks"))
 
 
 def equals_one_process(ranks):
-    """Mean loss, averaged gradients and weights are those of one process on the joint batch, relative 1e-5."""
+    """Mean loss, averaged gradients and weights equal those of one process on the joint batch, within 1e-5."""
     losses, gradients, states = train(network_of(freeze_bn=True), lambda part: part)
     assert_close(sum(part[0] for part in ranks) / len(ranks), losses, rtol=1e-5, atol=1e-7)
     for rank_results in ranks:
@@ -118,7 +118,7 @@ def test_ddp_with_frozen_statistics_is_one_process(job, ranks):
 
 @pytest.mark.mode("DDP, two processes")
 def test_ddp_in_training_mode_keeps_ranks_equal(ranks):
-    """Each process has its own batch statistics; parameters agree to the bit after every step."""
+    """Each process has its own batch statistics; parameters are bit-identical after every step."""
     first, second = (rank["DDP, own statistics"] for rank in ranks)
     assert not torch.equal(first[0], second[0])
     for ours, theirs in zip(first[2], second[2], strict=True):

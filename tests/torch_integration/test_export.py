@@ -1,4 +1,4 @@
-"""torch.export and ahead-of-time inductor: a file that a fresh process runs with torch and sma_kernels alone."""
+"""torch.export and ahead-of-time inductor: a file that a fresh process runs with only torch and sma_kernels."""
 
 import json
 
@@ -27,7 +27,7 @@ torch.save([(probability, logits, *head) for probability, logits, head in found]
 
 @pytest.fixture
 def trained(tmp_path):
-    """A checkpoint, and what its network and calibration say of a batch."""
+    """A checkpoint, and the results of its network and calibration for a batch."""
     network, calibration = write_checkpoint(tmp_path / "model.ckpt")
 
     def expected(batch):
@@ -76,7 +76,7 @@ def test_exported_program_holds_one_operator_and_what_a_user_must_know(checkpoin
 
 @pytest.mark.mode("AOTInductor, loaded elsewhere")
 def test_ahead_of_time_package_runs_where_only_the_operators_are(tmp_path):
-    # "mean" leaves the winner out, which the compiler must bear.
+    # "mean" has no argmax output, which the compiler must support.
     write_checkpoint(tmp_path / "mean.ckpt", merge="mean")
     deployed, _ = load_deployed(tmp_path / "mean.ckpt")
     path = torch._inductor.aoti_compile_and_package(export_program(deployed), package_path=str(tmp_path / "aoti.pt2"))

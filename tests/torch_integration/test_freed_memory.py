@@ -1,4 +1,4 @@
-"""Storages that were freed or cut short under their tensors: RuntimeError that names the tensor; before, the process ended or
+"""Tensors whose storage was freed or shrunk: RuntimeError that names the tensor. Without the check, the process crashed, or
 an argument counted as absent."""
 
 import pytest
@@ -44,7 +44,7 @@ def test_under_autocast(function, backend, device):
 @pytest.mark.parametrize("how", LEFT)
 @pytest.mark.parametrize("function", cases.FUNCTIONS)
 def test_what_the_backward_reads(function, how, fused, device):
-    """Arguments and results of the forward, each in turn."""
+    """Each argument and each result of the forward in turn."""
     case = Case(function=function)
     inputs = cases.inputs(case, torch.float32, device=device)
     results = {f"saved_{name}" for name in ("attention", "maps", "correlation")} & {

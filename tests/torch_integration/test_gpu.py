@@ -1,4 +1,4 @@
-"""What only a GPU can show: CUDA graphs, several devices, streams, and batch norm over processes."""
+"""Tests that need a GPU: CUDA graphs, several devices, streams, and batch norm over processes."""
 
 import pytest
 import torch
@@ -57,7 +57,7 @@ def test_tensors_of_another_gpu_than_the_current_one(gpu_backend):
 
 @pytest.mark.mode("side streams")
 def test_work_is_queued_on_the_current_stream(gpu_backend):
-    """Inputs that a stream is still busy making: work on any other stream would read what was there before."""
+    """The inputs are still being computed on a stream: kernels on another stream would read the previous contents."""
     case = Case(batch=64, values=512, height=14, width=14)
     tensors = on_gpu(case)
     expected = cases.run(case, tensors, gpu_backend)

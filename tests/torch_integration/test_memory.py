@@ -1,5 +1,5 @@
-"""No copy of the values or features in either layout, gradients in the layout of their inputs, nothing kept without a
-gradient."""
+"""No copy of the values or features in either layout, gradients in the layout of their inputs, nothing saved if no gradient
+is required."""
 
 import pytest
 import torch
@@ -10,14 +10,14 @@ from tests.helpers import cases
 from tests.helpers.allocations import allocations
 from tests.helpers.cases import Case
 
-# So large that nothing but the values themselves, or the features, has their size.
+# So large that only the values, or the features, have that size.
 LARGE = Case(batch=12, values=1000, embed=100, regions=2, channels=2, height=10, width=10)
 LAYOUTS = (torch.contiguous_format, torch.channels_last)
 
 
 @pytest.fixture
 def one_thread():
-    """Each thread takes scratch of its own."""
+    """Each thread allocates its own scratch memory."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -33,7 +33,7 @@ def leaves(layout, dtype=torch.float32):
 @pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16), ids=str)
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
 def test_operator_copies_neither_values_nor_features(layout, dtype, one_thread):
-    """Forward takes nothing of their size, backward one of each, which are the gradients, in the same layout."""
+    """The forward allocates nothing of their size; the backward only their gradients, in the same layout."""
     tensors = leaves(layout, dtype)
     sizes = {name: tensors[name].nbytes for name in ("values", "features")}
     out, taken = allocations(lambda: cases.call(LARGE, tensors, "cpu"))
@@ -50,8 +50,8 @@ def test_operator_copies_neither_values_nor_features(layout, dtype, one_thread):
     ("backbone", "stage"), [("test_resnet", 2), ("test_mambaout", 1)], ids=("NCHW backbone", "NHWC backbone")
 )
 def test_network_is_channels_last_from_end_to_end(backbone, stage):
-    """The head's values are the backbone's own memory, its features leave the embedding channels_last, and so does the
-    gradient that reaches the backbone."""
+    """The values of the head share memory with the output of the backbone. The features leave the embedding in
+    channels_last, and the gradient reaches the backbone in channels_last."""
     network = SMANet(("AU1", "AU2"), backbone=backbone, stage=stage, image_size=32, channels=2, embed_dim=4)
     seen = {}
     network.backbone.register_forward_hook(lambda _, inputs, outputs: seen.update(backbone=outputs[-1]))
@@ -71,7 +71,7 @@ def test_network_is_channels_last_from_end_to_end(backbone, stage):
 @pytest.mark.mode("no_grad and inference_mode keep nothing")
 @pytest.mark.parametrize("context", (torch.no_grad, torch.inference_mode))
 def test_nothing_is_kept_for_a_backward_that_cannot_come(context):
-    """After the call its outputs are all that is left of what it took."""
+    """After the call, only its outputs remain allocated."""
     head = SMAAttention(64, regions=3, channels=2, embed_dim=8, backend="cpu").eval()
     x = torch.randn(4, 64, 6, 7)
     with context():

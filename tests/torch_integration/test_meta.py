@@ -1,4 +1,4 @@
-"""Meta tensors: shapes and dtypes of outputs and gradients, and operations that torch can count."""
+"""Meta tensors: shapes and dtypes of outputs and gradients, and operation counts by torch."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from tests.operators.test_registration import operator_arguments
 @pytest.mark.parametrize("name", backends.NAMES)
 @pytest.mark.parametrize("function", cases.FUNCTIONS)
 def test_functions(function, name, dtype):
-    """Whatever the backend: a network that asks for one is counted all the same."""
+    """With any backend: networks that request one can be counted, too."""
     for merge in ("max", "none"):
         case = Case(function=function, merge=merge)
         actual = cases.run(case, cases.inputs(case, dtype, device="meta"), name)

@@ -1,4 +1,4 @@
-"""ONNX: standard operators alone, and onnxruntime's numbers are PyTorch's."""
+"""ONNX: only standard operators, and the results of onnxruntime equal those of PyTorch."""
 
 import json
 
@@ -24,7 +24,7 @@ def checkpoint(tmp_path):
 
 
 def agrees(path, checkpoint):
-    """onnxruntime and PyTorch on several batch sizes and images; a frame without a face is an empty batch."""
+    """Compares onnxruntime and PyTorch on several batch sizes and images; a frame without a face is an empty batch."""
     session = onnxruntime.InferenceSession(str(path))
     assert [entry.name for entry in session.get_outputs()] == list(OUTPUTS)
     deployed, _ = load_deployed(checkpoint)
@@ -59,7 +59,7 @@ def test_onnx_file_follows_the_settings(tmp_path, merge, activation):
 
 
 def test_winner_of_equal_channels_is_pytorchs(tmp_path):
-    """argmax takes the first maximum in both; a tie must not pool another channel."""
+    """In both, argmax selects the first maximum; a tie must not pool another channel."""
     path = tmp_path / "model.ckpt"
     write_checkpoint(path)
     content = torch.load(path, weights_only=True)

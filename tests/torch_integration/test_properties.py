@@ -1,4 +1,4 @@
-"""Any shapes, dtypes, strides and subsets of inputs that want gradients: fused equals the reference, or both refuse."""
+"""Any shapes, dtypes, strides and subsets of inputs that require gradients: fused equals the reference, or both raise."""
 
 import pytest
 import torch
@@ -11,13 +11,13 @@ from tests.helpers.cases import Case
 
 pytestmark = pytest.mark.mode("any shape, stride and subset of gradients")
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-# In units of a result's largest element, or of 0.03: far above rounding, far below a wrong element.
+# In units of the largest element of a result, at least 0.03: far above rounding, far below a wrong element.
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.float16: 3e-2, torch.bfloat16: 2e-1}
 
 
 @pytest.fixture
 def used(fused, device):
-    """A backend that has run before: from then on a call may take the fast path to its kernels."""
+    """A backend that has already run, so that calls may take the fast path to its kernels."""
     cases.call(Case(), cases.inputs(Case(), torch.float32, device=device), fused)
     return fused
 
@@ -43,7 +43,7 @@ def calls(draw):
 
 
 def restrided(draw, tensor):
-    """The same numbers in other memory: permuted, sliced out of a larger tensor, or expanded where that is the same."""
+    """The same numbers in another layout: permuted, sliced out of a larger tensor, or expanded if that is equivalent."""
     order = draw(st.permutations(range(tensor.dim())))
     back = [order.index(axis) for axis in range(tensor.dim())]
     steps = draw(st.lists(st.integers(1, 2), min_size=tensor.dim(), max_size=tensor.dim()))
@@ -79,7 +79,7 @@ def test_fused_equals_reference(used, fused, device, data, case, dtype):
     assume(fused == "cpu" or dtype != torch.float64)
     tensors = cases.inputs(case, dtype, device=device)
     tensors = {n: t if t is None else restrided(data.draw, t) for n, t in tensors.items()}
-    # The winner of nearly equal channels is anyone's in 16 bits, and so is its gradient.
+    # In 16 bits, the argmax of nearly equal channels is arbitrary, and so is its gradient.
     wanted = data.draw(st.sets(st.sampled_from(cases.TENSORS[case.function]))) if dtype.itemsize > 2 else set()
     counted = data.draw(st.sets(st.sampled_from(range(len(cases.OUTPUTS[case.function]))), min_size=1))
     ours, our_gradients = gradients(case, tensors, sorted(wanted), counted, fused)
@@ -118,8 +118,8 @@ def spoil(how, tensor):
 
 
 def sensible(case, name, how):
-    """Whether a call with this argument spoiled in this way is wrong."""
-    # The first tensor says what the others are measured by; where it is alone with its grid, any size will do.
+    """Whether a call with this argument altered in this way is invalid."""
+    # The others are checked against the first tensor; if no other one has a grid, any size is valid.
     leads, alone = name == cases.TENSORS[case.function][0], "values" not in cases.TENSORS[case.function]
     if leads and (how in ("other dtype", "other device") or (alone and how == "size")):
         return False
@@ -130,7 +130,7 @@ def sensible(case, name, how):
 @QUICK
 @given(case=calls())
 def test_spoiled_arguments_are_named(used, fused, device, how, case):
-    """Each in turn, whatever else holds: TypeError or ValueError that names it, and says what came."""
+    """Each in turn, under any settings: TypeError or ValueError that names the argument and what was received."""
     assume(case.batch > 0)
     tensors = cases.inputs(case, torch.float32, device=device)
     for name, tensor in tensors.items():

@@ -1,4 +1,4 @@
-"""The tests of this folder that are marked `interpreted`, on Triton's interpreter: it must be on before Triton loads."""
+"""Runs the tests of this folder marked `interpreted` in Triton's interpreter, which must be enabled before Triton loads."""
 
 import os
 import subprocess

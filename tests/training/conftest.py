@@ -1,4 +1,4 @@
-"""Settings of a run that is stopped and resumed, and the run that never stopped."""
+"""Settings of a run that is stopped and resumed, and the uninterrupted run."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def table(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory, table):
-    """Three batches an epoch, four epochs, saved after each step."""
+    """Three batches per epoch, four epochs, saved after each step."""
     path = tmp_path_factory.mktemp("settings") / "config.yaml"
     path.write_text((YAML % ("ExpressionTask", NETWORK, table)).replace("max_epochs: 2", "max_epochs: 4") + SETTINGS)
     return str(path)
@@ -21,7 +21,7 @@ def config(tmp_path_factory, table):
 
 @pytest.fixture(scope="module")
 def whole(config, tmp_path_factory):
-    """Batches and folder of the run that never stopped, by its further settings."""
+    """Batches and folder of the uninterrupted run with these additional settings."""
     runs = {}
 
     def get(*options):
@@ -35,7 +35,7 @@ def whole(config, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def within(config, tmp_path_factory):
-    """last.ckpt of a run that was stopped within its second epoch."""
+    """last.ckpt of a run stopped during its second epoch."""
     out = tmp_path_factory.mktemp("within")
     fit(config, out, *stop("StopAt", 4))
     return folder_of(out) / "checkpoints" / "last.ckpt"

@@ -1,4 +1,4 @@
-"""Tests of checkpoints on other data than those of their training."""
+"""Tests of checkpoints on data other than their training data."""
 
 import json
 import logging
@@ -18,9 +18,9 @@ from tests.helpers.protocols import checked, small
 
 
 def test_a_checkpoint_on_another_database(tmp_path, caplog):
-    # Lightning's logger writes to the stream that was there when it was made: it is read through a handler instead.
+    # Lightning's logger writes to the stream that existed at its creation, so messages are read through a handler.
     logging.getLogger("lightning.pytorch").addHandler(caplog.handler)
-    # Every action unit shows in other frames.
+    # Each action unit is present in different frames.
     write_disfa(tmp_path / "disfa", frames=27, level=lambda unit, n: 3 * (n == unit))
     disfa = tmp_path / "disfa.csv"
     main(["data", "check", "--dataset", "disfa", "--root", str(tmp_path / "disfa"), "--manifest", str(disfa)])
@@ -43,7 +43,7 @@ def test_a_checkpoint_on_another_database(tmp_path, caplog):
 
 
 def test_people_that_were_trained_on_are_not_tested(tmp_path):
-    """DISFA+ has nine of DISFA's people, under the same names."""
+    """DISFA+ contains nine subjects of DISFA, under the same names."""
     checked(tmp_path, "disfa")
     for people, name, refused in (
         ("disfa", "SN001", True),
@@ -70,7 +70,7 @@ def test_people_that_were_trained_on_are_not_tested(tmp_path):
 
 
 def test_checkpoints_know_whom_they_saw(tmp_path):
-    """The other folds of the same database hold people that a checkpoint was trained on."""
+    """The other folds of the same database contain people that a checkpoint was trained on."""
     manifest = checked(tmp_path, "bp4d")
     fit = run(["fit", *small(manifest, "bp4d_p1.yaml"), f"--trainer.logger.init_args.save_dir={tmp_path}"])
     path = fit.trainer.checkpoint_callback.best_model_path
@@ -86,7 +86,7 @@ def test_checkpoints_know_whom_they_saw(tmp_path):
     again.append("--data.init_args.selection=last")
     tested = run(again)
     scores = json.loads((Path(tested.trainer.log_dir) / "scores_test.json").read_text())
-    # The table names how the checkpoint was made, whatever the settings of the test say.
+    # The table describes the training of the checkpoint, whatever the settings of the test.
     assert (scores["selection"], scores["starts_from"]) == ("val", "none")
     with pytest.raises(ValueError, match="trained on 2 of the subjects"):
         run([*again, "--data.init_args.fold=P2"])

@@ -1,4 +1,4 @@
-"""Diversity variants: what they are for known maps, that they separate maps, and that gradients stay finite."""
+"""Diversity variants: their values for known maps, their separation of maps, and finite gradients."""
 
 import math
 
@@ -40,13 +40,13 @@ def test_maps_alike_cost_more_than_maps_apart(variant):
         ("hinge", spots(3, 4), 0.0),
         ("bhattacharyya", spots(3, 3), 1.0),
         ("bhattacharyya", spots(3, 4), 0.0),
-        # Half the weight shared: the root of 1/2 overlaps.
+        # Half of the weight is shared: the overlap is the root of 1/2.
         ("bhattacharyya", torch.tensor([[[[[1.0, 0.0]], [[1.0, 1.0]]]]]), math.sqrt(0.5)),
         ("orthogonal", spots(3, 3), 2.0),
         ("orthogonal", spots(3, 4), 0.0),
         ("channel_grouping", spots(3, 3), 0.9),
         ("channel_grouping", spots(3, 4), -0.1),
-        # Two spots among 16 positions, mean 1: 16 against 0 has variance 128 at two positions.
+        # Two spots among 16 positions, mean 1: values 16 and 0 have variance 128 at two positions.
         ("partition", spots(3, 4), math.log1p(2 / 16)),
         ("none", spots(3, 3), 0.0),
     ],

@@ -1,4 +1,4 @@
-"""NaN and infinity stop a training and are refused; they never become a score, a decision or a chosen epoch."""
+"""NaN and infinity stop a training; they never become a score, a prediction or the selected epoch."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def test_a_training_that_diverges_stops_and_names_the_step(task, table, tmp_path
 
 
 def test_a_loss_that_is_looked_at_later_names_its_own_step(tmp_path, monkeypatch):
-    """As on a GPU, for which the host does not wait at every step."""
+    """As on a GPU, where the host does not synchronize at every step."""
     monkeypatch.setitem(epoch_losses.CHECKED_EVERY, "cpu", 50)
     config = write_config(tmp_path, "ActionUnitTask", au_csv(tmp_path))
     with pytest.raises(ValueError, match=r"the loss is (nan|inf) at step 1, in epoch 0"):
@@ -43,7 +43,7 @@ def test_a_loss_that_is_looked_at_later_names_its_own_step(tmp_path, monkeypatch
 
 
 def test_weights_that_no_loss_was_computed_with_are_not_measured(tmp_path):
-    """One step of an epoch of one: the loss was finite."""
+    """An epoch of a single step, whose loss was finite."""
     config = write_config(tmp_path, "ActionUnitTask", au_csv(tmp_path))
     with pytest.raises(
         ValueError, match="the network's logits on the val split after step 0 of training must be finite; got"
@@ -83,7 +83,7 @@ def test_a_network_of_nan_is_refused(name, spoiled, monkeypatch):
     write_image(folder / "faces" / "face.png", (90, 90, 90))
     write_config(folder, "ActionUnitTask", au_csv(folder))
     if name in ("validate", "fit"):
-        # These read the architecture from the settings.
+        # These commands read the architecture from the settings.
         network = "{backbone: resnet10t, stage: 2, image_size: 64, channels: 2, embed_dim: 8}"
         text = (folder / "config.yaml").read_text()
         line = next(line for line in text.splitlines() if line.strip().startswith("network:"))
@@ -133,7 +133,7 @@ def test_nan_is_no_decision():
 
 
 def test_scores_of_nan_are_undefined():
-    """Of its own action unit alone, and where its label is known."""
+    """Only for the action unit with NaN, and only if its label is known."""
     logits = torch.stack([LOGITS, torch.tensor([1.0, 2.0, -1.0, -2.0])], 1)
     labels, known = torch.stack([PRESENT, PRESENT], 1).float(), torch.ones(4, 2).bool()
     scores = au_scores(logits, labels, known, torch.zeros(2))

@@ -1,4 +1,4 @@
-"""A run that is killed and resumed ends as the run that was not: weights to the bit, log, chosen epoch and scores."""
+"""A killed and resumed run ends like an uninterrupted one: bit-identical weights, log, selected epoch and scores."""
 
 import json
 import signal
@@ -20,7 +20,7 @@ KILL = ["--trainer.callbacks+=tests.helpers.stop_callbacks.Kill"]
 
 
 def attempts(config, folder, plan):
-    """[wait status, (epoch, batches) that the last checkpoint holds] of every child, and the folder of the run."""
+    """[wait status, (epoch, batches) in the last checkpoint] of every child, and the folder of the run."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.helpers.killed_training", config, str(folder), json.dumps(plan)],
         capture_output=True,
@@ -33,9 +33,9 @@ def attempts(config, folder, plan):
 
 
 def config_of(folder, epochs):
-    """Six batches an epoch, saved after each step, with augmentation and noise from the global generator."""
+    """Six batches per epoch, saved after each step, with augmentation and noise from the global generator."""
     text = YAML % ("ExpressionTask", NETWORK, noisy_csv(folder))
-    # Workers draw their first batches before the epoch has started.
+    # Workers load their first batches before the epoch has started.
     text = text.replace("batch_size: 16, num_workers: 0", "batch_size: 9, num_workers: 2")
     text += "  callbacks: [{class_path: tests.helpers.stop_callbacks.Shaky}]\nlast: {every_n_steps: 1}\n"
     path = folder / "config.yaml"

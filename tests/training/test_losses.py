@@ -1,4 +1,4 @@
-"""Losses against their formulas; unknown labels count nowhere; weights from the training labels."""
+"""Losses against their formulas; unknown labels are ignored; weights from the training labels."""
 
 import math
 
@@ -73,7 +73,7 @@ def test_extreme_logits_stay_finite(name):
 
 
 def test_half_means_a_posterior_of_one_third_for_the_asymmetric_loss():
-    """Minimising over one shared logit on data with a third of positives ends at p = 1/2."""
+    """With a third of positives, the minimum over one shared logit is at p = 1/2."""
     labels = torch.tensor([1.0, 0, 0] * 100)[:, None]
     logit = torch.zeros(1, requires_grad=True)
     optimizer = torch.optim.SGD([logit], lr=1.0)

@@ -1,4 +1,4 @@
-"""What moves, how fast, and from when on."""
+"""Which parameters are trained, at which learning rate, and from which epoch."""
 
 import pytest
 import torch
@@ -72,5 +72,5 @@ def test_frozen_batch_norms_keep_their_statistics_while_the_rest_moves(network):
     assert torch.equal(network.backbone.bn1.running_mean, before)
     assert not torch.equal(network.attention.embed[1].running_mean, head)
     assert network.backbone.bn1.weight.grad is None
-    # The stem: resnets start with the last norm of each block at zero, so that nothing reaches the block's inside.
+    # The stem, because resnets initialize the last norm of each block to zero, so that no gradient reaches its inside.
     assert network.backbone.conv1[0].weight.grad.abs().sum() > 0

@@ -1,4 +1,4 @@
-"""Runs that cannot resume: each is refused with the reason, and its log stays."""
+"""Runs that cannot resume: each is rejected with the reason, and its log is kept."""
 
 import lightning
 import pytest
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 def test_a_run_whose_best_epoch_is_gone_does_not_resume(config, whole, tmp_path):
     fit(config, tmp_path, *stop("StopAt", 7))
     checkpoints = folder_of(tmp_path) / "checkpoints"
-    # Killed between the two moves with which a file is written.
+    # Killed between the two renames that write a file.
     (checkpoints / "best.ckpt").rename(checkpoints / "best.ckpt.previous")
     fit(config, tmp_path, f"--ckpt_path={checkpoints / 'last.ckpt'}")
     same_results(folder_of(tmp_path), whole()[1])

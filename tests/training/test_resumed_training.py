@@ -1,4 +1,4 @@
-"""A run that was stopped or crashed resumes as if it had not: order of samples, weights, log, selected epoch and scores."""
+"""A stopped or crashed run resumes as if uninterrupted: order of samples, weights, log, selected epoch and scores."""
 
 import csv
 import shutil
@@ -47,7 +47,7 @@ def test_a_run_resumes_as_if_it_had_not_stopped(case, config, whole, tmp_path):
     first = fit(config, tmp_path, *options, *end)
     last = folder_of(tmp_path) / "checkpoints" / "last.ckpt"
     second = fit(config, tmp_path, *options, f"--ckpt_path={last}")
-    # A crash comes one batch after last.ckpt, which that batch is shown again after.
+    # The crash comes one batch after last.ckpt, so that batch is repeated after resuming.
     assert 0 < len(second) < len(batches)
     assert len(first) + len(second) == len(batches) + ("CrashAt" in end[0])
     assert first[: len(batches) - len(second)] + second == batches
@@ -61,7 +61,7 @@ def test_max_steps_and_then_no_limit_leaves_no_sample_out(config, whole, tmp_pat
 
 
 def test_an_epoch_that_was_cut_short_is_not_compared_with_whole_ones(tmp_path):
-    """It may look better than the run would have ended with."""
+    """It may look better than the final result of the run."""
     config = write_config(tmp_path, "ExpressionTask", expression_csv(tmp_path))
     options = ["--model.optimizer.lr=0.001", "--model.optimizer.warmup_epochs=0", "--data.batch_size=8"]
     fit(config, tmp_path, *options, *stop("StopAt", 17), "--trainer.max_epochs=4")
@@ -74,7 +74,7 @@ def test_a_run_resumes_in_its_folder(config, whole, tmp_path):
     fit(config, tmp_path, *stop("StopAt", 7), version=None)
     folder = tmp_path / "sma_net" / "version_0"
     settings = (folder / "config.yaml").read_text()
-    # Where results would go without a checkpoint does not matter.
+    # The folder for results without a checkpoint does not matter.
     fit(config, tmp_path / "elsewhere", f"--ckpt_path={folder / 'checkpoints' / 'last.ckpt'}", version=None)
     assert not (tmp_path / "elsewhere").exists()
     assert [path.name for path in folder.parent.iterdir()] == ["version_0"]
@@ -128,7 +128,7 @@ def test_batches_may_be_smaller_from_the_next_epoch_on(config, tmp_path):
 
 
 def test_a_second_training_of_the_same_data_starts_anew(table, within, tmp_path):
-    """Its order is not that of the run that went on before."""
+    """Its order differs from that of the run that continued before."""
     data = loaded(table, batch_size=16)
 
     def train(**checkpoint):
@@ -150,7 +150,7 @@ def test_a_second_training_of_the_same_data_starts_anew(table, within, tmp_path)
 
     fresh, trainer, task = train()
     assert [epoch for epoch, _ in fresh] == [0, 0, 0, 1, 1, 1]
-    # Two epochs in, the same trainer continues with the third.
+    # After two epochs, the same trainer continues with the third.
     trainer.fit_loop.max_epochs = 3
     Seen.batches = []
     trainer.fit(task, datamodule=data)

@@ -1,4 +1,4 @@
-"""Settings that make no sense, or no training: told in one line with the option, or made to work."""
+"""Invalid or unusual settings: a one-line error that names the option, or a training that works."""
 
 import csv
 import logging
@@ -58,7 +58,7 @@ def test_a_wrong_option_is_reported_in_one_line(words):
 
 
 def test_what_is_missing_beside_an_option_is_reported_in_one_line(config, monkeypatch):
-    """A package, or a setting that contradicts another."""
+    """A missing package, or a setting that contradicts another."""
     for name in ("_TENSORBOARD_AVAILABLE", "_TENSORBOARDX_AVAILABLE"):
         monkeypatch.setattr(f"lightning.fabric.loggers.tensorboard.{name}", False)
     for option, words in (
@@ -99,7 +99,7 @@ def test_a_training_of_nothing_is_reported(option, config, tmp_path):
 
 @pytest.mark.parametrize("limit, fallen", [("max_steps=5", True), ("max_time=00:00:00:02", False)])
 def test_an_endless_training_warms_up_for_its_epochs(limit, fallen, config, tmp_path):
-    """Steps divided by max_epochs say nothing of an epoch's length where another limit ends the training."""
+    """Steps divided by max_epochs is not the length of an epoch if another limit ends the training."""
     command(
         "fit", config, tmp_path, "--trainer.max_epochs=-1", f"--trainer.{limit}", "--model.optimizer.warmup_epochs=1"
     )
@@ -136,7 +136,7 @@ def test_without_a_score_the_last_weights_are_kept(options, words, step, config,
 
 
 def test_a_validation_part_that_shows_nothing_is_refused_before_training(tmp_path):
-    """Every action unit is absent in it, or present throughout."""
+    """In it, every action unit is either always absent or always present."""
     path = au_csv(tmp_path)
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -148,7 +148,7 @@ def test_a_validation_part_that_shows_nothing_is_refused_before_training(tmp_pat
     words = r"no epoch can be selected: in the validation split, 18 faces, none of AU1, AU12 is both present and absent; .*last"
     with pytest.raises(ValueError, match=words):
         command("fit", config, tmp_path, "--trainer.max_epochs=1")
-    # The ways out.
+    # The remedies.
     command("fit", config, tmp_path / "last", "--trainer.max_epochs=1", "--data.selection=last")
     command("fit", config, tmp_path / "none", "--trainer.max_epochs=1", "--trainer.limit_val_batches=0")
     next(row for row in rows if row["split"] == "val")["AU1"] = 1
@@ -185,7 +185,7 @@ def test_what_is_measured_lies_beside_the_trainings(name, config, trained, tmp_p
     assert (tmp_path / f"sma_net_{name}" / "version_0" / f"scores_{split}.json").is_file()
     assert [path.name for path in tmp_path.iterdir()] == [f"sma_net_{name}"]
     shown = capsys.readouterr().out
-    # One table, of three digits.
+    # One table, with three digits.
     assert "accuracy" in shown and "DataLoader 0" not in shown and "metric" not in shown.lower()
 
 

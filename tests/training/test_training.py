@@ -1,4 +1,4 @@
-"""fit, validate, test and resume through the real command line, on faces that lie on disk."""
+"""fit, validate, test and resume through the real command line, on faces on disk."""
 
 import csv
 import json
@@ -71,7 +71,7 @@ def units(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(units, tmp_path_factory):
-    """Four epochs on action units, and the checkpoint that they left."""
+    """A training of four epochs on action units, and its checkpoint."""
     out = tmp_path_factory.mktemp("trained")
     command("fit", units, out, "--trainer.max_epochs=4")
     return out, folder_of(out) / "checkpoints" / "best.ckpt"
@@ -117,7 +117,7 @@ def test_testing_a_checkpoint_repeats_what_training_reported(trained, units, tmp
 
 
 def test_a_checkpoint_that_is_not_there_is_named(units, tmp_path):
-    """An untrained network has no scores worth a table."""
+    """Otherwise an untrained network would be tested."""
     with pytest.raises(ValueError, match="--ckpt_path is required"):
         command("test", units, tmp_path)
     with pytest.raises(FileNotFoundError, match=r"no checkpoint .*gone\.ckpt"):
@@ -133,7 +133,7 @@ def test_validating_a_checkpoint_repeats_its_score(trained, units, tmp_path):
 
 
 def test_a_resumed_run_is_the_run_that_never_stopped(trained, units, tmp_path):
-    """The same schedule, interrupted after two epochs: bit for bit the same weights."""
+    """The same schedule, interrupted after two epochs: bit-identical weights."""
     command(
         "fit",
         units,
@@ -194,7 +194,7 @@ def test_fine_tuning_starts_from_another_network_by_region_name(trained, express
 
 @pytest.mark.parametrize("command_name", ["fit", "validate"])
 def test_a_checkpoint_of_other_regions_is_refused(trained, tmp_path, command_name):
-    """As many units under other names would load without complaint, and be wrong."""
+    """The same number of units with other names would load without an error and be wrong."""
     path = au_csv(tmp_path)
     path.write_text(path.read_text().replace("AU12", "AU4", 1))
     config = write_config(tmp_path, "ActionUnitTask", path)
@@ -220,7 +220,7 @@ def test_a_loaded_network_predicts_what_the_test_measured(trained, units, tmp_pa
 
 
 def test_shipped_configurations_are_found_by_name(tmp_path):
-    """Only their names are given; files that lie here come first."""
+    """Only their names are given; files in the working directory take precedence."""
     from sma_models.cli.lightning import shipped
 
     assert shipped("csv_fer.yaml").endswith("configs/csv_fer.yaml")

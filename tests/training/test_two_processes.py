@@ -1,4 +1,4 @@
-"""`sma-net test` on two processes, as a user starts them: every sample is counted once, and the measures are those of one."""
+"""`sma-net test` on two processes, as started by a user: every sample counts once, and metrics equal those of one process."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def measure(folder, task, table, processes, *options):
 
 
 def keep_rows(table, count):
-    """Leave the first `count` rows."""
+    """Keep only the first `count` rows."""
     table.write_text("\n".join(table.read_text().splitlines()[: count + 1]) + "\n")
 
 
@@ -51,7 +51,7 @@ def same(one, two, count):
 
 
 def test_action_units(tmp_path):
-    # 13 samples are shared out as 7 and 6, in batches of 4, 3 and 4, 2.
+    # 13 samples are divided into 7 and 6, in batches of 4, 3 and 4, 2.
     table = au_csv(tmp_path)
     keep_rows(table, 13)
     write_checkpoint(tmp_path / "model.ckpt", alignment=None)
@@ -64,7 +64,7 @@ def test_expressions(tmp_path):
     table = expression_csv(tmp_path)
     keep_rows(table, 7)
     write_checkpoint(tmp_path / "model.ckpt", EXPRESSIONS, "expression", alignment=None)
-    # A table of few rows need not show every class.
+    # A table of few rows need not contain every class.
     classes = f"--data.classes=[{','.join(EXPRESSIONS)}]"
     one, two = (measure(tmp_path, "ExpressionTask", table, processes, classes) for processes in (1, 2))
     same(one, two, 7)

@@ -1,4 +1,4 @@
-"""What the compilers make of the kernels, ahead of time: the committed tables hold, and what they say is good."""
+"""Ahead-of-time compilation of the kernels: the committed tables are correct, and their figures acceptable."""
 
 import json
 import os
@@ -18,15 +18,15 @@ from tools.triton import codegen_report
 from tools.triton.recorder import attention_head, forward_launches
 
 TABLES = codegen_report.tables()
-COMPILED = TABLES.get(codegen_report.VERSION, {})  # by the Triton that is installed
+COMPILED = TABLES.get(codegen_report.VERSION, {})  # by the installed Triton
 NVIDIA, AMD = 99 * 1024, 64 * 1024  # shared memory of a block on 8.6, 8.9 and 12.0; of gfx942
 QUICK = [
     *(("S1", "bfloat16", target) for target in codegen_report.TARGETS),
     *(("S4", "bfloat16", "sm_90"), ("S5", "bfloat16", "sm_90"), ("S3", "float16", "sm_80")),
 ]
 
-# By version of Triton. Bytes of stack by row, of tiles that were not timed; the most that timed tiles, of bfloat16, may spill
-# on any target; rows whose shared memory only A100 has.
+# By version of Triton: stack bytes of rows whose tiles were not timed; the most that timed tiles (bfloat16) may spill on any
+# target; rows that need as much shared memory as only an A100 has.
 KNOWN_SPILLS = {
     "3.6": {
         "S1 float32 max nchw forward forward sm_80": 72,
@@ -91,7 +91,7 @@ def test_what_only_an_a100_holds_is_blocked_on_smaller_gpus(version, capability,
 
 @every_table
 def test_sixteen_bit_products_use_matrix_instructions(version):
-    """float32 too, through TF32 or AMD's own; the N x N algebra and the sum over samples have no products."""
+    """float32, too, through TF32 or AMD's own instructions; the N x N algebra and the sum over samples have no products."""
     without = ("reduce", "softmax_rows", "blocked_gram_backward", "blocked_correlation")
     for row, figures in TABLES[version].items():
         if row.split()[5] not in without:
@@ -100,7 +100,7 @@ def test_sixteen_bit_products_use_matrix_instructions(version):
 
 @every_table
 def test_values_are_read_as_wide_as_a_row_allows(version):
-    """Elements of 14x14 rows divide by 4, of 28x28 and channels_last rows by 8; 7x7 rows by none."""
+    """The lengths of 14x14 rows divide by 4, of 28x28 and channels_last rows by 8, of 7x7 rows by neither."""
     for row, figures in TABLES[version].items():
         shape, dtype, _, layout, _, kernel, target = row.split()
         if kernel == "pool" and dtype in ("bfloat16", "float16") and target.startswith("sm_"):

@@ -1,4 +1,4 @@
-"""Bytes moved, from the geometry of the launches, stay near the floor |X| + |F| and 3|X| + 3|F|."""
+"""Bytes moved, counted from the launch geometry, stay near the lower bounds |X| + |F| and 3|X| + 3|F|."""
 
 import os
 
@@ -20,7 +20,7 @@ LAUNCHES = {"S1": (1, 3), "S2": (1, 3), "S3": (2, 3), "S4": (2, 3), "S5": (2, 6)
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_bytes_and_launches(shape):
-    """Beyond the floor are the outputs, the partial gradients of A and the samples' shares; S5 adds N x N scratch."""
+    """In addition to the lower bound: outputs, partial gradients of A and of the parameters; for S5, N x N scratch."""
     head = attention_head(SHAPES[shape], torch.bfloat16, "max", False)
     forward, backward = forward_launches(head), backward_launches(head)
     assert (len(forward), len(backward)) == LAUNCHES[shape]

@@ -1,11 +1,11 @@
-"""Compiles what the launchers launch, ahead of time and without a GPU, and reads what the compilers made of it.
+"""Compiles the launches of every variant ahead of time, without a GPU, and reads figures from the machine code.
 
     python -m tools.triton.codegen_report            prints the table of the newest Triton
-    python -m tools.triton.codegen_report 3.6        prints where that Triton does worse
+    python -m tools.triton.codegen_report 3.6        prints where that Triton is worse
     python -m tools.triton.codegen_report --write    compiles every variant and writes the table of this Triton
 
-Each minor version of Triton has a table of its own. Static evidence: registers, spills, shared memory, instructions. It
-says nothing of speed.
+Each minor version of Triton has a separate table. The figures are static: registers, spills, shared memory, instructions.
+They say nothing about speed.
 """
 
 import argparse
@@ -38,7 +38,7 @@ TARGETS = {
 VERSION = ".".join(triton.__version__.split(".")[:2])
 VARIANTS = (("bfloat16", "max", False),)  # dtype, merge, channels_last; of every standard shape
 MORE_VARIANTS = (("bfloat16", "none", False), ("bfloat16", "max", True), ("float32", "max", False))
-MORE_SHAPES = ("S1", "S5")  # the smallest and the largest take more variants
+MORE_SHAPES = ("S1", "S5")  # the smallest and the largest have more variants
 FLOAT16 = ("float16", "max", False)  # of every standard shape
 FLOAT16_TARGETS = ("sm_80", "sm_90")
 _POINTERS = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.float16: "*fp16", torch.uint8: "*u8"}
@@ -78,7 +78,7 @@ def compiled(launch: RecordedLaunch, target_name: str):
 
 
 def measure(launch: RecordedLaunch, target_name: str) -> dict[str, Any]:
-    """Registers a thread, spilled registers (bytes of stack on NVIDIA), shared memory, and how wide values are read."""
+    """Registers per thread, spills (on NVIDIA, bytes of stack), shared memory, and the widest loads of the values."""
     binary = compiled(launch, target_name)
     figures: dict[str, Any] = {"shared": binary.metadata.shared, "warps": launch.options["num_warps"]}
     if target_name.startswith("sm_"):
@@ -120,7 +120,7 @@ def _field(text: str, name: str) -> int:
 
 
 def launches_of(shape: str, dtype: str, merge: str, channels_last: bool, target: str) -> dict[str, RecordedLaunch]:
-    """Launches of a training step at a standard shape, by the row of the table that each one fills."""
+    """Launches of a training step at a standard shape, keyed by their rows in the table."""
     head = attention_head(SHAPES[shape], getattr(torch, dtype), merge, channels_last)
     amd = TARGETS[target].backend == "hip"
     layout = "channels_last" if channels_last else "nchw"
@@ -157,7 +157,7 @@ def tables() -> dict[str, dict[str, dict[str, Any]]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("version", nargs="?", choices=tables(), help="print where this Triton does worse")
+    parser.add_argument("version", nargs="?", choices=tables(), help="print where this Triton is worse")
     parser.add_argument("--write", action="store_true", help="compile every variant and write the table of this Triton")
     args = parser.parse_args()
     if args.write:
@@ -176,7 +176,7 @@ def write() -> None:
 
 
 def differences(table: dict[str, dict[str, Any]], newest: dict[str, dict[str, Any]]) -> str:
-    """A row per figure that the newest Triton improves: more spilled, more shared memory, or another way of computing."""
+    """One row per figure that the newest Triton improves: fewer spills, less shared memory, or other instructions."""
     lines = ["| launch | figure | here | newest |", "|---|---|---|---|"]
     for row, figures in table.items():
         worse = [name for name in ("spilled", "shared") if figures[name] > newest[row][name]]

@@ -1,9 +1,9 @@
-"""Bytes that the launches of a call move, counted from their geometry, beside the lower bound of the specification.
+"""Bytes that the launches of a call move, counted from their geometry, next to the lower bound of the specification.
 
     python -m tools.triton.memory_traffic
 
-`device` counts every tensor once per launch, as if all repeats were served by a cache; `repeated` is what programs of
-one launch read again: the slices of C that recompute the maps, the second pass, the blocks of the blocked path.
+`device` counts every tensor once per launch, as if a cache served all repeats; `repeated` counts the bytes that programs
+of one launch read again: in the slices of C that recompute the maps, the second pass, and the blocks of the blocked path.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from benchmarks.shapes import SHAPES, lower_bound_bytes
 from sma_kernels.triton_kernels.plan import ceil_div
 from tools.triton.recorder import RecordedLaunch, attention_head, backward_launches, forward_launches
 
-OUTPUTS = {"blocked_gram_backward_kernel": 3}  # how many of a kernel's first arguments it writes; of the others one
+OUTPUTS = {"blocked_gram_backward_kernel": 3}  # how many leading arguments a kernel writes, if not one
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def traffic_of(launch: RecordedLaunch) -> Traffic:
 
 
 def main() -> None:
-    print("| call | launch | grid | MB | read again, MB | floor, MB | share of the floor |")
+    print("| call | launch | grid | MB | read again, MB | lower bound, MB | ÷ lower bound |")
     print("|---" * 7 + "|")
     for shape, sizes in SHAPES.items():
         for merge in ("max", "none"):

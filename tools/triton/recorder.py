@@ -1,4 +1,4 @@
-"""What the launchers would launch for a call, recorded on tensors without memory: no GPU, no driver, no numbers."""
+"""Records the launches of a call without running them: on meta tensors, without a GPU or a driver."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ class RecordedLaunch:
 
 @dataclass
 class Recorder(Launcher):
-    """Lists launches as an NVIDIA or an AMD device would get them."""
+    """Lists the launches for an NVIDIA or an AMD device."""
 
     amd: bool = False
     launches: list[RecordedLaunch] = field(default_factory=list)
@@ -58,7 +58,7 @@ class Recorder(Launcher):
 def attention_head(
     shape: Shape, dtype: torch.dtype, merge: str, channels_last: bool, activation="softmax"
 ) -> AttentionArgs:
-    """A call of `sma_attention` as `SMAAttention` makes it, without memory."""
+    """A call of `sma_attention` as by `SMAAttention`, on meta tensors."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
 
     def map_of(channels: int) -> torch.Tensor:
@@ -91,7 +91,7 @@ def forward_launches(args: AttentionArgs, amd: bool = False) -> list[RecordedLau
 
 
 def backward_launches(args: AttentionArgs, amd: bool = False) -> list[RecordedLaunch]:
-    """With gradients of pooled vectors and diversity, as in training, and for every input."""
+    """Launches of a backward for every input, with gradients of pooled vectors and diversity, as in training."""
     out = allocate_outputs(args)
     saved = Saved(**{name: getattr(out, name) for name in Saved._fields})
     grad_outputs = GradOutputs(pooled=out.pooled, diversity=out.diversity)

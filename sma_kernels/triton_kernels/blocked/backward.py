@@ -1,4 +1,4 @@
-"""Backward in blocks of maps, for more maps or positions than one program holds; blocked/forward.py says what a block is.
+"""Backward in blocks of maps, for more maps or positions than one program holds; blocked/forward.py defines a block.
 
 moments_kernel -> softmax_rows_kernel -> blocked_gram_backward_kernel -> one or two launches of blocked_maps_backward_kernel:
 dm_i = dMaps_i + sum_j Q_ij m_j + (1 - g) dm'_i + g sum_j S_ji dm'_j.
@@ -45,7 +45,7 @@ def blocked_maps_backward_kernel(
     PROGRAM_BLOCKS: tl.constexpr,
     BLOCK_STEP: tl.constexpr,
 ):
-    """Program (b, i, block of D) takes the PROGRAM_BLOCKS blocks i, i + BLOCK_STEP, ... of maps: one, unless several blocks
+    """Program (b, i, block of D) handles the PROGRAM_BLOCKS blocks i, i + BLOCK_STEP, ... of maps: one, unless several blocks
     share the features whose gradient it writes."""
     BLOCK_L: tl.constexpr = TILE.BLOCK_L
     N: tl.constexpr = TILE.N

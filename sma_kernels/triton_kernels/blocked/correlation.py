@@ -1,5 +1,5 @@
-"""Diversity and correlation from a stored Gram matrix, and their way back to the matrix that carries the gradients to the
-maps, in blocks of its rows and columns."""
+"""Diversity and correlation from a stored Gram matrix, and their backward to the matrix Q, with dm = Q m, in blocks of
+rows and columns."""
 
 import triton
 import triton.language as tl

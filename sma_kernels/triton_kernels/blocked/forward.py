@@ -37,7 +37,7 @@ def moments_kernel(
     F: tl.constexpr,  # Layout of the features
     TILE: tl.constexpr,
 ):
-    """Program (b, block i, block j): the products of block i with block j; those of j = 0 write what belongs to i."""
+    """Program (b, block i, block j): the products of block i with block j; if j = 0, also the results of block i alone."""
     N: tl.constexpr = TILE.N
     ROWS: tl.constexpr = TILE.ROWS
     PRECISION: tl.constexpr = TILE.PRECISION

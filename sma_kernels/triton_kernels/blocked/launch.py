@@ -1,4 +1,4 @@
-"""Launches of the blocked path: more maps or positions than one program holds. Slower, with N x N scratch matrices."""
+"""Launches of the blocked path, for more maps or positions than one program holds: slower, with N x N scratch matrices."""
 
 from torch import Tensor
 
@@ -35,7 +35,7 @@ def _moments(call: Call, plan: BlockedPlan, outputs: Moments, grads: GradSource 
 
 
 def forward_maps(call: Call, out: Outputs) -> None:
-    """Everything but the pooled vectors."""
+    """Writes all outputs except the pooled vectors."""
     sizes, plan = call.sizes, blocked_plan(call.sizes)
     batch, N = sizes.batch, sizes.N
     gram = call.scratch(batch, N, N) if call.args.diversify or call.args.correlate else None

@@ -49,7 +49,7 @@ def maps_gradient_tile(grads, m, q, w, n, inside, l0, L, REFINED: tl.constexpr, 
 
 @triton.jit
 def store_score_gradients(partial, dscores, dtemperature, dgate, square, inside, is_writer, OFFSETS: tl.constexpr):
-    """Stores what is needed of one sample's gradients of the relation bias, temperature and gate."""
+    """Stores one sample's gradients of the relation bias, temperature and gate, as far as needed."""
     if OFFSETS.RELATION_BIAS >= 0:
         tl.store(partial + OFFSETS.RELATION_BIAS + square, dscores, mask=inside & is_writer)
     if OFFSETS.TEMPERATURE >= 0:
@@ -172,7 +172,7 @@ def backward_kernel(
                 ds += g * p
                 sp = s * p
                 diag = diagonal(p, ROWS)
-                # Rows of s sum to 1: small terms instead of a small difference, where the precision is worth registers.
+                # Rows of s sum to 1. Subtracting per term cancels less but needs registers, which TF32 does not justify.
                 dgate = tl.sum(sp) - tl.sum(diag) if PRECISION == "tf32" else tl.sum(s * (p - diag[:, None]))
                 delta += (1.0 - g) * diag + g * tl.sum(sp, 0)
                 i = tl.arange(0, ROWS)
@@ -197,7 +197,7 @@ def backward_kernel(
             if inputs.features is not None:
                 dz = tl.where(inside, logits_gradient(m, dm, delta, L, TILE.SOFTMAX), 0.0)
                 if TILE.SOFTMAX:
-                    dbias = 0.0 * delta  # a constant on a row changes no softmax: 0, or the row's NaN
+                    dbias = 0.0 * delta  # a softmax ignores a constant per row: 0, or NaN if the row has one
                 else:
                     dbias += tl.sum(dz, 1)
                 if outputs.features is not None:

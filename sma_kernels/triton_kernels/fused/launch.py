@@ -9,7 +9,7 @@ from sma_kernels.triton_kernels.plan import ForwardPlan, Launch
 
 
 def forward_maps(call: Call, out: Outputs, values: FeatureMap, plan: ForwardPlan) -> None:
-    """Everything but the pooled vectors, and those too if the plan pools."""
+    """Writes all outputs except the pooled vectors, which it writes only if the plan pools."""
     tiles = plan.maps.tiles
     call.launcher(
         forward_kernel,

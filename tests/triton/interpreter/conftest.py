@@ -1,4 +1,4 @@
-"""These tests run kernels on the CPU, in a process of their own: TRITON_INTERPRET=1 pytest tests/triton/interpreter."""
+"""These tests run kernels on the CPU, in a separate process: TRITON_INTERPRET=1 pytest tests/triton/interpreter."""
 
 import os
 import warnings
@@ -20,8 +20,8 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def quiet_numpy():
-    """The interpreter computes padding that is masked afterwards: 0 / 0 there is no news."""
-    torch.set_num_threads(1)  # tensors this small gain nothing from more
+    """The interpreter also computes padding that is masked afterwards, where 0 / 0 is expected."""
+    torch.set_num_threads(1)  # more do not help with such small tensors
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         yield

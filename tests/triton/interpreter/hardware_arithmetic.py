@@ -1,8 +1,8 @@
-"""Products and roundings of a GPU, for the interpreter.
+"""Products and rounding of a GPU, for the interpreter.
 
-Triton's interpreter keeps bfloat16 as its bits: a product multiplies bit patterns, and a cast from float32 cuts the
-low bits off. Here a product widens its operands first, TF32 products drop the 13 low bits that tensor cores ignore,
-and a cast rounds to nearest even.
+Triton's interpreter stores bfloat16 as bit patterns: products multiply the patterns, and casts from float32 truncate. Here
+products convert their operands first, TF32 products drop the 13 low bits that tensor cores ignore, and casts round to
+nearest even.
 """
 
 from contextlib import contextmanager

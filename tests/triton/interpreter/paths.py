@@ -1,4 +1,4 @@
-"""The ways a call can be launched, each reached at sizes that the interpreter can bear."""
+"""The paths of a launch, each reached at sizes that are feasible in the interpreter."""
 
 from sma_kernels.args import AttentionArgs
 from sma_kernels.triton_kernels import plan
@@ -15,8 +15,8 @@ PATHS = (
 
 
 def take(path: str, monkeypatch, merge: str, shared: bool) -> Case:
-    """A case that takes `path` under the limits that are set here."""
-    # A hinge that only just bites measures the rounding of one cosine: the margin is low.
+    """A case that takes `path`, with limits lowered for it."""
+    # A low margin, because a hinge that is barely active would measure the rounding of one cosine.
     small = dict(batch=1, regions=3, channels=2, embed=5, height=5, width=4, merge=merge, shared=shared, margin=0.1)
     if path == "one launch":
         monkeypatch.setattr(plan, "MAX_RECOMPUTED", 1e9)

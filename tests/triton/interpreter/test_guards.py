@@ -1,4 +1,4 @@
-"""Kernels read nothing beside their inputs, write nothing beside their outputs, and leave no element unwritten."""
+"""Kernels read only their inputs, write only their outputs, and leave no element unwritten."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ BAND = 4096  # elements of NaN before and after
 
 
 def banded(tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(an uninitialised tensor like `tensor`, the poisoned buffer that it lies in the middle of)."""
+    """(an uninitialized tensor like `tensor`, the poisoned buffer around it)."""
     poison = 255 if tensor.dtype == torch.uint8 else torch.nan
     span = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
     buffer = torch.full((span + 2 * BAND,), poison, dtype=tensor.dtype)
@@ -25,7 +25,7 @@ def untouched(buffer: torch.Tensor) -> bool:
 
 @pytest.fixture
 def poisoned(monkeypatch):
-    """Every tensor that a launcher allocates, scratch included, lies in a poisoned buffer; they are listed."""
+    """Places every tensor that a launcher allocates, including scratch, in a poisoned buffer; returns the list of these."""
     buffers = []
     new_empty, empty_like = torch.Tensor.new_empty, torch.empty_like
 

@@ -1,4 +1,4 @@
-"""The arithmetic that bfloat16 is tested with, against torch."""
+"""The simulated bfloat16 arithmetic against torch."""
 
 import numpy as np
 import torch

@@ -73,7 +73,7 @@ def test_all_zero_maps(function, path):
 
 
 def test_hinge_has_no_slope_at_the_margin(path):
-    """Equal one-hot maps have cosine exactly 1; at margin 1 neither value nor gradient is left."""
+    """Equal one-hot maps have a cosine of exactly 1; with margin 1, value and gradient are 0."""
     case = Case(function="attention_diversity", batch=1, regions=1, channels=2, height=1, width=9, margin=1.0)
     maps = torch.zeros(1, 1, 2, 1, 9)
     maps[..., 0] = 1
@@ -99,7 +99,7 @@ def test_repeats_are_bit_equal(path):
 
 @pytest.mark.parametrize("arrange", (permuted, sliced_channels_last, sliced_batch), ids=lambda f: f.__name__)
 def test_layouts(arrange):
-    """Inputs, and with them incoming gradients, in other layouts; gradients take the strides of empty_like."""
+    """Inputs and incoming gradients in other layouts; gradients have the strides of empty_like."""
     case = Case(**SIZES)
     plain = cases.inputs(case, torch.float32)
     arranged = {name: arrange(t) if name in ("values", "features") else t for name, t in plain.items()}

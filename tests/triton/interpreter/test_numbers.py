@@ -1,4 +1,4 @@
-"""Values and gradients of every operator under the error rule, on each way a call can be launched."""
+"""Values and gradients of every operator under the error rule, on each path of a launch."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ SMALL = dict(batch=1, regions=3, channels=3, embed=11, values=21, height=5, widt
 
 
 def keeps_rule(case, dtype, seeds=1):
-    """One seed unless a scalar gradient needs more to be judged: a call takes seconds here."""
+    """One seed, since a call takes seconds here, unless a scalar gradient needs more."""
     assert not error_rule.error_excess(case, dtype, "triton", "cpu", seeds=seeds)
 
 
@@ -34,12 +34,12 @@ def test_sixteen_bits(activation, merge, dtype, as_hardware):
 @pytest.mark.parametrize("merge", ("max", "mean", "none"))
 @pytest.mark.parametrize("path", PATHS)
 def test_paths(path, merge, monkeypatch):
-    seeds = 1 if "blocked" in path else 2  # blocked calls take longest
+    seeds = 1 if "blocked" in path else 2  # blocked calls take the longest
     keeps_rule(take(path, monkeypatch, merge, shared=False), torch.float32, seeds)
 
 
 def test_blocked_features_in_several_blocks(monkeypatch):
-    """Two blocks of D to compute maps from, three to write gradients of."""
+    """Two blocks of D for computing maps, three for writing gradients."""
     case = replace(take("blocked", monkeypatch, "max", shared=False), embed=35)
     keeps_rule(case, torch.float32)
 
@@ -63,8 +63,8 @@ def tf32():
 
 
 def test_blocks_lose_no_more_to_tf32_than_one_program(monkeypatch, as_hardware, tf32):
-    """What the cosines take along a map and what its norm gives back nearly cancel: that must not pass through products
-    of rounded operands."""
+    """The gradients of a map through the cosines and through its norm nearly cancel, so they must not be products of rounded
+    operands."""
     case = Case(function="attention_diversity", batch=1, regions=4, channels=8, height=16, width=16)
     tensors = cases.inputs(case, torch.float32)
     exact = cases.run(case, cases.in_float64(tensors), "reference")["d_maps"]
@@ -76,7 +76,7 @@ def test_blocks_lose_no_more_to_tf32_than_one_program(monkeypatch, as_hardware, 
 
 
 def test_paths_are_the_ones_they_claim(monkeypatch):
-    """No path is tested on a call that takes another."""
+    """The cases of a path really take that path."""
     for path in PATHS:
         with monkeypatch.context() as patch:
             sizes = sizes_of(head_of(take(path, patch, "max", False)), amd=False)
@@ -120,7 +120,7 @@ def test_odd_sizes(sizes):
 @pytest.mark.parametrize("output", cases.OUTPUTS["sma_attention"])
 @pytest.mark.parametrize("path", ("one launch", "blocked"))
 def test_each_output_alone_reaches_every_input(output, path, monkeypatch):
-    """A loss on one output leaves the other four cotangents absent."""
+    """With a loss on one output, the other four incoming gradients are absent."""
     case = take(path, monkeypatch, "max", False)
     index = cases.OUTPUTS["sma_attention"].index(output)
     tensors = cases.inputs(case, torch.float32)
