@@ -34,12 +34,13 @@ def test_a_training_that_diverges_stops_and_names_the_step(task, table, tmp_path
     assert not (folder_of(tmp_path) / "scores_test.json").exists()
 
 
-def test_a_loss_that_is_looked_at_later_names_its_own_step(tmp_path, monkeypatch):
+@pytest.mark.parametrize("options", ([], ["--trainer.limit_val_batches=0"]), ids=("validated", "not-validated"))
+def test_a_loss_that_is_looked_at_later_names_its_own_step(options, tmp_path, monkeypatch):
     """As on a GPU, where the host does not synchronize at every step."""
     monkeypatch.setitem(epoch_losses.CHECKED_EVERY, "cpu", 50)
     config = write_config(tmp_path, "ActionUnitTask", au_csv(tmp_path))
     with pytest.raises(ValueError, match=r"the loss is (nan|inf) at step 1, in epoch 0"):
-        command("fit", config, tmp_path, *WILD, "--data.batch_size=2")
+        command("fit", config, tmp_path, *WILD, "--data.batch_size=2", *options)
 
 
 def test_weights_that_no_loss_was_computed_with_are_not_measured(tmp_path):

@@ -7,6 +7,7 @@ import lightning
 import pytest
 import torch
 import yaml
+from torch.testing import assert_close
 
 from sma_models.training.task import ExpressionTask
 from tests.helpers.face_sets import TINY_CONFIG, expression_csv, loaded
@@ -95,6 +96,19 @@ def test_a_run_resumes_where_it_was_moved_to_and_in_a_new_folder(config, whole, 
         source = source.rename(tmp_path / "new")
     fit(config, out, f"--ckpt_path={folder_of(source) / 'checkpoints' / 'last.ckpt'}")
     same_results(folder_of(out), whole()[1])
+
+
+@pytest.mark.parametrize("folder", ("old", "new"))
+def test_the_best_epoch_before_the_stop_stays_the_best(config, tmp_path, folder):
+    """In the same folder and in a new one. No later epoch reaches the score that last.ckpt states here."""
+    fit(config, tmp_path / "old", *stop("StopAt", 7))
+    last = folder_of(tmp_path / "old") / "checkpoints" / "last.ckpt"
+    content, best = weights(folder_of(tmp_path / "old"), "last"), weights(folder_of(tmp_path / "old"), "best")
+    (state,) = (state for state in content["callbacks"].values() if state.get("monitor") == "val/score")
+    state["best_model_score"] = torch.tensor(2.0)
+    torch.save(content, last)
+    fit(config, tmp_path / folder, f"--ckpt_path={last}")
+    assert_close(weights(folder_of(tmp_path / folder), "best")["state_dict"], best["state_dict"], rtol=0, atol=0)
 
 
 def test_a_finished_run_that_resumes_changes_nothing(config, whole, tmp_path):
