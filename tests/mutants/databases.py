@@ -146,6 +146,7 @@ LABELS = [
     data(
         "databases/bp4dplus",
         "set_published_folds(index, {name: tuple(subjects.split())",
+        "set_published_folds(index, {name: ()",
         BP4DPLUS,
     ),
     # Images counted from 0 with codes counted from 1, and vice versa.

@@ -101,13 +101,13 @@ MUTANTS = [
         "sma_models/training/callbacks.py",
         "{} if score is None else {path: score}",
         "{}",
-        (RESUMED, "-k", "resumes_in_its_folder or as_if_it_had_not"),
+        (RESUMED, "-k", "stays_the_best"),
     ),
     Mutant(
         "sma_models/training/callbacks.py",
         "            shutil.copyfile(source, target)\n",
         "",
-        (RESUMED, "-k", "moved"),
+        (RESUMED, "-k", "stays_the_best"),
     ),
     Mutant(
         "sma_models/training/callbacks.py",
@@ -127,7 +127,7 @@ MUTANTS = [
         "self.monitor in trainer.callback_metrics",
         (RESUMED, "-k", "cut_short"),
     ),
-    Mutant("sma_models/training/callbacks.py", "save_weights_only=True, ", "", (RESUMED, "-k", "weights_alone")),
+    Mutant("sma_models/training/callbacks.py", "save_weights_only=True, ", "", (REFUSED, "-k", "weights_alone")),
     # NaN and infinity.
     Mutant(
         "sma_models/training/epoch_losses.py",
@@ -171,7 +171,7 @@ MUTANTS = [
         "tensor.isnan().any()",
         (FINITE, "-k", "number"),
     ),
-    Mutant("sma_models/models/pretrained.py", "match.state.items())", "{}.items())", (FINITE, "-k", "backbone")),
+    Mutant("sma_models/models/pretrained.py", "match.state.items())", "{}.items())", (FINITE, "-k", "pretrained")),
     Mutant("sma_models/metrics/scores.py", "if x.isnan().any():", "if False:", (FINITE, "-k", "undefined")),
     Mutant(
         "sma_models/metrics/calibration.py",
