@@ -44,10 +44,11 @@ BAD = [
 ]
 
 
+@pytest.mark.parametrize("backend", ("cpu", "reference"))  # the compiled kernels have checks of their own
 @pytest.mark.parametrize(("name", "value", "error", "message"), BAD, ids=lambda part: str(part)[:24])
-def test_bad_input_is_refused_by_name(name, value, error, message):
+def test_bad_input_is_refused_by_name(name, value, error, message, backend):
     with pytest.raises(error, match=message):
-        sma_kernels.sma_attention(**tensors(**{name: value}))
+        sma_kernels.sma_attention(**{"backend": backend, **tensors(**{name: value})})
 
 
 def test_small_functions_refuse_bad_input():
