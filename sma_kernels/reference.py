@@ -19,7 +19,12 @@ SUM_FLOOR = 1e-6  # floor of a map's sum in the pooling
 
 def autocasts(device: torch.device) -> bool:
     """Whether autocast is on for `device`. torch raises for devices without autocast, "meta" among them."""
-    return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
+    return _has_autocast(device.type) and torch.is_autocast_enabled(device.type)
+
+
+@torch.compiler.assume_constant_result  # torch 2.11 cannot trace it
+def _has_autocast(device_type: str) -> bool:
+    return torch.amp.is_autocast_available(device_type)
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager:
