@@ -4,7 +4,9 @@ Without gradient: the public function, the registered operator and the private o
 allocations. With gradient: forward and backward of the public function against an operator with the same arguments, outputs
 and saved tensors, made by `torch.library.register_autograd`, that only allocates; in the same run, in turns. The public
 function bypasses the dispatcher if nothing intercepts the call (`sma_kernels/fast_path.py`); compiled graphs call the
-registered operator. Writes benchmarks/results/overhead.md.
+registered operator.
+
+Writes benchmarks/results/overhead.md.
 """
 
 import argparse
@@ -19,6 +21,7 @@ import torch
 import sma_kernels
 from sma_kernels import backends
 from sma_kernels.args import AttentionArgs, allocate_grad_inputs, allocate_outputs, flatten
+from sma_models.utils.environment import processor_model
 from sma_models.utils.markdown_table import table_lines
 
 TURNS, CALLS = 40, 200
@@ -144,7 +147,7 @@ def main() -> None:
     lines = [
         __doc__.split("\n\n")[1],
         "",
-        f"Python {platform.python_version()}, torch {torch.__version__}, one thread.",
+        f"{processor_model()}, one thread, Python {platform.python_version()}, torch {torch.__version__}.",
         "",
     ]
     for title, times in (("without gradient", without_gradient), ("forward and backward", with_gradients)):
