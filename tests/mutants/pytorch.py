@@ -154,7 +154,9 @@ MUTANTS = [
         "terms.where(known, 0).sum() / counts.sum()",
         (DISTRIBUTED,),
     ),
-    Mutant("sma_models/training/optimizer.py", "            module.eval()\n", "", ("tests/training/test_optimizer.py",)),
+    Mutant(
+        "sma_models/training/optimizer.py", "            module.eval()\n", "", ("tests/training/test_optimizer.py",)
+    ),
     # The fast path, and calls that bypass the public functions.
     Mutant("sma_kernels/fast_path.py", "if needs_dispatch(tensors_of(args)) or not", "if not", (DIRECT,)),
     Mutant(AUTOGRAD, "at::GradMode::is_enabled() ||", "", (DIRECT, "-k", "second and fast")),
@@ -225,9 +227,7 @@ MUTANTS = [
     ),
     # Meta tensors, dtypes of a network, construction without initialization.
     Mutant("sma_kernels/backends/__init__.py", " or args.grid.is_meta:", ":", (META, "-k", "functions and cpu")),
-    Mutant(
-        "sma_kernels/reference.py", "_has_autocast(device.type) and ", "", (META, "-k", "functions")
-    ),
+    Mutant("sma_kernels/reference.py", "_has_autocast(device.type) and ", "", (META, "-k", "functions")),
     Mutant("sma_models/models/sma_net.py", ".to(dtype).contiguous(", ".contiguous(", (NETWORK, "-k", "any_images")),
     Mutant(
         "sma_models/models/sma_net.py",
