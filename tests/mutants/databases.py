@@ -1,32 +1,20 @@
-"""Mutants of the database loaders, of splits and folds, of metrics and of cross-validation."""
+"""Mutants of the database loaders, and of their files and messages."""
 
-from tests.mutants.mutant import Mutant, models
+from tests.mutants.mutant import Mutant, data, models
 
 DATABASES = "tests/data/test_au_databases.py"
 BP4D = "tests/data/test_bp4d.py"
 BP4DPLUS = "tests/data/test_bp4dplus.py"
 DISFA = "tests/data/test_disfa.py"
 CLASSES = "tests/data/test_fer_databases.py"
-SPLITS = "tests/data/test_splits.py"
 BATCHES = "tests/data/test_batches.py"
-TABLE = "tests/data/test_csv_faces.py"
 CHECK = "tests/data/test_data_check.py"
 CROPS = "tests/faces/test_crops.py"
 SIZES = "tests/faces/test_image_sizes.py"
 METRICS = "tests/metrics/test_scores.py"
-CALIBRATION = "tests/metrics/test_calibration.py"
-CROSSVAL = "tests/metrics/test_crossval.py"
-AGGREGATE = "tests/metrics/test_aggregate.py"
-CROSS_DATASET = "tests/training/test_cross_dataset.py"
 CHECKS = "tests/data/test_csv_checks.py"
 OWN = "tests/data/test_csv_splits.py"
 TEXT = "tests/data/test_text_files.py"
-PROCESSES = "tests/training/test_two_processes.py"
-
-
-def data(file: str, old: str, new: str, *tests: str) -> Mutant:
-    return Mutant(f"sma_models/data/{file}.py", old, new, tests)
-
 
 LABELS = [
     # Columns by position instead of by name.
@@ -249,212 +237,4 @@ FILES = [
     data("split_summary", "int(present(faces, region)[rows].sum())", "int(present(faces, region).sum())", OWN),
 ]
 
-PARTS = [
-    data("splits", "ranks % folds", "ranks * folds // (ranks.max() + 1)", SPLITS),
-    data("splits", "np.arange(seed % min(5, len(names)), len(names), 5)", "np.arange(0, len(names), 5)", SPLITS),
-    data("splits", "MIN_VALIDATION_POSITIVES = 50", "MIN_VALIDATION_POSITIVES = 20", SPLITS),
-    data("splits", "np.add.at(positives, rows, labels == 1)", "np.add.at(positives, rows, labels != 0)", SPLITS),
-    # Validation that takes the positives from training.
-    data("splits", "modest = (5 * positives <= total)", "modest = (positives < total)", SPLITS),
-    data("splits", " and not (shown & full).any()", "", SPLITS),
-    # Validation that can measure nothing, or that contains the only subject who shows a class.
-    data("splits", "<= total).all(1) & known", "<= total).all(1)", SPLITS),
-    data("splits", "        admit(others, 1)", "        pass", SPLITS),
-    data("splits", "order[known[order]] if known.sum() > 1", "order[known[order]] if known.any()", SPLITS),
-    data("splits", " and (training[shown[subject]] > 1).all()", "", SPLITS),
-    data("splits", "useful and validating.sum() < len(fifth)", "useful", SPLITS),
-    data("splits", "np.maximum(total, 1)).max(1).argmin()", "np.maximum(total, 1)).max(1).argmax()", SPLITS),
-    # One person in two splits.
-    data("splits", "if (counts > 1).any():", "if False:", BP4D, "-k", "two_parts"),
-    data(
-        "databases/base",
-        "training = np.flatnonzero(~test)",
-        "training = np.arange(len(table))",
-        BP4D,
-        "-k",
-        "part_tests",
-    ),
-    data("databases/base", "train = ~test & ~val", "train = ~test", BP4D, "-k", "part_tests"),
-    data("databases/base", "(names.index(self.fold) + 1) % len(names)", "names.index(self.fold) - 1", CLASSES),
-    data("csv_faces", "if groups is not None and table.has_subjects:", "if False:", TABLE),
-    # Folds that ignore labels, and folds of a file that already defines splits.
-    data("csv_faces", "table.subjects, strata_of(table.labels)", "table.subjects, 0 * strata_of(table.labels)", OWN),
-    data("splits", "folds = min(folds, len(np.unique(subjects)))", "pass", OWN),
-    data("csv_faces", 'if table.has_subjects or table.kind == "au":', "if table.has_subjects:", OWN),
-    data("csv_faces", "        return [SPLIT]", '        return list("01234")', OWN),
-    data("csv_faces", "if self.fold != SPLIT:", "if False:", OWN),
-    # One image, or one person, in two splits.
-    data("csv_faces", "if other != name:", "if False:", OWN),
-    data("csv_faces", 'repeats += name == "test" and first != row', "pass", OWN),
-    data("csv_faces", "normpath(table.images[row])", "table.images[row]", OWN),
-    data("csv_faces", "table.boxes[row] if table.boxes is not None else None", "None", OWN),
-    data("csv_faces", "if not (train | val).any():", "if False:", OWN),
-    data("csv_table", 'check_no_lookalikes(str(self.path), "subjects"', 'print("subjects"', CHECKS),
-    data(
-        "csv_table",
-        'if "found" in self.columns else detected_faces',
-        "if False else detected_faces",
-        CROPS,
-        "-k",
-        "believed",
-    ),
-    models("cli/crossval", "if len(set(words)) < len(words):", "if False:", CROSSVAL, "-k", "twice"),
-    models("cli/crossval", "quote(fold, safe=' ')", "fold", CROSSVAL, "-k", "any_name"),
-    # Samples: augmentation of labels or in evaluation, repeated or lost samples.
-    data(
-        "face_dataset",
-        "(units == 1).float()",
-        "((units.flip(0) if self.augment.random else units) == 1).float()",
-        BATCHES,
-    ),
-    data("transforms", "v2.RandomHorizontalFlip(), ", "", BATCHES),
-    data("transforms", "v2.Compose([v2.CenterCrop(size)])", "v2.Compose([v2.RandomCrop(size)])", BATCHES),
-    data(
-        "samplers",
-        "return ((0, position) for position in range(self.rank, len(self.dataset), self.num_replicas))",
-        "return super().__iter__()",
-        BATCHES,
-        "-k",
-        "evaluation_shares",
-    ),
-]
-
-MEASURES = [
-    # Several processes: the folder of the log, and a process without samples.
-    models(
-        "cli/score_report",
-        "        log_dir = trainer.log_dir\n        if not trainer.is_global_zero:\n            return None\n",
-        "        if not trainer.is_global_zero:\n            return None\n        log_dir = trainer.log_dir\n",
-        PROCESSES,
-        "-k",
-        "units",
-    ),
-    data("data_module", "if len(getattr(self.splits, split)) < processes:", "if False:", PROCESSES, "-k", "refused"),
-    models("metrics/scores", "if not 0 < positives < len(truth):", "if not positives:", METRICS),
-    models("metrics/scores", "predicted = x >= threshold[unit].double()", "predicted = x >= 0", METRICS),
-    models(
-        "metrics/scores",
-        "predicted = x >= threshold[unit].double()",
-        "predicted = x.float() >= threshold[unit].float()",
-        METRICS,
-    ),
-    # Confident networks: ranks by probability, thresholds between neighbours, Platt's search, undecided sequences.
-    models("metrics/scores", "rankdata(scores.double()", "rankdata(scores.double().sigmoid()", METRICS),
-    models(
-        "metrics/scores",
-        "2 * int((truth & predicted).sum()) / (positives + int(predicted.sum()))",
-        "float(2 * (truth & predicted).sum() / (positives + predicted.sum()))",
-        METRICS,
-    ),
-    Mutant(
-        "tools/synthetic_faces/difficulty.py",
-        "model(prepare(part)) for",
-        "model(prepare(part)).sigmoid() for",
-        (METRICS,),
-    ),
-    models("metrics/calibration", "middle if middle.float() > below else scores[best]", "middle", CALIBRATION),
-    models("metrics/calibration", "2 * hits.double()", "2 * hits", CALIBRATION),
-    models("metrics/calibration", "float(x.mean()), float(x.std()) or 1.0", "0.0, 1.0", CALIBRATION),
-    models(
-        "metrics/aggregate", "ones - ones.max(1, keepdims=True) + rest", "ones + rest", AGGREGATE, "-k", "sequences"
-    ),
-    # What is undefined is a dash, not a number.
-    models(
-        "metrics/aggregate",
-        'np.flatnonzero(fold.sequences != "")',
-        "np.arange(len(fold.sequences))",
-        AGGREGATE,
-        "-k",
-        "sequences",
-    ),
-    models("metrics/aggregate", "if len(names) < 2:", "if False:", AGGREGATE, "-k", "interval"),
-    models("report/crossval_summary", "if np.isfinite([low, high]).all() else", "if True else", CROSSVAL, "-k", "dash"),
-    models("metrics/scores", "f1.where(true > 0, torch.nan)", "f1.nan_to_num(0)", METRICS),
-    # Pooled scores, and means over folds.
-    models(
-        "metrics/aggregate",
-        "fold.logits - fold.threshold for fold",
-        "fold.logits for fold",
-        AGGREGATE,
-        "-k",
-        "pooled_units",
-    ),
-    models(
-        "metrics/aggregate",
-        "np.nansum(values, axis) / np.maximum(count, 1)",
-        "np.nan_to_num(values).mean(axis)",
-        AGGREGATE,
-        "-k",
-        "pooled_is_not",
-    ),
-    models(
-        "metrics/aggregate",
-        "np.sqrt(squares / np.maximum(count - 1, 1))",
-        "np.sqrt(squares / count)",
-        AGGREGATE,
-        "-k",
-        "deviat",
-    ),
-    models(
-        "metrics/aggregate",
-        '"sd_over_folds": _deviation(_mean(cells, 0))',
-        '"sd_over_folds": _deviation(_mean(cells, 1))',
-        AGGREGATE,
-        "-k",
-        "deviat",
-    ),
-    models("metrics/aggregate", ".double().softmax(1)", ".double()", AGGREGATE, "-k", "sequences"),
-    models(
-        "metrics/aggregate",
-        "np.stack([fold.subjects[rows], fold.sequences[rows],",
-        "np.stack([fold.sequences[rows],",
-        AGGREGATE,
-        "-k",
-        "sequences",
-    ),
-    models(
-        "metrics/aggregate",
-        "np.searchsorted(names, whole.subjects)",
-        "np.arange(len(whole.subjects)) % len(names)",
-        AGGREGATE,
-        "-k",
-        "interval",
-    ),
-    models("metrics/aggregate", "fold.detected_only() for fold", "fold for fold", AGGREGATE, "-k", "without_a_face"),
-    # A cross-validation that does not resume, or mixes its seeds.
-    models("cli/crossval", "if not (folder / PREDICTIONS).is_file():", "if True:", CROSSVAL, "-k", "resumes"),
-    models("cli/crossval", "*(resume if Path(resume[1]).is_file() else []),", "", CROSSVAL, "-k", "resumes"),
-    models("cli/crossval", 'f"--seed_everything={seed}"', '"--seed_everything=0"', CROSSVAL, "-k", "resumes"),
-    models(
-        "cli/crossval",
-        'f"--data.init_args.fold={fold}"',
-        'f"--data.init_args.fold={fold and 0}"',
-        CROSSVAL,
-        "-k",
-        "resumes",
-    ),
-    # Cross-dataset tests.
-    models(
-        "training/cross_dataset",
-        "faces.labels[:, faces.regions.index(name)]",
-        "faces.labels[:, column]",
-        CROSS_DATASET,
-        "-k",
-        "another_database",
-    ),
-    models("training/cross_dataset", "    if seen:\n", "    if False:\n", CROSS_DATASET, "-k", "people"),
-    models("training/cross_dataset", "ours != theirs", "True", CROSS_DATASET, "-k", "people"),
-    models(
-        "training/cross_dataset", "if name.casefold() in trained", "if name in trained", CROSS_DATASET, "-k", "people"
-    ),
-    models("training/cross_dataset", "[\\s_-]", "[ ]", CROSS_DATASET, "-k", "people"),
-    models("training/cross_dataset", '"disfa" if name == "disfaplus" else name', "name", CROSS_DATASET, "-k", "people"),
-    data("databases/base", "if actual != checked:", "if False:", CROPS, "-k", "manifest"),
-    models("cli/crossval", "# faces {digest(_identity(faces))}", "", CROSSVAL, "-k", "created_with"),
-    models(
-        "cli/crossval", "for column in (faces.folds, faces.splits)", "for parts in ()", CROSSVAL, "-k", "created_with"
-    ),
-    models("cli/crossval", "for image in faces.images", "for image in ()", CROSSVAL, "-k", "created_with"),
-]
-
-MUTANTS = [*LABELS, *PARTS, *MEASURES, *FILES]
+MUTANTS = [*LABELS, *FILES]

@@ -17,3 +17,8 @@ class Mutant:
 def models(file: str, old: str, new: str, *tests: str) -> Mutant:
     """A mutant of `file`, without ending, in sma_models."""
     return Mutant(f"sma_models/{file}.py", old, new, tests)
+
+
+def data(file: str, old: str, new: str, *tests: str) -> Mutant:
+    """A mutant of `file`, without ending, in sma_models/data."""
+    return models(f"data/{file}", old, new, *tests)
