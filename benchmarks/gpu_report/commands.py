@@ -88,7 +88,7 @@ class Process:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,  # one process group, which can be killed as a whole
-                    preexec_fn=_end_with_parent,
+                    preexec_fn=_set_signals,
                 )
             except OSError as error:
                 self.error = error
@@ -137,8 +137,10 @@ class Process:
             return log.read().decode(errors="replace")
 
 
-def _end_with_parent() -> None:
-    """Makes Linux kill this process with its parent, even if that is killed: nothing may outlive the report on the GPU."""
+def _set_signals() -> None:
+    """Lets an interrupt reach this process although shells start background jobs without, and makes Linux kill it with its
+    parent, even if that is killed: nothing may outlive the report on the GPU."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 

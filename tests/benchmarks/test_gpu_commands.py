@@ -1,9 +1,12 @@
 """Commands of the GPU report: their output is kept, and no process survives."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
+
+import pytest
 
 from benchmarks.environment import ROOT
 from benchmarks.gpu_report import commands, steps
@@ -55,6 +58,8 @@ def test_a_command_that_ends_leaves_no_process_either(tmp_path):
 
 TESTS = """
 import time
+
+import pytest
 def test_fails():
     assert "what was found" == "what was expected"
 def test_hangs():
@@ -62,7 +67,15 @@ def test_hangs():
 """
 
 
-def test_a_stopped_pytest_says_what_failed_before(tmp_path, monkeypatch):
+@pytest.fixture
+def in_the_background():
+    """Shells start background jobs with interrupts ignored, and the processes they start inherit that."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
+def test_a_stopped_pytest_says_what_failed_before(tmp_path, monkeypatch, in_the_background):
     (tmp_path / "test_two.py").write_text(TESTS)
     monkeypatch.setattr("importlib.util.find_spec", lambda plugin: None)  # one process starts sooner than two
     command = steps.pytest(1, str(tmp_path / "test_two.py"))

@@ -22,7 +22,8 @@ MUTANTS = [
         (RUNS, "-k", "a_stopped_command"),
     ),
     Mutant(COMMANDS, "self.process.send_signal(signal.SIGINT)", "pass", (RUNS, "-k", "stopped_pytest")),
-    Mutant(COMMANDS, "                    preexec_fn=_end_with_parent,\n", "", (RUNS, "-k", "killed_report")),
+    Mutant(COMMANDS, "    signal.signal(signal.SIGINT, signal.SIG_DFL)\n", "", (RUNS, "-k", "stopped_pytest")),
+    Mutant(COMMANDS, "                    preexec_fn=_set_signals,\n", "", (RUNS, "-k", "killed_report")),
     Mutant(COMMANDS, '"PYTHONUNBUFFERED": "1", ', "", (RUNS, "-k", "a_stopped_command")),
     Mutant(COMMANDS, "            if left() <= 0:\n                return\n", "", (RUNS, "-k", "end_with_the_time")),
     Mutant(

@@ -20,7 +20,7 @@ def test_a_run_whose_best_epoch_is_gone_does_not_resume(config, whole, tmp_path)
     same_results(folder_of(tmp_path), whole()[1])
     for path in checkpoints.glob("best.ckpt*"):
         path.unlink()
-    with pytest.raises(FileNotFoundError, match=r"best epoch .* is missing: expected best\.ckpt beside last\.ckpt"):
+    with pytest.raises(FileNotFoundError, match=r"best epoch .* is missing: expected best\.ckpt next to last\.ckpt"):
         fit(config, tmp_path, f"--ckpt_path={checkpoints / 'last.ckpt'}")
 
 
