@@ -8,7 +8,7 @@ import sys
 import tempfile
 from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,6 +30,7 @@ ORDER = {
     "activation": ("softmax", "sigmoid"),
     "merge": ("max", "mean", "none"),
 }
+LAUNCH_TEXT_BYTES = 1 << 16
 # Properties of the emulated GPU; tests change them. The seed orders the threads between barriers.
 gpu = SimpleNamespace(shared_limit=99 * 1024, processors=1, tf32=False, seed=1, misalign=False)
 
@@ -212,19 +213,35 @@ def probe(operation: int, lanes: Tensor) -> Tensor:
     return outcome
 
 
+class Launch(NamedTuple):
+    kernel: str  # as `machine_code` has it
+    blocks: int
+    threads: int  # per block
+    shared: int  # bytes of dynamic shared memory per block
+    argument: bytes
+
+
 def count(shape: dict[str, int], dtype: torch.dtype, merge: str) -> dict[str, Any]:
-    """Launches and workspace bytes of a training step at the sizes batch, R, K, G, D, C and L, without running it, and the
-    names of its kernels as `machine_code` has them."""
+    """Launches and workspace bytes of a training step at the sizes batch, R, K, G, D, C and L, without running it."""
     request = Request(3)
     request.numbers(ORDER["dtype"].index(dtype), gpu.shared_limit, gpu.processors, gpu.tf32)
     request.numbers(*(shape[name] for name in ("batch", "R", "K", "G", "D", "C", "L")), ORDER["merge"].index(merge))
-    counts, text = torch.empty(4, dtype=torch.int64), torch.empty(4096, dtype=torch.uint8)
+    counts, text = torch.empty(4, dtype=torch.int64), torch.empty(LAUNCH_TEXT_BYTES, dtype=torch.uint8)
     request.result(counts)
     request.result(text)
     request.run()
     names = ("forward_launches", "forward_workspace", "backward_launches", "backward_workspace")
-    launched = bytes(text.tolist()).rstrip(b"\0").decode().splitlines()
-    return {**dict(zip(names, counts.tolist(), strict=True)), "kernels": [kernel_name(name) for name in launched]}
+    launches = [read_launch(line) for line in bytes(text.tolist()).rstrip(b"\0").decode().splitlines()]
+    return {
+        **dict(zip(names, counts.tolist(), strict=True)),
+        "kernels": [launch.kernel for launch in launches],
+        "launches": launches,
+    }
+
+
+def read_launch(line: str) -> Launch:
+    name, *numbers, argument = line.split("\t")
+    return Launch(kernel_name(name), *map(int, numbers), bytes.fromhex(argument))
 
 
 DTYPE_NAMES = {"__nv_bfloat16": "bf16", "__half": "f16", "float": "f32"}

@@ -159,7 +159,8 @@ inline float round_tf32(float value) {
 template <auto kKernel, class Argument>
 const char* launch_kernel(unsigned blocks, int threads_per_block, int shared, void*, const Argument& argument) {
   // The compiler's name of this function holds that of the kernel.
-  emulator::run(__PRETTY_FUNCTION__, blocks, static_cast<unsigned>(threads_per_block), shared,
+  const std::string_view bytes(reinterpret_cast<const char*>(&argument), sizeof argument);
+  emulator::run(__PRETTY_FUNCTION__, blocks, static_cast<unsigned>(threads_per_block), shared, bytes,
                 [&] { kKernel(argument); });
   return nullptr;
 }

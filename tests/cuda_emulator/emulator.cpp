@@ -71,7 +71,7 @@ const auto swap_context =
     reinterpret_cast<int (*)(ucontext_t*, const ucontext_t*)>(dlsym(dlopen("libc.so.6", RTLD_LAZY), "swapcontext"));
 bool counting_only = false;
 int64_t launched = 0;
-std::string launched_names;
+std::string launched_lines;
 
 void make_runnable(Fiber& fiber) {
   fiber.state = Fiber::State::runnable;
@@ -133,6 +133,21 @@ void start(unsigned block, unsigned threads) {
   }
 }
 
+void note_launch(const char* name, unsigned blocks, unsigned threads, int shared, std::string_view argument) {
+  launched_lines.append(name);
+  for (const int64_t number : {int64_t{blocks}, int64_t{threads}, int64_t{shared}}) {
+    launched_lines.append("\t").append(std::to_string(number));
+  }
+  launched_lines.append("\t");
+  constexpr const char* kDigits = "0123456789abcdef";
+  for (const char character : argument) {
+    const auto byte = static_cast<unsigned char>(character);
+    launched_lines.push_back(kDigits[byte / 16]);
+    launched_lines.push_back(kDigits[byte % 16]);
+  }
+  launched_lines.push_back('\n');
+}
+
 }  // namespace
 
 void fail(const char* message) {
@@ -150,17 +165,18 @@ void set_seed(uint64_t seed) { random_order.seed(seed); }
 void count_only(bool counting) {
   counting_only = counting;
   launched = 0;
-  launched_names.clear();
+  launched_lines.clear();
 }
 
 int64_t launches() { return launched; }
 
-std::string names() { return launched_names; }
+std::string launch_lines() { return launched_lines; }
 
-void run(const char* name, unsigned blocks, unsigned threads, int shared, const std::function<void()>& body) {
+void run(const char* name, unsigned blocks, unsigned threads, int shared, std::string_view argument,
+         const std::function<void()>& body) {
   ++launched;
   if (counting_only) {
-    launched_names.append(name).append("\n");
+    note_launch(name, blocks, threads, shared, argument);
     return;
   }
   kernel = &body;

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <functional>
 #include <string>
+#include <string_view>
 
 namespace emulator {
 
@@ -18,13 +19,17 @@ struct Identity {
 
 void set_seed(uint64_t seed);
 
-// Runs `body` once per thread. Carving more than the `shared` bytes of the launch aborts. `name` contains the kernel's.
-void run(const char* name, unsigned blocks, unsigned threads, int shared, const std::function<void()>& body);
+// Runs `body` once per thread. Carving more than the `shared` bytes of the launch aborts. `name` contains the kernel's,
+// `argument` the bytes of its argument.
+void run(const char* name, unsigned blocks, unsigned threads, int shared, std::string_view argument,
+         const std::function<void()>& body);
 
 // With `counting`, `run` only counts the launch: for calls without arrays.
 void count_only(bool counting);
 int64_t launches();
-std::string names();  // of the counted kernels, one per line
+// The counted launches, one per line: name, blocks, threads, shared bytes and the argument's bytes in hexadecimal,
+// separated by tabs.
+std::string launch_lines();
 
 const Identity& self();
 void barrier();

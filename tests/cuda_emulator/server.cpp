@@ -173,7 +173,7 @@ void run_probe() {
   reply();
 }
 
-// Number of launches and workspace bytes of a training step in NCHW, forward and backward, and the kernels' names as
+// Number of launches and workspace bytes of a training step in NCHW, forward and backward, and the launches as
 // zero-padded text. Nothing runs, so all arrays are one placeholder.
 void count_call() {
   const auto dtype = static_cast<sma::Dtype>(number());
@@ -206,15 +206,15 @@ void count_call() {
   emulator::count_only(true);
   check(sma::cuda::forward(dtype, shape, in, out, device, pointer));
   counts[0] = emulator::launches();
-  std::string names = emulator::names();
+  std::string lines = emulator::launch_lines();
   counts[1] = sma::cuda::forward_workspace(dtype, shape, in, out, device);
   emulator::count_only(true);
   check(sma::cuda::backward(dtype, shape, in, saved, grad_outputs, grad_inputs, device, pointer));
   counts[2] = emulator::launches();
   counts[3] = sma::cuda::backward_workspace(dtype, shape, in, grad_outputs, grad_inputs, device);
-  names += emulator::names();
-  names.resize(static_cast<size_t>(results.back().bytes));
-  memcpy(text, names.data(), names.size());
+  lines += emulator::launch_lines();
+  lines.resize(static_cast<size_t>(results.back().bytes));
+  memcpy(text, lines.data(), lines.size());
   emulator::count_only(false);
   reply();
 }
