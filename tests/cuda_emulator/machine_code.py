@@ -1,4 +1,4 @@
-"""Registers, spills and instructions of the compiled CUDA kernels, read with the tools inside Triton.
+"""Registers, spills and instructions of the compiled CUDA kernels.
 
 python -m tests.cuda_emulator.machine_code             prints the committed table
 python -m tests.cuda_emulator.machine_code --write     compiles for 8.0 and 9.0 and writes it
@@ -6,11 +6,8 @@ python -m tests.cuda_emulator.machine_code --write     compiles for 8.0 and 9.0 
 
 import argparse
 import hashlib
-import importlib.util
 import json
 import re
-import subprocess
-import tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +15,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from tests.cuda_emulator.build import BUILD, KERNELS, cuda_build
+from tools.cuda import sass
 
 TABLE = Path(__file__).with_name("machine_code.json")
 ARCHITECTURES = ("80", "90")
@@ -35,20 +33,6 @@ COUNTED = {
 }
 
 
-def tool(name: str) -> str | None:
-    spec = importlib.util.find_spec("triton")
-    if spec is None or spec.origin is None:
-        return None
-    path = Path(spec.origin).parent / "backends" / "nvidia" / "bin" / name
-    return str(path) if path.exists() else None
-
-
-def why_not() -> str | None:
-    if cuda_build.find_home() is None:
-        return "needs nvcc"
-    return None if tool("cuobjdump") and tool("nvdisasm") else "needs the cuobjdump inside Triton"
-
-
 def short_name(mangled: str) -> str:
     """`pool bf16 16-bit 4` from the symbol of pool<__nv_bfloat16, mma_16bit<__nv_bfloat16>, 4>."""
     name = re.match(r"_ZN3sma4cuda(?:12_GLOBAL__N_\S*?)?\d*([a-z_]+)I", mangled)
@@ -63,20 +47,11 @@ def short_name(mangled: str) -> str:
     return f"{kernel} {dtype} {mma} {where}"
 
 
-def compile_kernels(source: Path, architecture: str, folder: Path) -> dict[str, dict]:
+def facts_of(source: Path, architecture: str) -> dict[str, dict]:
     """Facts of every kernel in `source`, by short name."""
-    target = folder / f"{source.stem}.{architecture}.cubin"
-    nvcc = cuda_build.find_home() / "bin" / "nvcc"
-    flags = ["-O3", "-std=c++20", "-cubin", f"-arch=sm_{architecture}"]
-    subprocess.run([nvcc, *flags, source, "-o", target], check=True, capture_output=True)
-    usage = subprocess.run([tool("cuobjdump"), "-res-usage", target], check=True, capture_output=True, text=True)
-    kernels = {}
-    for symbol, rest in re.findall(r"Function (\S+):\s*\n(.*)", usage.stdout + usage.stderr):
-        numbers = dict(re.findall(r"(REG|STACK|SHARED|LOCAL):(\d+)", rest))
-        kernels[symbol] = {"registers": int(numbers["REG"]), "stack": int(numbers["STACK"])}
-    code = subprocess.run([tool("nvdisasm"), "-c", target], check=True, capture_output=True, text=True).stdout
-    for section in re.split(r"^\.section\s+\.text\.|\n//-+ \.text\.", code, flags=re.MULTILINE)[1:]:
-        symbol = re.match(r"[\w$]+", section)[0]
+    cubin = sass.compiled(source, architecture)
+    kernels: dict[str, dict] = sass.usage(cubin)
+    for symbol, section in sass.sections(sass.disassemble(cubin)):
         if symbol in kernels:
             names = Counter()
             for instruction in re.findall(r"/\*[0-9a-f]{4,}\*/\s+(?:@!?\w+\s+)?([A-Z][\w.]*)", section):
@@ -90,8 +65,8 @@ def measure() -> dict[str, dict]:
     """{architecture: {kernel: facts}}"""
     sources = sorted(KERNELS.glob("*.cu"))
     jobs = [(source, architecture) for architecture in ARCHITECTURES for source in sources]
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
-        parts = list(pool.map(lambda job: compile_kernels(*job, Path(folder)), jobs))
+    with ThreadPoolExecutor(2) as pool:
+        parts = list(pool.map(lambda job: facts_of(*job), jobs))
     tables: dict[str, dict] = {architecture: {} for architecture in ARCHITECTURES}
     for (_, architecture), part in zip(jobs, parts, strict=True):
         tables[architecture].update(part)

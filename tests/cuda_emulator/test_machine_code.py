@@ -5,12 +5,13 @@ import json
 import pytest
 
 from tests.cuda_emulator import machine_code
+from tools.cuda import sass
 
 
 @pytest.fixture(scope="module")
 def measured():
-    if machine_code.why_not():
-        pytest.skip(machine_code.why_not())
+    if sass.why_not():
+        pytest.skip(sass.why_not())
     return machine_code.measure_once()
 
 
