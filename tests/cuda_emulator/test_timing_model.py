@@ -8,6 +8,7 @@ import pytest
 
 from tests.cuda_emulator import build, emulated
 from tools.cuda import sass, timing_model
+from tools.cuda.evaluate import Evaluator
 from tools.cuda.kernel_timing import Launch, block_cycles, blocks_per_processor, constant_memory, walk_thread
 from tools.cuda.sass import Control, Instruction
 from tools.cuda.walk import Block, Walker
@@ -63,6 +64,51 @@ def test_data_do_not_hide_what_is_known(flag, probes):
     assert trips(probes["depends_on_data"], probe_launch(13, flag=flag)) == 13 * flag
 
 
+@pytest.mark.parametrize("count, most, step", ((0, 20, 3), (19, 20, 1), (25, 20, 7)))
+def test_an_argument_passed_by_reference(count, most, step, probes):
+    assert trips(probes["by_reference"], probe_launch(count, step, (most, 1)), 5) == sum(
+        len(range(first, most, step)) for first in (5, count)
+    )
+
+
+def evaluated(opcode: str, *operands: str, **registers: int) -> dict[str, int | None]:
+    state: dict = dict(registers)
+    Evaluator(b"", {}).bind(instruction(opcode, *operands))(state)
+    return state
+
+
+def test_arithmetic():
+    assert evaluated("SHF.R.S32.HI", "R4", "RZ", "0x4", "R5", R5=0xFFFFFF00)["R4"] == 0xFFFFFFF0
+    assert evaluated("SHF.L.U64.HI", "R4", "R5", "0x4", "R6", R5=0xF0000000, R6=1)["R4"] == 0x1F
+    assert evaluated("IADD3", "R4", "P1", "R5", "-RZ", "RZ", R5=3)["P1"] is True
+    assert evaluated("IADD3", "R4", "P1", "R5", "-R6", "RZ", R5=3, R6=4)["P1"] is False
+    assert evaluated("LEA.HI.X.SX32", "R4", "R5", "RZ", "0x1", "PT", R5=0x80000000)["R4"] == 0
+    assert evaluated("VIADDMNMX", "R4", "R5", "-0x1", "0x5", "!PT", R5=0)["R4"] == 5
+    assert (
+        evaluated("I2F.RP", "R4", "R5", R5=(1 << 24) + 1)["R4"]
+        == struct.unpack("<I", struct.pack("<f", (1 << 24) + 2))[0]
+    )
+    assert evaluated("HFMA2.MMA", "R4", "-RZ", "RZ", "0", "5.9604644775390625e-08")["R4"] == 1
+
+
+def test_predicates_in_the_bits_of_a_register():
+    """Those that are known stay known beside one that is not."""
+    cleared = evaluated("LOP3.LUT", "R4", "R4", "0xfffffffd", "RZ", "0xc0", "!PT")
+    assert evaluated("LOP3.LUT", "R4", "R4", "0x4", "RZ", "0xfc", "!PT", R4=cleared["R4"])["R4"] == 4
+    assert evaluated("LOP3.LUT", "P0", "RZ", "R4", "0x4", "RZ", "0xc0", "!PT", R4=4)["P0"] is True
+    assert evaluated("LOP3.LUT", "R4", "R4", "0xff", "RZ", "0xc0", "!PT")["R4"] is None
+    assert evaluated("P2R", "R4", "PR", "RZ", "0x3", P0=True, P1=False, P2=True)["R4"] == 1
+    assert evaluated("P2R", "R4", "PR", "RZ", "0x3", P0=True)["R4"] is None
+
+
+def test_halves_of_a_register():
+    assert evaluated("PRMT", "R4", "R5", "0x7610", "R6", R5=0x1234)["R4"] == 0x1234
+    assert evaluated("PRMT", "R4", "R5", "0x5410", "R6", R5=0x1234, R6=0xABCD)["R4"] == 0xABCD1234
+    assert evaluated("PRMT", "R4", "R5", "0x9910", "RZ", R5=0xFF80)["R4"] == 0xFFFFFF80
+    assert evaluated("PRMT", "R4", "R5", "0x9910", "RZ", R5=0x7F80)["R4"] == 0x7F80
+    assert evaluated("PRMT", "R4", "R5", "0x3210", "R6", R6=1)["R4"] is None
+
+
 def test_barriers_divide_a_walk(probes):
     parts = parts_of(probes["by_barriers"], probe_launch(5), 0)
     assert [part.bytes for part in parts] == [4] * 5 + [0]
@@ -76,6 +122,19 @@ def test_every_opcode_that_decides_a_branch_is_modelled(probes):
 def instruction(opcode: str, *operands: str, guard: str | None = None, **control) -> Instruction:
     control = {"stall": 1, "write": None, "read": None, "waits": (), **control}
     return Instruction(0, guard, opcode, operands, Control(**control), ())
+
+
+@pytest.mark.parametrize(
+    "word, control",
+    (
+        (0x000E220000002500, Control(1, 0, None, ())),  # S2UR UR4, SR_CTAID.X
+        (0x001FC8000BF04070, Control(4, None, None, (0,))),  # ISETP that reads UR4
+        (0x012962000C101900, Control(1, 5, 4, (1, 4))),  # LD.E R22
+        (0x000FDE0000000000, Control(15, None, None, ())),  # BRA
+    ),
+)
+def test_control_codes(word, control):
+    assert Control.decode(word) == control
 
 
 def cycles(*instructions: Instruction, executed: tuple[bool, ...] = ()) -> int:
@@ -114,13 +173,15 @@ def test_what_is_left_of_a_wait_passes_to_the_next_block():
 
 
 def test_blocks_that_fit_on_a_processor():
-    """As Nsight Compute reported them for an H200: grid / (132 * waves)."""
+    """The first five as Nsight Compute reported them for an H200: grid / (132 * waves)."""
     for registers, threads, shared, expected in (
         (86, 256, 62480, 2),
         (74, 128, 32256, 6),
         (197, 128, 34560, 2),
         (99, 256, 139472, 1),
         (26, 256, 1024, 8),
+        (81, 128, 1024, 5),  # registers are allocated by eights
+        (32, 128, 45800, 4),  # the system takes 1 KB of each block's shared memory
     ):
         launch = SimpleNamespace(threads=threads, shared=shared)
         assert blocks_per_processor(SimpleNamespace(registers=registers), launch) == expected

@@ -32,6 +32,16 @@ __global__ void depends_on_data(const __grid_constant__ Trips p) {
   }
 }
 
+// The compiler passes the address of the argument.
+__device__ __noinline__ void count_up(const Trips& p, int64_t from) {
+  for (int64_t i = from; i < p.wide_count; i += p.divisor) p.out[i] = p.flag;
+}
+
+__global__ void by_reference(const __grid_constant__ Trips p) {
+  count_up(p, threadIdx.x);
+  count_up(p, p.count);
+}
+
 __global__ void by_barriers(const __grid_constant__ Trips p) {
   for (int i = 0; i < p.count; ++i) {
     if (threadIdx.x < 32) p.out[i] = i;

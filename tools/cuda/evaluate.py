@@ -16,7 +16,11 @@ PREDICATE = re.compile(r"!?U?P[\dT]")
 REGISTER = re.compile(r"([-~]?)(U?R(?:\d+|Z))(?:\.\w+)*")
 RESULT = re.compile(r"U?R\d+|U?RZ|U?P[\dT]")
 CONSTANT = re.compile(r"([-~]?)c\[0x0\]\[(?:(U?R\w+)\+?)?(-?0x[0-9a-f]+)?\]")
-CONSTANT_BYTES = {"U8": 1, "U16": 2, "64": 8}
+GENERIC = re.compile(r"(?:desc\[UR\d+\])?\[(R\d+)\.64(?:\+(-?0x[0-9a-f]+))?\]")
+READ_BYTES = {"U8": 1, "U16": 2, "64": 8, "128": 16}
+# Constant memory: where a kernel's argument starts, and where its address for generic loads is. The address is ours.
+ARGUMENT, ARGUMENT_POINTER = 0x210, 0x198
+ARGUMENT_ADDRESS = 1 << 40
 # Their first operand is not a result.
 NO_RESULT = {"ST", "STS", "STG", "STL", "RED", "BRA", "RET", "CALL", "WARPSYNC", "LDGSTS", "NANOSLEEP", "BRX"}
 
@@ -88,6 +92,8 @@ def used(instruction: Instruction) -> list[str]:
     wide = wide_source(instruction)
     if wide and REGISTER.fullmatch(wide):
         names += [after(name, 1) for name in names_in(wide)]
+    if instruction.base == "LD":
+        names += [after(address[1], 1) for operand in instruction.operands if (address := GENERIC.fullmatch(operand))]
     return names + names_in(instruction.guard or "")
 
 
@@ -104,6 +110,8 @@ class Evaluator:
             return self._predicate(operand)
         if constant := CONSTANT.fullmatch(operand):
             return self._constant(constant, 4 * step, size)
+        if address := GENERIC.fullmatch(operand):
+            return self._generic(address[1], int(address[2] or "0", 16), size)
         if register := REGISTER.fullmatch(operand):
             return self._register(register[1], after(register[2], step))
         if operand.startswith("SR"):
@@ -142,11 +150,25 @@ class Evaluator:
             at = index(state)
             if at is None:
                 return None
-            at = (at + offset) & semantics.MASK
-            if at + size > len(self.constants):
+            value = self._read((at + offset) & semantics.MASK, size)
+            if value is None:
                 return None
-            value = int.from_bytes(self.constants[at : at + size], "little")
             return (1 << 32) - value if sign == "-" else value ^ semantics.MASK if sign else value
+
+        return get
+
+    def _read(self, at: int, size: int) -> int | None:
+        inside = at >= 0 and at + size <= len(self.constants)
+        return int.from_bytes(self.constants[at : at + size], "little") if inside else None
+
+    def _generic(self, register: str, offset: int, size: int) -> Getter:
+        """A load that may read the kernel's argument; other memory is unknown."""
+
+        def get(state: State) -> semantics.Value:
+            low, high = state.get(register), state.get(after(register, 1))
+            if low is None or high is None:
+                return None
+            return self._read((high << 32 | low) + offset - ARGUMENT_ADDRESS + ARGUMENT, size)
 
         return get
 
@@ -156,7 +178,7 @@ class Evaluator:
         sources = [operand for operand in instruction.operands[result_operands(instruction) :] if operand != "PR"]
         if instruction.base == "P2R":
             sources += [f"P{i}" for i in range(7)]
-        size = next((CONSTANT_BYTES[suffix] for suffix in instruction.suffixes if suffix in CONSTANT_BYTES), 4)
+        size = next((READ_BYTES[suffix] for suffix in instruction.suffixes if suffix in READ_BYTES), 4)
         predicates = [self.getter(source) for source in sources if PREDICATE.fullmatch(source)]
         numbers = [self.getter(source, 0, size) for source in sources if not PREDICATE.fullmatch(source)]
         if wide := wide_source(instruction):

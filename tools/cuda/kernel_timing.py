@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Protocol
 
+from tools.cuda.evaluate import ARGUMENT, ARGUMENT_ADDRESS, ARGUMENT_POINTER
 from tools.cuda.sass import Kernel
 from tools.cuda.walk import Walker
 from tools.cuda.warp_timing import UNITS, Costs, WarpTimer
@@ -15,8 +16,8 @@ PROCESSORS = 132
 SCHEDULERS = 4
 LAUNCH_US = 1.2  # a kernel that does nothing
 LANES = 32
-PARAMETERS = 0x210  # where the kernel's arguments start in constant memory, and the sizes of block and grid
-BLOCK_SIZE, GRID_SIZE = 0x0, 0xC
+SAMPLE = 8  # threads whose bytes are counted
+BLOCK_SIZE, GRID_SIZE = 0x0, 0xC  # in constant memory
 
 
 class Launch(Protocol):
@@ -46,9 +47,10 @@ def blocks_per_processor(kernel: Kernel, launch: Launch) -> int:
 
 
 def constant_memory(launch: Launch) -> bytes:
-    memory = bytearray(PARAMETERS)
+    memory = bytearray(ARGUMENT)
     memory[BLOCK_SIZE : BLOCK_SIZE + 4] = launch.threads.to_bytes(4, "little")
     memory[GRID_SIZE : GRID_SIZE + 4] = launch.blocks.to_bytes(4, "little")
+    memory[ARGUMENT_POINTER : ARGUMENT_POINTER + 8] = ARGUMENT_ADDRESS.to_bytes(8, "little")
     return bytes(memory) + launch.argument
 
 
@@ -80,8 +82,9 @@ def block_cycles(first: list[Costs], last: list[Costs], warps: int) -> float:
 
 
 def streamed_bytes(walker: Walker, launch: Launch) -> float:
-    """Bytes of all asynchronous copies and stores, estimated from a few threads: many copy nothing at the edges."""
-    threads = [step * launch.threads // 8 + 4 * step for step in range(8)]
+    """Bytes of all asynchronous copies and stores, estimated from a few threads of different warps and lanes: at the edges
+    of an array many threads copy nothing."""
+    threads = [min(step * launch.threads // SAMPLE + 2 * step, launch.threads - 1) for step in range(SAMPLE)]
     per_thread = [sum(part.bytes for part in walk_thread(walker, thread)) for thread in threads]
     return sum(per_thread) / len(per_thread) * launch.threads * launch.blocks
 

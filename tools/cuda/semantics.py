@@ -164,8 +164,15 @@ def extreme(suffixes, numbers, predicates):
     return ((max(result, 0) if "RELU" in suffixes else result) & MASK,)
 
 
-def permute(suffixes, numbers, predicates):
+def permute(suffixes, numbers, predicates, first_is_predicate):
+    """Selects four bytes. Halves of registers are written one by one, so an unknown half counts as zero beside a known."""
     a, selector, b = numbers
+    if selector is None:
+        return None
+    selected = {(a, b)[selector >> 4 * byte + 2 & 1] for byte in range(4)}
+    if selected == {None}:
+        return None
+    a, b = a or 0, b or 0
     data = ((b & MASK) << 32 | a & MASK).to_bytes(8, "little")
     result = 0
     for byte in range(4):
@@ -206,9 +213,8 @@ def half_constants(suffixes, numbers, predicates):
     return (int.from_bytes(struct.pack("<ee", low, high), "little"),)
 
 
-def read_constant(suffixes, numbers, predicates):
-    value = numbers[0]
-    return value & MASK, value >> 32
+def read(suffixes, numbers, predicates):
+    return tuple(numbers[0] >> shift & MASK for shift in (0, 32, 64, 96))
 
 
 def pack_predicates(suffixes, numbers, predicates, first_is_predicate):
@@ -237,12 +243,13 @@ OPERATIONS: dict[str, Callable] = {
     "VIMNMX": strict(extreme),
     "IMNMX": strict(extreme),
     "VIADDMNMX": strict(extreme),
-    "PRMT": strict(permute),
+    "PRMT": permute,
     "I2F": strict(to_float),
     "F2I": strict(to_integer),
     "MUFU": strict(reciprocal),
     "HFMA2": strict(half_constants),
-    "LDC": strict(read_constant),
+    "LDC": strict(read),
+    "LD": strict(read),
     "CS2R": lambda suffixes, numbers, predicates, first: (0, 0),
     "IABS": strict(lambda suffixes, numbers, predicates: (abs(signed(numbers[0])),)),
     "MOV": lambda suffixes, numbers, predicates, first: tuple(numbers[:1]),

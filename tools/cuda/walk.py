@@ -14,10 +14,10 @@ from tools.cuda.sass import Instruction, Kernel
 
 ENDS = ("BRA", "RET", "CALL", "EXIT")
 # Instructions for which a thread waits, unless their predicates switch them off.
-TIMED = ("LDG", "LD", "LDGSTS", "LDS", "LDSM", "LDL", "MUFU", "LDC", "SHFL", "S2R", "STG")
+TIMED = ("LDG", "LD", "LDGSTS", "LDS", "LDSM", "LDL", "MUFU", "LDC", "SHFL", "S2R", "STG", "ST")
 # The beginnings of the names of instructions whose results are data: floating-point arithmetic and loads.
 DATA = ("F", "H", "D", "LD", "I2FP", "ATOM")
-MOST_BLOCKS = 20_000_000
+MOST_BLOCKS = 1_000_000
 
 
 @dataclass
@@ -182,7 +182,9 @@ class Walker:
             if following is None:
                 return
             current = following
-        raise RuntimeError(f"{self.kernel.symbol}: a thread does not end")
+        raise RuntimeError(
+            f"{self.kernel.symbol}: a thread does not end; guessed branches: {self.guesses.most_common(5)}"
+        )
 
     def _bind(self, block: Block, evaluator: Evaluator) -> None:
         block.steps = []

@@ -26,6 +26,7 @@ BARRIER = 80
 CLUSTER_BARRIER = 400
 JUMP = 14  # a branch that is taken
 SCOREBOARDS = 6
+MOST_GROUPS = 8  # of copies that a wait may leave in flight
 # Cycles for which an instruction occupies its unit of a scheduler, or a scheduler's share of a unit of the SM.
 UNITS = {
     "matrix": {"HMMA": 8},
@@ -100,11 +101,12 @@ class WarpTimer:
             now += max(1, control.stall)
         costs.cycles = now
         remaining = tuple(max(0, board - now) for board in boards)
-        return costs, (remaining, max(0, copy - now), tuple(max(0, group - now) for group in groups))
+        in_flight = tuple(max(0, group - now) for group in groups[-MOST_GROUPS:])
+        return costs, (remaining, max(0, copy - now), in_flight)
 
     @staticmethod
     def _occupy(instruction: Instruction, costs: Costs) -> None:
         for unit, cycles in UNITS.items():
             costs.units[unit] += cycles.get(instruction.base, 0)
-        if instruction.base in ("LDGSTS", "STG"):
+        if instruction.base in ("LDGSTS", "STG", "ST"):
             costs.bytes += next((BYTES[suffix] for suffix in instruction.suffixes if suffix in BYTES), 4)
