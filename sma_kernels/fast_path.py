@@ -1,4 +1,4 @@
-"""Fast path of `sma_attention` in plain eager mode: calls the CPU kernels directly.
+"""Fast path of `sma_attention` in plain eager mode: calls the kernels of the compiled backends directly.
 
 A registered operator in Python and the checks before it cost several times what a small call computes. The C++ side
 validates the call without raising: anything unusual returns None, and the dispatcher path raises the descriptive error.
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sma_kernels import backends, checks
 from sma_kernels.args import AttentionArgs, flatten, tensors_of
 
+_COMPILED = ("cpu", "cuda")
 _EAGER_TYPES = {Tensor, nn.Parameter, type(None)}  # subclasses may override operations
 
 
@@ -33,11 +34,23 @@ def needs_dispatch(tensors: Iterable[Tensor | None]) -> bool:
 
 def sma_attention(args: AttentionArgs, backend: str) -> list[Tensor] | None:
     """The five outputs of `sma_kernels.sma_attention`, or None if the call must go through the dispatcher."""
-    if torch.compiler.is_compiling() or backend not in ("cpu", "auto") or not backends.has_run("cpu"):
+    if torch.compiler.is_compiling() or backend not in (*_COMPILED, "auto"):
         return None
-    if needs_dispatch(tensors_of(args)) or not _usual_settings(args):
+    if needs_dispatch(tensors_of(args)) or not _usual_settings(args) or not _has_run(args, backend):
         return None
-    return torch.ops.sma_kernels._sma_attention_cpu.default(*flatten(args))
+    return torch.ops.sma_kernels._sma_attention.default(*flatten(args))
+
+
+def _has_run(args: AttentionArgs, backend: str) -> bool:
+    """Whether a compiled backend runs the call and has run on its device: its first call there takes the dispatcher path,
+    which examines the device and logs the choice."""
+    values, features, weight = args.values, args.features, args.weight
+    if values is None or features is None or weight is None:
+        return False
+    if (values.dim(), features.dim(), weight.dim()) != (4, 4, 3):
+        return False  # the choice of `auto` depends on the sizes
+    name = backends.candidates(args)[0] if backend == "auto" else backend
+    return name in _COMPILED and backends.has_run(name, features.device)
 
 
 def _usual_settings(args: AttentionArgs) -> bool:

@@ -30,6 +30,6 @@ def define_backend_operators(backend: str) -> None:
 
 
 def define_fast_path() -> None:
-    """Defines `_sma_attention_cpu`, which records its own gradient: the five outputs, or None if it leaves the call
-    to the dispatcher."""
-    LIBRARY.define(f"_sma_attention_cpu({ARGS_SCHEMA}) -> Tensor[]?")
+    """Defines `_sma_attention`, which runs the compiled backend of the tensors' device and records its own gradient: the
+    five outputs, or None if it leaves the call to the dispatcher."""
+    LIBRARY.define(f"_sma_attention({ARGS_SCHEMA}) -> Tensor[]?")

@@ -82,7 +82,7 @@ def test_a_report_without_a_shape_decides_nothing(backend, emulated_gpu):
     "shape, row", [*((shape, name) for name, shape in SHAPES.items()), (SMALL, "S1"), (LARGE, "S5")]
 )
 def test_auto_tries_the_backend_of_the_nearest_row_first(shape, row):
-    candidates = backends._candidates(attention_head(shape, DTYPE, MERGE, False))
+    candidates = backends.candidates(attention_head(shape, DTYPE, MERGE, False))
     assert candidates[0] == preference.table()["rows"][row]["prefer"]
     assert sorted(candidates) == ["cuda", "triton"]
 

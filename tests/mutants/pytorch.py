@@ -11,7 +11,8 @@ API = "tests/test_api.py"
 PROPERTIES = "tests/torch_integration/test_properties.py"
 DISTRIBUTED = "tests/torch_integration/test_distributed.py"
 DIRECT = "tests/torch_integration/test_direct.py"
-AUTOGRAD = "csrc/ops/cpu_autograd.cpp"
+FAST_PATH = "tests/torch_integration/test_fast_path_choice.py"
+AUTOGRAD = "csrc/ops/autograd.cpp"
 RAW = "tests/torch_integration/test_raw_operators.py"
 ONNX = "tests/torch_integration/test_onnx.py"
 FREED = "tests/torch_integration/test_freed_memory.py"
@@ -161,13 +162,24 @@ MUTANTS = [
     Mutant("sma_kernels/fast_path.py", "if needs_dispatch(tensors_of(args)) or not", "if not", (DIRECT,)),
     Mutant(AUTOGRAD, "at::GradMode::is_enabled() ||", "", (DIRECT, "-k", "second and fast")),
     Mutant(AUTOGRAD, "c10::impl::TorchDispatchModeTLS::any_modes_set() ||", "", (DIRECT, "-k", "intercepts and fast")),
-    Mutant(AUTOGRAD, "!are_plain_eager(grads) ||", "", (DIRECT, "-k", "batch_of_losses and fast")),
-    Mutant(AUTOGRAD, ", Key::AutocastCPU});", "});", (DIRECT, "-k", "backward_of_the_fast")),
+    Mutant(AUTOGRAD, "!are_plain_eager(grads, backend) ||", "", (DIRECT, "-k", "batch_of_losses and fast")),
+    Mutant("csrc/ops/cpu.cpp", ", Key::AutocastCPU});", "});", (DIRECT, "-k", "backward_of_the_fast")),
+    Mutant("csrc/ops/cpu.cpp", "own_keys, true,", "own_keys, false,", (DIRECT, "-k", "same_bits and float64")),
+    Mutant(AUTOGRAD, "needs_kernel(grads, needs) && ", "", (FAST_PATH, "-k", "without_work")),
+    Mutant(
+        AUTOGRAD,
+        "std::find(needs.begin(), needs.end(), true) != needs.end() &&",
+        "",
+        (FAST_PATH, "-k", "needed"),
+    ),
+    Mutant(AUTOGRAD, "TORCH_CHECK(backend_on(device),", "TORCH_CHECK(true,", (FAST_PATH, "-k", "saved_tensors")),
     Mutant(AUTOGRAD, "if (!grads[0].defined()) needs[0] = false;", "", (DIRECT, "-k", "part")),
     Mutant(AUTOGRAD, "ctx->needs_input_grad(edge++)", "ctx->needs_input_grad(i)", (DIRECT, "-k", "not_there")),
     Mutant(AUTOGRAD, "ctx->needs_input_grad(edge++)", "true", (DIRECT, "-k", "unneeded")),
     Mutant(AUTOGRAD, "&& !tensor._fw_grad(0).defined()", "", (DIRECT, "-k", "tangent and fast")),
-    Mutant(AUTOGRAD, "if (*tensor && !is_plain_eager(**tensor)) return false;", "", (DIRECT, "-k", "negative")),
+    Mutant(
+        AUTOGRAD, "if (*tensor && !is_plain_eager(**tensor, *backend)) return nullptr;", "", (DIRECT, "-k", "negative")
+    ),
     Mutant(AUTOGRAD, "or_placeholder(winner, args->values->options())", "winner", (DIRECT, "-k", "checkpointing")),
     Mutant(AUTOGRAD, "push_back(grad_inputs[i]);", "push_back(grad_inputs[i ^ 1]);", (DIRECT, "-k", "same_gradients")),
     Mutant(
@@ -178,6 +190,15 @@ MUTANTS = [
     Mutant("sma_kernels/fast_path.py", "torch._C._len_torch_function_stack() > 0", "False", (DIRECT,)),
     Mutant("sma_kernels/fast_path.py", 'torch.is_autocast_enabled("cpu")', "False", (DIRECT,)),
     Mutant("sma_kernels/fast_path.py", "or backends.functorch_active()", "", (DIRECT,)),
+    Mutant("sma_kernels/fast_path.py", "name in _COMPILED and ", "", (FAST_PATH, "-k", "triton")),
+    Mutant("sma_kernels/fast_path.py", " or weight is None", "", (FAST_PATH, "-k", "sizes and weight")),
+    Mutant("sma_kernels/fast_path.py", " != (4, 4, 3)", " is None", (FAST_PATH, "-k", "sizes")),
+    Mutant(
+        "sma_kernels/backends/__init__.py",
+        "return device in _ran_on.get(name, ())",
+        "return name in _ran_on",
+        (FAST_PATH, "-k", "first_call"),
+    ),
     Mutant(
         "sma_kernels/ops/registration.py",
         "torch.is_grad_enabled() or needs_dispatch((*grads, *stored))",
@@ -195,15 +216,15 @@ MUTANTS = [
     Mutant("csrc/ops/checks.cpp", "tensor.size(axis) == 0", "false", (RAW,)),
     Mutant("csrc/ops/args.cpp", "!required || !layout.present, name", "true, name", (RAW,)),
     Mutant(
-        "csrc/ops/cpu_autograd.cpp",
-        "return !find_invalid(args) && args.features->size(0) > 0;",
-        "return true;",
+        AUTOGRAD,
+        "return !find_invalid(args) && args.features->size(0) > 0 ? backend : nullptr;",
+        "return backend;",
         (DIRECT, "-k", "invalid_tensors"),
     ),
     Mutant(
         "sma_kernels/fast_path.py",
-        "    return torch.ops.sma_kernels._sma_attention_cpu.default(*flatten(args))\n",
-        "    try:\n        return torch.ops.sma_kernels._sma_attention_cpu.default(*flatten(args))\n"
+        "    return torch.ops.sma_kernels._sma_attention.default(*flatten(args))\n",
+        "    try:\n        return torch.ops.sma_kernels._sma_attention.default(*flatten(args))\n"
         "    except RuntimeError:\n        return None\n",
         (DIRECT, "-k", "fault"),
     ),
