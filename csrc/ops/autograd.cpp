@@ -1,5 +1,5 @@
-// The fast path (sma_kernels/fast_path.py): one operator and its autograd node, for every compiled backend. In C++
-// because cold Python between two kernels costs several times its warm cost.
+// The fast path (sma_kernels/fast_path.py): one operator and its autograd node, for every fused backend. In C++ because
+// cold Python between two kernels costs several times its warm cost.
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <c10/core/impl/TorchDispatchModeTLS.h>
 #pragma GCC diagnostic push
@@ -8,6 +8,7 @@
 #pragma GCC diagnostic pop
 
 #include <algorithm>
+#include <map>
 
 #include "backend.h"
 #include "registration.h"
@@ -30,15 +31,15 @@ bool are_plain_eager(const variable_list& tensors, const Backend& backend) {
   return std::all_of(tensors.begin(), tensors.end(), [&](auto& tensor) { return is_plain_eager(tensor, backend); });
 }
 
-// The backend of a call that is complete, valid, not empty and on plain tensors, or null.
-const Backend* eligible_backend(AttentionArgs& args) {
-  if (!args.values || !args.features || !args.weight || args.maps) return nullptr;
-  const Backend* backend = backend_on(args.features->device().type());
-  if (!backend || (args.features->scalar_type() == at::kDouble && !backend->float64)) return nullptr;
+// Whether the call is complete, valid, not empty and on plain tensors of the backend.
+bool is_eligible(AttentionArgs& args, const Backend& backend) {
+  if (!args.values || !args.features || !args.weight || args.maps) return false;
   for (const OptionalTensor* tensor : args.tensors())
-    if (*tensor && !is_plain_eager(**tensor, *backend)) return nullptr;
-  return !find_invalid(args) && args.features->size(0) > 0 ? backend : nullptr;
+    if (*tensor && !is_plain_eager(**tensor, backend)) return false;
+  return !find_invalid(args) && args.features->size(0) > 0;
 }
+
+constexpr size_t kArguments = AttentionArgs::kCount + 1;  // and the name of the backend
 
 constexpr size_t kSaved = std::tuple_size_v<SavedTensors>, kInputs = AttentionArgs::kTensors;
 
@@ -54,7 +55,7 @@ struct SmaAttention : torch::autograd::Function<SmaAttention> {
     ctx->set_materialize_grads(false);
     ctx->save_for_backward(std::move(saved));
     std::vector<c10::IValue> settings;
-    settings.reserve(AttentionArgs::kCount);
+    settings.reserve(kArguments);
     for (const c10::IValue& argument : *arguments) settings.push_back(argument.isTensor() ? c10::IValue() : argument);
     ctx->saved_data["arguments"] = c10::ivalue::Tuple::create(std::move(settings));
     return {pooled, attention, maps, diversity, correlation};
@@ -72,13 +73,10 @@ struct SmaAttention : torch::autograd::Function<SmaAttention> {
       if (*inputs[i]) needs[i] = ctx->needs_input_grad(edge++);
     }
     if (!grads[0].defined()) needs[0] = false;  // values reach the loss through the pooled output alone
-    const at::DeviceType device = args.features->device().type();
-    TORCH_CHECK(backend_on(device), "the saved features are on ", device, ", where no compiled backend runs");
-    const Backend& backend = *backend_on(device);
+    const Backend& backend = *find_backend(arguments->elements().back().toStringView());
     const bool direct = needs_kernel(grads, needs) && !needs_dispatch(grads, stored, backend);
-    const GradInputTensors grad_inputs =
-        direct ? direct_backward(grads, stored, args, needs, backend)
-               : registered_backward(grads, stored, arguments->elements(), needs, backend);
+    const GradInputTensors grad_inputs = direct ? direct_backward(grads, stored, args, needs, backend)
+                                                : registered_backward(grads, stored, arguments->elements(), needs);
     variable_list returned;
     for (size_t i = 0; i < kInputs; ++i)
       if (*inputs[i]) returned.push_back(grad_inputs[i]);
@@ -110,8 +108,7 @@ struct SmaAttention : torch::autograd::Function<SmaAttention> {
 
   // The registered operator's arguments are those of the private one, by name, except `maps` and the stages.
   static GradInputTensors registered_backward(const variable_list& grads, const variable_list& stored,
-                                              c10::ArrayRef<c10::IValue> arguments, const Needs& needs,
-                                              const Backend& backend) {
+                                              c10::ArrayRef<c10::IValue> arguments, const Needs& needs) {
     static const auto backward = find_operator("sma_kernels::sma_attention_backward");
     static const auto own = find_operator("sma_kernels::_sma_attention");
     torch::jit::Stack stack;
@@ -120,7 +117,7 @@ struct SmaAttention : torch::autograd::Function<SmaAttention> {
     c10::List<bool> flags;
     std::vector<size_t> returned;
     size_t next_input = 0;
-    for (size_t i = 0; i < AttentionArgs::kCount; ++i) {
+    for (size_t i = 0; i < kArguments; ++i) {
       const c10::Argument& argument = own.schema().arguments()[i];
       const bool is_tensor = argument.type()->isSubtypeOf(*c10::OptionalType::ofTensor());
       const size_t input = is_tensor ? next_input++ : kInputs;
@@ -128,7 +125,7 @@ struct SmaAttention : torch::autograd::Function<SmaAttention> {
       stack.push_back(is_tensor ? c10::IValue(optional(stored[kSaved + input])) : arguments[i]);
       if (is_tensor) flags.push_back(needs[input]), returned.push_back(input);
     }
-    torch::jit::push(stack, backend.name, flags);
+    torch::jit::push(stack, flags);
     backward.callBoxed(stack);
     GradInputTensors grad_inputs;
     for (size_t i = 0; i < returned.size(); ++i) grad_inputs[returned[i]] = stack[i].toTensor();
@@ -161,32 +158,30 @@ bool requires_grad(AttentionArgs& args) {
 
 // The five outputs, or None if the call is left to the dispatcher.
 void sma_attention(const c10::OperatorHandle&, torch::jit::Stack* stack) {
-  const auto arguments = torch::jit::last(*stack, AttentionArgs::kCount);
+  const auto arguments = torch::jit::last(*stack, kArguments);
   AttentionArgs args(arguments);
+  const Backend* backend = find_backend(arguments.back().toStringView());
   std::optional<variable_list> outputs;
-  if (const Backend* backend = eligible_backend(args)) {
+  if (backend && is_eligible(args, *backend)) {
     const bool differentiable = at::GradMode::is_enabled() && requires_grad(args);
     outputs = differentiable ? run_with_gradient(*backend, args, arguments) : run_without_gradient(*backend, args);
   }
-  torch::jit::drop(*stack, AttentionArgs::kCount);
+  torch::jit::drop(*stack, kArguments);
   torch::jit::push(*stack, std::move(outputs));
 }
 
-std::array<Backend, at::COMPILE_TIME_MAX_DEVICE_TYPES>& backends() {
-  static std::array<Backend, at::COMPILE_TIME_MAX_DEVICE_TYPES> by_device_type{};
-  return by_device_type;
+std::map<std::string_view, Backend>& backends() {
+  static std::map<std::string_view, Backend> by_name;
+  return by_name;
 }
 
 }  // namespace
 
-bool add_backend(at::DeviceType device, const Backend& backend) {
-  backends()[static_cast<size_t>(device)] = backend;
-  return true;
-}
+bool add_backend(const Backend& backend) { return backends().emplace(backend.name, backend).second; }
 
-const Backend* backend_on(at::DeviceType device) {
-  const Backend& backend = backends()[static_cast<size_t>(device)];
-  return backend.name ? &backend : nullptr;
+const Backend* find_backend(std::string_view name) {
+  const auto entry = backends().find(name);
+  return entry == backends().end() ? nullptr : &entry->second;
 }
 
 TORCH_LIBRARY_IMPL(sma_kernels, CompositeImplicitAutograd, m) {

@@ -93,7 +93,7 @@ GradInputTensors backward_on_cpu(const GradOutputTensors& grad_outputs, const Sa
 
 using Key = c10::DispatchKey;
 const c10::DispatchKeySet own_keys({Key::CPU, Key::AutogradCPU, Key::AutocastCPU});
-const bool added = add_backend(at::kCPU, {"cpu", own_keys, true, forward_on_cpu, backward_on_cpu});
+const bool added = add_backend({"cpu", own_keys, forward_on_cpu, backward_on_cpu});
 
 }  // namespace
 

@@ -64,7 +64,7 @@ GradInputTensors backward_on_cuda(const GradOutputTensors& grad_outputs, const S
 
 using Key = c10::DispatchKey;
 const c10::DispatchKeySet own_keys({Key::CUDA, Key::AutogradCUDA, Key::AutocastCUDA});
-const bool added = add_backend(at::kCUDA, {"cuda", own_keys, false, forward_on_cuda, backward_on_cuda});
+const bool added = add_backend({"cuda", own_keys, forward_on_cuda, backward_on_cuda});
 
 }  // namespace
 

@@ -1,5 +1,4 @@
-"""`backend` runs a test on every backend, `fused` on those with operators, `compiled` on those in C++, `gpu_backend` on those
-that need a GPU.
+"""`backend` runs a test on every backend, `fused` on those with operators, `gpu_backend` on those that need a GPU.
 
 Tests that need a GPU are marked `gpu`, except on Triton in tests marked `interpreted`: these run in a process with Triton's
 interpreter, started by test_triton_interpreted.py.
@@ -22,8 +21,6 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("backend", ("reference", *fused))
     if "fused" in metafunc.fixturenames:
         metafunc.parametrize("fused", fused)
-    if "compiled" in metafunc.fixturenames:
-        metafunc.parametrize("compiled", ("cpu", pytest.param("cuda", marks=pytest.mark.gpu)))
     if "gpu_backend" in metafunc.fixturenames:
         metafunc.parametrize("gpu_backend", ("triton", "cuda"))
 
