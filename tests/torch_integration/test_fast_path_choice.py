@@ -59,10 +59,12 @@ def test_sizes_from_which_nothing_can_be_chosen(name):
             sma_kernels.sma_attention(**{**tensors, name: unusual})
 
 
-def test_private_operator_leaves_an_unknown_backend_to_the_dispatcher(args):
+def test_private_operator_leaves_unknown_backends_and_other_devices_to_the_dispatcher(args):
+    """The kernels would take a CPU's pointers for those of a GPU."""
     run = torch.ops.sma_kernels._sma_attention.default
     assert run(*fast_path.flatten(args), "cpu") is not None
     assert run(*fast_path.flatten(args), "unknown") is None
+    assert run(*fast_path.flatten(args), "cuda") is None
 
 
 class DropsTheGradient(torch.autograd.Function):
