@@ -212,6 +212,8 @@ MUTANTS = [
     Mutant(
         "sma_kernels/fast_path.py", "candidates(args)[0]", "candidates(args)[-1]", (FAST_PATH, "-k", "first_choice")
     ),
+    Mutant("sma_kernels/fast_path.py", " or extension.LOAD_ERROR:", ":", (FAST_PATH, "-k", "compiled_module")),
+    Mutant("sma_kernels/fast_path.py", " or backend not in backends.NAMES", "", (FAST_PATH, "-k", "unknown_backend")),
     Mutant("sma_kernels/fast_path.py", " or weight is None", "", (FAST_PATH, "-k", "sizes and weight")),
     Mutant("sma_kernels/fast_path.py", " != (4, 4, 3)", " is None", (FAST_PATH, "-k", "sizes")),
     Mutant(
