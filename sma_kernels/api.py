@@ -89,8 +89,8 @@ def sma_attention(
     outputs = fast_path.sma_attention(args, backend)
     if outputs is None:
         _check_attention(args)
-        outputs = _run(ops.sma_attention, reference.sma_attention, args, backend)
-    return SMAOutput(*outputs[:5])
+        outputs = _run(ops.sma_attention, reference.sma_attention, args, backend)[:5]
+    return SMAOutput(*outputs)
 
 
 def multi_channel_attention(

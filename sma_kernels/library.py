@@ -15,7 +15,8 @@ ARGS_SCHEMA = (
 def define_backend_operators(backend: str) -> None:
     """Defines `_forward_<backend>` and `_backward_<backend>`: the pipeline of `AttentionArgs`, and its gradients.
 
-    The compiled module implements them with TORCH_LIBRARY_IMPL. Absent stages give undefined tensors, None in Python.
+    The compiled module implements them with TORCH_LIBRARY_IMPL, except for Triton. Absent stages give undefined tensors, None
+    in Python.
     """
     grads = ", ".join(["Tensor"] * ARGS_SCHEMA.count("Tensor?"))
     LIBRARY.define(
@@ -30,6 +31,6 @@ def define_backend_operators(backend: str) -> None:
 
 
 def define_fast_path() -> None:
-    """Defines `_sma_attention_cpu`, which records its own gradient: the five outputs, or None if it leaves the call
-    to the dispatcher."""
-    LIBRARY.define(f"_sma_attention_cpu({ARGS_SCHEMA}) -> Tensor[]?")
+    """Defines `_sma_attention`, which runs a fused backend and records its own gradient: the five outputs, or None if it
+    leaves the call to the dispatcher."""
+    LIBRARY.define(f"_sma_attention({ARGS_SCHEMA}, str backend) -> Tensor[]?")

@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "sma_kernels.backends.build_info",
         "sma_kernels.backends.extension",
     ),
-    "sma_kernels.backends.triton": ("sma_kernels.args", "sma_kernels.checks"),
+    "sma_kernels.backends.triton": ("sma_kernels.args", "sma_kernels.checks", "sma_kernels.library"),
     "sma_kernels.fast_path": ("sma_kernels.args", "sma_kernels.checks", "sma_kernels.backends"),
     "sma_kernels.ops": ("sma_kernels.args", "sma_kernels.checks", "sma_kernels.library"),
     "sma_kernels": ("sma_kernels",),

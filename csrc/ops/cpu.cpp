@@ -1,11 +1,10 @@
 // The `cpu` backend on tensors, and its private operators.
-#include "cpu.h"
-
 #include <ATen/Parallel.h>
 
 #include <atomic>
 
 #include "../cpu/kernels.h"
+#include "backend.h"
 #include "registration.h"
 
 namespace sma {
@@ -39,8 +38,6 @@ at::Tensor accum_attention(const KernelArgs& call, const OutputTensors& tensors)
   if (attention.defined() && call.type == call.accum) return attention;
   return at::empty({call.shape.batch, call.merged_rows(), call.shape.positions}, call.options().dtype(call.accum));
 }
-
-}  // namespace
 
 OutputTensors forward_on_cpu(const AttentionArgs& args) {
   const KernelArgs call(args);
@@ -93,6 +90,12 @@ GradInputTensors backward_on_cpu(const GradOutputTensors& grad_outputs, const Sa
   kernels.reduce_partials(call.shape, out.pointers, memory, groups);
   return out.result();
 }
+
+using Key = c10::DispatchKey;
+const c10::DispatchKeySet own_keys({Key::CPU, Key::AutogradCPU, Key::AutocastCPU});
+const bool added = add_backend({"cpu", own_keys, forward_on_cpu, backward_on_cpu});
+
+}  // namespace
 
 TORCH_LIBRARY_IMPL(sma_kernels, CPU, m) {
   m.impl("_forward_cpu", boxed_forward<forward_on_cpu>());

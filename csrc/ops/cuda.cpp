@@ -4,6 +4,7 @@
 #include <c10/cuda/CUDAGuard.h>
 
 #include "../cuda/sma_attention_cuda.h"
+#include "backend.h"
 #include "registration.h"
 
 namespace sma {
@@ -60,6 +61,10 @@ GradInputTensors backward_on_cuda(const GradOutputTensors& grad_outputs, const S
                               memory.data_ptr()));
   return out.result();
 }
+
+using Key = c10::DispatchKey;
+const c10::DispatchKeySet own_keys({Key::CUDA, Key::AutogradCUDA, Key::AutocastCUDA});
+const bool added = add_backend({"cuda", own_keys, forward_on_cuda, backward_on_cuda});
 
 }  // namespace
 

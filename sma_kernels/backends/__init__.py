@@ -27,7 +27,7 @@ ON_GPU = ("cuda", "triton")
 NAMES = ("auto", "reference", *FUSED)
 MAX_ARGMAX_CHANNELS = 256  # the channel of the maximum is saved as uint8
 
-_logged: set[str] = set()
+_ran_on: dict[str, set[torch.device]] = {}  # by backend
 _log = logging.getLogger("sma_kernels")
 
 
@@ -76,7 +76,7 @@ def uses_reference(backend: str, args: AttentionArgs) -> bool:
 def select(backend: str, args: AttentionArgs) -> str:
     """The backend that runs this call. Unlike `uses_reference` it depends on sizes, which a traced graph need not know."""
     if backend == "auto":
-        return next((name for name in _candidates(args) if not reasons(name, args)), "reference")
+        return next((name for name in candidates(args) if not reasons(name, args)), "reference")
     return "reference" if uses_reference(backend, args) else backend
 
 
@@ -85,7 +85,7 @@ def _on_device(args: AttentionArgs) -> tuple[str, ...]:
     return ("cpu",) if args.grid.device.type == "cpu" else ON_GPU
 
 
-def _candidates(args: AttentionArgs) -> tuple[str, ...]:
+def candidates(args: AttentionArgs) -> tuple[str, ...]:
     """The backends that "auto" tries, in order."""
     names = _on_device(args)
     if len(names) == 1:
@@ -115,9 +115,9 @@ def backward(
     return run(args, saved, grad_outputs, [False, *needs[1:]])._replace(values=torch.zeros_like(args.values))
 
 
-def has_run(name: str) -> bool:
-    """Whether this process has already run the backend (and logged its first call)."""
-    return name in _logged
+def has_run(name: str, device: torch.device) -> bool:
+    """Whether this process has already run the backend on this device (and logged its first call)."""
+    return device in _ran_on.get(name, ())
 
 
 def _fused(backend: str, args: AttentionArgs) -> ModuleType:
@@ -125,7 +125,8 @@ def _fused(backend: str, args: AttentionArgs) -> ModuleType:
     if name == "reference":
         explained = "; ".join(f"{other}: {', '.join(why)}" for other, why in explain(args).items() if why)
         raise RuntimeError(f"no fused backend can run this call here ({explained})")
-    if name not in _logged and not torch.compiler.is_compiling():
-        _logged.add(name)
-        _log.info("backend=%r runs on %r", backend, name)
+    if not torch.compiler.is_compiling():
+        if name not in _ran_on:
+            _log.info("backend=%r runs on %r", backend, name)
+        _ran_on.setdefault(name, set()).add(args.grid.device)
     return FUSED[name]

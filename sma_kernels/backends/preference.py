@@ -5,7 +5,7 @@ The table states the basis of its preferences: times measured on a GPU, or else 
 
 import json
 import math
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +28,18 @@ def preferred(args: AttentionArgs) -> str:
     Rows are for bfloat16 or float32. Calls in float16 use those for float32: Triton splits the operands of both in two.
     """
     dtype = "bfloat16" if args.grid.dtype == torch.bfloat16 else "float32"
+    channels = args.values.shape[1] if args.values is not None else 1
+    return _preferred_at(
+        dtype, args.grid.shape[0], channels, args.grid.shape[-2:].numel(), args.regions * args.channels
+    )
+
+
+@lru_cache  # the search would take several microseconds of every eager call
+def _preferred_at(dtype: str, batch: int, channels: int, positions: int, maps: int) -> str:
+    sizes = {"batch": batch, "C": channels, "L": positions, "N": maps}
     rows = list(table()["rows"].values())
-    rows = [row for row in rows if row["dtype"] == dtype] or rows
-    sizes = {
-        "batch": args.grid.shape[0],
-        "C": args.values.shape[1] if args.values is not None else 1,
-        "L": math.prod(args.grid.shape[-2:]),
-        "N": args.regions * args.channels,
-    }
 
     def distance(row: dict[str, Any]) -> float:
         return sum(abs(math.log(max(1, size) / row["sizes"][name])) for name, size in sizes.items())
 
-    return min(rows, key=distance)["prefer"]
+    return min([row for row in rows if row["dtype"] == dtype] or rows, key=distance)["prefer"]

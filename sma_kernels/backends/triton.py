@@ -2,11 +2,15 @@
 
 import importlib.util
 from functools import cache
+from typing import Any
 
 import torch
 
 from sma_kernels import checks
 from sma_kernels.args import AttentionArgs, GradInputs, GradOutputs, Outputs, Saved, inputs_of
+from sma_kernels.library import LIBRARY, define_backend_operators
+
+define_backend_operators("triton")  # for the fast path, which is in C++
 
 
 @cache
@@ -40,8 +44,8 @@ def not_supported_reasons(args: AttentionArgs) -> list[str]:
     # A loop, because torch.compile of torch 2.11 breaks the graph at `max(..., default=0)`.
     largest = (args.regions * args.channels) ** 2
     for tensor in (args.values, args.features, args.maps):
-        if tensor is not None and len(tensor):
-            largest = max(largest, tensor.numel() // len(tensor))
+        if tensor is not None and tensor.shape[0]:
+            largest = max(largest, tensor.numel() // tensor.shape[0])
     if largest >= 2**31:
         messages.append("one sample has 2**31 elements or more, which 32-bit offsets inside a sample cannot reach")
     return messages
@@ -70,3 +74,17 @@ def backward(args: AttentionArgs, saved: Saved, grad_outputs: GradOutputs, needs
     checks.memory(**{f"saved_{name}": tensor for name, tensor in saved._asdict().items()})
     checks.memory(**{f"grad_{name}": tensor for name, tensor in grad_outputs._asdict().items()})
     return launch.backward(args, saved, grad_outputs, needs)
+
+
+def _forward_operator(*flat: Any) -> Outputs:
+    return forward(AttentionArgs(*flat))
+
+
+def _backward_operator(*flat: Any) -> GradInputs:
+    n_grads, n_saved = len(GradOutputs._fields), len(Saved._fields)
+    grads, saved, (*arguments, needs) = flat[:n_grads], flat[n_grads : n_grads + n_saved], flat[n_grads + n_saved :]
+    return backward(AttentionArgs(*arguments), Saved(*saved), GradOutputs(*grads), needs)
+
+
+LIBRARY.impl("_forward_triton", _forward_operator, "CompositeExplicitAutograd")
+LIBRARY.impl("_backward_triton", _backward_operator, "CompositeExplicitAutograd")

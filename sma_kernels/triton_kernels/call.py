@@ -23,7 +23,7 @@ from sma_kernels.triton_kernels.kernel_args import (
     Scalar,
     Tile,
 )
-from sma_kernels.triton_kernels.plan import MAX_ROWS, Launch, Sizes
+from sma_kernels.triton_kernels.plan import MAX_ROWS, Launch, Sizes, known_sizes
 
 TRITON_VERSION = tuple(int(part) for part in triton.__version__.split(".")[:2])
 
@@ -37,8 +37,7 @@ class Launcher:
         kernel[grid](*arguments, **options)
 
 
-@dataclass(frozen=True)
-class FeatureMap:
+class FeatureMap(NamedTuple):
     """A dense [B,C,H,W] tensor as the kernels read it: whole samples, rows of L (NCHW) or of C (channels_last)."""
 
     tensor: Tensor | None
@@ -58,18 +57,35 @@ class FeatureMap:
 
 def is_dense(tensor: Tensor) -> bool:
     """Whether kernels can read it in place: samples dense in NCHW or channels_last, with any stride between them."""
-    sample = tensor[0]
-    return sample.is_contiguous() or sample.permute(1, 2, 0).is_contiguous()
+    return _strides(tensor.shape, tensor.stride()) is not None
 
 
 def feature_map(tensor: Tensor) -> FeatureMap:
-    if not is_dense(tensor):
+    strides = _strides(tensor.shape, tensor.stride())
+    if strides is None:
         tensor = tensor.contiguous()
-    channels, positions = tensor.shape[1], tensor.shape[2] * tensor.shape[3]
-    last = positions == 1 or not tensor[0].is_contiguous()
-    row = channels if last else positions
-    batch_stride = tensor.stride(0) if tensor.shape[0] > 1 else channels * positions
+        strides = _strides(tensor.shape, tensor.stride())
+        assert strides is not None
+    batch_stride, row, last = strides
     return FeatureMap(tensor, batch_stride, row, last, math.gcd(16 // tensor.element_size(), row, batch_stride))
+
+
+@lru_cache
+def _strides(shape: torch.Size, strides: tuple[int, ...]) -> tuple[int, int, bool] | None:
+    """The batch stride, the length of a row, and whether rows run over channels; None if the samples are not dense."""
+    (batch, channels, height, width), (batch_stride, channel, row, column) = shape, strides
+    nchw = _packed((channels, height, width), (channel, row, column))
+    if not (nchw or _packed((height, width, channels), (row, column, channel))):
+        return None
+    last = height * width == 1 or not nchw
+    row = channels if last else height * width
+    return (batch_stride if batch > 1 else channels * height * width), row, last
+
+
+def _packed(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    """Whether elements follow one another without gaps. Strides of axes of size 1 are arbitrary."""
+    steps = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    return all(size == 1 or stride == step for size, stride, step in zip(shape, strides, steps, strict=True))
 
 
 def absent_map(sizes: Sizes) -> FeatureMap:
@@ -88,7 +104,7 @@ def max_forward_rows(device: torch.device, amd: bool) -> int:
 def sizes_of(args: AttentionArgs, amd: bool) -> Sizes:
     grid = args.grid
     width = args.weight.shape[2] if args.weight is not None else 0
-    return Sizes(
+    return known_sizes(
         batch=grid.shape[0],
         C=args.values.shape[1] if args.values is not None else 0,
         L=grid.shape[-2] * grid.shape[-1],

@@ -2,10 +2,11 @@
 
 Tiles of bfloat16 are the fastest of those timed on an H200 (docs/gpu-kernels.md). The others come from compiling for sm_80,
 sm_90, sm_100 and gfx942 (tools/triton/codegen-*.json): the largest that neither spill registers nor pass 99 KB of shared
-memory (64 KB on gfx942), except for the spills that docs/gpu-kernels.md lists.
+memory (64 KB on gfx942), except for the spills that docs/gpu-kernels.md lists. Plans of recent sizes are remembered.
 """
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 MAX_ROWS = 128  # rows of a tile of maps, padding included, that one program holds in the forward
 MAX_ROWS_BACKWARD = 64  # the backward holds several N x N matrices at once
@@ -43,44 +44,47 @@ class Sizes:
     amd: bool = False
     max_rows: int = MAX_ROWS  # of the forward
 
-    @property
+    @cached_property
     def N(self) -> int:
         return self.R * self.K
 
-    @property
+    @cached_property
     def A(self) -> int:
         return self.N if self.merge == "none" else self.R
 
-    @property
+    @cached_property
     def K_PAD(self) -> int:
         return padded(self.K)
 
-    @property
+    @cached_property
     def R_PAD(self) -> int:
         """Padded so that products over the regions of a group, and over all rows of a tile, are at least 16 long."""
         return padded(self.R, 16 if self.G > 1 else max(1, 16 // self.K_PAD))
 
-    @property
+    @cached_property
     def rows(self) -> int:
         return self.K_PAD * self.R_PAD
 
-    @property
+    @cached_property
     def register_rows(self) -> int:
         """Rows of a tile, weighted by the registers that their products need."""
         return self.rows * (SPLIT_OPERANDS if self.split else 1)
 
-    @property
+    @cached_property
     def forward_fits(self) -> bool:
         return self.register_rows <= self.max_rows and self.D <= MAX_WIDTH and self.L <= MAX_POSITIONS
 
-    @property
+    @cached_property
     def timed(self) -> bool:
         """Whether tiles were chosen by times on an H200: those of bfloat16 on NVIDIA GPUs."""
         return self.itemsize == 2 and not (self.split or self.amd)
 
-    @property
+    @cached_property
     def backward_fits(self) -> bool:
         return self.forward_fits and self.register_rows <= MAX_ROWS_BACKWARD
+
+
+known_sizes = lru_cache(Sizes)  # one object for equal sizes, so that what follows from them is computed once
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,7 @@ def _unspilled_tile(sizes: Sizes, backward: bool) -> tuple[int, int]:
     return block_l, 4 if sizes.rows <= 32 or (sizes.amd and backward) else 8
 
 
+@lru_cache
 def pool_launch(sizes: Sizes) -> Launch:
     """A separate launch for the pooling, which reads stored attention."""
     a_pad = min(padded(sizes.A, 16), MAX_ROWS_POOLED)
@@ -153,6 +158,7 @@ def pool_launch(sizes: Sizes) -> Launch:
     )
 
 
+@lru_cache
 def forward_plan(sizes: Sizes) -> ForwardPlan:
     tiles, warps = _map_tiles(sizes, backward=False)
     single = tiles["BLOCK_L"] >= sizes.L
@@ -175,6 +181,7 @@ def forward_plan(sizes: Sizes) -> ForwardPlan:
     return ForwardPlan(maps, pool, single, pools)
 
 
+@lru_cache
 def backward_plan(sizes: Sizes, parameters: int) -> BackwardPlan:
     """`parameters` is the length of one sample's partial parameter gradients."""
     a_pad = min(padded(sizes.A, 16), MAX_ROWS_POOLED)
@@ -228,6 +235,7 @@ class BlockedPlan:
         return self.channel_blocks * self.region_blocks
 
 
+@lru_cache
 def blocked_plan(sizes: Sizes) -> BlockedPlan:
     rows = BLOCK_ROWS_SPLIT if sizes.split else BLOCK_ROWS
     k_pad = max(1, min(padded(sizes.K), rows // 16))

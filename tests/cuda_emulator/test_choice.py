@@ -44,33 +44,36 @@ def report(dtype: str = "bfloat16", **times: tuple[float, float]) -> dict:
     return {"environment": facts, "rows": rows}
 
 
-def test_a_measurement_decides(backend, emulated_gpu, tmp_path, monkeypatch):
-    measured = measured_table(report(S1=(1, 2), S2=(2, 1), S3=(1, 2), S4=(2, 1), S5=(1, 2)))
-    monkeypatch.setattr(preference, "FILE", tmp_path / "preference.json")
-    write(measured)
-    preference.table.cache_clear()
-    try:
-        table = preference.table()
-        assert table["basis"].startswith("Measured on NVIDIA H100 with torch 2.11.0 and Triton 3.6.0 at commit abc1234")
-        assert [row["prefer"] for row in table["rows"].values()] == ["cuda", "triton", "cuda", "triton", "cuda"]
-        assert table["rows"]["S2"]["triton"]["microseconds"] == 1
-        assert without_times(table) == without_times(counted_table())
-    finally:
+@pytest.fixture
+def own_table(tmp_path, monkeypatch):
+    """A table of this test, and nothing cached of another."""
+
+    def forget():
         preference.table.cache_clear()
+        preference._preferred_at.cache_clear()
+
+    monkeypatch.setattr(preference, "FILE", tmp_path / "preference.json")
+    forget()
+    yield
+    forget()
 
 
-def test_a_measurement_in_float32_decides_for_float32_and_float16(backend, emulated_gpu, tmp_path, monkeypatch):
+def test_a_measurement_decides(backend, emulated_gpu, own_table):
+    write(measured_table(report(S1=(1, 2), S2=(2, 1), S3=(1, 2), S4=(2, 1), S5=(1, 2))))
+    table = preference.table()
+    assert table["basis"].startswith("Measured on NVIDIA H100 with torch 2.11.0 and Triton 3.6.0 at commit abc1234")
+    assert [row["prefer"] for row in table["rows"].values()] == ["cuda", "triton", "cuda", "triton", "cuda"]
+    assert table["rows"]["S2"]["triton"]["microseconds"] == 1
+    assert without_times(table) == without_times(counted_table())
+
+
+def test_a_measurement_in_float32_decides_for_float32_and_float16(backend, emulated_gpu, own_table):
     results = report(S1=(2, 1), S2=(2, 1), S3=(2, 1), S4=(2, 1), S5=(2, 1))
     results["rows"] += report("float32", S3=(1, 2))["rows"]
-    monkeypatch.setattr(preference, "FILE", tmp_path / "preference.json")
     write(measured_table(results))
-    preference.table.cache_clear()
-    try:
-        heads = [attention_head(SHAPES["S1"], dtype, MERGE, False) for dtype in (DTYPE, torch.float32, torch.float16)]
-        assert [preference.preferred(head) for head in heads] == ["triton", "cuda", "cuda"]
-        assert preference.table()["rows"]["S3 float32"]["cuda"] == {"microseconds": 1}
-    finally:
-        preference.table.cache_clear()
+    heads = [attention_head(SHAPES["S1"], dtype, MERGE, False) for dtype in (DTYPE, torch.float32, torch.float16)]
+    assert [preference.preferred(head) for head in heads] == ["triton", "cuda", "cuda"]
+    assert preference.table()["rows"]["S3 float32"]["cuda"] == {"microseconds": 1}
 
 
 def test_a_report_without_a_shape_decides_nothing(backend, emulated_gpu):
@@ -82,7 +85,7 @@ def test_a_report_without_a_shape_decides_nothing(backend, emulated_gpu):
     "shape, row", [*((shape, name) for name, shape in SHAPES.items()), (SMALL, "S1"), (LARGE, "S5")]
 )
 def test_auto_tries_the_backend_of_the_nearest_row_first(shape, row):
-    candidates = backends._candidates(attention_head(shape, DTYPE, MERGE, False))
+    candidates = backends.candidates(attention_head(shape, DTYPE, MERGE, False))
     assert candidates[0] == preference.table()["rows"][row]["prefer"]
     assert sorted(candidates) == ["cuda", "triton"]
 

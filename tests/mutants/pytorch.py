@@ -11,7 +11,8 @@ API = "tests/test_api.py"
 PROPERTIES = "tests/torch_integration/test_properties.py"
 DISTRIBUTED = "tests/torch_integration/test_distributed.py"
 DIRECT = "tests/torch_integration/test_direct.py"
-AUTOGRAD = "csrc/ops/cpu_autograd.cpp"
+FAST_PATH = "tests/torch_integration/test_fast_path_choice.py"
+AUTOGRAD = "csrc/ops/autograd.cpp"
 RAW = "tests/torch_integration/test_raw_operators.py"
 ONNX = "tests/torch_integration/test_onnx.py"
 FREED = "tests/torch_integration/test_freed_memory.py"
@@ -161,23 +162,66 @@ MUTANTS = [
     Mutant("sma_kernels/fast_path.py", "if needs_dispatch(tensors_of(args)) or not", "if not", (DIRECT,)),
     Mutant(AUTOGRAD, "at::GradMode::is_enabled() ||", "", (DIRECT, "-k", "second and fast")),
     Mutant(AUTOGRAD, "c10::impl::TorchDispatchModeTLS::any_modes_set() ||", "", (DIRECT, "-k", "intercepts and fast")),
-    Mutant(AUTOGRAD, "!are_plain_eager(grads) ||", "", (DIRECT, "-k", "batch_of_losses and fast")),
-    Mutant(AUTOGRAD, ", Key::AutocastCPU});", "});", (DIRECT, "-k", "backward_of_the_fast")),
+    Mutant(AUTOGRAD, "!are_plain_eager(grads, backend) ||", "", (DIRECT, "-k", "batch_of_losses and fast")),
+    Mutant("csrc/ops/cpu.cpp", ", Key::AutocastCPU});", "});", (DIRECT, "-k", "backward_of_the_fast")),
+    Mutant(AUTOGRAD, "needs_kernel(grads, needs) && ", "", (FAST_PATH, "-k", "without_work")),
+    Mutant(
+        AUTOGRAD,
+        "std::find(needs.begin(), needs.end(), true) != needs.end() &&",
+        "",
+        (FAST_PATH, "-k", "needed"),
+    ),
+    Mutant(AUTOGRAD, "if (backend && is_eligible(", "if (is_eligible(", (FAST_PATH, "-k", "unknown")),
+    Mutant(
+        "csrc/ops/triton.cpp",
+        "torch::jit::Stack stack(grad_outputs.begin(), grad_outputs.end());",
+        "torch::jit::Stack stack(grad_outputs.rbegin(), grad_outputs.rend());",
+        (DIRECT, "-k", "not_there and triton-bias"),
+        (("TRITON_INTERPRET", "1"),),
+    ),
+    Mutant(
+        "csrc/ops/triton.cpp",
+        "Key::CPU, Key::AutogradCPU, Key::AutocastCPU",
+        "Key::CPU, Key::AutogradCPU",
+        (DIRECT, "-k", "registered_operator and triton"),
+        (("TRITON_INTERPRET", "1"),),
+    ),
     Mutant(AUTOGRAD, "if (!grads[0].defined()) needs[0] = false;", "", (DIRECT, "-k", "part")),
     Mutant(AUTOGRAD, "ctx->needs_input_grad(edge++)", "ctx->needs_input_grad(i)", (DIRECT, "-k", "not_there")),
     Mutant(AUTOGRAD, "ctx->needs_input_grad(edge++)", "true", (DIRECT, "-k", "unneeded")),
     Mutant(AUTOGRAD, "&& !tensor._fw_grad(0).defined()", "", (DIRECT, "-k", "tangent and fast")),
-    Mutant(AUTOGRAD, "if (*tensor && !is_plain_eager(**tensor)) return false;", "", (DIRECT, "-k", "negative")),
+    Mutant(
+        AUTOGRAD, "if (*tensor && !is_plain_eager(**tensor, backend)) return false;", "", (DIRECT, "-k", "negative")
+    ),
     Mutant(AUTOGRAD, "or_placeholder(winner, args->values->options())", "winner", (DIRECT, "-k", "checkpointing")),
     Mutant(AUTOGRAD, "push_back(grad_inputs[i]);", "push_back(grad_inputs[i ^ 1]);", (DIRECT, "-k", "same_gradients")),
     Mutant(
         AUTOGRAD, "returned.push_back(input);", "returned.push_back(kInputs - 1);", (DIRECT, "-k", "batch_of and fast")
     ),
-    Mutant("sma_kernels/fast_path.py", "or not set(map(type, tensors)) <= _EAGER_TYPES\n", "\n", (DIRECT,)),
+    Mutant("sma_kernels/fast_path.py", "or not _EAGER_TYPES.issuperset(map(type, tensors))\n", "\n", (DIRECT,)),
     Mutant("sma_kernels/fast_path.py", "torch._C._len_torch_dispatch_stack() > 0", "False", (DIRECT,)),
     Mutant("sma_kernels/fast_path.py", "torch._C._len_torch_function_stack() > 0", "False", (DIRECT,)),
-    Mutant("sma_kernels/fast_path.py", 'torch.is_autocast_enabled("cpu")', "False", (DIRECT,)),
+    Mutant("sma_kernels/fast_path.py", "torch._C._is_any_autocast_enabled()", "False", (DIRECT,)),
     Mutant("sma_kernels/fast_path.py", "or backends.functorch_active()", "", (DIRECT,)),
+    Mutant(
+        "sma_kernels/fast_path.py",
+        "name in backends.ON_GPU and backends.FUSED[name].not_supported_reasons(args)",
+        "False",
+        (FAST_PATH, "-k", "first_choice"),
+    ),
+    Mutant(
+        "sma_kernels/fast_path.py", "candidates(args)[0]", "candidates(args)[-1]", (FAST_PATH, "-k", "first_choice")
+    ),
+    Mutant("sma_kernels/fast_path.py", " or extension.LOAD_ERROR:", ":", (FAST_PATH, "-k", "compiled_module")),
+    Mutant("sma_kernels/fast_path.py", " or backend not in backends.NAMES", "", (FAST_PATH, "-k", "unknown_backend")),
+    Mutant("sma_kernels/fast_path.py", " or weight is None", "", (FAST_PATH, "-k", "sizes and weight")),
+    Mutant("sma_kernels/fast_path.py", " != (4, 4, 3)", " is None", (FAST_PATH, "-k", "sizes")),
+    Mutant(
+        "sma_kernels/backends/__init__.py",
+        "return device in _ran_on.get(name, ())",
+        "return name in _ran_on",
+        (FAST_PATH, "-k", "first_call"),
+    ),
     Mutant(
         "sma_kernels/ops/registration.py",
         "torch.is_grad_enabled() or needs_dispatch((*grads, *stored))",
@@ -195,16 +239,15 @@ MUTANTS = [
     Mutant("csrc/ops/checks.cpp", "tensor.size(axis) == 0", "false", (RAW,)),
     Mutant("csrc/ops/args.cpp", "!required || !layout.present, name", "true, name", (RAW,)),
     Mutant(
-        "csrc/ops/cpu_autograd.cpp",
+        AUTOGRAD,
         "return !find_invalid(args) && args.features->size(0) > 0;",
         "return true;",
         (DIRECT, "-k", "invalid_tensors"),
     ),
     Mutant(
         "sma_kernels/fast_path.py",
-        "    return torch.ops.sma_kernels._sma_attention_cpu.default(*flatten(args))\n",
-        "    try:\n        return torch.ops.sma_kernels._sma_attention_cpu.default(*flatten(args))\n"
-        "    except RuntimeError:\n        return None\n",
+        "    return None if name is None else _run(*flatten(args), name)\n",
+        "    try:\n        return _run(*flatten(args), name)\n    except RuntimeError:\n        return None\n",
         (DIRECT, "-k", "fault"),
     ),
     # Storages freed under their tensors.

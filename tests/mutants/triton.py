@@ -5,6 +5,7 @@ from tests.mutants.mutant import Mutant
 NUMBERS = "tests/triton/interpreter/test_numbers.py"
 EDGES = "tests/triton/interpreter/test_interpreter_edges.py"
 GUARDS = "tests/triton/interpreter/test_guards.py"
+LAYOUT = "tests/triton/test_layout.py"
 CODEGEN = "tests/triton/test_codegen.py"
 GROUPED = (NUMBERS, "-k", "test_float32 and sma_attention and softmax-max-grouped")
 SIGMOID = (NUMBERS, "-k", "test_float32 and sma_attention and sigmoid-mean-grouped")
@@ -136,6 +137,14 @@ MUTANTS = [
         (CODEGEN, "-k", "smaller_gpus"),
     ),
     # Launchers.
+    Mutant("sma_kernels/triton_kernels/call.py", "size == 1 or stride == step", "stride == step", (LAYOUT,)),
+    Mutant("sma_kernels/triton_kernels/call.py", "height * width == 1 or not nchw", "not nchw", (LAYOUT,)),
+    Mutant(
+        "sma_kernels/triton_kernels/call.py",
+        "(batch_stride if batch > 1 else",
+        "(batch_stride if batch else",
+        (LAYOUT,),
+    ),
     kernel("launch.py", "self.gradient.copy_(self.written)", "pass", EDGES, "-k", "parameters_of_other"),
     kernel(
         "blocked/launch.py",

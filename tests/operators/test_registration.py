@@ -47,10 +47,11 @@ def test_opcheck_of_the_backward(function, backend, device):
     torch.library.opcheck(backward, (*grads, *saved, *arguments, needs), test_utils=("test_schema", "test_faketensor"))
 
 
-@pytest.mark.parametrize("operator", ("_forward_cpu", "_forward_cuda", "_sma_attention_cpu"))
+@pytest.mark.parametrize("operator", ("_forward_cpu", "_forward_cuda", "_forward_triton", "_sma_attention"))
 def test_private_operators_take_the_fields_of_the_record(operator):
     schema = getattr(torch.ops.sma_kernels, operator).default._schema
-    assert [argument.name for argument in schema.arguments] == [field.name for field in fields(AttentionArgs)]
+    names = [argument.name for argument in schema.arguments if argument.name != "backend"]
+    assert names == [field.name for field in fields(AttentionArgs)]
 
 
 def test_autocast_casts_feature_maps_and_nothing_else(backend, device):
@@ -66,7 +67,7 @@ def test_autocast_casts_feature_maps_and_nothing_else(backend, device):
 
 
 def test_the_choice_of_a_backend_is_logged_once(caplog, backend, device):
-    sma_kernels.backends._logged.clear()
+    sma_kernels.backends._ran_on.clear()
     tensors = cases.inputs(Case(), torch.float32, device=device)
     with caplog.at_level("INFO", logger="sma_kernels"):
         cases.call(Case(), tensors, backend)
