@@ -67,6 +67,7 @@ SMOKES = (
     *(Smoke(replace(case, layout=NHWC), BFLOAT16) for case in (S1, S3, LARGE_ALL_ROWS)),
     Smoke(replace(ODD, merge="mean", activation="sigmoid", shared=True, layout=NHWC), FLOAT32),
     Smoke(ODD, FLOAT16),
+    Smoke(LARGE_ALL_ROWS, FLOAT16),
     Smoke(Case(), FLOAT32, tf32=True),
     *(Smoke(Case(function=name), FLOAT32) for name in cases.FUNCTIONS),
     *(Smoke(Case(function=name), BFLOAT16) for name in cases.FUNCTIONS),

@@ -8,6 +8,8 @@
 
 namespace sma::cuda {
 
+constexpr int kHeadThreads = 256;
+
 // Calls visit(tile, group, first channel in the group, channels, first position, positions) for every tile of a
 // sample's features: positions outermost, then groups, then channels. Tiles are double-buffered by asynchronous copies.
 // All threads of the block must call; a barrier follows each visit.
@@ -28,7 +30,8 @@ __device__ __forceinline__ void visit_features(const Sizes& n, const Map<const T
     int group, channel, channels, position, positions;
     if (i < count) {
       locate(i, group, channel, channels, position, positions);
-      load_map(stream.buffers[i], features, sample, group * n.embed + channel, channels, position, positions);
+      load_map<kHeadThreads>(stream.buffers[i], features, sample, group * n.embed + channel, channels, position,
+                             positions);
     }
     commit_copies();
   };
@@ -38,7 +41,8 @@ __device__ __forceinline__ void visit_features(const Sizes& n, const Map<const T
     locate(i, group, channel, channels, position, positions);
     start(i + 1);
     wait_copies<1>();
-    visit(stream.ready_tile(features, i, channels, positions), group, channel, channels, position, positions);
+    visit(stream.template ready_tile<kHeadThreads>(features, i, positions), group, channel, channels, position,
+          positions);
     sync_block();
   }
 }

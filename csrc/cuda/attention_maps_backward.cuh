@@ -53,7 +53,7 @@ __device__ __forceinline__ void attention_maps_backward(const Sizes& n, const Ma
               [&](int i, int l) { return d(maps(i), position + l); },
               [&](int e, int l, float sum) { out[tile_index(grad_features, e, l, positions)] = from_acc<T>(sum); });
           sync_block();
-          store_map(grad_features, sample, group * n.embed + channel, channels, position, positions, out);
+          store_map<kHeadThreads>(grad_features, sample, group * n.embed + channel, channels, position, positions, out);
         }
       });
 }

@@ -8,8 +8,6 @@
 
 namespace sma::cuda {
 
-constexpr int kHeadThreads = 256;
-
 template <class T>
 struct HeadForward {
   Sizes n;

@@ -1,6 +1,7 @@
-// Host side of a backward: at most three launches.
+// Host side of a backward: at most three launches, or four with more rows of A than a block holds.
 #pragma once
 
+#include "grad_values.cuh"
 #include "head_backward.cuh"
 #include "launch_forward.cuh"
 #include "pool_backward.cuh"
@@ -13,31 +14,40 @@ inline bool needs_head(const GradInputs& grad_inputs) {
          grad_inputs.temperature || grad_inputs.gate || grad_inputs.relation_bias;
 }
 
+// Keeps small maps of many positions, divided by their sums, above the subnormals of float16.
+inline float attention_scale(int positions) {
+  float scale = 1;
+  while (scale < 16384.0f && scale < static_cast<float>(positions)) scale *= 2;
+  return scale;
+}
+
 template <class T>
 PoolBackward<T> pool_backward_of(const Shape& shape, const Inputs& in, const Saved& saved,
                                  const GradOutputs& grad_outputs, const GradInputs& grad_inputs, const Device& device) {
   PoolBackward<T> p{};
   p.n = sizes_of(shape, in.merge);
-  p.values = map_of<const T>(in.values, shape.batch, shape.positions, kTile);
+  p.values = map_of<const T>(in.values, shape.batch, shape.positions, shape.values);
   const T* attention = static_cast<const T*>(saved.attention ? saved.attention : in.maps);
   p.attention = rows_of(attention, shape.batch, p.n.rows * shape.positions, shape.positions);
   p.grad_pooled =
       rows_of(static_cast<const T*>(grad_outputs.pooled), shape.batch, p.n.rows * shape.values, shape.values);
   p.attention_sum = static_cast<const float*>(saved.attention_sum);
-  p.grad_values = map_of<T>(grad_inputs.values, shape.batch, shape.positions, kTile);
+  p.attention_scale = attention_scale(p.n.positions);
+  p.grad_values = map_of<T>(grad_inputs.values, shape.batch, shape.positions, shape.values);
   const int row_tiles = row_tiles_of<T>(p.n.rows);
-  p.row_blocks = (p.n.rows + 16 * row_tiles - 1) / (16 * row_tiles);
-  p.roles = p.row_blocks == 1 ? 1 : p.row_blocks + (grad_inputs.values.data ? 1 : 0);
+  p.row_blocks = axis_of((p.n.rows + 16 * row_tiles - 1) / (16 * row_tiles));
   const int64_t tiles = tiles_of(shape.values);
-  p.slice_tiles = slice_tiles_of(shape.batch * tiles_of(shape.positions) * p.roles, tiles, 8, device.sm_count);
-  p.slices = static_cast<int>((tiles + p.slice_tiles - 1) / p.slice_tiles);
-  p.placement.shared = static_cast<int>(stream_bytes<T>(p.values.flat) + 3 * row_tile_bytes<T>(row_tiles));
+  p.tile_positions = tile_positions_of<T>(shape.positions);
+  p.position_tiles = axis_of((shape.positions + p.tile_positions - 1) / p.tile_positions);
+  p.slice_tiles = slice_tiles_of(shape.batch * p.position_tiles.size * p.row_blocks.size, tiles, 8, device.sm_count);
+  p.slices = axis_of((tiles + p.slice_tiles - 1) / p.slice_tiles);
+  p.placement.shared = ring_bytes<T>(kPoolBackwardStages<T>, row_tiles, p.values.flat) + row_tile_bytes<T>(row_tiles);
   return p;
 }
 
 template <class T, class Mma>
 const char* launch_pool_backward(const PoolBackward<T>& p, int64_t batch, const Device& device) {
-  const int64_t blocks = batch * p.roles * p.slices * tiles_of(p.n.positions);
+  const int64_t blocks = batch * p.row_blocks.size * p.slices.size * p.position_tiles.size;
   const int row_tiles = row_tiles_of<T>(p.n.rows), shared = p.placement.shared;
   if (row_tiles == 1) return launch<pool_backward<T, Mma, 1>>(blocks, kStreamThreads, shared, device.stream, p);
   if (row_tiles == 2) return launch<pool_backward<T, Mma, 2>>(blocks, kStreamThreads, shared, device.stream, p);
@@ -46,6 +56,25 @@ const char* launch_pool_backward(const PoolBackward<T>& p, int64_t batch, const 
   } else {
     return kNoInstance;
   }
+}
+
+template <class T, class Mma>
+const char* launch_grad_values(const PoolBackward<T>& p, int64_t batch, const Device& device) {
+  const int tile_bytes = kTileElements<T> * static_cast<int>(sizeof(T));
+  const int shared = 2 * kGradValuesStages * row_tile_bytes<T>(kMaxRowTiles<T>) + tile_bytes;
+  return launch<grad_values<T, Mma>>(batch * p.slices.size * p.position_tiles.size, kStreamThreads, shared,
+                                     device.stream, p);
+}
+
+// One launch, or two if A has more rows than a block holds.
+template <class T, class Mma>
+const char* launch_values_backward(const PoolBackward<T>& p, int64_t batch, const Device& device) {
+  const bool all_rows_fit = p.row_blocks.size == 1;
+  if (p.partial || all_rows_fit) {
+    const char* error = launch_pool_backward<T, Mma>(p, batch, device);
+    if (error || all_rows_fit) return error;
+  }
+  return p.grad_values.rows.data ? launch_grad_values<T, Mma>(p, batch, device) : nullptr;
 }
 
 template <class T>
@@ -104,10 +133,10 @@ struct Backward {
         head(head_backward_of<T>(shape, in, saved, grad_outputs, grad_inputs, device)) {
     Workspace workspace(base);
     if (grad_outputs.pooled && needs_head(grad_inputs)) {
-      pool.partial = workspace.take(shape.batch * pool.slices * pool.n.rows * shape.positions);
+      pool.partial = workspace.take(shape.batch * pool.slices.size * pool.n.rows * shape.positions);
     }
     head.partial = pool.partial;
-    head.slices = pool.slices;
+    head.slices = static_cast<int>(pool.slices.size);
     reductions.batch = shape.batch;
     const auto reduce = [&](void* total, int64_t count) -> float* {
       if (!total) return nullptr;
@@ -140,7 +169,7 @@ const char* backward_as(const Shape& shape, const Inputs& in, const Saved& saved
     using Choice = decltype(choice);
     const char* error = nullptr;
     if (grad_outputs.pooled && (grad_inputs.values.data || needs_head(grad_inputs))) {
-      error = launch_pool_backward<T, typename Choice::Stream>(p.pool, shape.batch, device);
+      error = launch_values_backward<T, typename Choice::Stream>(p.pool, shape.batch, device);
     }
     if (error || !needs_head(grad_inputs)) return error;
     error = launch_head_backward<T, typename Choice::Head>(p.head, shape.batch, device.stream);

@@ -49,18 +49,19 @@ template <class T, class Mma>
 const char* launch_pool(const Shape& shape, const Inputs& in, const Outputs& out, const Device& device) {
   Pool<T> p{};
   p.n = sizes_of(shape, in.merge);
-  p.values = map_of<const T>(in.values, shape.batch, shape.positions, kTile);
+  p.values = map_of<const T>(in.values, shape.batch, shape.positions, shape.values);
   const T* attention = static_cast<const T*>(out.attention ? out.attention : in.maps);
   p.attention = rows_of(attention, shape.batch, p.n.rows * shape.positions, shape.positions);
   p.attention_sum = static_cast<const float*>(out.attention_sum);
   p.pooled = static_cast<T*>(out.pooled);
   const int row_tiles = row_tiles_of<T>(p.n.rows);
-  p.row_blocks = (p.n.rows + 16 * row_tiles - 1) / (16 * row_tiles);
+  p.row_blocks = axis_of((p.n.rows + 16 * row_tiles - 1) / (16 * row_tiles));
   const int64_t tiles = tiles_of(shape.values);
-  p.slice_tiles = slice_tiles_of(shape.batch * p.row_blocks, tiles, 4, device.sm_count);
-  p.slices = static_cast<int>((tiles + p.slice_tiles - 1) / p.slice_tiles);
-  p.placement.shared = static_cast<int>(stream_bytes<T>(p.values.flat) + 2 * row_tile_bytes<T>(row_tiles));
-  const int64_t blocks = shape.batch * p.row_blocks * p.slices;
+  p.slice_tiles = slice_tiles_of(shape.batch * p.row_blocks.size, tiles, 4, device.sm_count);
+  p.slices = axis_of((tiles + p.slice_tiles - 1) / p.slice_tiles);
+  p.tile_positions = tile_positions_of<T>(shape.positions);
+  p.placement.shared = ring_bytes<T>(kPoolStages<T>, row_tiles, p.values.flat);
+  const int64_t blocks = shape.batch * p.row_blocks.size * p.slices.size;
   const int shared = p.placement.shared;
   if (row_tiles == 1) return launch<pool<T, Mma, 1>>(blocks, kStreamThreads, shared, device.stream, p);
   if (row_tiles == 2) return launch<pool<T, Mma, 2>>(blocks, kStreamThreads, shared, device.stream, p);

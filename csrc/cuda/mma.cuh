@@ -171,6 +171,28 @@ __device__ __forceinline__ typename Mma::Right tile_right(const Tile<T>& tile, i
   }
 }
 
+// sums[r] += rows 16r..16r+16 of `left` times columns column..column+16 of `right`, by a warp.
+template <class Mma, int kDepth, int kRowTiles, class T>
+__device__ __forceinline__ void multiply_column(float (&sums)[kRowTiles][2][4], const Tile<T>& left,
+                                                const Tile<T>& right, int column) {
+#pragma unroll(Mma::kDepth / 4)  // no more, or registers are spilled
+  for (int k = 0; k < kDepth; k += Mma::kDepth) {
+    const auto fragment = tile_right<Mma>(right, k, column);
+    for (int r = 0; r < kRowTiles; ++r) Mma::multiply(sums[r], tile_left<Mma>(left, 16 * r, k), fragment);
+  }
+}
+
+// sums[c] += rows row..row+16 of `left` times columns 16c..16c+16 of `right`, by a warp.
+template <class Mma, int kDepth, int kColumnTiles, class T>
+__device__ __forceinline__ void multiply_row(float (&sums)[kColumnTiles][2][4], const Tile<T>& left,
+                                             const Tile<T>& right, int row) {
+#pragma unroll(Mma::kDepth / 4)  // no more, or registers are spilled
+  for (int k = 0; k < kDepth; k += Mma::kDepth) {
+    const auto fragment = tile_left<Mma>(left, row, k);
+    for (int c = 0; c < kColumnTiles; ++c) Mma::multiply(sums[c], fragment, tile_right<Mma>(right, k, 16 * c));
+  }
+}
+
 // result(i, j) = sum over k of left(i, k) right(k, j), by the whole block. Calls store(i, j, result) once per element,
 // from the same thread for the same sizes. No barrier inside. The depth is summed in blocks, so that the error grows
 // with the number of blocks, not with the depth.

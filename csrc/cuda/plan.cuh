@@ -4,6 +4,7 @@
 #include <initializer_list>
 
 #include "mma.cuh"
+#include "pool.cuh"
 #include "sma_attention_cuda.h"
 #include "tiles.cuh"
 #include "workspace.cuh"
@@ -35,7 +36,7 @@ Rows<T> rows_of(T* data, int64_t batch, int64_t batch_stride, int64_t row_stride
       common_vector_bytes({reinterpret_cast<int64_t>(data), batch > 1 ? batch_stride * size : 0, row_stride * size})};
 }
 
-// Tiles start at multiples of `group` channels.
+// Tiles start at multiples of 64 channels in every group of `group` channels.
 template <class T>
 Map<T> map_of(const FeatureMap& map, int64_t batch, int64_t positions, int64_t group) {
   if (!map.data) return {};
@@ -44,9 +45,9 @@ Map<T> map_of(const FeatureMap& map, int64_t batch, int64_t positions, int64_t g
   Map<T> result{rows_of(static_cast<T*>(map.data), batch, map.batch_stride,
                         channels_last ? map.position_stride : map.channel_stride),
                 channels_last, false};
-  if (channels_last) {
-    result.rows.vector_bytes = common_vector_bytes({result.rows.vector_bytes, group * size});
-  } else if (result.rows.vector_bytes < 16 && positions <= kTile && map.channel_stride == positions) {
+  result.rows.vector_bytes =
+      common_vector_bytes({result.rows.vector_bytes, (channels_last ? group : positions) * size});
+  if (!channels_last && result.rows.vector_bytes < 16 && positions <= kTile && map.channel_stride == positions) {
     result.flat = common_vector_bytes({reinterpret_cast<int64_t>(map.data), batch > 1 ? map.batch_stride * size : 0,
                                        group * positions * size}) == 16;
   }
@@ -71,24 +72,31 @@ inline Placement place_arrays(const int64_t* floats, int count, int64_t tiles, i
   return placement;
 }
 
-// 16-row tiles of A per block of the streaming kernels: 1, 2 or 4, at most 2 in float32, where four would exceed the
-// 99 KB of shared memory of the smaller GPUs.
+// 16-row tiles of A per block of the streaming kernels: 1, 2 or 4.
 template <class T>
 int row_tiles_of(int rows) {
-  const int max_tiles = sizeof(T) == 4 ? 2 : 4;
   int tiles = 1;
-  while (tiles < max_tiles && 16 * tiles < rows) tiles *= 2;
+  while (tiles < kMaxRowTiles<T> && 16 * tiles < rows) tiles *= 2;
   return tiles;
 }
 
 inline constexpr const char* kNoInstance =
     "no kernel holds four row tiles of 32-bit elements; this is a bug in sma_kernels";
 
-// Tiles of channels per slice: the most, up to `max_tiles`, that leave four blocks per SM.
+// Positions per tile of the streaming kernels: as even a division as whole 16-byte vectors allow, of which a tile holds
+// the fewest that it can.
+template <class T>
+int tile_positions_of(int64_t positions) {
+  const int64_t tiles = tiles_of(positions), vector = 16 / sizeof(T);
+  return static_cast<int>(((positions + tiles - 1) / tiles + vector - 1) / vector * vector);
+}
+
+// Tiles of channels per slice: the most, up to `max_tiles`, that leave three blocks per SM. Four fit, but a second wave
+// of shorter blocks would take longer.
 inline int slice_tiles_of(int64_t blocks_per_tile, int64_t tiles, int max_tiles, int sm_count) {
   int slice_tiles = max_tiles;
   while (slice_tiles > 1 &&
-         blocks_per_tile * ((tiles + slice_tiles - 1) / slice_tiles) < 4 * static_cast<int64_t>(sm_count)) {
+         blocks_per_tile * ((tiles + slice_tiles - 1) / slice_tiles) < 3 * static_cast<int64_t>(sm_count)) {
     slice_tiles /= 2;
   }
   return slice_tiles;
@@ -101,8 +109,16 @@ int64_t stream_bytes(bool flat) {
 }
 
 template <class T>
-int64_t row_tile_bytes(int row_tiles) {
-  return static_cast<int64_t>(16) * row_tiles * kPitch<T> * static_cast<int64_t>(sizeof(T));
+int row_tile_bytes(int row_tiles) {
+  return 16 * row_tiles * kPitch<T> * static_cast<int>(sizeof(T));
+}
+
+// Bytes of the buffers of `stages` tiles of the values with as many tiles of rows, and of the tile over which flat
+// values are spread.
+template <class T>
+int ring_bytes(int stages, int row_tiles, bool flat) {
+  return (stages + (flat ? 1 : 0)) * kTileElements<T> * static_cast<int>(sizeof(T)) +
+         stages * row_tile_bytes<T>(row_tiles);
 }
 
 // Bump allocator for the global workspace, in floats; with a null base it only counts.

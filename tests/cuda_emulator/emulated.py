@@ -263,9 +263,9 @@ def kernel_name(function: str) -> str:
         raise ValueError(f"no kernel's name in {function}")
     if instance[2] is None:
         return instance[1]
-    dtype, mma, last = instance[2].replace("sma::cuda::", "").split(", ")
-    last = {"true": "shared", "false": "workspace"}.get(last, last)
-    return f"{instance[1]} {DTYPE_NAMES[dtype]} {MMA_NAMES[mma]} {last}"
+    dtype, mma, *last = instance[2].replace("sma::cuda::", "").strip().split(", ")
+    names = [{"true": "shared", "false": "workspace"}.get(name, name) for name in last]
+    return " ".join((instance[1], DTYPE_NAMES[dtype], MMA_NAMES[mma], *names))
 
 
 @contextmanager

@@ -42,8 +42,10 @@ def short_name(mangled: str) -> str:
     dtype = "bf16" if "nv_bfloat16" in mangled else "f16" if "__half" in mangled else "f32"
     mmas = {"mma_ieee": "ieee", "mma_tf32ILb0": "tf32", "mma_tf32ILb1": "split-tf32", "mma_16bit": "16-bit"}
     mma = next(short for symbol, short in mmas.items() if symbol in mangled)
-    last = re.search(r"EL[ib](\d+)EEEv", mangled)
-    where = last[1] if kernel in ("pool", "pool_backward") else "shared" if last[1] == "1" else "workspace"
+    last = re.search(r"EL([ib])(\d+)EEEv", mangled)
+    if last is None:
+        return f"{kernel} {dtype} {mma}"
+    where = last[2] if last[1] == "i" else "shared" if last[2] == "1" else "workspace"
     return f"{kernel} {dtype} {mma} {where}"
 
 

@@ -32,10 +32,10 @@ def test_no_spill_no_local_array_no_atomic(measured):
 
 
 def test_registers_leave_the_designed_occupancy(measured, committed):
-    """Blocks per SM: two of 256 threads for the head kernels, three or four of 128 for pooling, two of 128 for dX."""
+    """Blocks per SM: two of 256 threads for the head kernels, three or four of 128 for the streaming kernels."""
     for architecture, kernels in measured.items():
         for name, facts in kernels.items():
-            most = 255 if name.startswith("pool_backward") else 168 if name.startswith("pool") else 128
+            most = 168 if name.startswith("pool") else 128
             assert facts["registers"] <= most, (architecture, name, facts)
             assert facts["registers"] <= committed[architecture][name]["registers"] + 16, (architecture, name, facts)
 
@@ -48,4 +48,4 @@ def test_tensor_cores_and_wide_copies(measured):
             assert facts["async_copies_128"] >= 2, (architecture, name, facts)
             assert bool(facts["tensor"]) == ("ieee" not in name), (architecture, name, facts)
             assert bool(facts["matrix_loads"]) == ("16-bit" in name), (architecture, name, facts)
-            assert bool(facts["stores_128"]) == ("backward" in name), (architecture, name, facts)
+            assert bool(facts["stores_128"]) == ("backward" in name or "grad" in name), (architecture, name, facts)

@@ -28,17 +28,19 @@ def test_error_rule(case, dtype, backend, device):
 
 
 # Each case covers one path: a flat run, rows of 16 and of 8 bytes, tiles of channels, positions and the embedding,
-# more rows of A than a block holds, one map, one position.
+# blocks with more tiles than buffers, more rows of A than a block holds, one map, one position.
 PATHS = {
     "flat": Case(batch=1, values=72, embed=8, height=7, width=7),
-    "flat-channels": Case(batch=1, values=130, embed=16, height=3, width=3, merge="mean"),
+    "flat-channels": Case(batch=1, values=136, embed=16, height=3, width=3, merge="mean"),
     "wide-rows": Case(batch=1, values=24, embed=16, height=8, width=16),
     "half-rows": Case(batch=1, values=12, embed=12, height=6, width=14, activation="sigmoid"),
     "channels-last": Case(batch=1, values=72, embed=16, height=7, width=10, layout=NHWC),
     "channels-last-odd": Case(batch=1, values=67, embed=5, height=3, width=3, layout=NHWC, merge="none"),
     "embedding": Case(batch=1, regions=1, channels=2, embed=130, values=5, height=3, width=3),
     "rows": Case(batch=1, regions=9, channels=4, embed=3, values=67, height=3, width=3, merge="none"),
-    "more-rows": Case(batch=1, regions=17, channels=4, embed=3, values=5, height=1, width=9, merge="none"),
+    "more-rows": Case(batch=2, regions=17, channels=4, embed=3, values=70, height=1, width=9, merge="none"),
+    "stream": Case(batch=3, regions=1, channels=2, embed=2, values=200, height=8, width=9),
+    "flat-stream": Case(batch=3, regions=1, channels=2, embed=2, values=264, height=3, width=3),
     "one-map": Case(regions=1, channels=1, values=1, embed=1, height=2, width=3),
     "one-position": Case(height=1, width=1),
 }
@@ -103,6 +105,17 @@ def test_nan_stays_in_its_sample(dtype, where, poison, backend, device):
         case = Case(activation=activation, merge=merge, **{**SMALL, "batch": 3})
         clean = cases.inputs(case, dtype)
         check_nan_stays_in_its_sample(case, clean, where, (2, 2, 4), poison, backend)
+
+
+def test_a_nan_stays_in_its_channel_of_a_flat_tile(backend, device):
+    case = Case(batch=1, values=72, embed=8, height=3, width=3)
+    tensors = cases.inputs(case, torch.bfloat16)
+    clean = cases.run(case, tensors, backend)["pooled"]
+    tensors["values"][0, 5, 0, 0] = math.nan
+    pooled = cases.run(case, tensors, backend)["pooled"]
+    assert pooled[..., 5].isnan().all()
+    others = [channel for channel in range(72) if channel != 5]
+    assert torch.equal(pooled[..., others], clean[..., others])
 
 
 @pytest.mark.parametrize("output", cases.OUTPUTS["sma_attention"])

@@ -17,6 +17,8 @@ def limit(old: str, new: str) -> Mutant:
 FLAT = "paths and flat-torch and bfloat16"
 WIDE = "paths and wide"
 NHWC = "paths and channels-last-torch and bfloat16"
+STREAM = "paths and stream-torch and bfloat16"
+MORE_ROWS = "paths and more-rows"
 SMALL = "error_rule and sma_attention and softmax-max-grouped and float32"
 
 MUTANTS = [
@@ -35,34 +37,74 @@ MUTANTS = [
         SMALL,
     ),
     kernel("tiles.cuh", "sync_block();\n    if (!map.flat)", "if (!map.flat)", WIDE),
-    kernel(
-        "pool_backward.cuh",
-        "}\n    sync_block();\n    if (computes_grad_values) {",
-        "}\n    if (computes_grad_values) {",
-        WIDE,
-    ),
+    kernel("pool.cuh", "sync_block();\n      start(", "start(", STREAM),
+    kernel("pool.cuh", "sync_block();\n        x = spread;", "x = spread;", STREAM),
+    kernel("pool_backward.cuh", "sync_block();\n    row_scale", "row_scale", STREAM),
+    kernel("pool_backward.cuh", "sync_block();\n    start(", "start(", STREAM),
+    kernel("pool_backward.cuh", "sync_block();\n        x = spread;", "x = spread;", STREAM),
+    kernel("pool_backward.cuh", "sync_block();  // all warps", "// all warps", STREAM),
+    kernel("pool_backward.cuh", "values[i]);\n    sync_block();", "values[i]);", STREAM),
+    kernel("grad_values.cuh", "wait_copies<0>();\n      sync_block();", "wait_copies<0>();", MORE_ROWS),
+    kernel("grad_values.cuh", "attention[i]);\n      sync_block();", "attention[i]);", MORE_ROWS),
+    kernel("grad_values.cuh", "out);\n    sync_block();", "out);", MORE_ROWS),
     kernel("reduce_parameters.cu", "sums[thread()] = total;\n  sync_block();", "sums[thread()] = total;", SMALL),
     kernel("math.cuh", "scratch[warp()] = value;\n  sync_block();", "scratch[warp()] = value;", SMALL),
     # A copy that is not awaited, not committed, or out of bounds.
-    kernel("pool.cuh", "wait_copies<1>();", "", WIDE),
+    kernel("pool.cuh", "wait_copies<kStages - 2>();", "wait_copies<kStages - 1>();", STREAM),
     kernel("attention_maps.cuh", "wait_copies<1>();", "wait_copies<2>();", FLAT),
-    kernel("pool_backward.cuh", "wait_copies<1>();", "", WIDE),
+    kernel(
+        "pool_backward.cuh",
+        "wait_copies<kStages - 2>();\n    sync_block();\n    row_scale",
+        "wait_copies<kStages - 1>();\n    sync_block();\n    row_scale",
+        STREAM,
+    ),
+    kernel(
+        "pool_backward.cuh",
+        "wait_copies<kStages - 2>();\n    sync_block();\n    start",
+        "wait_copies<kStages - 1>();\n    sync_block();\n    start",
+        STREAM,
+    ),
+    kernel("grad_values.cuh", "wait_copies<0>();", "wait_copies<1>();", MORE_ROWS),
     kernel("pool.cuh", "commit_copies();", "", WIDE),
     kernel(
         "tiles.cuh",
-        "copy_async<kBytes>(to, source, valid * static_cast<int>(sizeof(T)));",
-        "copy_async<kBytes>(to, source, kBytes);",
+        "copy_async<kBytes>(to, source, inside ? kBytes : 0);",
+        "copy_async<kBytes>(to, source, inside || rows > 0 ? kBytes : 0);",
         NHWC,
     ),
+    kernel("tiles.cuh", "i < channels * positions - first ? 16 : 0", "16", FLAT),
+    kernel(
+        "tiles.cuh", "if (i < rows - first_row && column < columns)", "if (i < rows - first_row && columns > 0)", STREAM
+    ),
+    # A buffer of the wrong tile, or of no tile.
+    kernel("tiles.cuh", "first + i % kStages * size", "first + i % 2 * size", STREAM),
+    kernel("pool.cuh", "attention[one_tile ? 0 : i]", "attention[i]", "paths and flat-stream and bfloat16"),
+    kernel("pool.cuh", "start(i + kStages - 1);", "start(i + kStages - 2);", STREAM),
+    kernel("pool_backward.cuh", "start(i + kStages - 1);", "start(i + kStages - 2);", STREAM),
     # An index off by one, into a neighbour or within the array; too little room.
     kernel(
         "tiles.cuh",
-        "tile[channel * kPitch<T> + position] = inside",
-        "tile[channel * kPitch<T> + position + 9] = inside",
+        "read_vector(flat, channel * positions + position, words);",
+        "read_vector(flat, channel * positions + position + 1, words);",
         FLAT,
     ),
+    kernel("tiles.cuh", "first % 2 * 16", "0", FLAT),
+    kernel("tiles.cuh", "kBits - 32 * w;", "kBits - 32 * w + 16;", "nan_stays_in_its_channel"),
+    kernel(
+        "tiles.cuh", "source + i * kRowsAtOnce * row_stride : from", "source + i * row_stride : from", "any_address"
+    ),
+    kernel("pool_backward.cuh", "i * kStreamThreads) / kVectors", "i) / kVectors", MORE_ROWS),
+    kernel("pool_backward.cuh", "{first, second};", "{second, first};", STREAM),
+    kernel("pool_backward.cuh", "if (column + 1 < positions)", "if (column < positions)", FLAT),
+    kernel("pool_backward.cuh", "map.channels_last ? attention : grads", "grads", NHWC),
+    kernel("grad_values.cuh", "next_row += kRows;", "next_row += 16;", MORE_ROWS),
+    kernel("axis.cuh", " + divisor - 1) / divisor", ") / divisor", MORE_ROWS),
+    kernel("axis.cuh", "index - rest * size;", "rest;", MORE_ROWS),
+    kernel("plan.cuh", "(channels_last ? group : positions) * size", "(group - group) * size", "input_layouts"),
+    kernel("plan.cuh", " + vector - 1) / vector * vector", " + vector - 1)", STREAM),
     kernel("correlation.cuh", "m(j, first + l); },", "m(j, first + l + 1); },", SMALL),
-    kernel("plan.cuh", "(flat ? 3 : 2)", "2", FLAT),
+    kernel("plan.cuh", "(flat ? 3 : 2)", "(flat ? 2 : 2)", FLAT),
+    kernel("plan.cuh", "(stages + (flat ? 1 : 0))", "(stages + (flat ? 0 : 0))", FLAT),
     # A swapped lane layout.
     kernel("mma.cuh", "2 * (lane() % 4) + e % 2", "2 * (lane() % 4) + 1 - e % 2", FLAT),
     kernel(
