@@ -1,127 +1,143 @@
-// Step 1: attention maps of one sample, from features and weight or from the caller.
+// Step 1: attention maps of one sample's slice of positions, from features and weight or from the caller.
 #pragma once
 
 #include "../sma_attention.h"
-#include "mma.cuh"
-#include "tiles.cuh"
-#include "workspace.cuh"
+#include "features.cuh"
 
 namespace sma::cuda {
 
-constexpr int kHeadThreads = 256;
+// Fills tiles.left with the weight of the maps of a visit, [64 maps, 64 channels].
+template <int kParts>
+__device__ __forceinline__ void fill_weight(const ProductTiles& tiles, const Sizes& n, const VisitMaps& maps,
+                                            const Visit& visit, const float* weight) {
+  PartTile tile = tiles.left;
+  tile.pitch = part_pitch(kFeatureChannels);
+  fill_tile<kParts, kFeatureChannels>(tile, maps.rows, visit.channels, [&](int row, int channel) {
+    const int map = maps(row);
+    return map < 0 ? 0.0f : weight[static_cast<int64_t>(map) * n.embed + visit.channel + channel];
+  });
+}
 
-// Calls visit(tile, group, first channel in the group, channels, first position, positions) for every tile of a
-// sample's features: positions outermost, then groups, then channels. Tiles are double-buffered by asynchronous copies.
-// All threads of the block must call; a barrier follows each visit.
-template <class T, class Visit>
-__device__ __forceinline__ void visit_features(const Sizes& n, const Map<const T>& features, int64_t sample,
-                                               const MapStream<T>& stream, const Visit& visit) {
-  const int steps = (n.embed + kTile - 1) / kTile;
-  const int per_column = n.groups * steps;
-  const int count = (n.positions + kTile - 1) / kTile * per_column;
-  const auto locate = [&](int i, int& group, int& channel, int& channels, int& position, int& positions) {
-    position = i / per_column * kTile;
-    positions = min(kTile, n.positions - position);
-    group = i % per_column / steps;
-    channel = i % steps * kTile;
-    channels = min(kTile, n.embed - channel);
+// Logits of a slice; shared_bias [N] is scratch. A barrier follows.
+template <int kParts, class T>
+__device__ __forceinline__ void attention_logits(const Sizes& n, FeatureStream<T, kParts>& features,
+                                                 const float* weight, const float* bias, const ProductTiles& tiles,
+                                                 float* shared_bias, const Matrix& m) {
+  constexpr int kTiles = kProductColumns<kParts> / 64;
+  const int group_maps = GroupMaps(n, 0).count;
+  const auto fill = [&](const Visit& visit, int first) {
+    fill_weight<kParts>(tiles, n, VisitMaps(n, features.tiles(), visit, first), visit, weight);
   };
-  const auto start = [&](int i) {
-    int group, channel, channels, position, positions;
-    if (i < count) {
-      locate(i, group, channel, channels, position, positions);
-      load_map<kHeadThreads>(stream.buffers[i], features, sample, group * n.embed + channel, channels, position,
-                             positions);
+  const auto prepare = [&](const Visit& visit) {
+    fill(visit, 0);
+    if (visit.tile > 0 || visit.group > 0 || visit.channel > 0) return;
+    for (int i = thread(); i < n.maps; i += kHeadThreads) shared_bias[i] = bias ? bias[i] : 0.0f;
+  };
+  const auto multiply = [&](const Visit& visit, int first) {
+    const VisitMaps maps(n, features.tiles(), visit, first);
+    const WarpTiles warp_tiles(maps.rows);
+    if (warp_tiles.row >= maps.rows) return;
+    PartTile left = tiles.left;
+    left.pitch = part_pitch(kFeatureChannels);
+    float sums[kTiles][2][4] = {};
+    multiply_tiles<kParts, FeatureStream<T, kParts>::kTileParts>(
+        sums, left, false, warp_tiles.row, features.tile(visit, warp_tiles.row >> maps.group_shift),
+        features.channels_last(), visit.channels, warp_tiles.strip, warp_tiles.strips, (visit.positions + 15) / 16);
+    store_tiles(sums, warp_tiles, maps.rows, visit.positions, [&](int row, int l, float sum) {
+      const int map = maps(row);
+      if (map < 0) return;
+      float& logit = m(map, visit.position + l);
+      logit = sum + (visit.channel > 0 ? logit : shared_bias[map]);
+    });
+  };
+  features.for_each(prepare, [&](const Visit& visit, const T*) {
+#pragma unroll 1
+    for (int first = 0; first < group_maps; first += features.tiles().group_rows()) {
+      if (first > 0) {
+        sync_block();
+        fill(visit, first);
+        sync_block();
+      }
+      multiply(visit, first);
     }
-    commit_copies();
-  };
-  start(0);
-  for (int i = 0; i < count; ++i) {
-    int group, channel, channels, position, positions;
-    locate(i, group, channel, channels, position, positions);
-    start(i + 1);
-    wait_copies<1>();
-    visit(stream.template ready_tile<kHeadThreads>(features, i, positions), group, channel, channels, position,
-          positions);
-    sync_block();
+  });
+}
+
+// The factor that turns a row of exp(logit - own maximum) into maps, from the maxima and sums of all slices.
+__device__ __forceinline__ float softmax_factor(const Slice& slice, int64_t at) {
+  float maximum = -INFINITY, total = 0;
+#pragma unroll 1
+  for (int from = 0; from < slice.blocks(); ++from) {
+    const float other = load_shared_globally(slice.offered(from, at));
+    const float sum = load_shared_globally(slice.offered(from, at + 1));
+    const float before = maximum;
+    if (greater_or_nan(other, maximum)) maximum = other;
+    if (before != -INFINITY) total *= expf(before - maximum);
+    if (other != -INFINITY) total += sum * expf(other - maximum);
   }
+  const float own = load_shared_globally(slice.offered(slice.rank, at));
+  return (own == -INFINITY ? 1.0f : expf(own - maximum)) / total;
 }
 
-// Carves the buffers of a stream from shared memory.
-template <class T, bool kShared>
-__device__ __forceinline__ void take_buffers(Arrays<kShared>& arrays, bool flat, MapStream<T>& stream) {
-  stream.buffers.even = arrays.template tile<T>(kTileElements<T>);
-  stream.buffers.odd = arrays.template tile<T>(kTileElements<T>);
-  if (flat) stream.tile = arrays.template tile<T>(kTileElements<T>);
+// Softmax over positions, in place; exchanges 2*N floats at `at`. `factors` [N] is scratch.
+__device__ __forceinline__ void softmax(const Sizes& n, const Slice& slice, int64_t at, float* factors,
+                                        const Matrix& m) {
+  for_each_row(n.maps, [&](const RowTeam& team) {
+    const int i = team.row;
+    const float maximum = team.max(slice.positions, [&](int l) { return m(i, l); });
+    const float shift = maximum == -INFINITY ? 0.0f : maximum;  // another slice may have finite logits
+    float sum = 0;
+    team.for_each(
+        slice.positions, [&](int l) { return expf(m(i, l) - shift); },
+        [&](int l, float value) {
+          m(i, l) = value;
+          sum += value;
+        });
+    sum = team.sum(sum);
+    if (!team.is_first_lane()) return;
+    if (slice.is_whole()) {
+      factors[i] = 1.0f / sum;
+    } else {
+      store_shared_globally(slice.offered(slice.rank, at + 2 * i), maximum);
+      store_shared_globally(slice.offered(slice.rank, at + 2 * i + 1), sum);
+    }
+  });
+  if (!slice.is_whole()) {
+    sync_cluster();
+    for (int i = thread(); i < n.maps; i += kHeadThreads) factors[i] = softmax_factor(slice, at + 2 * i);
+  }
+  sync_block();
+  for_each_element(
+      n.maps, slice.positions, [&](int i, int l) { return m(i, l) * factors[i]; },
+      [&](int i, int l, float value) { m(i, l) = value; });
 }
 
-// The maps that read feature group `group`: all of them if the group is shared, else channel `group` of every region.
-struct GroupMaps {
-  int count, first, step;
-
-  __device__ GroupMaps(const Sizes& n, int group)
-      : count(n.groups == 1 ? n.maps : n.regions), first(group), step(n.groups == 1 ? 1 : n.channels) {}
-  __device__ __forceinline__ int operator()(int i) const { return first + i * step; }
-};
-
-template <class Mma, class T>
-__device__ __forceinline__ void attention_logits(const Sizes& n, const Map<const T>& features, int64_t sample,
-                                                 const float* weight, const float* bias, const MapStream<T>& stream,
-                                                 const Matrix& m) {
-  visit_features(n, features, sample, stream,
-                 [&](const T* data, int group, int channel, int channels, int position, int positions) {
-                   const GroupMaps maps(n, group);
-                   const Tile<T> tile{data, kPitch<T>, features.channels_last};
-                   block_matmul<Mma>(
-                       maps.count, positions, channels,
-                       [&](int i, int d) { return weight[static_cast<int64_t>(maps(i)) * n.embed + channel + d]; },
-                       tile,
-                       [&](int i, int l, float sum) {
-                         float& logit = m(maps(i), position + l);
-                         const float before = channel > 0 ? logit : bias ? bias[maps(i)] : 0.0f;
-                         logit = before + sum;
-                       });
-                 });
-}
-
-// Logits to maps in place, one warp per row.
-__device__ __forceinline__ void apply_activation(const Sizes& n, Activation activation, const Matrix& m) {
-  for (int i = warp(); i < n.maps; i += warps()) {
-    if (activation == Activation::sigmoid) {
-      for (int l = lane(); l < n.positions; l += kLanes) m(i, l) = 1.0f / (1.0f + expf(-m(i, l)));
-      continue;
-    }
-    float row_max = -INFINITY;
-    for (int l = lane(); l < n.positions; l += kLanes) {
-      if (greater_or_nan(m(i, l), row_max)) row_max = m(i, l);
-    }
-    row_max = warp_max(row_max);
-    float row_sum = 0;
-    for (int l = lane(); l < n.positions; l += kLanes) {
-      m(i, l) = expf(m(i, l) - row_max);
-      row_sum += m(i, l);
-    }
-    const float scale = 1.0f / warp_sum(row_sum);
-    for (int l = lane(); l < n.positions; l += kLanes) m(i, l) *= scale;
+// Logits to maps in place. Barriers must precede and follow.
+__device__ __forceinline__ void apply_activation(const Sizes& n, Activation activation, const Slice& slice, int64_t at,
+                                                 float* scratch, const Matrix& m) {
+  if (activation == Activation::softmax) {
+    softmax(n, slice, at, scratch, m);
+  } else {
+    for_each_element(
+        n.maps, slice.positions, [&](int i, int l) { return 1.0f / (1.0f + expf(-m(i, l))); },
+        [&](int i, int l, float value) { m(i, l) = value; });
   }
 }
 
 template <class T>
-__device__ __forceinline__ void load_maps(const Sizes& n, const T* maps, int64_t sample, const Matrix& m) {
-  const T* from = maps + sample * n.maps * n.positions;
-  for (int i = warp(); i < n.maps; i += warps()) {
-    const T* row = from + static_cast<int64_t>(i) * n.positions;
-    for (int l = lane(); l < n.positions; l += kLanes) m(i, l) = to_acc(row[l]);
-  }
+__device__ __forceinline__ void load_maps(const Sizes& n, const T* maps, const Slice& slice, const Matrix& m) {
+  const T* from = maps + slice.sample() * n.maps * n.positions + slice.first;
+  for_each_element(
+      n.maps, slice.positions, [&](int i, int l) { return to_acc(from[static_cast<int64_t>(i) * n.positions + l]); },
+      [&](int i, int l, float value) { m(i, l) = value; });
 }
 
 template <class T>
-__device__ __forceinline__ void store_maps(const Sizes& n, const Matrix& m, T* maps, int64_t sample) {
-  T* to = maps + sample * n.maps * n.positions;
-  for (int i = warp(); i < n.maps; i += warps()) {
-    T* row = to + static_cast<int64_t>(i) * n.positions;
-    for (int l = lane(); l < n.positions; l += kLanes) row[l] = from_acc<T>(m(i, l));
-  }
+__device__ __forceinline__ void store_maps(const Sizes& n, const Matrix& m, const Slice& slice, T* maps) {
+  T* to = maps + slice.sample() * n.maps * n.positions + slice.first;
+  for_each_element(
+      n.maps, slice.positions, [&](int i, int l) { return m(i, l); },
+      [&](int i, int l, float value) { to[static_cast<int64_t>(i) * n.positions + l] = from_acc<T>(value); });
 }
 
 }  // namespace sma::cuda

@@ -8,9 +8,11 @@
 namespace sma::cuda {
 
 template <auto kKernel, class Argument>
-const char* launch(int64_t blocks, int threads_per_block, int shared, void* stream, const Argument& argument) {
+const char* launch(int64_t blocks, int threads_per_block, int shared, void* stream, const Argument& argument,
+                   int cluster = 1) {
   if (blocks > INT_MAX) return "the call needs more blocks than one launch allows; split the batch";
-  return launch_kernel<kKernel>(static_cast<unsigned>(blocks), threads_per_block, shared, stream, argument);
+  return launch_kernel<kKernel>(Grid{static_cast<unsigned>(blocks), threads_per_block, shared, cluster}, stream,
+                                argument);
 }
 
 }  // namespace sma::cuda

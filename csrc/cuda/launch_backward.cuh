@@ -77,7 +77,7 @@ const char* launch_values_backward(const PoolBackward<T>& p, int64_t batch, cons
   return p.grad_values.rows.data ? launch_grad_values<T, Mma>(p, batch, device) : nullptr;
 }
 
-template <class T>
+template <class T, int kParts>
 HeadBackward<T> head_backward_of(const Shape& shape, const Inputs& in, const Saved& saved,
                                  const GradOutputs& grad_outputs, const GradInputs& grad_inputs, const Device& device) {
   HeadBackward<T> p{};
@@ -102,24 +102,23 @@ HeadBackward<T> head_backward_of(const Shape& shape, const Inputs& in, const Sav
   p.grad_correlation = static_cast<const float*>(grad_outputs.correlation);
   p.grad_features = map_of<T>(grad_inputs.features, shape.batch, shape.positions, shape.embed);
   p.grad_input_maps = static_cast<T*>(grad_inputs.maps);
-  const HeadBackwardSmem arrays(p.n, p.needs_gram());
-  const int64_t tiles =
-      kHeadThreads / kLanes * 4 +
-      (in.features.data ? stream_bytes<T>(p.features.flat) + kTileElements<T> * static_cast<int64_t>(sizeof(T)) : 0);
-  p.placement = place_arrays(arrays.floats, HeadBackwardSmem::kCount, tiles, device.shared_limit);
+  p.plan = plan_head<T, kParts>(p.n, p.features, shape.batch, HeadBackwardExchange(p.n).size, device,
+                                [&](int slice, int columns) { return HeadBackwardSmem(p, slice, columns); });
+  p.grad_features.flat = p.grad_features.flat && p.plan.division.cluster == 1 && p.plan.tiles.columns >= p.n.positions;
   return p;
 }
 
-template <class T, class Mma>
+template <class T, int kParts>
 const char* launch_head_backward(const HeadBackward<T>& p, int64_t batch, void* stream) {
-  if (p.placement.workspace == 0) {
-    return launch<head_backward<T, Mma, true>>(batch, kHeadThreads, p.placement.shared, stream, p);
+  const int cluster = p.plan.division.cluster, shared = p.plan.placement.shared;
+  if (p.plan.placement.workspace == 0) {
+    return launch<head_backward<T, kParts, true>>(batch * cluster, kHeadThreads, shared, stream, p, cluster);
   }
-  return launch<head_backward<T, Mma, false>>(batch, kHeadThreads, p.placement.shared, stream, p);
+  return launch<head_backward<T, kParts, false>>(batch * cluster, kHeadThreads, shared, stream, p, cluster);
 }
 
 // The arguments of all kernels of a backward, and their parts of the workspace.
-template <class T>
+template <class T, int kParts>
 struct Backward {
   PoolBackward<T> pool;
   HeadBackward<T> head;
@@ -130,27 +129,28 @@ struct Backward {
   Backward(const Shape& shape, const Inputs& in, const Saved& saved, const GradOutputs& grad_outputs,
            const GradInputs& grad_inputs, const Device& device, void* base)
       : pool(pool_backward_of<T>(shape, in, saved, grad_outputs, grad_inputs, device)),
-        head(head_backward_of<T>(shape, in, saved, grad_outputs, grad_inputs, device)) {
+        head(head_backward_of<T, kParts>(shape, in, saved, grad_outputs, grad_inputs, device)) {
     Workspace workspace(base);
     if (grad_outputs.pooled && needs_head(grad_inputs)) {
       pool.partial = workspace.take(shape.batch * pool.slices.size * pool.n.rows * shape.positions);
     }
     head.partial = pool.partial;
     head.slices = static_cast<int>(pool.slices.size);
-    reductions.batch = shape.batch;
-    const auto reduce = [&](void* total, int64_t count) -> float* {
+    const auto reduce = [&](void* total, int64_t count, int64_t partials_of_sample) -> float* {
       if (!total) return nullptr;
-      float* partials = workspace.take(shape.batch * count);
-      reductions.entries[reductions.size++] = {partials, static_cast<float*>(total), count, reduction_blocks};
+      const int64_t partials = shape.batch * partials_of_sample;
+      float* memory = workspace.take(partials * count);
+      reductions.entries[reductions.size++] = {memory, static_cast<float*>(total), partials, count, reduction_blocks};
       reduction_blocks += (count + kLanes - 1) / kLanes;
-      return partials;
+      return memory;
     };
-    head.grad_weight = reduce(grad_inputs.weight, shape.maps() * shape.embed);
-    head.grad_bias = reduce(grad_inputs.bias, shape.maps());
-    head.grad_temperature = reduce(grad_inputs.temperature, 1);
-    head.grad_gate = reduce(grad_inputs.gate, 1);
-    head.grad_relation_bias = reduce(grad_inputs.relation_bias, shape.maps() * shape.maps());
-    head.workspace = workspace.take(shape.batch * head.placement.workspace);
+    const int cluster = head.plan.division.cluster;
+    head.grad_weight = reduce(grad_inputs.weight, shape.maps() * shape.embed, cluster);
+    head.grad_bias = reduce(grad_inputs.bias, shape.maps(), cluster);
+    head.grad_temperature = reduce(grad_inputs.temperature, 1, 1);
+    head.grad_gate = reduce(grad_inputs.gate, 1, 1);
+    head.grad_relation_bias = reduce(grad_inputs.relation_bias, shape.maps() * shape.maps(), 1);
+    take_workspace(head, shape.batch, workspace);
     workspace_bytes = workspace.bytes();
   }
 };
@@ -158,21 +158,24 @@ struct Backward {
 template <class T>
 int64_t backward_workspace_as(const Shape& shape, const Inputs& in, const GradOutputs& grad_outputs,
                               const GradInputs& grad_inputs, const Device& device) {
-  return Backward<T>(shape, in, Saved{}, grad_outputs, grad_inputs, device, nullptr).workspace_bytes;
+  return with_mma<T>(device, [&](auto choice) {
+    return Backward<T, decltype(choice)::kHeadParts>(shape, in, Saved{}, grad_outputs, grad_inputs, device, nullptr)
+        .workspace_bytes;
+  });
 }
 
 template <class T>
 const char* backward_as(const Shape& shape, const Inputs& in, const Saved& saved, const GradOutputs& grad_outputs,
                         const GradInputs& grad_inputs, const Device& device, void* base) {
-  Backward<T> p(shape, in, saved, grad_outputs, grad_inputs, device, base);
   return with_mma<T>(device, [&](auto choice) -> const char* {
     using Choice = decltype(choice);
+    Backward<T, Choice::kHeadParts> p(shape, in, saved, grad_outputs, grad_inputs, device, base);
     const char* error = nullptr;
     if (grad_outputs.pooled && (grad_inputs.values.data || needs_head(grad_inputs))) {
       error = launch_values_backward<T, typename Choice::Stream>(p.pool, shape.batch, device);
     }
     if (error || !needs_head(grad_inputs)) return error;
-    error = launch_head_backward<T, typename Choice::Head>(p.head, shape.batch, device.stream);
+    error = launch_head_backward<T, Choice::kHeadParts>(p.head, shape.batch, device.stream);
     if (error || p.reductions.size == 0) return error;
     return launch_reductions(p.reductions, p.reduction_blocks, device.stream);
   });

@@ -3,12 +3,12 @@
 
 #include "head_forward.cuh"
 #include "launch.cuh"
-#include "plan.cuh"
+#include "plan_head.cuh"
 #include "pool.cuh"
 
 namespace sma::cuda {
 
-template <class T>
+template <class T, int kParts>
 HeadForward<T> head_forward_of(const Shape& shape, const Inputs& in, const Outputs& out, const Device& device) {
   HeadForward<T> p{};
   p.n = sizes_of(shape, in.merge);
@@ -31,18 +31,28 @@ HeadForward<T> head_forward_of(const Shape& shape, const Inputs& in, const Outpu
   p.correlation = static_cast<float*>(out.correlation);
   p.attention_sum = static_cast<float*>(out.attention_sum);
   p.argmax = out.argmax;
-  const HeadForwardSmem arrays(p.n, in.diversify || in.correlate, in.correlate);
-  const int64_t tiles = kHeadThreads / kLanes * 4 + (in.features.data ? stream_bytes<T>(p.features.flat) : 0);
-  p.placement = place_arrays(arrays.floats, HeadForwardSmem::kCount, tiles, device.shared_limit);
+  p.plan = plan_head<T, kParts>(
+      p.n, p.features, shape.batch, HeadForwardExchange(p.n).size, device, [&](int slice, int columns) {
+        return HeadForwardSmem(p.n, in.diversify || in.correlate, in.correlate, slice, columns);
+      });
   return p;
 }
 
-template <class T, class Mma>
+// Takes the memory of a head kernel's blocks.
+template <class Head>
+void take_workspace(Head& head, int64_t batch, Workspace& workspace) {
+  const int64_t blocks = batch * head.plan.division.cluster;
+  head.plan.division.exchange_memory = workspace.take(blocks * head.plan.division.exchange);
+  head.workspace = workspace.take(blocks * head.plan.placement.workspace);
+}
+
+template <class T, int kParts>
 const char* launch_head_forward(const HeadForward<T>& p, int64_t batch, void* stream) {
-  if (p.placement.workspace == 0) {
-    return launch<head_forward<T, Mma, true>>(batch, kHeadThreads, p.placement.shared, stream, p);
+  const int cluster = p.plan.division.cluster, shared = p.plan.placement.shared;
+  if (p.plan.placement.workspace == 0) {
+    return launch<head_forward<T, kParts, true>>(batch * cluster, kHeadThreads, shared, stream, p, cluster);
   }
-  return launch<head_forward<T, Mma, false>>(batch, kHeadThreads, p.placement.shared, stream, p);
+  return launch<head_forward<T, kParts, false>>(batch * cluster, kHeadThreads, shared, stream, p, cluster);
 }
 
 template <class T, class Mma>
@@ -74,17 +84,22 @@ const char* launch_pool(const Shape& shape, const Inputs& in, const Outputs& out
 
 template <class T>
 int64_t forward_workspace_as(const Shape& shape, const Inputs& in, const Outputs& out, const Device& device) {
-  return shape.batch * head_forward_of<T>(shape, in, out, device).placement.workspace * 4;
+  return with_mma<T>(device, [&](auto choice) {
+    auto head = head_forward_of<T, decltype(choice)::kHeadParts>(shape, in, out, device);
+    Workspace workspace(nullptr);
+    take_workspace(head, shape.batch, workspace);
+    return workspace.bytes();
+  });
 }
 
 template <class T>
-const char* forward_as(const Shape& shape, const Inputs& in, const Outputs& out, const Device& device,
-                       void* workspace) {
-  HeadForward<T> head = head_forward_of<T>(shape, in, out, device);
-  head.workspace = static_cast<float*>(workspace);
+const char* forward_as(const Shape& shape, const Inputs& in, const Outputs& out, const Device& device, void* memory) {
   return with_mma<T>(device, [&](auto choice) -> const char* {
     using Choice = decltype(choice);
-    const char* error = launch_head_forward<T, typename Choice::Head>(head, shape.batch, device.stream);
+    auto head = head_forward_of<T, Choice::kHeadParts>(shape, in, out, device);
+    Workspace workspace(memory);
+    take_workspace(head, shape.batch, workspace);
+    const char* error = launch_head_forward<T, Choice::kHeadParts>(head, shape.batch, device.stream);
     if (error || !out.pooled) return error;
     return launch_pool<T, typename Choice::Stream>(shape, in, out, device);
   });

@@ -44,14 +44,6 @@ __device__ __forceinline__ float warp_sum(float value) {
   return value;
 }
 
-__device__ __forceinline__ float warp_max(float value) {
-  for (int mask = kLanes / 2; mask > 0; mask /= 2) {
-    const float other = shuffle_xor(value, mask);
-    if (greater_or_nan(other, value)) value = other;
-  }
-  return value;
-}
-
 // Sum over the block, in thread 0 only. `scratch` holds one float per warp and may be reused after the next barrier.
 __device__ __forceinline__ float block_sum(float value, float* scratch) {
   value = warp_sum(value);

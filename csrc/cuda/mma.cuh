@@ -1,4 +1,4 @@
-// Matrix products per warp and per block. Three kinds of multiplication share one accumulator layout (primitives.cuh).
+// Matrix products of a warp. Three kinds of multiplication share one accumulator layout (primitives.cuh).
 //
 // A product consists of 16x16 tiles of the result. An mma_* loads fragments of a 16 x kDepth and a kDepth x 16 operand
 // and multiplies them; operands are functions of (row, column), or tiles in shared memory.
@@ -55,30 +55,21 @@ struct mma_ieee {
   }
 };
 
-// float32 operands on the tensor cores. kSplit represents each operand as the sum of two tf32 numbers, which restores
-// float32 accuracy; otherwise operands are rounded to tf32.
-template <bool kSplit>
+// float32 operands on the tensor cores, rounded to tf32.
 struct mma_tf32 {
   static constexpr int kDepth = 8;
   struct Left {
-    float high[4], low[4];
+    float value[4];
   };
   struct Right {
-    float high[2][2], low[2][2];
+    float value[2][2];
   };
-
-  // The remainder of a non-finite number is 0, so that only the leading product decides between Inf and NaN.
-  static __device__ __forceinline__ void split(float value, float& high, float& low) {
-    high = round_tf32(value);
-    low = kSplit && fabsf(high) <= kLargest ? round_tf32(value - high) : 0;
-  }
-  static __device__ __forceinline__ float finite(float value) { return fabsf(value) <= kLargest ? value : 0; }
 
   template <class Operand>
   static __device__ __forceinline__ Left left(const Operand& operand, int row, int k) {
     Left fragment;
     for (int e = 0; e < 4; ++e) {
-      split(operand(row + lane() / 4 + 8 * (e % 2), k + lane() % 4 + 4 * (e / 2)), fragment.high[e], fragment.low[e]);
+      fragment.value[e] = round_tf32(operand(row + lane() / 4 + 8 * (e % 2), k + lane() % 4 + 4 * (e / 2)));
     }
     return fragment;
   }
@@ -88,8 +79,7 @@ struct mma_tf32 {
     Right fragment;
     for (int half = 0; half < 2; ++half) {
       for (int e = 0; e < 2; ++e) {
-        split(operand(k + lane() % 4 + 4 * e, column + 8 * half + lane() / 4), fragment.high[half][e],
-              fragment.low[half][e]);
+        fragment.value[half][e] = round_tf32(operand(k + lane() % 4 + 4 * e, column + 8 * half + lane() / 4));
       }
     }
     return fragment;
@@ -97,17 +87,9 @@ struct mma_tf32 {
 
   static __device__ __forceinline__ void multiply(float (&sum)[2][4], const Left& a, const Right& b) {
     for (int half = 0; half < 2; ++half) {
-      if constexpr (kSplit) {
-        const float finite_a[4] = {finite(a.high[0]), finite(a.high[1]), finite(a.high[2]), finite(a.high[3])};
-        multiply_add_tf32(sum[half], finite_a, b.low[half][0], b.low[half][1]);
-        multiply_add_tf32(sum[half], a.low, finite(b.high[half][0]), finite(b.high[half][1]));
-      }
-      multiply_add_tf32(sum[half], a.high, b.high[half][0], b.high[half][1]);
+      multiply_add_tf32(sum[half], a.value, b.value[half][0], b.value[half][1]);
     }
   }
-
- private:
-  static constexpr float kLargest = 3.402823466e38f;
 };
 
 // 16-bit tiles in shared memory on the tensor cores, float32 sums.
@@ -190,39 +172,6 @@ __device__ __forceinline__ void multiply_row(float (&sums)[kColumnTiles][2][4], 
   for (int k = 0; k < kDepth; k += Mma::kDepth) {
     const auto fragment = tile_left<Mma>(left, row, k);
     for (int c = 0; c < kColumnTiles; ++c) Mma::multiply(sums[c], fragment, tile_right<Mma>(right, k, 16 * c));
-  }
-}
-
-// result(i, j) = sum over k of left(i, k) right(k, j), by the whole block. Calls store(i, j, result) once per element,
-// from the same thread for the same sizes. No barrier inside. The depth is summed in blocks, so that the error grows
-// with the number of blocks, not with the depth.
-template <class Mma, class LeftOperand, class RightOperand, class Store>
-__device__ __forceinline__ void block_matmul(int rows, int columns, int depth, const LeftOperand& left,
-                                             const RightOperand& right, const Store& store) {
-  constexpr int kDepthBlock = 256;
-  const int column_tiles = (columns + 15) / 16;
-  const int tiles = (rows + 15) / 16 * column_tiles;
-  for (int tile = warp(); tile < tiles; tile += warps()) {
-    const int row = tile / column_tiles * 16, column = tile % column_tiles * 16;
-    float total[2][4] = {};
-    for (int start = 0; start < depth; start += kDepthBlock) {
-      const int stop = depth - start < kDepthBlock ? depth : start + kDepthBlock;
-      const auto guarded_left = [&](int i, int k) { return i < rows && k < stop ? left(i, k) : 0.0f; };
-      const auto guarded_right = [&](int k, int j) { return j < columns && k < stop ? right(k, j) : 0.0f; };
-      float sum[2][4] = {};
-      for (int k = start; k < stop; k += Mma::kDepth) {
-        Mma::multiply(sum, Mma::left(guarded_left, row, k), Mma::right(guarded_right, k, column));
-      }
-      for (int half = 0; half < 2; ++half) {
-        for (int e = 0; e < 4; ++e) total[half][e] += sum[half][e];
-      }
-    }
-    for (int half = 0; half < 2; ++half) {
-      for (int e = 0; e < 4; ++e) {
-        const int i = row + accumulator_row(e), j = column + accumulator_column(half, e);
-        if (i < rows && j < columns) store(i, j, total[half][e]);
-      }
-    }
   }
 }
 

@@ -102,12 +102,6 @@ inline int slice_tiles_of(int64_t blocks_per_tile, int64_t tiles, int max_tiles,
   return slice_tiles;
 }
 
-// Bytes of the shared-memory buffers of a MapStream.
-template <class T>
-int64_t stream_bytes(bool flat) {
-  return (flat ? 3 : 2) * static_cast<int64_t>(kTileElements<T>) * static_cast<int64_t>(sizeof(T));
-}
-
 template <class T>
 int row_tile_bytes(int row_tiles) {
   return 16 * row_tiles * kPitch<T> * static_cast<int>(sizeof(T));
@@ -138,28 +132,28 @@ class Workspace {
   int64_t used_ = 0;
 };
 
-// The mma_* of the head kernels and of the streaming kernels; kAllowTf32 only with float32.
+// The parts of an operand of the head kernels, and the mma_* of the streaming kernels; kAllowTf32 only with float32.
 template <class T, bool kAllowTf32>
 struct MmaChoice;
 template <>
 struct MmaChoice<float, false> {
-  using Head = mma_ieee;
+  static constexpr int kHeadParts = 3;
   using Stream = mma_ieee;
 };
 template <>
 struct MmaChoice<float, true> {
-  using Head = mma_tf32<false>;
-  using Stream = mma_tf32<false>;
+  static constexpr int kHeadParts = 2;
+  using Stream = mma_tf32;
 };
 template <class T>
 struct MmaChoice<T, false> {
-  using Head = mma_tf32<true>;
+  static constexpr int kHeadParts = 2;
   using Stream = mma_16bit<T>;
 };
 
-// Calls run(MmaChoice<T, tf32 allowed>()).
+// run(MmaChoice<T, tf32 allowed>()).
 template <class T, class Run>
-const char* with_mma(const Device& device, const Run& run) {
+auto with_mma(const Device& device, const Run& run) {
   if constexpr (sizeof(T) == 4) {
     if (device.tf32) return run(MmaChoice<T, true>());
   }

@@ -27,6 +27,20 @@ __device__ __forceinline__ int thread() { return static_cast<int>(threadIdx.x); 
 __device__ __forceinline__ int threads() { return static_cast<int>(blockDim.x); }
 __device__ __forceinline__ int64_t block() { return static_cast<int64_t>(blockIdx.x); }
 __device__ __forceinline__ void sync_block() { __syncthreads(); }
+
+// Waits for all threads of the cluster, whose global writes before it are visible after it. Without clusters in the
+// hardware a cluster is one block.
+__device__ __forceinline__ void sync_cluster() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;\n" ::: "memory");
+#else
+  __syncthreads();
+#endif
+}
+
+// Access to global memory that blocks of a cluster share: in L2, because the L1 caches are not coherent.
+__device__ __forceinline__ float load_shared_globally(const float* from) { return __ldcg(from); }
+__device__ __forceinline__ void store_shared_globally(float* to, float value) { __stcg(to, value); }
 __device__ __forceinline__ float shuffle_xor(float value, int mask) { return __shfl_xor_sync(kAllLanes, value, mask); }
 
 // The next `bytes` of dynamic shared memory, 16-byte aligned. Every thread carves the same arrays in the same order.
@@ -116,10 +130,30 @@ __device__ __forceinline__ float round_tf32(float value) {
   return __uint_as_float(rounded);
 }
 
+// Blocks of a cluster that the code of this kernel, as loaded on the current device, can synchronize: 1 before 9.0, and
+// for code that was compiled for an older architecture.
+template <auto kKernel>
+int max_cluster() {
+  constexpr int kPortable = 8;
+  cudaFuncAttributes attributes{};
+  if (cudaFuncGetAttributes(&attributes, kKernel) != cudaSuccess) {
+    cudaGetLastError();  // otherwise the next launch would report it
+    return 1;
+  }
+  return attributes.ptxVersion >= 90 ? kPortable : 1;
+}
+
+struct Grid {
+  unsigned blocks;
+  int threads;  // per block
+  int shared;   // bytes of dynamic shared memory per block
+  int cluster;  // blocks per cluster
+};
+
 // Launches without waiting; null, or the runtime's error.
 template <auto kKernel, class Argument>
-const char* launch_kernel(unsigned blocks, int threads_per_block, int shared, void* stream, const Argument& argument) {
-  if (shared > SharedMemoryLimit::kDefault) {
+const char* launch_kernel(const Grid& grid, void* stream, const Argument& argument) {
+  if (grid.shared > SharedMemoryLimit::kDefault) {
     int device = 0;
     if (const cudaError_t error = cudaGetDevice(&device); error != cudaSuccess) return cudaGetErrorString(error);
     const auto raise = [](int bytes) -> const char* {
@@ -128,11 +162,22 @@ const char* launch_kernel(unsigned blocks, int threads_per_block, int shared, vo
       cudaGetLastError();  // otherwise the next launch would report it
       return cudaGetErrorString(error);
     };
-    if (const char* error = shared_memory_limit<kKernel>.ensure(device, shared, raise)) return error;
+    if (const char* error = shared_memory_limit<kKernel>.ensure(device, grid.shared, raise)) return error;
   }
-  kKernel<<<blocks, threads_per_block, shared, static_cast<cudaStream_t>(stream)>>>(argument);
-  const cudaError_t error = cudaGetLastError();
-  return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
+  cudaLaunchAttribute cluster{};
+  cluster.id = cudaLaunchAttributeClusterDimension;
+  cluster.val.clusterDim = {static_cast<unsigned>(grid.cluster), 1, 1};
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(grid.blocks);
+  config.blockDim = dim3(static_cast<unsigned>(grid.threads));
+  config.dynamicSmemBytes = static_cast<size_t>(grid.shared);
+  config.stream = static_cast<cudaStream_t>(stream);
+  config.attrs = &cluster;
+  config.numAttrs = grid.cluster > 1 ? 1 : 0;
+  const cudaError_t error = cudaLaunchKernelEx(&config, kKernel, argument);
+  if (error == cudaSuccess) return nullptr;
+  cudaGetLastError();
+  return cudaGetErrorString(error);
 }
 
 }  // namespace sma::cuda

@@ -1,13 +1,14 @@
 #include "launch.cuh"
 #include "math.cuh"
 #include "reduce_parameters.cuh"
+#include "sma_attention_cuda.h"
 
 namespace sma::cuda {
 namespace {
 
 constexpr int kReduceThreads = 256;
 
-// Each block sums 32 adjacent elements: its warps take samples in turn, and warp 0 adds their partial sums.
+// Each block sums 32 adjacent elements: its warps take the partials in turn, and warp 0 adds their partial sums.
 __global__ void __launch_bounds__(kReduceThreads) reduce_parameters(const __grid_constant__ Reductions p) {
   int cursor = 0;
   float* sums = static_cast<float*>(carve_shared(cursor, kReduceThreads * static_cast<int>(sizeof(float))));
@@ -17,8 +18,9 @@ __global__ void __launch_bounds__(kReduceThreads) reduce_parameters(const __grid
   const int64_t element = (block() - entry.first_block) * kLanes + lane();
   float total = 0;
   if (element < entry.count) {
-    for (int64_t sample = warp(); sample < p.batch; sample += warps()) {
-      total += entry.partials[sample * entry.count + element];
+#pragma unroll 8
+    for (int64_t partial = warp(); partial < entry.partials; partial += warps()) {
+      total += entry.memory[partial * entry.count + element];
     }
   }
   sums[thread()] = total;
@@ -30,6 +32,8 @@ __global__ void __launch_bounds__(kReduceThreads) reduce_parameters(const __grid
 }
 
 }  // namespace
+
+int max_cluster() { return max_cluster<reduce_parameters>(); }
 
 const char* launch_reductions(const Reductions& reductions, int64_t blocks, void* stream) {
   return launch<reduce_parameters>(blocks, kReduceThreads, kReduceThreads * 4, stream, reductions);

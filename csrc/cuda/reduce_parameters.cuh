@@ -1,4 +1,4 @@
-// Backward, last launch: sums the parameter gradients over samples, in a fixed order.
+// Backward, last launch: sums the partial gradients of the parameters, in a fixed order.
 #pragma once
 
 #include <cstdint>
@@ -6,8 +6,9 @@
 namespace sma::cuda {
 
 struct Reduction {
-  const float* partials;  // [B,count]
-  float* total;           // [count]
+  const float* memory;  // [partials,count]
+  float* total;         // [count]
+  int64_t partials;     // one per block of the head's backward, or per sample
   int64_t count;
   int64_t first_block;  // in the grid
 };
@@ -16,7 +17,6 @@ struct Reductions {
   static constexpr int kMaxEntries = 5;
   Reduction entries[kMaxEntries];
   int size;
-  int64_t batch;
 };
 
 const char* launch_reductions(const Reductions& reductions, int64_t blocks, void* stream);

@@ -8,9 +8,13 @@ namespace sma::cuda {
 struct Device {
   int shared_limit;  // maximum bytes of dynamic shared memory per block
   int sm_count;      // streaming multiprocessors
+  int max_cluster;   // blocks that can work on one sample together, 1 without clusters
   bool tf32;         // float32 products may round their operands to tf32
   void* stream;      // cudaStream_t
 };
+
+// Blocks that can form a cluster on the current device, with the code that is loaded there.
+int max_cluster();
 
 // Why no kernel supports this call, or null. Dtype::f64 and axes beyond 32 bits are not supported.
 const char* not_supported_reason(Dtype dtype, const Shape& shape);

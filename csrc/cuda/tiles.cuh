@@ -224,21 +224,4 @@ struct Ring {
   __device__ __forceinline__ T* operator[](int i) const { return first + i % kStages * size; }
 };
 
-// The buffers through which the tiles of a map stream, and the tile over which flat ones are spread.
-template <class T>
-struct MapStream {
-  Buffers<T> buffers;
-  T* tile;  // null if the map is not flat
-
-  // The tile of `stage`, once its copies have arrived. All kThreads threads of the block must call.
-  template <int kThreads>
-  __device__ __forceinline__ const T* ready_tile(const Map<const T>& map, int stage, int positions) const {
-    sync_block();
-    if (!map.flat) return buffers[stage];
-    unflatten<kThreads>(tile, buffers[stage], positions);
-    sync_block();
-    return tile;
-  }
-};
-
 }  // namespace sma::cuda

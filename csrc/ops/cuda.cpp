@@ -3,6 +3,9 @@
 #include <ATen/cuda/CUDAContext.h>
 #include <c10/cuda/CUDAGuard.h>
 
+#include <array>
+#include <atomic>
+
 #include "../cuda/sma_attention_cuda.h"
 #include "backend.h"
 #include "registration.h"
@@ -10,11 +13,20 @@
 namespace sma {
 namespace {
 
+// Blocks that may share a sample on a device, asked once: the driver takes microseconds to answer.
+int max_cluster_on(c10::DeviceIndex index, const cudaDeviceProp& properties) {
+  static std::array<std::atomic<int>, C10_COMPILE_TIME_MAX_GPUS> known{};
+  std::atomic<int>& size = known.at(static_cast<size_t>(index));
+  if (size.load() == 0) size = properties.major >= 9 ? cuda::max_cluster() : 1;
+  return size.load();
+}
+
 cuda::Device current_device() {
   const cudaDeviceProp& properties = *at::cuda::getCurrentDeviceProperties();
   cuda::Device device{};
   device.shared_limit = static_cast<int>(properties.sharedMemPerBlockOptin);
   device.sm_count = properties.multiProcessorCount;
+  device.max_cluster = max_cluster_on(at::cuda::current_device(), properties);
   device.tf32 = at::globalContext().float32Precision(at::Float32Backend::CUDA, at::Float32Op::MATMUL) ==
                 at::Float32Precision::TF32;
   device.stream = at::cuda::getCurrentCUDAStream().stream();

@@ -32,7 +32,7 @@ ORDER = {
 }
 LAUNCH_TEXT_BYTES = 1 << 16
 # Properties of the emulated GPU; tests change them. The seed orders the threads between barriers.
-gpu = SimpleNamespace(shared_limit=99 * 1024, processors=1, tf32=False, seed=1, misalign=False)
+gpu = SimpleNamespace(shared_limit=99 * 1024, processors=1, max_cluster=1, tf32=False, seed=1, misalign=False)
 
 
 class Emulator:
@@ -145,7 +145,7 @@ def readable(tensor: Tensor | None) -> Tensor | None:
 def _request(kind: int, args: AttentionArgs) -> Request:
     grid = args.grid
     request = Request(kind)
-    request.numbers(ORDER["dtype"].index(grid.dtype), gpu.shared_limit, gpu.processors, gpu.tf32)
+    request.numbers(ORDER["dtype"].index(grid.dtype), gpu.shared_limit, gpu.processors, gpu.max_cluster, gpu.tf32)
     embed = args.weight.shape[2] if args.weight is not None else 0
     groups = args.features.shape[1] // embed if args.features is not None else 0
     request.numbers(grid.shape[0], args.regions, args.channels, groups, embed)
@@ -218,13 +218,14 @@ class Launch(NamedTuple):
     blocks: int
     threads: int  # per block
     shared: int  # bytes of dynamic shared memory per block
+    cluster: int  # blocks
     argument: bytes
 
 
 def count(shape: dict[str, int], dtype: torch.dtype, merge: str) -> dict[str, Any]:
     """Launches and workspace bytes of a training step at the sizes batch, R, K, G, D, C and L, without running it."""
     request = Request(3)
-    request.numbers(ORDER["dtype"].index(dtype), gpu.shared_limit, gpu.processors, gpu.tf32)
+    request.numbers(ORDER["dtype"].index(dtype), gpu.shared_limit, gpu.processors, gpu.max_cluster, gpu.tf32)
     request.numbers(*(shape[name] for name in ("batch", "R", "K", "G", "D", "C", "L")), ORDER["merge"].index(merge))
     counts, text = torch.empty(4, dtype=torch.int64), torch.empty(LAUNCH_TEXT_BYTES, dtype=torch.uint8)
     request.result(counts)
@@ -245,12 +246,13 @@ def read_launch(line: str) -> Launch:
 
 
 DTYPE_NAMES = {"__nv_bfloat16": "bf16", "__half": "f16", "float": "f32"}
-MMA_NAMES = {
+VARIANT_NAMES = {
     "mma_ieee": "ieee",
-    "mma_tf32<false>": "tf32",
-    "mma_tf32<true>": "split-tf32",
+    "mma_tf32": "tf32",
     "mma_16bit<__nv_bfloat16>": "16-bit",
     "mma_16bit<__half>": "16-bit",
+    "2": "2 parts",
+    "3": "3 parts",
 }
 
 
@@ -263,9 +265,9 @@ def kernel_name(function: str) -> str:
         raise ValueError(f"no kernel's name in {function}")
     if instance[2] is None:
         return instance[1]
-    dtype, mma, *last = instance[2].replace("sma::cuda::", "").strip().split(", ")
+    dtype, variant, *last = instance[2].replace("sma::cuda::", "").strip().split(", ")
     names = [{"true": "shared", "false": "workspace"}.get(name, name) for name in last]
-    return " ".join((instance[1], DTYPE_NAMES[dtype], MMA_NAMES[mma], *names))
+    return " ".join((instance[1], DTYPE_NAMES[dtype], VARIANT_NAMES[variant], *names))
 
 
 @contextmanager

@@ -13,12 +13,16 @@
 
 namespace sma::cuda {
 
+using std::max;
 using std::min;
 
 inline int thread() { return static_cast<int>(emulator::self().thread); }
 inline int threads() { return static_cast<int>(emulator::self().threads); }
 inline int64_t block() { return emulator::self().block; }
 inline void sync_block() { emulator::barrier(); }
+inline void sync_cluster() { emulator::cluster_barrier(); }
+inline float load_shared_globally(const float* from) { return *from; }
+inline void store_shared_globally(float* to, float value) { *to = value; }
 
 inline float shuffle_xor(float value, int mask) {
   return emulator::exchange("shuffle_xor", value)[emulator::self().lane ^ static_cast<unsigned>(mask)];
@@ -80,15 +84,24 @@ float right(const Operands* lanes, int k, int column) {
   return element(static_cast<uint16_t>(packed >> 16 * (k % 2)), T());
 }
 
+// Towards zero: the manual leaves the rounding of tensor cores open, and they are known to truncate.
+inline float truncated(double value) {
+  float rounded = static_cast<float>(value);
+  if (std::isfinite(rounded) && std::fabs(static_cast<double>(rounded)) > std::fabs(value)) {
+    rounded = std::nextafter(rounded, 0.0f);
+  }
+  return rounded;
+}
+
 // Accumulator register q of a lane is element (lane/4 + 8*(q/2), 2*(lane%4) + q%2).
 template <class LeftElement, class RightElement>
 void accumulate(float (&c)[4], int depth, const LeftElement& a, const RightElement& b) {
   const int lane = static_cast<int>(emulator::self().lane);
   for (int q = 0; q < 4; ++q) {
     const int row = lane / 4 + 8 * (q / 2), column = 2 * (lane % 4) + q % 2;
-    float sum = c[q];
-    for (int k = 0; k < depth; ++k) sum += a(row, k) * b(k, column);
-    c[q] = sum;
+    double sum = c[q];
+    for (int k = 0; k < depth; ++k) sum += static_cast<double>(a(row, k)) * static_cast<double>(b(k, column));
+    c[q] = truncated(sum);
   }
 }
 
@@ -156,11 +169,22 @@ inline float round_tf32(float value) {
   return value;
 }
 
+template <auto kKernel>
+int max_cluster() {
+  return 8;
+}
+
+struct Grid {
+  unsigned blocks;
+  int threads, shared, cluster;
+};
+
 template <auto kKernel, class Argument>
-const char* launch_kernel(unsigned blocks, int threads_per_block, int shared, void*, const Argument& argument) {
+const char* launch_kernel(const Grid& grid, void*, const Argument& argument) {
   // The compiler's name of this function holds that of the kernel.
   const std::string_view bytes(reinterpret_cast<const char*>(&argument), sizeof argument);
-  emulator::run(__PRETTY_FUNCTION__, blocks, static_cast<unsigned>(threads_per_block), shared, bytes,
+  emulator::run({__PRETTY_FUNCTION__, grid.blocks, static_cast<unsigned>(grid.threads), grid.shared,
+                 static_cast<unsigned>(grid.cluster), bytes},
                 [&] { kKernel(argument); });
   return nullptr;
 }

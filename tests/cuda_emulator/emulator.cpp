@@ -28,19 +28,23 @@ struct Copy {
   int bytes, valid;
 };
 
+struct Warp;
+
 struct Fiber {
-  enum class State { runnable, at_barrier, in_warp, done };
+  enum class State { runnable, at_barrier, at_cluster_barrier, in_warp, done };
   ucontext_t context;
   void* fake_stack = nullptr;
   State state;
   Identity id;
+  unsigned block_in_cluster;
+  Warp* warp;
   unsigned meetings;
-  int copies_open;
   std::vector<std::vector<Copy>> groups;  // committed, oldest first; the last one is still open
 };
 
 struct Warp {
-  unsigned arrived = 0, lanes = 0, generation = 0;
+  Fiber* fibers[kLanes] = {};
+  unsigned arrived = 0, lanes = 0;
   const char* operation = nullptr;
   size_t bytes = 0;
   alignas(16) unsigned char inputs[2][kLanes * kMaxInputBytes];
@@ -51,14 +55,19 @@ struct Array {
   int bytes;
 };
 
+// The shared memory of a running block.
+struct Block {
+  std::map<int, Array> arrays;
+  std::vector<unsigned char> memory;
+  size_t used = 0;
+};
+
 std::mt19937_64 random_order(0);
 std::vector<std::unique_ptr<unsigned char[]>> stacks;
 std::vector<Fiber> fibers;
 std::vector<Warp> warps;
 std::vector<unsigned> runnable;
-std::map<int, Array> arrays;
-std::vector<unsigned char> shared_memory;
-size_t shared_used;
+std::vector<Block> cluster_blocks;
 int shared_limit;
 Fiber* running;
 ucontext_t scheduler;
@@ -107,40 +116,66 @@ void resume(Fiber& fiber) {
   __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
 }
 
-void start(unsigned block, unsigned threads) {
-  while (stacks.size() < threads) stacks.push_back(std::make_unique<unsigned char[]>(kStack));
+void prepare(Block& block, size_t bytes) {
+  block.memory.resize(bytes);
+  __asan_unpoison_memory_region(block.memory.data(), bytes);
+  memset(block.memory.data(), kPoison, bytes);
+  __asan_poison_memory_region(block.memory.data(), bytes);
+  block.arrays.clear();
+  block.used = 0;
+}
+
+// Starts the threads of `cluster` blocks, of which `first` is the first.
+void start(unsigned first, unsigned cluster, unsigned threads) {
+  const unsigned total = cluster * threads;
+  while (stacks.size() < total) stacks.push_back(std::make_unique<unsigned char[]>(kStack));
   fibers.clear();
-  fibers.resize(threads);
-  warps.assign((threads + kLanes - 1) / kLanes, Warp());
+  fibers.resize(total);
+  const unsigned warps_per_block = (threads + kLanes - 1) / kLanes;
+  warps.assign(cluster * warps_per_block, Warp());
   runnable.clear();
-  __asan_unpoison_memory_region(shared_memory.data(), shared_memory.size());
-  memset(shared_memory.data(), kPoison, shared_memory.size());
-  __asan_poison_memory_region(shared_memory.data(), shared_memory.size());
-  arrays.clear();
-  shared_used = 0;
-  for (unsigned t = 0; t < threads; ++t) {
-    Fiber& fiber = fibers[t];
-    fiber.id = {t, threads, block, t / kLanes, t % kLanes};
+  for (unsigned i = 0; i < total; ++i) {
+    Fiber& fiber = fibers[i];
+    const unsigned block = i / threads, thread = i % threads;
+    fiber.id = {thread, threads, first + block, thread / kLanes, thread % kLanes};
+    fiber.block_in_cluster = block;
+    fiber.warp = &warps[block * warps_per_block + thread / kLanes];
     fiber.meetings = 0;
     fiber.groups.assign(1, {});
-    ++warps[fiber.id.warp].lanes;
+    fiber.warp->fibers[fiber.warp->lanes++] = &fiber;
     getcontext(&fiber.context);
-    fiber.context.uc_stack = {stacks[t].get(), 0, kStack};
+    fiber.context.uc_stack = {stacks[i].get(), 0, kStack};
     fiber.context.uc_link = nullptr;
-    __asan_unpoison_memory_region(stacks[t].get(), kStack);
+    __asan_unpoison_memory_region(stacks[i].get(), kStack);
     makecontext(&fiber.context, enter, 0);
     make_runnable(fiber);
   }
 }
 
-void note_launch(const char* name, unsigned blocks, unsigned threads, int shared, std::string_view argument) {
-  launched_lines.append(name);
-  for (const int64_t number : {int64_t{blocks}, int64_t{threads}, int64_t{shared}}) {
+// Lets the threads of every block pass whose threads all wait at its barrier, or all threads if all wait at the
+// cluster's; false if there are none.
+bool pass_barriers(unsigned threads) {
+  std::vector<unsigned> at_barrier(cluster_blocks.size());
+  unsigned at_cluster_barrier = 0;
+  for (const Fiber& fiber : fibers) {
+    at_barrier[fiber.block_in_cluster] += fiber.state == Fiber::State::at_barrier;
+    at_cluster_barrier += fiber.state == Fiber::State::at_cluster_barrier;
+  }
+  for (Fiber& fiber : fibers) {
+    if (at_cluster_barrier == fibers.size() || at_barrier[fiber.block_in_cluster] == threads) make_runnable(fiber);
+  }
+  return !runnable.empty();
+}
+
+void note_launch(const Launch& launch) {
+  launched_lines.append(launch.name);
+  for (const int64_t number :
+       {int64_t{launch.blocks}, int64_t{launch.threads}, int64_t{launch.shared}, int64_t{launch.cluster}}) {
     launched_lines.append("\t").append(std::to_string(number));
   }
   launched_lines.append("\t");
   constexpr const char* kDigits = "0123456789abcdef";
-  for (const char character : argument) {
+  for (const char character : launch.argument) {
     const auto byte = static_cast<unsigned char>(character);
     launched_lines.push_back(kDigits[byte / 16]);
     launched_lines.push_back(kDigits[byte % 16]);
@@ -172,24 +207,24 @@ int64_t launches() { return launched; }
 
 std::string launch_lines() { return launched_lines; }
 
-void run(const char* name, unsigned blocks, unsigned threads, int shared, std::string_view argument,
-         const std::function<void()>& body) {
+void run(const Launch& launch, const std::function<void()>& body) {
   ++launched;
   if (counting_only) {
-    note_launch(name, blocks, threads, shared, argument);
+    note_launch(launch);
     return;
   }
+  const unsigned blocks = launch.blocks, threads = launch.threads, cluster = launch.cluster;
+  if (cluster == 0 || cluster > 8 || blocks % cluster) fail("a grid that clusters do not divide");
   kernel = &body;
-  shared_limit = shared;
-  shared_memory.resize(static_cast<size_t>(shared) + 64 * kRedZone + 128);
-  for (unsigned block = 0; block < blocks; ++block) {
-    start(block, threads);
-    for (unsigned done = 0; done < threads;) {
-      if (runnable.empty()) {
-        unsigned waiting = 0;
-        for (const Fiber& fiber : fibers) waiting += fiber.state == Fiber::State::at_barrier;
-        if (waiting != threads) fail("the block hangs: its threads wait at different places, or some have ended");
-        for (Fiber& fiber : fibers) make_runnable(fiber);
+  shared_limit = launch.shared;
+  cluster_blocks.resize(cluster);
+  const size_t bytes = static_cast<size_t>(launch.shared) + 64 * kRedZone + 128;
+  for (unsigned first = 0; first < blocks; first += cluster) {
+    for (Block& block : cluster_blocks) prepare(block, bytes);
+    start(first, cluster, threads);
+    for (unsigned done = 0; done < fibers.size();) {
+      if (runnable.empty() && !pass_barriers(threads)) {
+        fail("the block hangs: its threads wait at different places, or some have ended");
       }
       const size_t next = random_order() % runnable.size();
       std::swap(runnable[next], runnable.back());
@@ -200,7 +235,8 @@ void run(const char* name, unsigned blocks, unsigned threads, int shared, std::s
     }
     running = nullptr;
   }
-  __asan_unpoison_memory_region(shared_memory.data(), shared_memory.size());
+  for (Block& block : cluster_blocks) __asan_unpoison_memory_region(block.memory.data(), block.memory.size());
+  cluster_blocks.clear();
 }
 
 const Identity& self() { return running->id; }
@@ -210,9 +246,14 @@ void barrier() {
   yield();
 }
 
+void cluster_barrier() {
+  running->state = Fiber::State::at_cluster_barrier;
+  yield();
+}
+
 const unsigned char* meet(const char* name, const void* inputs, size_t bytes) {
   Fiber& fiber = *running;
-  Warp& warp = warps[fiber.id.warp];
+  Warp& warp = *fiber.warp;
   if (bytes > kMaxInputBytes) fail("the input of a warp operation is too large");
   if (warp.lanes != kLanes) fail("a warp operation in a warp that is not full");
   if (warp.arrived == 0) {
@@ -227,7 +268,7 @@ const unsigned char* meet(const char* name, const void* inputs, size_t bytes) {
   fiber.state = Fiber::State::in_warp;
   if (++warp.arrived == warp.lanes) {
     warp.arrived = 0;
-    for (unsigned l = 0; l < kLanes; ++l) make_runnable(fibers[fiber.id.warp * kLanes + l]);
+    for (Fiber* member : warp.fibers) make_runnable(*member);
   }
   yield();
   return table;
@@ -235,19 +276,20 @@ const unsigned char* meet(const char* name, const void* inputs, size_t bytes) {
 
 void* carve(int cursor, int bytes) {
   if (bytes == 0) return nullptr;
-  const auto array = arrays.find(cursor);
-  if (array != arrays.end()) {
+  Block& block = cluster_blocks[running->block_in_cluster];
+  const auto array = block.arrays.find(cursor);
+  if (array != block.arrays.end()) {
     if (array->second.bytes != bytes) fail("threads carve different shared arrays");
     return array->second.data;
   }
   if (cursor + bytes > shared_limit) fail("more shared memory is carved than the launch asked for");
-  auto address = reinterpret_cast<uintptr_t>(shared_memory.data()) + shared_used + kRedZone;
+  auto address = reinterpret_cast<uintptr_t>(block.memory.data()) + block.used + kRedZone;
   address = (address + 15) / 16 * 16;
   auto* data = reinterpret_cast<unsigned char*>(address);
-  shared_used = address + bytes - reinterpret_cast<uintptr_t>(shared_memory.data());
-  if (shared_used + kRedZone > shared_memory.size()) fail("too many shared arrays for the emulator's red zones");
+  block.used = address + bytes - reinterpret_cast<uintptr_t>(block.memory.data());
+  if (block.used + kRedZone > block.memory.size()) fail("too many shared arrays for the emulator's red zones");
   __asan_unpoison_memory_region(data, bytes);
-  arrays[cursor] = {data, bytes};
+  block.arrays[cursor] = {data, bytes};
   return data;
 }
 

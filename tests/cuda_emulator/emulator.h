@@ -1,4 +1,4 @@
-// Runs kernels on the host: one fiber per CUDA thread, one block after another.
+// Runs kernels on the host: one fiber per CUDA thread, one cluster of blocks after another.
 //
 // A fiber runs until a barrier, a warp-wide operation or its end; the next one is drawn at random from a seed, so that
 // results that depend on the order of threads between barriers change with the seed. Shared memory is poisoned before a
@@ -19,20 +19,27 @@ struct Identity {
 
 void set_seed(uint64_t seed);
 
-// Runs `body` once per thread. Carving more than the `shared` bytes of the launch aborts. `name` contains the kernel's,
-// `argument` the bytes of its argument.
-void run(const char* name, unsigned blocks, unsigned threads, int shared, std::string_view argument,
-         const std::function<void()>& body);
+struct Launch {
+  const char* name;  // contains the kernel's
+  unsigned blocks, threads;
+  int shared;                 // bytes of shared memory per block: carving more aborts
+  unsigned cluster;           // blocks that run at the same time
+  std::string_view argument;  // its bytes
+};
+
+// Runs `body` once per thread.
+void run(const Launch& launch, const std::function<void()>& body);
 
 // With `counting`, `run` only counts the launch: for calls without arrays.
 void count_only(bool counting);
 int64_t launches();
-// The counted launches, one per line: name, blocks, threads, shared bytes and the argument's bytes in hexadecimal,
-// separated by tabs.
+// The counted launches, one per line: name, blocks, threads, shared bytes, cluster and the argument's bytes in
+// hexadecimal, separated by tabs.
 std::string launch_lines();
 
 const Identity& self();
-void barrier();
+void barrier();          // of the block
+void cluster_barrier();  // of all blocks of the cluster
 
 // All lanes of a warp meet in operation `name`; each receives the inputs of all, 32 times `bytes`.
 const unsigned char* meet(const char* name, const void* input, size_t bytes);

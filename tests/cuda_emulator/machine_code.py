@@ -40,13 +40,13 @@ def short_name(mangled: str) -> str:
         return "reduce_parameters"
     kernel = re.sub(r"^\d+", "", name[1])
     dtype = "bf16" if "nv_bfloat16" in mangled else "f16" if "__half" in mangled else "f32"
-    mmas = {"mma_ieee": "ieee", "mma_tf32ILb0": "tf32", "mma_tf32ILb1": "split-tf32", "mma_16bit": "16-bit"}
-    mma = next(short for symbol, short in mmas.items() if symbol in mangled)
+    variants = {"mma_ieee": "ieee", "mma_tf32": "tf32", "mma_16bit": "16-bit", "Li2ELb": "2 parts", "Li3ELb": "3 parts"}
+    variant = next(short for symbol, short in variants.items() if symbol in mangled)
     last = re.search(r"EL([ib])(\d+)EEEv", mangled)
     if last is None:
-        return f"{kernel} {dtype} {mma}"
+        return f"{kernel} {dtype} {variant}"
     where = last[2] if last[1] == "i" else "shared" if last[2] == "1" else "workspace"
-    return f"{kernel} {dtype} {mma} {where}"
+    return f"{kernel} {dtype} {variant} {where}"
 
 
 def facts_of(source: Path, architecture: str) -> dict[str, dict]:

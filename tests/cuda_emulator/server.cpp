@@ -114,6 +114,7 @@ sma::cuda::Device read_device() {
   sma::cuda::Device device{};
   device.shared_limit = static_cast<int>(number());
   device.sm_count = static_cast<int>(number());
+  device.max_cluster = static_cast<int>(number());
   device.tf32 = number() != 0;
   return device;
 }

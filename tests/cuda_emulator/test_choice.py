@@ -8,7 +8,8 @@ pytest.importorskip("triton")
 from benchmarks.shapes import SHAPES, Shape
 from sma_kernels import backends
 from sma_kernels.backends import preference
-from tools.backend_preference import DTYPE, MERGE, counted_table, measured_table, write
+from tools.backend_preference import DTYPE, MERGE, counted_table, measured_table, predicted_table, write
+from tools.cuda import timing_model
 from tools.triton.recorder import attention_head
 
 SMALL = Shape(batch=2, values=16, side=1, regions=1, channels=1, embed=8, what="smaller than S1")
@@ -74,6 +75,17 @@ def test_a_measurement_in_float32_decides_for_float32_and_float16(backend, emula
     heads = [attention_head(SHAPES["S1"], dtype, MERGE, False) for dtype in (DTYPE, torch.float32, torch.float16)]
     assert [preference.preferred(head) for head in heads] == ["triton", "cuda", "cuda"]
     assert preference.table()["rows"]["S3 float32"]["cuda"] == {"microseconds": 1}
+
+
+def test_a_prediction_decides_only_beyond_its_error(backend, emulated_gpu, own_table):
+    steps = timing_model.predicted_steps()
+    times = {shape: (1000.0, 1.19 * step if shape == "S2" else 1.21 * step) for shape, step in steps.items()}
+    write(predicted_table(report(**times)))
+    table = preference.table()
+    assert "predicted by python -m tools.cuda.timing_model, not measured" in table["basis"]
+    assert {name: row["prefer"] for name, row in table["rows"].items() if name == "S2"} == {"S2": "triton"}
+    assert [row["prefer"] for name, row in table["rows"].items() if name != "S2"] == ["cuda"] * 4
+    assert table["rows"]["S1"]["cuda"]["microseconds"] == round(steps["S1"], 1)
 
 
 def test_a_report_without_a_shape_decides_nothing(backend, emulated_gpu):

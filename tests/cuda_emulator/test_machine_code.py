@@ -32,7 +32,7 @@ def test_no_spill_no_local_array_no_atomic(measured):
 
 
 def test_registers_leave_the_designed_occupancy(measured, committed):
-    """Blocks per SM: two of 256 threads for the head kernels, three or four of 128 for the streaming kernels."""
+    """Blocks per SM: one of 512 threads for the head kernels, three or four of 128 for the streaming kernels."""
     for architecture, kernels in measured.items():
         for name, facts in kernels.items():
             most = 168 if name.startswith("pool") else 128
@@ -47,5 +47,5 @@ def test_tensor_cores_and_wide_copies(measured):
                 continue
             assert facts["async_copies_128"] >= 2, (architecture, name, facts)
             assert bool(facts["tensor"]) == ("ieee" not in name), (architecture, name, facts)
-            assert bool(facts["matrix_loads"]) == ("16-bit" in name), (architecture, name, facts)
+            assert bool(facts["matrix_loads"]) == ("16-bit" in name or "parts" in name), (architecture, name, facts)
             assert bool(facts["stores_128"]) == ("backward" in name or "grad" in name), (architecture, name, facts)

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+import sma_kernels
 from tests.helpers import cases, error_rule
 from tests.helpers.cases import Case
 from tests.helpers.poison import check_nan_stays_in_its_sample
@@ -41,6 +42,8 @@ PATHS = {
     "more-rows": Case(batch=2, regions=17, channels=4, embed=3, values=70, height=1, width=9, merge="none"),
     "stream": Case(batch=3, regions=1, channels=2, embed=2, values=200, height=8, width=9),
     "flat-stream": Case(batch=3, regions=1, channels=2, embed=2, values=264, height=3, width=3),
+    "many-visits": Case(batch=1, regions=2, channels=2, embed=70, values=5, height=9, width=16),
+    "maps-in-rounds": Case(batch=1, regions=33, channels=2, shared=True, embed=5, values=5, height=3, width=5),
     "one-map": Case(regions=1, channels=1, values=1, embed=1, height=2, width=3),
     "one-position": Case(height=1, width=1),
 }
@@ -52,10 +55,46 @@ def test_paths(path, dtype, backend, device):
     assert not error_rule.error_excess(PATHS[path], dtype, backend, device)
 
 
-@pytest.mark.parametrize("limit", (36, 64), ids=lambda limit: f"{limit}KB")
+# Samples that several blocks share: the last slice shorter, several tiles of positions per slice, rows of 7, and maps of
+# the caller.
+CLUSTERS = {
+    "short-last-slice": Case(batch=2, values=9, embed=12, height=11, width=20),
+    "several-tiles": Case(batch=1, regions=1, values=5, embed=5, height=15, width=60, merge="none"),
+    "channels-last": Case(batch=1, values=9, embed=16, height=15, width=26, layout=NHWC, activation="sigmoid"),
+    "rows-of-seven": Case(batch=1, values=9, embed=16, height=7, width=55, merge="mean"),
+    "given-maps": Case(function="correlate_attention", batch=1, height=11, width=20),
+}
+
+
+@pytest.fixture
+def clusters(emulated_gpu):
+    emulated_gpu.max_cluster, emulated_gpu.processors = 8, 100
+    return emulated_gpu
+
+
+@pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16), ids=str)
+@pytest.mark.parametrize("case", CLUSTERS)
+def test_clusters_share_samples(case, dtype, backend, device, clusters):
+    assert not error_rule.error_excess(CLUSTERS[case], dtype, backend, device, seeds=2)
+
+
+def test_a_slice_without_finite_logits(backend, clusters):
+    """Its maps are 0 where another slice has finite logits; a row without any is NaN, as in PyTorch."""
+    features = torch.zeros(2, 1, 4, 56)
+    features[0, :, 2:] = 2.0
+    features[1] = 2.0
+    weight = torch.full((1, 1, 1), -3e38)
+    outputs = {
+        name: sma_kernels.multi_channel_attention(features, weight, backend=name) for name in ("reference", backend)
+    }
+    torch.testing.assert_close(outputs[backend], outputs["reference"], equal_nan=True)
+    assert outputs[backend][0, 0, 0, 2:].eq(0).all() and outputs[backend][1].isnan().all()
+
+
+@pytest.mark.parametrize("limit", (56, 64), ids=lambda limit: f"{limit}KB")
 @pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16), ids=str)
 def test_arrays_that_do_not_fit_go_to_the_workspace(dtype, limit, backend, device, emulated_gpu):
-    """With less shared memory than any GPU has, first the maps and then all arrays move to the workspace."""
+    """With less shared memory than any GPU has, first the maps and then almost all arrays move to the workspace."""
     small = dict(batch=2, regions=5, channels=4, embed=5, values=9, height=9, width=15)
     emulated_gpu.shared_limit = limit * 1024 + (30 * 1024 if dtype == torch.float32 else 0)
     assert not error_rule.error_excess(Case(**small), dtype, backend, device)
@@ -64,16 +103,21 @@ def test_arrays_that_do_not_fit_go_to_the_workspace(dtype, limit, backend, devic
 @pytest.mark.parametrize("dtype", (torch.float32, torch.float16), ids=str)
 def test_slices_and_order_of_threads_change_no_answer(dtype, backend, device, emulated_gpu):
     """Bits do not depend on the order of the threads nor, with the same slices, on the GPU."""
-    case = Case(batch=1, values=150, height=9, width=9)
+    case = Case(batch=1, values=150, height=9, width=11)
+    emulated_gpu.max_cluster = 8
     tensors = cases.inputs(case, dtype)
     first = cases.run(case, tensors, backend)
     for seed in range(2, 5):
         emulated_gpu.seed = seed
         for name, tensor in cases.run(case, tensors, backend).items():
             assert torch.equal(tensor, first[name]), name
-    emulated_gpu.processors = 100
-    for name, tensor in cases.run(case, tensors, backend).items():
+    emulated_gpu.processors = 100  # now two blocks share the sample
+    sliced = cases.run(case, tensors, backend)
+    for name, tensor in sliced.items():
         torch.testing.assert_close(tensor, first[name], rtol=2e-2 if dtype == torch.float16 else 1e-4, atol=1e-3)
+    emulated_gpu.seed = 5
+    for name, tensor in cases.run(case, tensors, backend).items():
+        assert torch.equal(tensor, sliced[name]), name
 
 
 def test_any_address_is_read(backend, device, emulated_gpu):

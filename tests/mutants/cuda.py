@@ -19,24 +19,12 @@ WIDE = "paths and wide"
 NHWC = "paths and channels-last-torch and bfloat16"
 STREAM = "paths and stream-torch and bfloat16"
 MORE_ROWS = "paths and more-rows"
+MANY_VISITS = "paths and many-visits"
+CLUSTERS = "clusters_share and short-last"
 SMALL = "error_rule and sma_attention and softmax-max-grouped and float32"
 
 MUTANTS = [
     # A removed barrier.
-    kernel("attention_maps.cuh", "positions);\n    sync_block();\n  }\n}", "positions);\n  }\n}", WIDE),
-    kernel(
-        "head_forward.cuh",
-        "cosine_gram<Mma>(n, m, inverse_norm, cos);\n    sync_block();",
-        "cosine_gram<Mma>(n, m, inverse_norm, cos);",
-        SMALL,
-    ),
-    kernel(
-        "head_backward.cuh",
-        "strip(i, l) = sum;\n        });\n    sync_block();",
-        "strip(i, l) = sum;\n        });",
-        SMALL,
-    ),
-    kernel("tiles.cuh", "sync_block();\n    if (!map.flat)", "if (!map.flat)", WIDE),
     kernel("pool.cuh", "sync_block();\n      start(", "start(", STREAM),
     kernel("pool.cuh", "sync_block();\n        x = spread;", "x = spread;", STREAM),
     kernel("pool_backward.cuh", "sync_block();\n    row_scale", "row_scale", STREAM),
@@ -51,7 +39,6 @@ MUTANTS = [
     kernel("math.cuh", "scratch[warp()] = value;\n  sync_block();", "scratch[warp()] = value;", SMALL),
     # A copy that is not awaited, not committed, or out of bounds.
     kernel("pool.cuh", "wait_copies<kStages - 2>();", "wait_copies<kStages - 1>();", STREAM),
-    kernel("attention_maps.cuh", "wait_copies<1>();", "wait_copies<2>();", FLAT),
     kernel(
         "pool_backward.cuh",
         "wait_copies<kStages - 2>();\n    sync_block();\n    row_scale",
@@ -102,8 +89,6 @@ MUTANTS = [
     kernel("axis.cuh", "index - rest * size;", "rest;", MORE_ROWS),
     kernel("plan.cuh", "(channels_last ? group : positions) * size", "(group - group) * size", "input_layouts"),
     kernel("plan.cuh", " + vector - 1) / vector * vector", " + vector - 1)", STREAM),
-    kernel("correlation.cuh", "m(j, first + l); },", "m(j, first + l + 1); },", SMALL),
-    kernel("plan.cuh", "(flat ? 3 : 2)", "(flat ? 2 : 2)", FLAT),
     kernel("plan.cuh", "(stages + (flat ? 1 : 0))", "(stages + (flat ? 0 : 0))", FLAT),
     # A swapped lane layout.
     kernel("mma.cuh", "2 * (lane() % 4) + e % 2", "2 * (lane() % 4) + 1 - e % 2", FLAT),
@@ -119,7 +104,7 @@ MUTANTS = [
         "(column + i + 8 * upper) * tile.pitch + k + 8 * last",
         WIDE,
     ),
-    kernel("mma.cuh", "k + lane() % 4 + 4 * (e / 2)", "k + lane() % 4 + 4 * (e % 2)", FLAT),
+    kernel("mma.cuh", "k + lane() % 4 + 4 * (e / 2)", "k + lane() % 4 + 4 * (e % 2)", "tf32_when"),
     # An incomplete reduction.
     kernel(
         "math.cuh",
@@ -128,10 +113,68 @@ MUTANTS = [
         SMALL,
     ),
     kernel("reduce_parameters.cu", "for (int w = 1; w < warps(); ++w)", "for (int w = 2; w < warps(); ++w)", SMALL),
-    kernel("merge_backward.cuh", "slice < slices; ++slice", "slice < 1; ++slice", "slices_and_order and float32"),
     # A term of the formulas, and NaN.
-    kernel("correlation_backward.cuh", "if (i == j && !(inverse_norm[i] < 0))", "if (false)", SMALL),
     kernel("math.cuh", "value > best || (value != value && best == best)", "value > best", "nan_wins"),
+    # The head: a removed barrier, of the block or of the cluster.
+    kernel("features.cuh", "run(visit, buffers_[i]);\n      sync_block();", "run(visit, buffers_[i]);", MANY_VISITS),
+    kernel("features.cuh", "}\n      sync_block();\n      if (!holds", "}\n      if (!holds", WIDE),
+    kernel("features.cuh", "split(visit, buffers_[i]);\n        sync_block();", "split(visit, buffers_[i]);", FLAT),
+    kernel("products.cuh", "sync_block();  // the previous", "// the previous", SMALL),
+    kernel("products.cuh", "sync_block();\n        if (warp", "if (warp", SMALL),
+    kernel("cluster.cuh", "sync_cluster();\n    collect", "collect", CLUSTERS),
+    kernel("attention_maps.cuh", "sync_cluster();\n    for", "for", CLUSTERS),
+    kernel("attention_maps.cuh", "}\n  sync_block();\n  for_each_element", "}\n  for_each_element", SMALL),
+    kernel("head_backward.cuh", "sync_cluster();\n", "", CLUSTERS),
+    kernel(
+        "head_backward.cuh", "    sync_block();\n    if (!slice.is_whole())", "    if (!slice.is_whole())", CLUSTERS
+    ),
+    kernel("head_backward.cuh", "product);\n    sync_block();\n    row_proj", "product);\n    row_proj", SMALL),
+    kernel("attention_maps_backward.cuh", "if (start == 0) sync_block();", "", WIDE),
+    kernel(
+        "attention_maps_backward.cuh", "sync_block();\n        store_features_gradient<", "store_features_gradient<", WIDE
+    ),
+    # A copy that is not awaited, not committed, or of the wrong visit.
+    kernel("features.cuh", "wait_copies<1>();", "wait_copies<2>();", MANY_VISITS),
+    kernel("features.cuh", "wait_copies<0>();", "", WIDE),
+    kernel(
+        "features.cuh",
+        "slice_.first, buffers_[i]);\n    commit",
+        "slice_.first, buffers_[0]);\n    commit",
+        MANY_VISITS,
+    ),
+    kernel("features.cuh", "resident_ = count == 1;", "resident_ = true;", MANY_VISITS),
+    kernel("row_copies.cuh", "source : from, valid * static_cast<int>(sizeof(T)));", "source : from, kBytes);", NHWC),
+    # Wrong parts of a number, products of them, or rows of a product.
+    kernel("parts.cuh", "x -= __low2float(pair);", "", SMALL),
+    kernel("parts.cuh", "int order = kLast; order >= 0", "int order = 0; order >= 0", SMALL),
+    kernel("parts.cuh", "first + t * step;", "first + t;", WIDE),
+    kernel("parts.cuh", "row < rows && has_second", "row < rows && has_first", SMALL),
+    kernel("products.cuh", "strip + t * warp_tiles.strips", "strip + t", WIDE),
+    kernel("products.cuh", "transposed ? a(j, i) : a(i, j)", "a(i, j)", SMALL),
+    kernel("features.cuh", "i < maps.count ? maps(i) : -1", "maps(i)", SMALL),
+    kernel("features.cuh", "group + (row >> group_shift)", "group", SMALL),
+    kernel("attention_maps_backward.cuh", "tile == 0 ? sum : gradient + sum", "tile >= 0 ? sum : 0", MANY_VISITS),
+    kernel("attention_maps_backward.cuh", "start + own.strip, own.strips", "own.strip, own.strips", WIDE),
+    kernel(
+        "attention_maps.cuh", "visit.channel > 0 ? logit : shared_bias[map]", "shared_bias[map]", "paths and embedding"
+    ),
+    kernel("elements.cuh", "mask > 0; mask /= 2) value +=", "mask > 1; mask /= 2) value +=", SMALL),
+    # Sums over a cluster: a slice left out, two exchanges at one address, a slice without finite logits.
+    kernel("cluster.cuh", "rows, columns, blocks(),", "rows, columns, 1,", CLUSTERS),
+    kernel("head_backward.cuh", "delta(2 * n.maps),", "delta(0),", CLUSTERS),
+    kernel("attention_maps.cuh", "maximum == -INFINITY ? 0.0f : maximum", "maximum", "without_finite"),
+    kernel("attention_maps.cuh", "if (other != -INFINITY) total", "total", "without_finite"),
+    kernel("attention_maps.cuh", "own == -INFINITY ? 1.0f : expf", "false ? 1.0f : expf", "without_finite"),
+    kernel(
+        "plan_head.cuh",
+        "ceil_div(positions, blocks), 8)",
+        "ceil_div(positions, blocks), 1)",
+        "clusters_share and seven",
+    ),
+    # A term of its formulas, or an array that is too small.
+    kernel("correlation_backward.cuh", "!(inverse_norm[i] < 0) ?", "false ?", SMALL),
+    kernel("correlation_backward.cuh", "s(i, j) * (product(i, j) - p_diag)", "s(i, j) * product(i, j)", SMALL),
+    kernel("head_backward.cuh", "square > strip ? square", "square < 0 ? square", MORE_ROWS),
     # The limit on shared memory: lowered, raised by two threads at once, not raised, or that of another device.
     limit("if (bytes <= limit.load(std::memory_order_acquire)) return nullptr;", ""),
     limit("if (bytes <= limit.load(std::memory_order_relaxed)) return nullptr;", ""),
