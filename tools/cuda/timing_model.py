@@ -37,7 +37,8 @@ def planned(name: str, merge: str = "max") -> list[emulated.Launch]:
     sizes = {"batch": shape.batch, "R": shape.regions, "K": shape.channels, "G": shape.channels}
     sizes |= {"D": shape.embed, "C": shape.values, "L": shape.side**2}
     before = copy.copy(emulated.gpu)
-    emulated.gpu.shared_limit, emulated.gpu.processors, emulated.gpu.tf32 = SHARED_LIMIT, PROCESSORS, False
+    properties = {"shared_limit": SHARED_LIMIT, "processors": PROCESSORS, "max_cluster": 8, "tf32": False}
+    emulated.gpu.__dict__.update(properties)
     try:
         return emulated.count(sizes, torch.bfloat16, merge)["launches"]
     finally:
@@ -90,6 +91,14 @@ def measured_rows(merge: str = "max") -> dict[str, dict]:
     cell |= {"direction": "forward+backward"}
     rows = json.loads(REPORT.read_text())["rows"]
     return {row["shape"]: row for row in rows if cell.items() <= row.items()}
+
+
+def predicted_steps() -> dict[str, float]:
+    """Microseconds of a training step at every shape, from the committed table."""
+    shapes = json.loads(TABLE.read_text())["shapes"]
+    return {
+        shape: sum(facts["microseconds"] + GAP_US for facts in kernels.values()) for shape, kernels in shapes.items()
+    }
 
 
 def print_table(table: dict) -> None:
