@@ -131,7 +131,10 @@ MUTANTS = [
     kernel("head_backward.cuh", "product);\n    sync_block();\n    row_proj", "product);\n    row_proj", SMALL),
     kernel("attention_maps_backward.cuh", "if (start == 0) sync_block();", "", WIDE),
     kernel(
-        "attention_maps_backward.cuh", "sync_block();\n        store_features_gradient<", "store_features_gradient<", WIDE
+        "attention_maps_backward.cuh",
+        "sync_block();\n        store_features_gradient<",
+        "store_features_gradient<",
+        WIDE,
     ),
     # A copy that is not awaited, not committed, or of the wrong visit.
     kernel("features.cuh", "wait_copies<1>();", "wait_copies<2>();", MANY_VISITS),
