@@ -15,7 +15,7 @@ sys.path.insert(0, str(HERE.parents[1] / "tools"))
 import cuda_build  # noqa: E402
 
 SOURCES = (
-    *(HERE / name for name in ("emulator.cpp", "server.cpp", "probe_emulated.cpp")),
+    *(HERE / name for name in ("emulator.cpp", "launch_log.cpp", "server.cpp", "probe_emulated.cpp")),
     KERNELS / "dispatch.cpp",
     *sorted(KERNELS.glob("*.cu")),
 )

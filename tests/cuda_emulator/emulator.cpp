@@ -78,9 +78,6 @@ const std::function<void()>* kernel;
 // which takes a third of the time. Switches are announced to it instead, and stacks cleared once per block.
 const auto swap_context =
     reinterpret_cast<int (*)(ucontext_t*, const ucontext_t*)>(dlsym(dlopen("libc.so.6", RTLD_LAZY), "swapcontext"));
-bool counting_only = false;
-int64_t launched = 0;
-std::string launched_lines;
 
 void make_runnable(Fiber& fiber) {
   fiber.state = Fiber::State::runnable;
@@ -167,22 +164,6 @@ bool pass_barriers(unsigned threads) {
   return !runnable.empty();
 }
 
-void note_launch(const Launch& launch) {
-  launched_lines.append(launch.name);
-  for (const int64_t number :
-       {int64_t{launch.blocks}, int64_t{launch.threads}, int64_t{launch.shared}, int64_t{launch.cluster}}) {
-    launched_lines.append("\t").append(std::to_string(number));
-  }
-  launched_lines.append("\t");
-  constexpr const char* kDigits = "0123456789abcdef";
-  for (const char character : launch.argument) {
-    const auto byte = static_cast<unsigned char>(character);
-    launched_lines.push_back(kDigits[byte / 16]);
-    launched_lines.push_back(kDigits[byte % 16]);
-  }
-  launched_lines.push_back('\n');
-}
-
 }  // namespace
 
 void fail(const char* message) {
@@ -197,22 +178,8 @@ void fail(const char* message) {
 
 void set_seed(uint64_t seed) { random_order.seed(seed); }
 
-void count_only(bool counting) {
-  counting_only = counting;
-  launched = 0;
-  launched_lines.clear();
-}
-
-int64_t launches() { return launched; }
-
-std::string launch_lines() { return launched_lines; }
-
 void run(const Launch& launch, const std::function<void()>& body) {
-  ++launched;
-  if (counting_only) {
-    note_launch(launch);
-    return;
-  }
+  if (only_counted(launch)) return;
   const unsigned blocks = launch.blocks, threads = launch.threads, cluster = launch.cluster;
   if (cluster == 0 || cluster > 8 || blocks % cluster) fail("a grid that clusters do not divide");
   kernel = &body;

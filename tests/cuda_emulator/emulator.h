@@ -36,6 +36,7 @@ int64_t launches();
 // The counted launches, one per line: name, blocks, threads, shared bytes, cluster and the argument's bytes in
 // hexadecimal, separated by tabs.
 std::string launch_lines();
+bool only_counted(const Launch& launch);  // called by `run`
 
 const Identity& self();
 void barrier();          // of the block
