@@ -55,6 +55,14 @@ def test_paths(path, dtype, backend, device):
     assert not error_rule.error_excess(PATHS[path], dtype, backend, device)
 
 
+@pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16), ids=str)
+@pytest.mark.parametrize("path", ("flat", "flat-channels", "channels-last"))
+def test_paths_with_much_shared_memory(path, dtype, backend, device, emulated_gpu):
+    """Misaligned rows are copied flat by the head, too, and all features stay in shared memory."""
+    emulated_gpu.shared_limit = 227 * 1024
+    assert not error_rule.error_excess(PATHS[path], dtype, backend, device, seeds=2)
+
+
 # Samples that several blocks share: the last slice shorter, several tiles of positions per slice, rows of 7, and maps of
 # the caller.
 CLUSTERS = {
