@@ -20,7 +20,6 @@ NHWC = "paths and channels-last-torch and bfloat16"
 STREAM = "paths and stream-torch and bfloat16"
 MORE_ROWS = "paths and more-rows"
 MANY_VISITS = "paths and many-visits"
-MUCH_MEMORY = "much_shared_memory and flat"
 CLUSTERS = "clusters_share and short-last"
 SMALL = "error_rule and sma_attention and softmax-max-grouped and float32"
 
@@ -119,9 +118,6 @@ MUTANTS = [
     # The head: a removed barrier, of the block or of the cluster.
     kernel("features.cuh", "run(visit, buffers_[i]);\n      sync_block();", "run(visit, buffers_[i]);", MANY_VISITS),
     kernel("features.cuh", "}\n      sync_block();\n      if (!holds", "}\n      if (!holds", WIDE),
-    kernel(
-        "features.cuh", "split(visit, buffers_[i]);\n        sync_block();", "split(visit, buffers_[i]);", MUCH_MEMORY
-    ),
     kernel("products.cuh", "sync_block();  // the previous", "// the previous", SMALL),
     kernel("products.cuh", "sync_block();\n        if (warp", "if (warp", SMALL),
     kernel("cluster.cuh", "sync_cluster();\n    collect", "collect", CLUSTERS),
@@ -149,16 +145,14 @@ MUTANTS = [
         MANY_VISITS,
     ),
     kernel("features.cuh", "resident_ = count == 1;", "resident_ = true;", MANY_VISITS),
-    kernel("row_copies.cuh", "source : from, valid * static_cast<int>(sizeof(T)));", "source : from, kBytes);", NHWC),
-    # Wrong parts of a number, products of them, or rows of a product.
     kernel("parts.cuh", "x -= __low2float(pair);", "", SMALL),
-    kernel("parts.cuh", "int order = kLast; order >= 0", "int order = 0; order >= 0", SMALL),
-    kernel("parts.cuh", "first + t * step;", "first + t;", WIDE),
-    kernel("parts.cuh", "row < rows && has_second", "row < rows && has_first", SMALL),
+    kernel("parts.cuh", "int order = kLast; order >= 0", "int order = kLast; order >= kLast", SMALL),
+    kernel("parts.cuh", "first + t * step;", "first + t * step / step;", WIDE),
+    kernel("parts.cuh", "row < rows && has_second", "row < rows && (has_second || has_first)", SMALL),
     kernel("products.cuh", "strip + t * warp_tiles.strips", "strip + t", WIDE),
-    kernel("products.cuh", "transposed ? a(j, i) : a(i, j)", "a(i, j)", SMALL),
+    kernel("products.cuh", "transposed ? a(j, i) : a(i, j)", "transposed ? a(i, j) : a(i, j)", SMALL),
     kernel("features.cuh", "i < maps.count ? maps(i) : -1", "maps(i)", SMALL),
-    kernel("features.cuh", "group + (row >> group_shift)", "group", SMALL),
+    kernel("features.cuh", "group + (row >> group_shift)", "group + (row >> group_shift >> 31)", SMALL),
     kernel("attention_maps_backward.cuh", "tile == 0 ? sum : gradient + sum", "tile >= 0 ? sum : 0", MANY_VISITS),
     kernel("attention_maps_backward.cuh", "start + own.strip, own.strips", "own.strip, own.strips", WIDE),
     kernel(
@@ -169,13 +163,12 @@ MUTANTS = [
     kernel("cluster.cuh", "rows, columns, blocks(),", "rows, columns, 1,", CLUSTERS),
     kernel("head_backward.cuh", "delta(2 * n.maps),", "delta(0),", CLUSTERS),
     kernel("attention_maps.cuh", "maximum == -INFINITY ? 0.0f : maximum", "maximum", "without_finite"),
-    kernel("attention_maps.cuh", "if (other != -INFINITY) total", "total", "without_finite"),
     kernel("attention_maps.cuh", "own == -INFINITY ? 1.0f : expf", "false ? 1.0f : expf", "without_finite"),
     kernel(
         "plan_head.cuh",
         "ceil_div(positions, blocks), 8)",
         "ceil_div(positions, blocks), 1)",
-        "clusters_share and seven",
+        CLUSTERS,
     ),
     # A term of its formulas, or an array that is too small.
     kernel("correlation_backward.cuh", "!(inverse_norm[i] < 0) ?", "false ?", SMALL),
