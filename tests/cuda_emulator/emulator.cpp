@@ -149,6 +149,16 @@ void start(unsigned first, unsigned cluster, unsigned threads) {
   }
 }
 
+// Usually the one that became runnable last, so that a warp runs far ahead of the others, as on a GPU: if every choice
+// were random, all warps would keep about the same pace, and most missing barriers would change nothing.
+Fiber& next_fiber() {
+  const size_t next = random_order() % 8 == 0 ? random_order() % runnable.size() : runnable.size() - 1;
+  std::swap(runnable[next], runnable.back());
+  Fiber& fiber = fibers[runnable.back()];
+  runnable.pop_back();
+  return fiber;
+}
+
 // Lets the threads of every block pass whose threads all wait at its barrier, or all threads if all wait at the
 // cluster's; false if there are none.
 bool pass_barriers(unsigned threads) {
@@ -158,7 +168,9 @@ bool pass_barriers(unsigned threads) {
     at_barrier[fiber.block_in_cluster] += fiber.state == Fiber::State::at_barrier;
     at_cluster_barrier += fiber.state == Fiber::State::at_cluster_barrier;
   }
-  for (Fiber& fiber : fibers) {
+  const size_t start = random_order() % fibers.size();  // which warp runs ahead differs from barrier to barrier
+  for (size_t i = 0; i < fibers.size(); ++i) {
+    Fiber& fiber = fibers[(start + i) % fibers.size()];
     if (at_cluster_barrier == fibers.size() || at_barrier[fiber.block_in_cluster] == threads) make_runnable(fiber);
   }
   return !runnable.empty();
@@ -193,10 +205,7 @@ void run(const Launch& launch, const std::function<void()>& body) {
       if (runnable.empty() && !pass_barriers(threads)) {
         fail("the block hangs: its threads wait at different places, or some have ended");
       }
-      const size_t next = random_order() % runnable.size();
-      std::swap(runnable[next], runnable.back());
-      Fiber& fiber = fibers[runnable.back()];
-      runnable.pop_back();
+      Fiber& fiber = next_fiber();
       resume(fiber);
       done += fiber.state == Fiber::State::done;
     }

@@ -1,8 +1,9 @@
 // Runs kernels on the host: one fiber per CUDA thread, one cluster of blocks after another.
 //
-// A fiber runs until a barrier, a warp-wide operation or its end; the next one is drawn at random from a seed, so that
-// results that depend on the order of threads between barriers change with the seed. Shared memory is poisoned before a
-// block starts and has red zones around every array. Any misuse that would hang or corrupt a GPU aborts.
+// A fiber runs until a barrier, a warp-wide operation or its end; the next one is mostly one of the same warp, else
+// drawn at random from a seed, so that results that depend on the order of threads between barriers change with the
+// seed. Shared memory is poisoned before a block starts and has red zones around every array. Any misuse that would
+// hang or corrupt a GPU aborts.
 #pragma once
 
 #include <cstdint>

@@ -20,6 +20,7 @@ NHWC = "paths and channels-last-torch and bfloat16"
 STREAM = "paths and stream-torch and bfloat16"
 MORE_ROWS = "paths and more-rows"
 MANY_VISITS = "paths and many-visits"
+MUCH_MEMORY = "much_shared_memory and flat"
 CLUSTERS = "clusters_share and short-last"
 SMALL = "error_rule and sma_attention and softmax-max-grouped and float32"
 
@@ -118,6 +119,9 @@ MUTANTS = [
     # The head: a removed barrier, of the block or of the cluster.
     kernel("features.cuh", "run(visit, buffers_[i]);\n      sync_block();", "run(visit, buffers_[i]);", MANY_VISITS),
     kernel("features.cuh", "}\n      sync_block();\n      if (!holds", "}\n      if (!holds", WIDE),
+    kernel(
+        "features.cuh", "split(visit, buffers_[i]);\n        sync_block();", "split(visit, buffers_[i]);", MUCH_MEMORY
+    ),
     kernel("products.cuh", "sync_block();  // the previous", "// the previous", SMALL),
     kernel("products.cuh", "sync_block();\n        if (warp", "if (warp", SMALL),
     kernel("cluster.cuh", "sync_cluster();\n    collect", "collect", CLUSTERS),
