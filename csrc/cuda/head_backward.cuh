@@ -162,7 +162,7 @@ __global__ void __launch_bounds__(kHeadThreads, 1) head_backward(const __grid_co
   const Matrix m{arrays.take(sizes.floats[7]), pitch_of(p.plan.division.slice)};
   const Matrix d{arrays.take(sizes.floats[8]), pitch_of(p.plan.division.slice)};
 
-  if (p.features.rows.data) features.start();
+  if (!p.maps) features.start();
   if (p.has_correlation_gradient()) load_correlation(n, p.correlation, slice, saved);
   if (p.needs_argmax()) load_argmax(n, p.argmax, slice, saved);
   if (p.grad_pooled) load_partial(n, p.merge, p.partial, p.slices, slice, d);

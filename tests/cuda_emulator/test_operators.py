@@ -185,3 +185,17 @@ def test_each_output_alone_reaches_every_input(output, backend, device):
         torch.testing.assert_close(
             gradients[backend][name], expected, rtol=2e-5, atol=2e-5 * float(expected.abs().max() + 1)
         )
+
+
+@pytest.mark.parametrize("name", ("temperature", "bias"))
+def test_a_gradient_that_does_not_read_the_features(name, backend, device):
+    """In float32 the maps are saved, too: nothing may be copied that nobody waits for."""
+    case = Case(**SMALL, activation="sigmoid")
+    tensors = cases.inputs(case, torch.float32)
+    gradients = {}
+    for computed_by in ("reference", backend):
+        leaves = {k: v.detach().requires_grad_(k == name) for k, v in tensors.items()}
+        pooled = cases.call(case, leaves, computed_by)[0]
+        (pooled * cases.cotangents((pooled,), 3)[0]).sum().backward()
+        gradients[computed_by] = leaves[name].grad
+    torch.testing.assert_close(gradients[backend], gradients["reference"], rtol=2e-5, atol=2e-5)
