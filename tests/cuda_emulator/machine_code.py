@@ -15,7 +15,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from tests.cuda_emulator.build import BUILD, KERNELS, cuda_build
-from tools.cuda import sass
+from tools.cuda import sass, tables
 
 TABLE = Path(__file__).with_name("machine_code.json")
 ARCHITECTURES = ("80", "90")
@@ -69,10 +69,10 @@ def measure() -> dict[str, dict]:
     jobs = [(source, architecture) for architecture in ARCHITECTURES for source in sources]
     with ThreadPoolExecutor(2) as pool:
         parts = list(pool.map(lambda job: facts_of(*job), jobs))
-    tables: dict[str, dict] = {architecture: {} for architecture in ARCHITECTURES}
+    facts: dict[str, dict] = {architecture: {} for architecture in ARCHITECTURES}
     for (_, architecture), part in zip(jobs, parts, strict=True):
-        tables[architecture].update(part)
-    return {architecture: dict(sorted(part.items())) for architecture, part in tables.items()}
+        facts[architecture].update(part)
+    return {architecture: dict(sorted(part.items())) for architecture, part in facts.items()}
 
 
 def measure_once() -> dict[str, dict]:
@@ -88,19 +88,11 @@ def measure_once() -> dict[str, dict]:
         return json.loads(cached.read_text())
 
 
-def write(tables: dict[str, dict]) -> None:
-    lines = []
-    for architecture, kernels in tables.items():
-        rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(facts)}" for name, facts in kernels.items())
-        lines.append(f' "{architecture}": {{\n{rows}\n }}')
-    TABLE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help="compile and write the table")
     if parser.parse_args().write:
-        write(measure())
+        TABLE.write_text(tables.as_text(measure()) + "\n")
     print("| kernel | target | registers | stack | " + " | ".join(COUNTED) + " |")
     print("|---" * (len(COUNTED) + 4) + "|")
     for architecture, kernels in json.loads(TABLE.read_text()).items():

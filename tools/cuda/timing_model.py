@@ -18,7 +18,7 @@ import torch
 from benchmarks.shapes import SHAPES
 from tests.cuda_emulator import emulated
 from tests.cuda_emulator.machine_code import short_name
-from tools.cuda import sass
+from tools.cuda import sass, tables
 from tools.cuda.kernel_timing import PROCESSORS, Prediction, predict
 
 TABLE = Path(__file__).with_name("timing_model.json")
@@ -77,12 +77,8 @@ def as_table(kernels: dict[str, sass.Kernel]) -> dict:
 
 
 def write(table: dict) -> None:
-    lines = []
-    for shape, kernels in table["shapes"].items():
-        rows = ",\n".join(f"   {json.dumps(kernel)}: {json.dumps(facts)}" for kernel, facts in kernels.items())
-        lines.append(f"  {json.dumps(shape)}: {{\n{rows}\n  }}")
-    shapes = ",\n".join(lines)
-    TABLE.write_text(f'{{\n "compiler": {json.dumps(table["compiler"])},\n "shapes": {{\n{shapes}\n }}\n}}\n')
+    shapes = tables.as_text(table["shapes"], indent=1)
+    TABLE.write_text(f'{{\n "compiler": {json.dumps(table["compiler"])},\n "shapes": {shapes}\n}}\n')
 
 
 def measured_rows(merge: str = "max") -> dict[str, dict]:

@@ -9,7 +9,7 @@ import json
 import re
 from pathlib import Path
 
-from tools.cuda import timing_model
+from tools.cuda import tables, timing_model
 from tools.cuda.kernel_timing import Prediction
 
 TABLE = Path(__file__).with_name("validation.json")
@@ -43,19 +43,11 @@ def comparison() -> dict[str, dict[str, dict[str, float]]]:
     }
 
 
-def write(table: dict) -> None:
-    lines = []
-    for shape, kernels in table.items():
-        rows = ",\n".join(f"  {json.dumps(kernel)}: {json.dumps(times)}" for kernel, times in kernels.items())
-        lines.append(f" {json.dumps(shape)}: {{\n{rows}\n }}")
-    TABLE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help="compare this tree's kernels")
     if parser.parse_args().write:
-        write(comparison())
+        TABLE.write_text(tables.as_text(comparison()) + "\n")
     print("| shape, merge | kernel | measured, µs | predicted, µs | error |\n|---|---|---|---|---|")
     for shape, kernels in json.loads(TABLE.read_text()).items():
         for kernel, times in kernels.items():
