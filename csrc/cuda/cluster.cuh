@@ -10,7 +10,7 @@ namespace sma::cuda {
 // How the positions of a sample are divided over a cluster.
 struct Division {
   int cluster;       // blocks per sample
-  int slice;         // positions per block, the last ones may have fewer or none
+  int slice;         // positions per block; the last one may have fewer
   int64_t exchange;  // floats that one block offers to the others
   float* exchange_memory;
 };

@@ -10,7 +10,6 @@ struct HeadPlan {
   Division division;
   FeatureTiles tiles;
   int product_columns;
-  int64_t tile_bytes;  // of shared memory that the tiles take
   Placement placement;
 };
 

@@ -68,14 +68,12 @@ __device__ __forceinline__ void load_rows(T* tile, int pitch, const Rows<const T
   }
 }
 
+// `count` elements are whole 16-byte vectors.
 template <class T>
 __device__ __forceinline__ void load_flat(T* buffer, const T* from, int count) {
   constexpr int kElements = 16 / static_cast<int>(sizeof(T));
 #pragma unroll 1
-  for (int i = thread() * kElements; i < count; i += kHeadThreads * kElements) {
-    const int valid = count - i < kElements ? count - i : kElements;
-    copy_async<16>(buffer + i, from + i, valid * static_cast<int>(sizeof(T)));
-  }
+  for (int i = thread() * kElements; i < count; i += kHeadThreads * kElements) copy_async<16>(buffer + i, from + i, 16);
 }
 
 template <class T>
@@ -83,32 +81,21 @@ __device__ __forceinline__ void store_flat(T* to, const T* buffer, int count) {
   constexpr int kElements = 16 / static_cast<int>(sizeof(T));
 #pragma unroll 1
   for (int i = thread() * kElements; i < count; i += kHeadThreads * kElements) {
-    if (count - i >= kElements) {
-      *reinterpret_cast<uint4*>(to + i) = *reinterpret_cast<const uint4*>(buffer + i);
-    } else {
-#pragma unroll 1
-      for (int e = i; e < count; ++e) to[e] = buffer[e];
-    }
+    *reinterpret_cast<uint4*>(to + i) = *reinterpret_cast<const uint4*>(buffer + i);
   }
 }
 
 template <int kBytes, int kWidth, class T>
 __device__ __forceinline__ void store_rows_by(T* to, int64_t row_stride, const T* tile, int pitch, int rows,
                                               int columns) {
-  constexpr int kElements = kBytes / static_cast<int>(sizeof(T));
   using Vector = std::conditional_t<kBytes == 16, uint4, std::conditional_t<kBytes == 8, uint2, T>>;
-  const RowThreads own = RowThreads::of<kWidth, kElements>(columns);
-  const int inside = min(kElements, columns - own.column);
+  const RowThreads own = RowThreads::of<kWidth, kBytes / static_cast<int>(sizeof(T))>(columns);
+  if (own.column >= columns) return;
   const T* source = tile + own.row * pitch + own.column;
   T* target = to + own.row * row_stride + own.column;
 #pragma unroll 1
   for (int row = own.row; row < rows; row += own.rows_at_once) {
-    if (inside == kElements) {
-      *reinterpret_cast<Vector*>(target) = *reinterpret_cast<const Vector*>(source);
-    } else {
-#pragma unroll 1
-      for (int e = 0; e < inside; ++e) target[e] = source[e];
-    }
+    *reinterpret_cast<Vector*>(target) = *reinterpret_cast<const Vector*>(source);
     source += own.rows_at_once * pitch;
     target += own.rows_at_once * row_stride;
   }
