@@ -9,7 +9,7 @@ import pytest
 from tests.cuda_emulator import build, emulated
 from tools.cuda import sass, timing_model
 from tools.cuda.evaluate import Evaluator
-from tools.cuda.kernel_timing import Launch, block_cycles, blocks_per_processor, constant_memory, walk_thread
+from tools.cuda.kernel_timing import Launch, block_cycles, blocks_per_processor, constant_memory, predict, walk_thread
 from tools.cuda.sass import Control, Instruction
 from tools.cuda.walk import Block, Walker
 from tools.cuda.warp_timing import BARRIER, COPY, JUMP, LATENCY, Costs, WarpTimer
@@ -113,6 +113,12 @@ def test_barriers_divide_a_walk(probes):
     parts = parts_of(probes["by_barriers"], probe_launch(5), 0)
     assert [part.bytes for part in parts] == [4] * 5 + [0]
     assert [part.bytes for part in parts_of(probes["by_barriers"], probe_launch(5), 32)] == [0] * 6
+
+
+def test_cycles_by_source_line_and_by_file_add_up(probes):
+    prediction = predict(probes["strided"], probe_launch(200))
+    assert prediction.lines.total() == prediction.files.total() == prediction.cycles > 0
+    assert set(prediction.files) == {"timing_probe.cu"}
 
 
 def test_every_opcode_that_decides_a_branch_is_modelled(probes):

@@ -34,6 +34,7 @@ class Prediction:
     cycles: int  # of that warp, alone on its processor
     per_processor: int  # blocks that fit on one at once
     lines: Counter[str] = field(default_factory=Counter)  # its cycles, by the kernel's statement and that within
+    files: Counter[str] = field(default_factory=Counter)  # its cycles, by the source file of the innermost function
     guesses: Counter[str] = field(default_factory=Counter)  # its branches that depend on data, by source line
     unmodelled: set[str] = field(default_factory=set)  # opcodes that a branch depends on and that are not known
 
@@ -54,17 +55,17 @@ def constant_memory(launch: Launch) -> bytes:
     return bytes(memory) + launch.argument
 
 
-def walk_thread(walker: Walker, thread: int, lines: Counter[str] | None = None) -> list[Costs]:
-    """Costs of a thread's warp between its barriers. `lines` receives its cycles by source lines, those of a basic block
-    at its last one."""
+def walk_thread(walker: Walker, thread: int, places: Counter[tuple[str, ...]] | None = None) -> list[Costs]:
+    """Costs of a thread's warp between its barriers. `places` receives its cycles by source lines, the innermost first;
+    those of a basic block at its last one."""
     timer = WarpTimer(walker.blocks)
     parts = [Costs()]
     for index, executed in walker.walk({"SR_TID.X": thread, "SR_CTAID.X": 0, "SR_CgaCtaId": 0}):
         costs = timer.run(index, executed)
         parts[-1].add(costs)
         last = walker.blocks[index].last
-        if lines is not None:
-            lines[" > ".join(reversed(last.where[-2:]))] += costs.cycles
+        if places is not None:
+            places[tuple(last.where)] += costs.cycles
         if last.base == "BAR":
             parts.append(Costs())
     return parts
@@ -91,8 +92,8 @@ def streamed_bytes(walker: Walker, launch: Launch) -> float:
 
 def predict(kernel: Kernel, launch: Launch) -> Prediction:
     walker = Walker(kernel, constant_memory(launch))
-    lines: Counter[str] = Counter()
-    first = walk_thread(walker, 0, lines)
+    places: Counter[tuple[str, ...]] = Counter()
+    first = walk_thread(walker, 0, places)
     guesses = walker.guesses.copy()
     last = walk_thread(walker, launch.threads - LANES)
     per_processor = blocks_per_processor(kernel, launch)
@@ -107,6 +108,17 @@ def predict(kernel: Kernel, launch: Launch) -> Prediction:
         total.add(part)
     if total.bytes * launch.threads * launch.blocks / BYTES_PER_US > microseconds:
         microseconds = max(microseconds, streamed_bytes(walker, launch) / BYTES_PER_US)
+    lines, files = Counter(), Counter()
+    for place, cycles in places.items():
+        lines[" > ".join(reversed(place[-2:]))] += cycles
+        files[place[0].split(":")[0]] += cycles
     return Prediction(
-        LAUNCH_US + microseconds, total.instructions, total.cycles, per_processor, lines, guesses, walker.unmodelled
+        microseconds=LAUNCH_US + microseconds,
+        instructions=total.instructions,
+        cycles=total.cycles,
+        per_processor=per_processor,
+        lines=lines,
+        files=files,
+        guesses=guesses,
+        unmodelled=walker.unmodelled,
     )

@@ -109,6 +109,11 @@ def print_table(table: dict) -> None:
             print(f"| {shape} | {kernel} | {' | '.join(str(facts[fact]) for fact in FACTS)} |")
 
 
+def print_cycles(counts: list[tuple[str, int]], total: int) -> None:
+    for source, cycles in counts:
+        print(f"  {cycles:9d}  {cycles / total:5.1%}  {source}")
+
+
 def print_lines(shape: str, kernel: str, most: int = 25) -> None:
     """The kernel's statements by cycles, and what the prediction had to assume."""
     (launch,) = (launch for launch in planned(shape) if launch.kernel.split()[0] == kernel)
@@ -117,8 +122,9 @@ def print_lines(shape: str, kernel: str, most: int = 25) -> None:
     print(
         f"{prediction.microseconds:.1f} µs; cycles of the first warp alone, by statement of the kernel and of its callee:"
     )
-    for line, cycles in prediction.lines.most_common(most):
-        print(f"  {cycles:9d}  {cycles / prediction.cycles:5.1%}  {line}")
+    print_cycles(prediction.lines.most_common(most), prediction.cycles)
+    print("by the file of the innermost function:")
+    print_cycles(prediction.files.most_common(), prediction.cycles)
     print(f"branches that depend on data, by source line: {dict(prediction.guesses)}")
     print(f"instructions that a branch depends on but that are not modelled: {sorted(prediction.unmodelled)}")
 
