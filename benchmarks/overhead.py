@@ -39,7 +39,7 @@ def small_tensors() -> dict[str, torch.Tensor]:
 def operator_arguments(t: dict[str, torch.Tensor]) -> tuple:
     return (
         *(t["values"], t["features"], t["weight"], t["bias"], 0.0, t["temperature"], 0.0, t["gate"]),
-        *(t["relation_bias"], "softmax", "max", 0.5, "cpu"),
+        *(t["relation_bias"], None, "softmax", "max", 0.5, "cpu"),
     )
 
 

@@ -51,6 +51,7 @@ struct Inputs {
   const void* weight;         // acc_t [R,K,D]
   const void* bias;           // acc_t [R,K], may be null
   const void* relation_bias;  // acc_t [N,N], may be null
+  const bool* mask;           // [B,L], true where a position is valid; null if all are, or if maps are the caller's
   Scalar temperature;
   Scalar gate;
   Activation activation;

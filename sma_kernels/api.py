@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils import _pytree
 
 from sma_kernels import backends, checks, fast_path, ops, reference
-from sma_kernels.args import AttentionArgs, inputs_of, split_scalar
+from sma_kernels.args import AttentionArgs, inputs_by_name, split_scalar
 from sma_kernels.ops.registration import AUTOCAST_FIELDS, to_autocast_dtype
 
 
@@ -39,6 +39,7 @@ def sma_attention(
     weight: Tensor,
     bias: Tensor | None = None,
     *,
+    mask: Tensor | None = None,
     temperature: float | Tensor = 0.1,
     gate: float | Tensor = 0.5,
     relation_bias: Tensor | None = None,
@@ -52,6 +53,9 @@ def sma_attention(
     values:        [B,C,H,W], float32, bfloat16, float16 (or float64 on `reference` and `cpu`)
     features:      [B,G*D,H,W], same dtype; G = 1 (shared by all channels) or G = K (one group per channel)
     weight:        [R,K,D], bias: [R,K]; like all parameters in float32 or in the dtype of the inputs
+    mask:          [B,H,W], bool, True where a position is valid. The maps are 0 elsewhere, and whatever `values` and
+                   `features` hold there changes nothing; their gradients there are 0. A sample without a valid position has
+                   maps and pooled values 0
     temperature:   softmax temperature of the correlation, a float > 0, or a 0-d tensor (its value is not checked)
     gate:          strength of the refinement, a float in [0,1], or a 0-d tensor (its value is not checked)
     relation_bias: [R*K,R*K], added to the scores of the correlation
@@ -80,6 +84,7 @@ def sma_attention(
         g,
         g_tensor,
         relation_bias,
+        mask,
         activation,
         merge,
         margin,
@@ -98,14 +103,15 @@ def multi_channel_attention(
     weight: Tensor,
     bias: Tensor | None = None,
     *,
+    mask: Tensor | None = None,
     activation: str = "softmax",
     backend: str = "auto",
 ) -> Tensor:
-    """Attention maps [B,R,K,H,W] of features [B,G*D,H,W] under weight [R,K,D] and bias [R,K].
+    """Attention maps [B,R,K,H,W] of features [B,G*D,H,W] under weight [R,K,D] and bias [R,K]; 0 where mask [B,H,W] is False.
 
     Arguments, dtypes and errors as in `sma_attention`.
     """
-    args = AttentionArgs(features=features, weight=weight, bias=bias, activation=activation)
+    args = AttentionArgs(features=features, weight=weight, bias=bias, mask=mask, activation=activation)
     _check_embedding(args, checks.tensor("features", features, "B,G*D,H,W"))
     return _run(ops.multi_channel_attention, reference.multi_channel_attention, args, backend)
 
@@ -195,7 +201,7 @@ def _run(operator: Callable, formula: Callable, args: AttentionArgs, backend: st
     if not backends.uses_reference(backend, args):
         return operator(args, backend)
     if not torch.compiler.is_compiling():
-        checks.memory(**inputs_of(args)._asdict())
+        checks.memory(**inputs_by_name(args))
     if reference.autocasts(args.grid.device):
         _autocast(args)
     return formula(args)
@@ -225,6 +231,7 @@ def _check_embedding(args: AttentionArgs, features: Tensor) -> None:
     checks.parameter_dtype("weight", weight, features.dtype)
     checks.groups(features, weight)
     checks.parameter("bias", args.bias, (args.regions, args.channels), features.dtype, features.device)
+    checks.mask(args.mask, "features", features)
     checks.one_of("activation", args.activation, checks.ACTIVATIONS)
 
 

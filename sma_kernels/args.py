@@ -38,6 +38,7 @@ class AttentionArgs:
     gate: float = 0.0
     gate_tensor: Tensor | None = None  # [], used instead of `gate`
     relation_bias: Tensor | None = None  # [N,N]
+    mask: Tensor | None = None  # [B,H,W], bool
     activation: str = "softmax"
     merge: str = "none"
     margin: float = 0.5
@@ -119,14 +120,14 @@ class GradInputs(NamedTuple):
 
 
 TENSOR_FIELDS = tuple(field.name for field in fields(AttentionArgs) if field.type == Tensor | None)
-GRAD_OF = dict(zip(TENSOR_FIELDS, GradInputs._fields, strict=True))
+GRAD_OF = dict(zip(TENSOR_FIELDS, GradInputs._fields, strict=False))  # the mask, which is last, has no gradient
 flatten = attrgetter(*(field.name for field in fields(AttentionArgs)))  # the flat arguments of a private operator
 tensors_of = attrgetter(*TENSOR_FIELDS)
 
 
-def inputs_of(args: AttentionArgs) -> GradInputs:
-    """The tensor inputs in the order of `GradInputs`."""
-    return GradInputs._make(tensors_of(args))
+def inputs_by_name(args: AttentionArgs) -> dict[str, Tensor | None]:
+    """The tensor inputs by the names of the public arguments."""
+    return {GRAD_OF.get(field, field): getattr(args, field) for field in TENSOR_FIELDS}
 
 
 def allocate_outputs(args: AttentionArgs) -> Outputs:
@@ -150,5 +151,6 @@ def allocate_outputs(args: AttentionArgs) -> Outputs:
 
 def allocate_grad_inputs(args: AttentionArgs, needs: list[bool]) -> GradInputs:
     """Uninitialized gradients, in each input's dtype and with the strides of `torch.empty_like` of it."""
-    pairs = zip(inputs_of(args), needs, strict=True)
+    inputs = (getattr(args, field) for field in GRAD_OF)
+    pairs = zip(inputs, needs, strict=True)
     return GradInputs(*(torch.empty_like(t) if t is not None and need else None for t, need in pairs))

@@ -100,6 +100,20 @@ def same_grid(name: str, value: Tensor, other_name: str, other: Tensor) -> None:
         )
 
 
+def mask(value: Tensor | None, other_name: str, other: Tensor) -> None:
+    """An optional bool tensor [B,H,W] that fits another one [B,...,H,W]."""
+    if value is None:
+        return
+    if not isinstance(value, Tensor) or value.dtype != torch.bool:
+        got = value.dtype if isinstance(value, Tensor) else type(value).__name__
+        raise TypeError(f"mask must be a bool Tensor [B,H,W], True where a position is valid, or None; got {got}")
+    expected = [other.shape[0], *other.shape[-2:]]
+    if list(value.shape) != expected:
+        raise ValueError(f"mask must have shape [B,H,W] = {expected} to fit {other_name}; got {list(value.shape)}")
+    if value.device != other.device:
+        raise ValueError(f"mask must be on {other.device} like the other inputs; it is on {value.device}")
+
+
 def groups(features: Tensor, weight: Tensor) -> None:
     """The channels of `features` are D (one shared group) or K*D (one group per channel) of `weight` [R,K,D]."""
     _, channels, width = weight.shape

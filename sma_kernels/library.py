@@ -7,8 +7,8 @@ LIBRARY = torch.library.Library("sma_kernels", "DEF")
 # The fields of `AttentionArgs`.
 ARGS_SCHEMA = (
     "Tensor? values, Tensor? features, Tensor? maps, Tensor? weight, Tensor? bias, float temperature, "
-    "Tensor? temperature_tensor, float gate, Tensor? gate_tensor, Tensor? relation_bias, str activation, str merge, "
-    "float margin, bool diversify, bool correlate"
+    "Tensor? temperature_tensor, float gate, Tensor? gate_tensor, Tensor? relation_bias, Tensor? mask, str activation, "
+    "str merge, float margin, bool diversify, bool correlate"
 )
 
 
@@ -18,7 +18,7 @@ def define_backend_operators(backend: str) -> None:
     The compiled module implements them with TORCH_LIBRARY_IMPL, except for Triton. Absent stages give undefined tensors, None
     in Python.
     """
-    grads = ", ".join(["Tensor"] * ARGS_SCHEMA.count("Tensor?"))
+    grads = ", ".join(["Tensor"] * (ARGS_SCHEMA.count("Tensor?") - 1))  # the mask has none
     LIBRARY.define(
         f"_forward_{backend}({ARGS_SCHEMA}) -> (Tensor pooled, Tensor attention, Tensor maps, Tensor diversity, "
         "Tensor correlation, Tensor attention_sum, Tensor winner)"

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from sma_kernels import checks
 from sma_kernels.api import SMAOutput, correlate_attention, sma_attention
 from sma_kernels.args import accum_dtype
+from sma_kernels.reference import valid_only
 
 
 class SMAAttention(nn.Module):
@@ -25,7 +26,9 @@ class SMAAttention(nn.Module):
     learn_correlation: learn temperature, gate and a relation bias [N,N] (see `no_weight_decay`)
     device, dtype:     of the parameters, as in the modules of torch.nn
 
-    forward(x [B,in_channels,H,W]) -> SMAOutput; features are a 1x1 convolution, batch norm and ReLU of x, values are x.
+    forward(x [B,in_channels,H,W], mask [B,H,W] = None) -> SMAOutput; features are a 1x1 convolution, batch norm and ReLU of x,
+    values are x. `mask` as in `sma_attention`: what x holds at invalid positions changes nothing, not even the statistics of
+    the batch norm.
     Raises TypeError and ValueError that name the argument.
     """
 
@@ -107,15 +110,17 @@ class SMAAttention(nn.Module):
         checks.memory(gate_logit=self.gate_logit if self.learns_correlation else None)
         return self.gate_logit[0].sigmoid() if self.learns_correlation else self.fixed_gate
 
-    def forward(self, x: Tensor) -> SMAOutput:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> SMAOutput:
         checks.tensor("x", x, "B,C,H,W")
-        checks.memory(x=x)
-        features = self.embed(x)
+        checks.mask(mask, "x", x)
+        checks.memory(x=x, mask=mask)
+        features = self.embed(x) if mask is None else self._embed_valid(x, mask)
         return sma_attention(
             x if x.dtype == features.dtype else x.to(features.dtype),
             features,
             self.weight,
             self.bias,
+            mask=mask,
             temperature=self.temperature,
             gate=self.gate,
             relation_bias=self.relation_bias if self.learns_correlation else None,
@@ -124,6 +129,17 @@ class SMAAttention(nn.Module):
             margin=self.margin,
             backend=self.backend,
         )
+
+    def _embed_valid(self, x: Tensor, mask: Tensor) -> Tensor:
+        """`embed` of the valid positions. In training they are embedded alone, as invalid ones would change the statistics of
+        the batch norm."""
+        if not self.training:
+            return self.embed(valid_only(x, mask))
+        valid = x.movedim(1, -1)[mask]  # [V,C]
+        embedded = self.embed(valid.mT[None, :, :, None])  # [1,G*D,V,1]
+        features = embedded.new_zeros(*mask.shape, embedded.shape[1])
+        features[mask] = embedded[0, :, :, 0].mT
+        return features.movedim(-1, 1)
 
     def refine(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """The head's refinement alone: refined maps [B,R,K,H,W] and correlation [B,N,N] of `SMAOutput.maps`, float32

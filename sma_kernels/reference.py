@@ -31,15 +31,31 @@ def without_autocast(device: torch.device) -> AbstractContextManager:
     return torch.autocast(device.type, enabled=False) if autocasts(device) else nullcontext()
 
 
-def attention_maps(features: Tensor, weight: Tensor, bias: Tensor | None, activation: str) -> Tensor:
-    """M [B,R,K,L] from features [B,G*D,H,W], weight [R,K,D] and bias [R,K]: each channel k reads feature group k."""
+def valid_only(feature_map: Tensor, mask: Tensor | None) -> Tensor:
+    """The feature map [B,C,H,W] with zeros where the mask [B,H,W] is False, whatever it holds there."""
+    return feature_map if mask is None else torch.where(mask[:, None], feature_map, 0)
+
+
+def attention_maps(
+    features: Tensor, weight: Tensor, bias: Tensor | None, activation: str, mask: Tensor | None = None
+) -> Tensor:
+    """M [B,R,K,L] from features [B,G*D,H,W], weight [R,K,D] and bias [R,K]: each channel k reads feature group k. 0 where
+    the mask [B,H,W] is False."""
     _, channels, width = weight.shape
     grouped = features.flatten(2).unflatten(1, (-1, width)).expand(-1, channels, -1, -1)
     # Not einsum: onnxruntime's divides by the batch size, and an empty batch would kill its process.
     logits = (weight.transpose(0, 1) @ grouped).transpose(1, 2)
     if bias is not None:
         logits = logits + bias[..., None]
-    return logits.softmax(-1) if activation == "softmax" else logits.sigmoid()
+    if mask is None:
+        return logits.softmax(-1) if activation == "softmax" else logits.sigmoid()
+    valid = mask.flatten(1)[:, None, None]
+    if activation == "softmax":
+        # Without a valid position, a softmax would be 0/0, and its gradient NaN in spite of the zeros below.
+        maps = torch.where(valid | ~valid.any(-1, keepdim=True), logits, -torch.inf).softmax(-1)
+    else:
+        maps = logits.sigmoid()
+    return torch.where(valid, maps, 0)
 
 
 def cosine_gram(maps: Tensor) -> Tensor:
@@ -98,14 +114,14 @@ def sma_attention(args: AttentionArgs) -> tuple[Tensor, Tensor, Tensor, Tensor, 
     x, f, w, b = _to(accum, args.values, args.features, args.weight, args.bias)
     t, g, theta = _to(accum, args.temperature_value, args.gate_value, args.relation_bias)
     with without_autocast(args.grid.device):
-        maps = attention_maps(f, w, b, args.activation)
+        maps = attention_maps(valid_only(f, args.mask), w, b, args.activation, args.mask)
         flat = maps.flatten(1, 2)
         cos = cosine_gram(flat)
         diversity = hinge_diversity(cos, regions, channels, args.margin)
         correlation = correlation_of(cos, t, theta)
         refined = refine(flat, correlation, g).unflatten(1, (regions, channels))
         attention = merge_channels(refined, args.merge)
-        pooled = pool(x, attention)
+        pooled = pool(valid_only(x, args.mask), attention)
     return (
         pooled.to(dtype),
         attention.unflatten(-1, size).to(dtype),
@@ -120,7 +136,7 @@ def multi_channel_attention(args: AttentionArgs) -> Tensor:
     dtype, size = args.grid.dtype, args.grid.shape[-2:]
     f, w, b = _to(accum_dtype(dtype), args.features, args.weight, args.bias)
     with without_autocast(args.grid.device):
-        maps = attention_maps(f, w, b, args.activation)
+        maps = attention_maps(valid_only(f, args.mask), w, b, args.activation, args.mask)
     return maps.unflatten(-1, size).to(dtype)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 NAMES = {
     *("values", "features", "maps", "weight", "bias", "temperature", "temperature_tensor", "gate", "gate_tensor"),
-    *("relation_bias", "activation", "merge", "margin"),
+    *("relation_bias", "mask", "activation", "merge", "margin"),
 }
 MOST_PLACES = 10
 ENOUGH = 7  # a list of arguments contains at least this many of the names

@@ -64,7 +64,8 @@ inline int64_t feature_buffer_size(const Shape& shape, const Inputs& in) {
                      : 0;
 }
 
-// maps [N, width] from features. Padding is -inf before the activation, hence 0 after it.
+// maps [N, width] from features. Padding and positions that are not valid are -inf before the activation, hence 0 after
+// it.
 template <typename T, typename acc_t>
 inline void attention_maps(const Shape& shape, const Inputs& in, int64_t sample, acc_t* maps, int64_t width,
                            acc_t* buffer) {
@@ -83,10 +84,17 @@ inline void attention_maps(const Shape& shape, const Inputs& in, int64_t sample,
         sum_channels<false>(features, tile, weight + rows.first * shape.embed, rows.step * shape.embed, rows.count,
                             maps + rows.first * width, rows.step * width, buffer, prefetch);
       });
+  const bool* valid = valid_positions(shape, in, sample);
+  if (valid && count_valid(valid, shape.positions) == 0) {
+    for (int64_t i = 0; i < shape.maps() * width; ++i) maps[i] = 0;
+    return;
+  }
   for (int64_t n = 0; n < shape.maps(); ++n) {
     acc_t* row = maps + n * width;
     const acc_t shift = bias ? bias[n] : acc_t(0);
     for (int64_t l = 0; l < shape.positions; ++l) row[l] += shift;
+    for (int64_t l = 0; valid && l < shape.positions; ++l)
+      if (!valid[l]) row[l] = -INFINITY;
     for (int64_t l = shape.positions; l < width; ++l) row[l] = -INFINITY;
     in.activation == Activation::softmax ? softmax_row(row, width) : sigmoid_row(row, width);
   }
@@ -118,7 +126,8 @@ template <typename T, typename acc_t>
 inline void attention_maps_backward(const Shape& shape, const Inputs& in, const GradInputs& grad_inputs, int64_t sample,
                                     const acc_t* dlogits, int64_t width, acc_t* weight, acc_t* buffer, acc_t* dweight,
                                     acc_t* dbias) {
-  const SampleMap<T> features(in.features, sample), dfeatures(grad_inputs.features, sample);
+  const bool* valid = valid_positions(shape, in, sample);
+  const SampleMap<T> features(in.features, sample, valid), dfeatures(grad_inputs.features, sample, valid);
   const int64_t embed = shape.embed, embed_width = padded<acc_t>(embed);
   const bool inner = features.positions_inner();
   const int64_t position_step = feature_positions<acc_t>(shape, inner);
@@ -135,9 +144,11 @@ inline void attention_maps_backward(const Shape& shape, const Inputs& in, const 
       [&](const MapTile& tile) {
         const GroupRows rows(shape, tile.channel / embed);
         const acc_t* d = dlogits + rows.first * width;
-        if (grad_inputs.features.data)
+        if (grad_inputs.features.data) {
           write_product(dfeatures, tile, weight + rows.first * embed_width, rows.step * embed_width, rows.count, d,
                         rows.step * width, buffer, prefetch_dfeatures);
+          clear_invalid(dfeatures, tile);
+        }
         if (grad_inputs.weight)
           sum_positions<true>(features, tile, d, rows.step * width, rows.count, dweight + rows.first * embed_width,
                               rows.step * embed_width, buffer, prefetch_features);

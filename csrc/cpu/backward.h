@@ -115,9 +115,14 @@ struct Backward {
       const acc_t* sum = static_cast<const acc_t*>(saved.attention_sum) + sample * count;
       scale_dpooled(shape, static_cast<const T*>(grad_outputs.pooled) + sample * count * shape.values, sum, count,
                     scratch.dpooled);
-      attention_pool_backward(shape, SampleMap<T>(in.values, sample), SampleMap<T>(grad_inputs.values, sample),
-                              scratch.dpooled, scratch.attention, width(), count, dattention, scratch.buffer);
-      if (dattention) normalization_backward(count, positions, scratch.attention, sum, width(), dattention);
+      const bool* valid = valid_positions(shape, in, sample);
+      const SampleMap<T> values(in.values, sample), dvalues(grad_inputs.values, sample, valid);
+      attention_pool_backward(shape, values, dvalues, scratch.dpooled, scratch.attention, width(), count, dattention,
+                              scratch.buffer);
+      if (dattention) {
+        clear_invalid(valid, positions, count, width(), dattention);
+        normalization_backward(count, positions, scratch.attention, sum, width(), dattention);
+      }
     } else if (dattention) {
       for (int64_t i = 0; i < count * width(); ++i) dattention[i] = 0;
     }
@@ -240,6 +245,7 @@ struct Backward {
       copy_out(count, positions, scratch.dmaps, width(), static_cast<T*>(grad_inputs.maps) + sample * count * positions,
                positions);
     if (in.maps || !(grad_inputs.features.data || grad_inputs.weight || grad_inputs.bias)) return;
+    clear_invalid(valid_positions(shape, in, sample), positions, count, width(), scratch.dmaps);
     activation_backward(shape, in.activation, scratch.maps, scratch.dmaps, width());
     attention_maps_backward<T>(shape, in, grad_inputs, sample, scratch.dmaps, width(), scratch.weight, scratch.buffer,
                                partial.weight, partial.bias);

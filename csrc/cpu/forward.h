@@ -118,10 +118,10 @@ struct Forward {
 
   void pool(const acc_t* attention, int64_t first, int64_t last) const {
     const int64_t rows = merged_rows(shape, in);
-    attention_pool<T>(shape, SampleMap<T>(in.values, sample), attention,
-                      static_cast<const acc_t*>(out.attention_sum) + sample * rows, rows, first, last,
-                      static_cast<T*>(out.pooled) + sample * rows * shape.values, scratch.sums, scratch.block_sums,
-                      scratch.buffer);
+    const SampleMap<T> values(in.values, sample, valid_positions(shape, in, sample));
+    attention_pool<T>(shape, values, attention, static_cast<const acc_t*>(out.attention_sum) + sample * rows, rows,
+                      first, last, static_cast<T*>(out.pooled) + sample * rows * shape.values, scratch.sums,
+                      scratch.block_sums, scratch.buffer);
   }
 };
 

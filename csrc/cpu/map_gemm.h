@@ -59,13 +59,13 @@ inline void sum_channels(const SampleMap<T>& map, const MapTile& tile, const acc
                               prefetch);
 }
 
-// out [rows, channels of the tile] (+)= right [rows, positions of M] M^T. Writes whole vectors.
+// out [rows, channels of the tile] (+)= right [rows, valid positions of M] M^T. Writes whole vectors.
 template <bool accumulate, typename T, typename acc_t>
 inline void sum_positions(const SampleMap<T>& map, const MapTile& tile, const acc_t* right, int64_t right_row,
                           int64_t rows, acc_t* out, int64_t out_row, acc_t* buffer, Prefetcher& prefetch) {
   const int64_t channels = tile.channels, positions = tile.positions;
   right += tile.position;
-  if (map.positions_inner() && positions >= kLongSum) {
+  if (map.positions_inner() && positions >= kLongSum && all_valid(map, tile)) {
     const T* from = map.at(tile.channel, tile.position);
     const Rows<acc_t> left = acc_rows(channels, positions, from, map.channel_stride, buffer);
     multiply_transposed<acc_t, accumulate>(rows, channels, positions, right, right_row, left.data, left.stride, out,

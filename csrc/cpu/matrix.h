@@ -86,16 +86,23 @@ inline void transpose(int64_t rows, int64_t columns, const T* from, int64_t from
     for (int64_t j = 0; j < columns; ++j) to[j * to_row + i] = i < rows ? to_acc(from[i * from_row + j]) : acc_t(0);
 }
 
+// The mask of a sample [L], null if every position is valid.
+inline const bool* valid_positions(const Shape& shape, const Inputs& in, int64_t sample) {
+  return in.mask ? in.mask + sample * shape.positions : nullptr;
+}
+
 // One sample of a feature map, in either layout.
 template <typename T>
 struct SampleMap {
   T* data;
   int64_t channel_stride, position_stride;
+  const bool* valid;  // positions that sums over positions read, and that gradients are not 0 at; null if all
 
-  SampleMap(const FeatureMap& map, int64_t sample)
+  SampleMap(const FeatureMap& map, int64_t sample, const bool* valid_or_null = nullptr)
       : data(static_cast<T*>(map.data) + sample * map.batch_stride),
         channel_stride(map.channel_stride),
-        position_stride(map.position_stride) {}
+        position_stride(map.position_stride),
+        valid(valid_or_null) {}
 
   bool positions_inner() const { return position_stride == 1; }
   T* at(int64_t channel, int64_t position) const {
@@ -108,6 +115,39 @@ struct MapTile {
   int64_t channel, channels, position, positions;
 };
 
+// Not by std::count and its like, whose instances the linker would share between instruction sets.
+inline int64_t count_valid(const bool* valid, int64_t positions) {
+  int64_t count = 0;
+  for (int64_t l = 0; l < positions; ++l) count += valid[l];
+  return count;
+}
+
+template <typename T>
+inline bool all_valid(const SampleMap<T>& map, const MapTile& tile) {
+  return !map.valid || count_valid(map.valid + tile.position, tile.positions) == tile.positions;
+}
+
+// Zeros at the positions of the tile that are not valid.
+template <typename T>
+inline void clear_invalid(const SampleMap<T>& map, const MapTile& tile) {
+  if (all_valid(map, tile)) return;
+  const bool inner = map.positions_inner();
+  const int64_t end = tile.position + tile.positions;
+  const int64_t runs = inner ? tile.channels : 1, length = inner ? 1 : tile.channels;
+  for (int64_t run = 0; run < runs; ++run)
+    for (int64_t l = tile.position; l < end; ++l)
+      for (int64_t c = 0; !map.valid[l] && c < length; ++c) *map.at(tile.channel + run + c, l) = T{};
+}
+
+// The same for rows [., width] of sums over channels.
+template <typename acc_t>
+inline void clear_invalid(const bool* valid, int64_t positions, int64_t rows, int64_t width, acc_t* sums) {
+  if (!valid) return;
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t l = 0; l < positions; ++l)
+      if (!valid[l]) sums[i * width + l] = 0;
+}
+
 // to[channels, to_row]: the tile with channels as rows, zeros up to to_row.
 template <typename acc_t, typename T>
 inline void read_channels(const SampleMap<T>& map, const MapTile& tile, acc_t* to, int64_t to_row) {
@@ -119,7 +159,7 @@ inline void read_channels(const SampleMap<T>& map, const MapTile& tile, acc_t* t
   }
 }
 
-// to[positions, to_row]: the tile with positions as rows, zeros up to to_row.
+// to[positions, to_row]: the tile with positions as rows, zeros up to to_row and in those that are not valid.
 template <typename acc_t, typename T>
 inline void read_positions(const SampleMap<T>& map, const MapTile& tile, acc_t* to, int64_t to_row) {
   const T* from = map.at(tile.channel, tile.position);
@@ -128,6 +168,8 @@ inline void read_positions(const SampleMap<T>& map, const MapTile& tile, acc_t* 
   } else {
     copy_in(tile.positions, tile.channels, from, map.position_stride, to, to_row, to_row);
   }
+  for (int64_t l = 0; map.valid && l < tile.positions; ++l)
+    for (int64_t i = 0; !map.valid[tile.position + l] && i < to_row; ++i) to[l * to_row + i] = 0;
 }
 
 }  // namespace

@@ -142,7 +142,9 @@ inline void attention_pool_backward(const Shape& shape, const SampleMap<T>& valu
           sum_channels<false>(values, tile, left, row, rows, dattention, width, buffer, prefetch_values);
         else if (dattention)
           sum_channels<true>(values, tile, left, row, rows, dattention, width, buffer, prefetch_values);
-        if (dvalues.data) write_product(dvalues, tile, left, row, rows, attention, width, buffer, prefetch_dvalues);
+        if (!dvalues.data) return;
+        write_product(dvalues, tile, left, row, rows, attention, width, buffer, prefetch_dvalues);
+        clear_invalid(dvalues, tile);
       });
 }
 

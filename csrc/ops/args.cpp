@@ -104,11 +104,12 @@ AttentionArgs::AttentionArgs(c10::ArrayRef<c10::IValue> arguments)
       gate(arguments[7].toDouble()),
       gate_tensor(arguments[8].toOptional<at::Tensor>()),
       relation_bias(arguments[9].toOptional<at::Tensor>()),
-      activation(arguments[10].toStringView()),
-      merge(arguments[11].toStringView()),
-      margin(arguments[12].toDouble()),
-      diversify(arguments[13].toBool()),
-      correlate(arguments[14].toBool()) {}
+      mask(arguments[10].toOptional<at::Tensor>()),
+      activation(arguments[11].toStringView()),
+      merge(arguments[12].toStringView()),
+      margin(arguments[13].toDouble()),
+      diversify(arguments[14].toBool()),
+      correlate(arguments[15].toBool()) {}
 
 at::Tensor or_placeholder(const at::Tensor& tensor, const at::TensorOptions& options) {
   return tensor.defined() ? tensor : at::empty({0}, options);
@@ -147,6 +148,10 @@ KernelArgs::KernelArgs(const AttentionArgs& args) {
     inputs.features = feature_map(grid);
     inputs.weight = parameter(weight);
     inputs.bias = parameter(args.bias);
+    if (args.mask) {
+      held_.push_back(args.mask->contiguous());
+      inputs.mask = held_.back().const_data_ptr<bool>();
+    }
   } else {
     shape.regions = grid.size(1);
     shape.channels = grid.size(2);

@@ -24,8 +24,9 @@ std::optional<Activation> activation_of(std::string_view name);
 // The record of one call, as in sma_kernels/args.py: the arguments that all private operators share, in the order of
 // their schema (sma_kernels/library.py).
 struct AttentionArgs {
-  static constexpr size_t kCount = 15;   // arguments in the schema
-  static constexpr size_t kTensors = 8;  // the tensors among them
+  static constexpr size_t kCount = 16;          // arguments in the schema
+  static constexpr size_t kTensors = 9;         // the tensors among them
+  static constexpr size_t kDifferentiable = 8;  // all tensors but the mask, which comes last
 
   OptionalTensor values;
   OptionalTensor features;
@@ -37,6 +38,7 @@ struct AttentionArgs {
   double gate;
   OptionalTensor gate_tensor;
   OptionalTensor relation_bias;
+  OptionalTensor mask;
   std::string_view activation;  // views into the IValues, which must outlive this
   std::string_view merge;
   double margin;
@@ -45,9 +47,9 @@ struct AttentionArgs {
 
   explicit AttentionArgs(c10::ArrayRef<c10::IValue> arguments);
 
-  // In the order of the gradients that a backward returns.
+  // In the order of the schema, which is that of the gradients that a backward returns.
   std::array<OptionalTensor*, kTensors> tensors() {
-    return {&values, &features, &maps, &weight, &bias, &temperature_tensor, &gate_tensor, &relation_bias};
+    return {&values, &features, &maps, &weight, &bias, &temperature_tensor, &gate_tensor, &relation_bias, &mask};
   }
 
   // The input that defines batch, height, width, dtype and device.
@@ -94,12 +96,12 @@ class KernelArgs {
 
 // Outputs and gradients as the operators return them; undefined if the stage is absent.
 using OutputTensors = std::array<at::Tensor, 7>;
-using GradInputTensors = std::array<at::Tensor, AttentionArgs::kTensors>;
+using GradInputTensors = std::array<at::Tensor, AttentionArgs::kDifferentiable>;
 
 // What a backward receives, in the order of its schema.
 using GradOutputTensors = std::array<OptionalTensor, 5>;  // of pooled, attention, maps, diversity and correlation
 using SavedTensors = std::array<OptionalTensor, 5>;       // attention, maps, correlation, attention_sum and winner
-using Needs = std::array<bool, AttentionArgs::kTensors>;
+using Needs = std::array<bool, AttentionArgs::kDifferentiable>;
 
 // Uninitialized outputs; `tensors` holds what `pointers` points into.
 struct AllocatedOutputs {

@@ -70,7 +70,7 @@ struct SmaAttention : torch::autograd::Function<SmaAttention> {
     size_t edge = 0;  // a node has edges only for the inputs that are present
     for (size_t i = 0; i < kInputs; ++i) {
       *inputs[i] = optional(stored[kSaved + i]);
-      if (*inputs[i]) needs[i] = ctx->needs_input_grad(edge++);
+      if (*inputs[i] && i < needs.size()) needs[i] = ctx->needs_input_grad(edge++);
     }
     if (!grads[0].defined()) needs[0] = false;  // values reach the loss through the pooled output alone
     const Backend& backend = *find_backend(arguments->elements().back().toStringView());
@@ -78,9 +78,9 @@ struct SmaAttention : torch::autograd::Function<SmaAttention> {
     const GradInputTensors grad_inputs = direct ? direct_backward(grads, stored, args, needs, backend)
                                                 : registered_backward(grads, stored, arguments->elements(), needs);
     variable_list returned;
-    for (size_t i = 0; i < kInputs; ++i)
+    for (size_t i = 0; i < grad_inputs.size(); ++i)
       if (*inputs[i]) returned.push_back(grad_inputs[i]);
-    returned.resize(returned.size() + 3);  // of `backend`, `args` and `arguments`
+    returned.resize(returned.size() + (args.mask ? 1 : 0) + 3);  // of the mask, `backend`, `args` and `arguments`
     return returned;
   }
 
@@ -123,7 +123,7 @@ struct SmaAttention : torch::autograd::Function<SmaAttention> {
       const size_t input = is_tensor ? next_input++ : kInputs;
       if (!backward.schema().argumentIndexWithName(argument.name())) continue;
       stack.push_back(is_tensor ? c10::IValue(optional(stored[kSaved + input])) : arguments[i]);
-      if (is_tensor) flags.push_back(needs[input]), returned.push_back(input);
+      if (is_tensor && input < needs.size()) flags.push_back(needs[input]), returned.push_back(input);
     }
     torch::jit::push(stack, flags);
     backward.callBoxed(stack);

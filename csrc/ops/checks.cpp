@@ -42,6 +42,17 @@ std::optional<Invalid> invalid_parameter(const char* name, const OptionalTensor&
   return invalid_memory(name, *tensor);
 }
 
+std::optional<Invalid> invalid_mask(const OptionalTensor& mask, const at::Tensor& features) {
+  if (!mask) return std::nullopt;
+  const std::array<int64_t, 3> sizes{features.size(0), features.size(2), features.size(3)};
+  if (mask->sizes() != at::IntArrayRef(sizes))
+    return invalid(kValueError, "mask must have shape ", at::IntArrayRef(sizes), "; got ", mask->sizes());
+  if (mask->scalar_type() != at::kBool) return invalid(kTypeError, "mask must be bool; got ", mask->scalar_type());
+  if (mask->device() != features.device())
+    return invalid(kValueError, "mask must be on ", features.device(), "; it is on ", mask->device());
+  return invalid_memory("mask", *mask);
+}
+
 std::optional<Invalid> invalid_features(const AttentionArgs& args) {
   const at::Tensor& features = *args.features;
   if (!args.weight) return invalid(kValueError, "weight must be a tensor if features are given; got None");
@@ -53,7 +64,8 @@ std::optional<Invalid> invalid_features(const AttentionArgs& args) {
   if (features.size(1) % embed != 0 || (groups != 1 && groups != channels))
     return invalid(kValueError, "features have ", features.size(1), " channels; expected D or K*D of weight ",
                    weight.sizes());
-  return invalid_parameter("bias", args.bias, {weight.size(0), channels}, features);
+  if (auto problem = invalid_parameter("bias", args.bias, {weight.size(0), channels}, features)) return problem;
+  return invalid_mask(args.mask, features);
 }
 
 std::optional<Invalid> invalid_values(const at::Tensor& values, const at::Tensor& grid) {
@@ -97,6 +109,7 @@ std::optional<Invalid> invalid_memory(const char* name, const at::Tensor& tensor
 std::optional<Invalid> find_invalid(const AttentionArgs& args) {
   if (args.features.has_value() == args.maps.has_value())
     return invalid(kValueError, "expected exactly one of features and maps; got both or neither");
+  if (args.mask && args.maps) return invalid(kValueError, "mask must be None if maps are given; got a tensor");
   const at::Tensor& grid = args.grid();
   if (auto problem = args.features ? invalid_features(args) : invalid_axes("maps", grid, "[B,R,K,H,W]", 5, true))
     return problem;

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from sma_kernels import checks
-from sma_kernels.args import AttentionArgs, GradInputs, GradOutputs, Outputs, Saved, inputs_of
+from sma_kernels.args import AttentionArgs, GradInputs, GradOutputs, Outputs, Saved, inputs_by_name
 from sma_kernels.library import LIBRARY, define_backend_operators
 
 define_backend_operators("triton")  # for the fast path, which is in C++
@@ -39,6 +39,8 @@ def not_supported_reasons(args: AttentionArgs) -> list[str]:
     if grid.device.type != "cuda" and not (grid.device.type == "cpu" and _interprets()):
         hint = " (CPU tensors run under TRITON_INTERPRET=1)" if grid.device.type == "cpu" else ""
         messages.append(f"runs on CUDA and ROCm tensors; got a tensor on {grid.device.type}{hint}")
+    if args.mask is not None:
+        messages.append("mask is not supported yet")
     if grid.dtype == torch.float64:
         messages.append("float64 is not supported: sums are accumulated in float32")
     # A loop, because torch.compile of torch 2.11 breaks the graph at `max(..., default=0)`.
@@ -63,14 +65,14 @@ def _interprets() -> bool:
 def forward(args: AttentionArgs) -> Outputs:
     from sma_kernels.triton_kernels import launch
 
-    checks.memory(**inputs_of(args)._asdict())
+    checks.memory(**inputs_by_name(args))
     return launch.forward(args)
 
 
 def backward(args: AttentionArgs, saved: Saved, grad_outputs: GradOutputs, needs: list[bool]) -> GradInputs:
     from sma_kernels.triton_kernels import launch
 
-    checks.memory(**inputs_of(args)._asdict())
+    checks.memory(**inputs_by_name(args))
     checks.memory(**{f"saved_{name}": tensor for name, tensor in saved._asdict().items()})
     checks.memory(**{f"grad_{name}": tensor for name, tensor in grad_outputs._asdict().items()})
     return launch.backward(args, saved, grad_outputs, needs)

@@ -13,6 +13,7 @@ from torch import Tensor
 from sma_kernels import checks
 from sma_kernels.args import (
     GRAD_OF,
+    TENSOR_FIELDS,
     AttentionArgs,
     GradInputs,
     GradOutputs,
@@ -31,7 +32,8 @@ class Signature(NamedTuple):
 
     name: str
     arguments: tuple[str, ...]  # fields of `AttentionArgs`; the schema adds `backend`
-    tensors: tuple[str, ...]  # the arguments that have a gradient
+    tensors: tuple[str, ...]  # the tensors among them
+    differentiable: tuple[str, ...]  # those of them that have a gradient
     outputs: tuple[str, ...]  # fields of `Outputs` that a caller sees
     returned: tuple[str, ...]  # the outputs, followed by results that only the backward reads
     saved: tuple[str, ...]  # fields of `Saved`
@@ -48,11 +50,11 @@ class Signature(NamedTuple):
         return _unpacked(placeholder(args.grid) if result is None else result for result in selected)
 
     def select_grads(self, grads: GradInputs) -> Any:
-        return _unpacked(getattr(grads, GRAD_OF[field]) for field in self.tensors)
+        return _unpacked(getattr(grads, GRAD_OF[field]) for field in self.differentiable)
 
     def needs_by_grad(self, needs: Sequence[bool]) -> list[bool]:
-        """Converts flags per field of `tensors` to flags per field of `GradInputs`."""
-        needed = {GRAD_OF[field] for field, need in zip(self.tensors, needs, strict=True) if need}
+        """Converts flags per field of `differentiable` to flags per field of `GradInputs`."""
+        needed = {GRAD_OF[field] for field, need in zip(self.differentiable, needs, strict=True) if need}
         return [field in needed for field in GradInputs._fields]
 
 
@@ -88,7 +90,8 @@ def parse_schema(schema: str, **stages: bool) -> Signature:
     return Signature(
         parsed.name,
         arguments,
-        tensors=tuple(field for field in arguments if field in GRAD_OF),
+        tensors=tuple(field for field in arguments if field in TENSOR_FIELDS),
+        differentiable=tuple(field for field in arguments if field in GRAD_OF),
         outputs=tuple(field for field in returned if field in GradOutputs._fields),
         returned=returned,
         saved=tuple(field for field in returned if field in Saved._fields),
@@ -101,7 +104,7 @@ def backward_schema(schema: str, signature: Signature) -> str:
     grads = [f"Tensor? grad_{field}" for field in signature.outputs]
     saved = [f"Tensor? saved_{field}" for field in signature.saved]
     arguments = schema[schema.index("(") + 1 : schema.index(")")].strip()
-    returned = [f"Tensor grad_{field}" for field in signature.tensors]
+    returned = [f"Tensor grad_{field}" for field in signature.differentiable]
     return (
         f"{signature.name}_backward({', '.join([*grads, *saved, arguments])}, bool[] needs) -> ({', '.join(returned)})"
     )
@@ -179,8 +182,9 @@ def _register_autograd(signature: Signature, backward: Callable, backward_kernel
     name, arguments, n_saved = signature.name, signature.arguments, len(signature.saved)
     saved = [signature.returned.index(field) for field in signature.saved]
     tensors = [arguments.index(field) for field in signature.tensors]
+    differentiable = [arguments.index(field) for field in signature.differentiable]
     pooled = signature.outputs.index("pooled") if "pooled" in signature.outputs else None
-    values = signature.tensors.index("values") if pooled is not None else 0
+    values = signature.differentiable.index("values") if pooled is not None else 0
 
     def setup_context(ctx: Any, inputs: tuple, output: Any) -> None:
         results = output if isinstance(output, tuple) else (output,)
@@ -195,7 +199,7 @@ def _register_autograd(signature: Signature, backward: Callable, backward_kernel
         stored, flat = ctx.saved_tensors, list(ctx.plain)  # read once: activation checkpointing allows no more
         for index, tensor in zip(tensors, stored[n_saved:], strict=True):
             flat[index] = tensor
-        needs = [ctx.needs_input_grad[index] for index in tensors]
+        needs = [ctx.needs_input_grad[index] for index in differentiable]
         if pooled is not None and grads[pooled] is None:
             needs[values] = False  # values reach the loss through the pooled output alone
         # The registered backward rejects second derivatives; if none can be requested, its kernel suffices.
@@ -203,7 +207,7 @@ def _register_autograd(signature: Signature, backward: Callable, backward_kernel
         run = backward if registered else backward_kernel
         computed = run(*grads[: len(signature.outputs)], *stored[:n_saved], *flat, needs)
         returned: list[Tensor | None] = [None] * len(flat)
-        for index, grad in zip(tensors, computed if isinstance(computed, tuple) else (computed,), strict=True):
+        for index, grad in zip(differentiable, computed if isinstance(computed, tuple) else (computed,), strict=True):
             returned[index] = grad
         return tuple(returned)
 

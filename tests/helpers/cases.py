@@ -36,6 +36,7 @@ TENSORS = {
     "correlate_attention": ("maps", "temperature", "gate", "relation_bias"),
     "attention_pool": ("values", "maps"),
 }
+MASKED = ("sma_attention", "multi_channel_attention")  # the functions that take a mask
 SETTINGS = {
     "sma_attention": ("activation", "merge", "margin"),
     "multi_channel_attention": ("activation",),
@@ -63,6 +64,7 @@ class Case:
     activation: str = "softmax"
     merge: str = "max"
     margin: float = 0.3
+    masked: bool = False
     layout: torch.memory_format = torch.contiguous_format
 
     @property
@@ -84,6 +86,7 @@ class Case:
         ]
         parts += [] if self.bias else ["nobias"]
         parts += [] if self.relation else ["norelation"]
+        parts += ["masked"] if self.masked else []
         parts += ["nhwc"] if self.layout == torch.channels_last else []
         return "-".join(parts)
 
@@ -121,7 +124,21 @@ def inputs(case: Case, dtype: torch.dtype = torch.float64, seed: int = 0, device
                 tensor = tensor.contiguous(memory_format=case.layout)
             tensor = tensor.to(device)
         result[name] = tensor
+    if case.masked:
+        result["mask"] = mask(case, seed).to(device)
     return result
+
+
+def mask(case: Case, seed: int = 0) -> Tensor:
+    """[B,H,W], a third of the positions valid or more, fewer from sample to sample; none of the last sample if there
+    are three or more."""
+    draw = torch.Generator().manual_seed(seed + 2000)
+    positions = case.height * case.width
+    valid = torch.rand(case.batch, positions, generator=draw) < torch.linspace(0.95, 0.4, case.batch)[:, None]
+    valid[:, torch.arange(case.batch) % positions] = True
+    if case.batch > 2:
+        valid[-1] = False
+    return valid.unflatten(1, (case.height, case.width))
 
 
 def call(case: Case, tensors: dict[str, Tensor | None], backend: str) -> tuple[Tensor, ...]:
@@ -140,10 +157,12 @@ def run(
     case: Case, tensors: dict[str, Tensor | None], backend: str, grads: list[Tensor] | None = None, seed: int = 0
 ) -> dict[str, Tensor]:
     """Outputs, and gradients under `grads` (drawn by seed if None) as d_<input>."""
-    leaves = {name: None if tensor is None else tensor.detach().requires_grad_() for name, tensor in tensors.items()}
+    leaves = {name: None if tensor is None else tensor.detach() for name, tensor in tensors.items()}
+    present = {name: leaf for name, leaf in leaves.items() if leaf is not None and leaf.is_floating_point()}
+    for leaf in present.values():
+        leaf.requires_grad_()
     outputs = call(case, leaves, backend)
     grad_outputs = cotangents(outputs, seed) if grads is None else grads
-    present = {name: leaf for name, leaf in leaves.items() if leaf is not None}
     # Pooling with merge="none" returns its maps: an output that is an input is not part of the graph.
     input_grads = torch.autograd.grad(outputs, list(present.values()), grad_outputs, allow_unused=True)
     result = dict(zip(OUTPUTS[case.function], (out.detach() for out in outputs), strict=True))
@@ -152,7 +171,10 @@ def run(
 
 
 def in_float64(tensors: dict[str, Tensor | None]) -> dict[str, Tensor | None]:
-    return {name: None if tensor is None else tensor.double() for name, tensor in tensors.items()}
+    wide = {
+        name: tensor.double() for name, tensor in tensors.items() if tensor is not None and tensor.is_floating_point()
+    }
+    return {**tensors, **wide}
 
 
 def matrix(**fixed) -> list[Case]:

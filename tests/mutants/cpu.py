@@ -140,8 +140,8 @@ MUTANTS = [
     ),
     Mutant(
         "sma_kernels/ops/registration.py",
-        "ctx.needs_input_grad[index] for index in tensors",
-        "True for index in tensors",
+        "ctx.needs_input_grad[index] for index in differentiable",
+        "True for index in differentiable",
         ("tests/operators/test_registration.py", "-k", "unneeded"),
     ),
     Mutant(

@@ -16,6 +16,7 @@ def operator_arguments(case, tensors, backend):
     arguments = []
     for name in cases.TENSORS[case.function]:
         arguments += [0.2, tensors[name]] if name in ("temperature", "gate") else [tensors[name]]
+    arguments += [tensors.get("mask")] if case.function in cases.MASKED else []
     return (*arguments, *(getattr(case, name) for name in cases.SETTINGS[case.function]), backend)
 
 

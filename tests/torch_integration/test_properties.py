@@ -24,8 +24,9 @@ def used(fused, device):
 
 @st.composite
 def calls(draw):
+    function = draw(st.sampled_from(cases.FUNCTIONS))
     return Case(
-        function=draw(st.sampled_from(cases.FUNCTIONS)),
+        function=function,
         batch=draw(st.integers(0, 4)),
         regions=draw(st.integers(1, 5)),
         channels=draw(st.integers(1, 5)),
@@ -39,6 +40,7 @@ def calls(draw):
         activation=draw(st.sampled_from(("softmax", "sigmoid"))),
         merge=draw(st.sampled_from(("max", "mean", "none"))),
         margin=draw(st.floats(-1, 1)),
+        masked=function in cases.MASKED and draw(st.booleans()),
     )
 
 

@@ -24,7 +24,8 @@ def test_any_tensors_run_or_raise(data, function, merge):
     """One or more inputs replaced by tensors of any size and type; if they are valid, the backward runs as well."""
     case = Case(function=function, merge=merge)
     tensors = cases.inputs(case, torch.float32)
-    for name in data.draw(st.sets(st.sampled_from(cases.TENSORS[function]), min_size=1)):
+    names = cases.TENSORS[function] + (("mask",) if function in cases.MASKED else ())
+    for name in data.draw(st.sets(st.sampled_from(names), min_size=1)):
         tensors[name] = torch.zeros(data.draw(SIZES), dtype=data.draw(DTYPES))
         if tensors[name].is_floating_point():
             tensors[name].requires_grad_()
