@@ -8,7 +8,7 @@ import torch
 import triton.language as tl
 
 from benchmarks.shapes import Shape
-from sma_kernels.args import AttentionArgs, GradOutputs, Saved, allocate_outputs, inputs_of
+from sma_kernels.args import GRAD_OF, AttentionArgs, GradOutputs, Saved, allocate_outputs
 from sma_kernels.triton_kernels import launch
 from sma_kernels.triton_kernels.call import Launcher
 
@@ -95,7 +95,7 @@ def backward_launches(args: AttentionArgs, amd: bool = False) -> list[RecordedLa
     out = allocate_outputs(args)
     saved = Saved(**{name: getattr(out, name) for name in Saved._fields})
     grad_outputs = GradOutputs(pooled=out.pooled, diversity=out.diversity)
-    needs = [tensor is not None for tensor in inputs_of(args)]
+    needs = [getattr(args, name) is not None for name in GRAD_OF]
     recorder = Recorder(amd)
     launch.backward(args, saved, grad_outputs, needs, recorder)
     return recorder.launches
