@@ -39,8 +39,6 @@ def not_supported_reasons(args: AttentionArgs) -> list[str]:
     if grid.device.type != "cuda" and not (grid.device.type == "cpu" and _interprets()):
         hint = " (CPU tensors run under TRITON_INTERPRET=1)" if grid.device.type == "cpu" else ""
         messages.append(f"runs on CUDA and ROCm tensors; got a tensor on {grid.device.type}{hint}")
-    if args.mask is not None:
-        messages.append("mask is not supported yet")
     if grid.dtype == torch.float64:
         messages.append("float64 is not supported: sums are accumulated in float32")
     # A loop, because torch.compile of torch 2.11 breaks the graph at `max(..., default=0)`.

@@ -6,6 +6,8 @@ A tile starts at channel k0 and region r0.
 import triton
 import triton.language as tl
 
+from sma_kernels.triton_kernels.mask import valid_only, valid_positions
+
 
 @triton.jit
 def advance(pointer, offset):
@@ -138,7 +140,7 @@ def attention_maps_tile_online(source, row_max, row_sum, k0, r0, l0, L, TILE: tl
     ROWS: tl.constexpr = TILE.ROWS
     pos = l0 + tl.arange(0, TILE.BLOCK_L)
     n, _, valid = map_rows(k0, r0, TILE)
-    inside = valid[:, None] & (pos < L)[None, :]
+    inside = valid[:, None] & valid_positions(source.mask, pos, L)[None, :]
     if source.features is None:
         m = load_map_tile(source.maps, n, inside, pos, L)
         return m, row_max, row_sum, tl.full([ROWS], 1.0, tl.float32)
@@ -155,7 +157,7 @@ def attention_maps_tile(source, row_max, inverse_row_sum, k0, r0, l0, L, TILE: t
     """Second pass: the finished tile of maps."""
     pos = l0 + tl.arange(0, TILE.BLOCK_L)
     n, _, valid = map_rows(k0, r0, TILE)
-    inside = valid[:, None] & (pos < L)[None, :]
+    inside = valid[:, None] & valid_positions(source.mask, pos, L)[None, :]
     if source.features is None:
         return load_map_tile(source.maps, n, inside, pos, L)
     else:
@@ -209,20 +211,22 @@ def features_gradient(dz, weight, k0, r0, d0, TILE: tl.constexpr):
 
 
 @triton.jit
-def store_features_gradient(out, df, channel_stride, position_stride, k0, d0, l0, L, TILE: tl.constexpr):
-    """Stores df, as features_gradient returns it, in T [G*D,L] of one sample."""
+def store_features_gradient(out, df, mask, channel_stride, position_stride, k0, d0, l0, L, TILE: tl.constexpr):
+    """Stores df, as features_gradient returns it, in T [G*D,L] of one sample; 0 where the mask excludes a position, even with
+    a weight that is not finite."""
     pos = l0 + tl.arange(0, TILE.BLOCK_L)
     d = d0 + tl.arange(0, TILE.PART_D)
     if TILE.G == 1:
         tl.store(
             out + d[:, None] * channel_stride + pos[None, :] * position_stride,
-            df,
+            valid_only(df, mask, pos[None, :], L),
             mask=(d < TILE.D)[:, None] & (pos < L)[None, :],
         )
     else:
         k = k0 + tl.arange(0, TILE.K_PAD)[:, None, None]
         inside = (k < TILE.K) & (d < TILE.D)[None, :, None] & (pos < L)[None, None, :]
         row = (k * TILE.D + d[None, :, None]) * channel_stride
+        df = valid_only(df, mask, pos[None, None, :], L)
         tl.store(out + row + pos[None, None, :] * position_stride, df, mask=inside)
 
 
@@ -250,6 +254,7 @@ def weight_gradient(dw, dz, source, k0, d0, l0, L, TILE: tl.constexpr):
             mask=(d < TILE.D)[:, None] & (pos < L)[None, :],
             other=0.0,
         )
+        f = valid_only(f, source.mask, pos[None, :], L)
         return tl.dot(dz.to(DTYPE), tl.trans(f).to(DTYPE), dw, input_precision=TILE.PRECISION)
     else:
         k = k0 + tl.arange(0, K_PAD)[:, None, None]
@@ -259,6 +264,7 @@ def weight_gradient(dw, dz, source, k0, d0, l0, L, TILE: tl.constexpr):
             mask=(k < TILE.K) & (d < TILE.D)[None, :, None] & (pos < L)[None, None, :],
             other=0.0,
         )
+        f = valid_only(f, source.mask, pos[None, None, :], L)
         grouped = tl.reshape(dz, [K_PAD, R_PAD, BLOCK_L])
         return tl.dot(grouped.to(DTYPE), tl.permute(f, (0, 2, 1)).to(DTYPE), dw, input_precision=TILE.PRECISION)
 

@@ -181,9 +181,8 @@ class Call:
     @cached_property
     def inputs(self) -> MapInputs:
         args, features = self.args, self.features
-        weight, bias = contiguous(args.weight), contiguous(args.bias)
-        strides = features.batch_stride, features.row_stride
-        return MapInputs(features.tensor, contiguous(args.maps), weight, bias, *strides)
+        tensors = map(contiguous, (args.maps, args.weight, args.bias, args.mask))
+        return MapInputs(features.tensor, *tensors, features.batch_stride, features.row_stride)
 
     @property
     def softmax_rows(self) -> bool:

@@ -85,6 +85,7 @@ class MapInputs(NamedTuple):
     maps: Any  # T [B,N,L], without features
     weight: Any  # [R,K,D] or None
     bias: Any  # [R,K] or None
+    mask: Any  # bool [B,L]: True at valid positions; None if all are
     batch_stride: Any  # of the features
     row_stride: Any
 
@@ -96,6 +97,7 @@ class MapSource(NamedTuple):
     maps: Any  # T [N,L], without features
     weight: Any
     bias: Any
+    mask: Any  # bool [L] or None
     channel_stride: Any
     position_stride: Any
 

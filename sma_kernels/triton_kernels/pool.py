@@ -7,7 +7,8 @@ once, writes their gradient, and stores each slice's partial gradient of A.
 import triton
 import triton.language as tl
 
-from sma_kernels.triton_kernels.attention_maps import divided, strides_of
+from sma_kernels.triton_kernels.attention_maps import advance, divided, strides_of
+from sma_kernels.triton_kernels.mask import valid_only
 
 SUM_FLOOR = tl.constexpr(1e-6)
 
@@ -48,6 +49,7 @@ def pool_kernel(
     attention,  # T [B,A,L]
     attention_sum,  # float32 [B,A]
     values,  # DenseMap [B,C,L]
+    mask,  # bool [B,L] or None
     C,
     L,
     X: tl.constexpr,  # Layout of the values
@@ -64,10 +66,11 @@ def pool_kernel(
     L = divided(L, X.VEC) if not X.LAST else L
     C = divided(C, X.VEC) if X.LAST else C
     x_data = values.data + sample * divided(values.batch_stride, X.VEC)
+    mask = advance(mask, sample * L)
     acc = tl.zeros([A_PAD, BLOCK_C], tl.float32)
     for l0 in range(0, L, POOL.BLOCK_L):
         pos = l0 + tl.arange(0, POOL.BLOCK_L)
-        x = values_tile(x_data, x_c, x_l, c, pos, C, L)
+        x = valid_only(values_tile(x_data, x_c, x_l, c, pos, C, L), mask, pos[:, None], L)
         m = tl.load(
             attention + (sample * A + a[:, None]) * L + pos[None, :],
             mask=(a < A)[:, None] & (pos < L)[None, :],
@@ -89,6 +92,7 @@ def value_gradients_kernel(
     attention,  # T [B,A,L]
     attention_sum,  # float32 [B,A]
     values,  # DenseMap [B,C,L]
+    mask,  # bool [B,L] or None
     C,
     L,
     slices,
@@ -113,6 +117,7 @@ def value_gradients_kernel(
     L = divided(L, X.VEC) if not X.LAST else L
     C = divided(C, X.VEC) if X.LAST else C
     x_data = values.data + sample * divided(values.batch_stride, X.VEC)
+    mask = advance(mask, sample * L)
     if outputs.data is not None:
         grad_values = outputs.data + sample * divided(outputs.batch_stride, DX.VEC)
     rows = (sample * A + a[:, None]) * C
@@ -137,11 +142,11 @@ def value_gradients_kernel(
                 dx = tl.dot(tl.trans(scaled), df.to(POOL.DOT_DTYPE), input_precision=POOL.PRECISION)
                 tl.store(
                     grad_values + pos[:, None] * dx_l + c[None, :] * dx_c,
-                    dx,
+                    valid_only(dx, mask, pos[:, None], L),
                     mask=(pos < L)[:, None] & (c < C)[None, :],
                 )
         if outputs.partial_attention is not None:
-            da = tl.where(inside_a, da * inverse[:, None], 0.0)
+            da = valid_only(tl.where(inside_a, da * inverse[:, None], 0.0), mask, pos[None, :], L)
             delta += tl.sum(da * m.to(tl.float32), 1)
             out = outputs.partial_attention + ((sample * slices + slice_id) * A + a[:, None]) * L + pos[None, :]
             tl.store(out, da, mask=inside_a)
@@ -157,6 +162,7 @@ def blocked_value_gradient_kernel(
     grad_pooled,  # T [B,A,C]
     attention,  # T [B,A,L]
     attention_sum,  # float32 [B,A]
+    mask,  # bool [B,L] or None
     C,
     L,
     DX: tl.constexpr,  # Layout of the gradient
@@ -170,6 +176,7 @@ def blocked_value_gradient_kernel(
     c = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
     pos = tl.program_id(2) * BLOCK_L + tl.arange(0, BLOCK_L)
     dx_c, dx_l = strides_of(grad_values.row_stride, DX)
+    mask = advance(mask, sample * L)
     dx = tl.zeros([BLOCK_L, BLOCK_C], tl.float32)
     for a0 in range(0, A, POOL.BLOCK_A):
         a = a0 + tl.arange(0, POOL.BLOCK_A)
@@ -182,6 +189,6 @@ def blocked_value_gradient_kernel(
     out = grad_values.data + sample * divided(grad_values.batch_stride, DX.VEC)
     tl.store(
         out + pos[:, None].to(tl.int64) * dx_l + c[None, :] * dx_c,
-        dx,
+        valid_only(dx, mask, pos[:, None], L),
         mask=(pos < L)[:, None] & (c < C)[None, :],
     )

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from benchmarks.shapes import SHAPES
 from sma_kernels.triton_kernels import call
 from sma_kernels.triton_kernels.kernel_args import Layout, Scalar
 from tools.triton import codegen_report
-from tools.triton.recorder import attention_head, forward_launches
+from tools.triton.recorder import attention_head, backward_launches, forward_launches
 
 TABLES = codegen_report.tables()
 COMPILED = TABLES.get(codegen_report.VERSION, {})  # by the installed Triton
@@ -121,6 +122,20 @@ def same(row: str, recorded, target: str) -> None:
 def test_table_is_what_compiles(shape, dtype, target):
     for row, recorded in codegen_report.launches_of(shape, dtype, "max", False, target).items():
         same(row, recorded, target)
+
+
+def wide_loads(recorded) -> int:
+    return sum(size == 16 for size in codegen_report.load_bytes(codegen_report.compiled(recorded, "sm_90").asm["ptx"]))
+
+
+def test_a_mask_makes_no_load_narrower():
+    """It applies to loaded tiles, since a load that it masks is narrower where positions are adjacent."""
+    shape = SHAPES["S4"]
+    head = attention_head(shape, torch.bfloat16, "max", False)
+    masked = replace(head, mask=torch.empty(shape.batch, shape.side, shape.side, dtype=torch.bool, device="meta"))
+    for launches in (forward_launches, backward_launches):
+        for without, with_mask in zip(launches(head), launches(masked), strict=True):
+            assert wide_loads(with_mask) >= wide_loads(without), without.kernel
 
 
 @pytest.mark.slow

@@ -41,7 +41,13 @@ MORE_VARIANTS = (("bfloat16", "none", False), ("bfloat16", "max", True), ("float
 MORE_SHAPES = ("S1", "S5")  # the smallest and the largest have more variants
 FLOAT16 = ("float16", "max", False)  # of every standard shape
 FLOAT16_TARGETS = ("sm_80", "sm_90")
-_POINTERS = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.float16: "*fp16", torch.uint8: "*u8"}
+_POINTERS = {
+    torch.float32: "*fp32",
+    torch.bfloat16: "*bf16",
+    torch.float16: "*fp16",
+    torch.uint8: "*u8",
+    torch.bool: "*i1",
+}
 
 
 def _source(launch: RecordedLaunch, target: GPUTarget) -> ASTSource:
@@ -88,7 +94,7 @@ def measure(launch: RecordedLaunch, target_name: str) -> dict[str, Any]:
             "registers": used["REG"],
             "spilled": used["STACK"] + used["LOCAL"],
             "tensor": sorted(set(re.findall(r"\b(mma\.sync|wgmma\.mma_async|tcgen05\.mma)", ptx))),
-            "load_bytes": max(_load_bytes(ptx), default=0),
+            "load_bytes": max(load_bytes(ptx), default=0),
         }
     else:
         text = binary.asm["amdgcn"]
@@ -109,7 +115,7 @@ def _resource_usage(cubin: bytes) -> dict[str, int]:
     return {name: int(re.search(rf"\b{name}:(\d+)", text).group(1)) for name in ("REG", "STACK", "LOCAL")}
 
 
-def _load_bytes(ptx: str) -> list[int]:
+def load_bytes(ptx: str) -> list[int]:
     vectors = re.findall(r"ld\.global(?:\.\w+)*\.v(\d)\.b(\d+)", ptx)
     copies = re.findall(r"cp\.async\.\w+\.shared\.global(?:\.\S+)? \[[^]]*\], \[[^]]*\], 0x([0-9a-f]+)", ptx)
     return [int(count) * int(bits) // 8 for count, bits in vectors] + [int(size, 16) for size in copies]

@@ -24,6 +24,7 @@ from sma_kernels.triton_kernels.attention_maps import (
 from sma_kernels.triton_kernels.blocked.forward import attention_maps_block, block_start
 from sma_kernels.triton_kernels.correlation import load_scalar
 from sma_kernels.triton_kernels.kernel_args import GradSource, MapSource
+from sma_kernels.triton_kernels.mask import valid_positions
 from sma_kernels.triton_kernels.merge import refined_gradient_tile
 
 
@@ -67,6 +68,7 @@ def blocked_maps_backward_kernel(
         advance(inputs.maps, sample * N * L),
         inputs.weight,
         inputs.bias,
+        advance(inputs.mask, sample * L),
         f_c,
         f_l,
     )
@@ -91,7 +93,7 @@ def blocked_maps_backward_kernel(
         for block in range(0, PROGRAM_BLOCKS):
             k_i, r_i = block_start(first + block * BLOCK_STEP, TILE)
             n_i, _region, valid_i = map_rows(k_i, r_i, TILE)
-            inside = valid_i[:, None] & (pos < L)[None, :]
+            inside = valid_i[:, None] & valid_positions(source.mask, pos, L)[None, :]
             m = attention_maps_block(source, statistics, k_i, r_i, l0, L, TILE)
             if grads.maps is not None:
                 dm = load_map_tile(grads.maps + sample * N * L, n_i, inside, pos, L)
@@ -131,7 +133,7 @@ def blocked_maps_backward_kernel(
                 if NEEDS_WEIGHT:
                     dw = weight_gradient(dw, dz, source, k_i, d0, l0, L, TILE)
         if outputs.features is not None:
-            store_features_gradient(grad_features, df, df_c, df_l, k_first, d0, l0, L, TILE)
+            store_features_gradient(grad_features, df, source.mask, df_c, df_l, k_first, d0, l0, L, TILE)
     if NEEDS_WEIGHT:
         out = outputs.partial + sample * OFFSETS.NUMEL + OFFSETS.WEIGHT
         store_weight_gradient(out, dw, k_first, r_first, d0, TILE)

@@ -18,6 +18,7 @@ from sma_kernels.triton_kernels.attention_maps import (
 )
 from sma_kernels.triton_kernels.correlation import load_scalar
 from sma_kernels.triton_kernels.kernel_args import GradSource, MapSource
+from sma_kernels.triton_kernels.mask import inverse_row_sums, valid_positions
 from sma_kernels.triton_kernels.merge import merge_tile, refined_gradient_tile
 
 
@@ -55,6 +56,7 @@ def moments_kernel(
         advance(inputs.maps, sample * N * L),
         inputs.weight,
         inputs.bias,
+        advance(inputs.mask, sample * L),
         f_c,
         f_l,
     )
@@ -92,11 +94,11 @@ def moments_kernel(
                 tile_delta += tl.sum(dm_refined * m_i, 1)
             if grads.maps is not None:
                 pos = l0 + tl.arange(0, TILE.BLOCK_L)
-                inside = valid_i[:, None] & (pos < L)[None, :]
+                inside = valid_i[:, None] & valid_positions(source.mask, pos, L)[None, :]
                 tile_delta += tl.sum(load_map_tile(grads.maps, n_i, inside, pos, L) * m_i, 1)
             delta_i = delta_i * alpha_i + tile_delta
-    inverse_i = tl.where(valid_i, 1.0 / sum_i, 0.0)
-    inverse_j = tl.where(valid_j, 1.0 / sum_j, 0.0)
+    inverse_i = inverse_row_sums(sum_i, valid_i, source.mask, L)
+    inverse_j = inverse_row_sums(sum_j, valid_j, source.mask, L)
     if NORMALIZED:
         gram_ij = gram_ij * inverse_i[:, None] * inverse_j[None, :]
         p_ij = p_ij * inverse_j[None, :]
@@ -158,6 +160,7 @@ def blocked_attention_kernel(
         advance(inputs.maps, sample * N * L),
         inputs.weight,
         inputs.bias,
+        advance(inputs.mask, sample * L),
         f_c,
         f_l,
     )

@@ -26,6 +26,7 @@ from sma_kernels.triton_kernels.attention_maps import (
 from sma_kernels.triton_kernels.correlation import correlation_backward, load_scalar
 from sma_kernels.triton_kernels.gram import channel_pairs, cosine_gram, diagonal, gram_backward, inverse_norms
 from sma_kernels.triton_kernels.kernel_args import GradSource, MapSource
+from sma_kernels.triton_kernels.mask import inverse_row_sums, valid_positions
 from sma_kernels.triton_kernels.merge import refined_gradient_tile
 
 
@@ -100,6 +101,7 @@ def backward_kernel(
         advance(inputs.maps, sample * N * L),
         inputs.weight,
         inputs.bias,
+        advance(inputs.mask, sample * L),
         f_c,
         f_l,
     )
@@ -138,10 +140,10 @@ def backward_kernel(
             else:
                 tile_delta += tl.sum(dm_refined * m, 1)
         if grads.maps is not None:
-            inside = valid[:, None] & (pos < L)[None, :]
+            inside = valid[:, None] & valid_positions(source.mask, pos, L)[None, :]
             tile_delta += tl.sum(load_map_tile(grads.maps, n, inside, pos, L) * m, 1)
         delta = delta * alpha + tile_delta
-    inverse_row_sum = tl.where(valid, 1.0 / row_sum, 0.0)
+    inverse_row_sum = inverse_row_sums(row_sum, valid, source.mask, L)
     if NORMALIZED:
         delta = delta * inverse_row_sum
         p = p * inverse_row_sum[None, :]
@@ -189,7 +191,7 @@ def backward_kernel(
         dbias = tl.zeros([ROWS], tl.float32)
         for l0 in range(0, L, BLOCK_L):
             pos = l0 + tl.arange(0, BLOCK_L)
-            inside = valid[:, None] & (pos < L)[None, :]
+            inside = valid[:, None] & valid_positions(source.mask, pos, L)[None, :]
             m = attention_maps_tile(source, row_max, inverse_row_sum, 0, 0, l0, L, TILE)
             dm = maps_gradient_tile(grads, m, q, w, n, inside, l0, L, REFINED, GRAM, TILE)
             if outputs.maps is not None:
@@ -202,7 +204,7 @@ def backward_kernel(
                     dbias += tl.sum(dz, 1)
                 if outputs.features is not None:
                     df = features_gradient(dz, inputs.weight, 0, 0, d0, TILE)
-                    store_features_gradient(grad_features, df, df_c, df_l, 0, d0, l0, L, TILE)
+                    store_features_gradient(grad_features, df, source.mask, df_c, df_l, 0, d0, l0, L, TILE)
                 if OFFSETS.WEIGHT >= 0:
                     dw = weight_gradient(dw, dz, source, 0, d0, l0, L, TILE)
         if OFFSETS.WEIGHT >= 0:

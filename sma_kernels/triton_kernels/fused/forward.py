@@ -19,6 +19,7 @@ from sma_kernels.triton_kernels.attention_maps import (
 from sma_kernels.triton_kernels.correlation import correlation, load_scalar, refine
 from sma_kernels.triton_kernels.gram import channel_pairs, cosine_gram, hinge_diversity, inverse_norms
 from sma_kernels.triton_kernels.kernel_args import ForwardOutputs, MapSource
+from sma_kernels.triton_kernels.mask import inverse_row_sums, valid_only
 from sma_kernels.triton_kernels.merge import merge_tile
 from sma_kernels.triton_kernels.pool import pool_tile, store_pooled, values_tile
 
@@ -87,6 +88,7 @@ def forward_kernel(
         advance(inputs.maps, sample * N * L),
         inputs.weight,
         inputs.bias,
+        advance(inputs.mask, sample * L),
         f_c,
         f_l,
     )
@@ -114,7 +116,7 @@ def forward_kernel(
                 if ROW_STATISTICS:
                     gram = gram * alpha[:, None] * alpha[None, :]
                 gram = tl.dot(m_online, tl.trans(m_online), gram, input_precision=PRECISION)
-    inverse_row_sum = tl.where(valid, 1.0 / row_sum, 0.0)
+    inverse_row_sum = inverse_row_sums(row_sum, valid, source.mask, L)
     if ROW_STATISTICS:
         gram = gram * inverse_row_sum[:, None] * inverse_row_sum[None, :]
 
@@ -144,15 +146,15 @@ def forward_kernel(
             pooled = outputs.pooled + sample * A * C
             first = slice_id * SLICE_C
         if SINGLE:
+            pos = tl.arange(0, TILE.BLOCK_L)
             if ROW_STATISTICS:
-                m = m * inverse_row_sum[:, None]
+                m = valid_only(m * inverse_row_sum[:, None], source.mask, pos[None, :], L)
             a = attention_tile(out, m, s, gate_value, is_writer, 0, L, REFINE, TILE)
             attention_sum = tl.sum(a, 1)
             if outputs.pooled is not None:
-                pos = tl.arange(0, TILE.BLOCK_L)
                 for c0 in range(first, first + SLICE_C, BLOCK_C):
                     c = c0 + tl.arange(0, BLOCK_C)
-                    x = values_tile(x_data, x_c, x_l, c, pos, C, X_L)
+                    x = valid_only(values_tile(x_data, x_c, x_l, c, pos, C, X_L), source.mask, pos[:, None], L)
                     acc = pool_tile(a, x, tl.zeros([A_PAD, BLOCK_C], tl.float32), TILE.DOT_DTYPE, PRECISION)
                     store_pooled(pooled, acc, attention_sum, row_a, inside_a, c, C)
         else:
@@ -163,7 +165,8 @@ def forward_kernel(
                 attention_sum += tl.sum(a_tile, 1)
                 if outputs.pooled is not None:
                     c = first + tl.arange(0, BLOCK_C)
-                    x = values_tile(x_data, x_c, x_l, c, l0 + tl.arange(0, TILE.BLOCK_L), C, X_L)
+                    pos = l0 + tl.arange(0, TILE.BLOCK_L)
+                    x = valid_only(values_tile(x_data, x_c, x_l, c, pos, C, X_L), source.mask, pos[:, None], L)
                     acc = pool_tile(a_tile, x, acc, TILE.DOT_DTYPE, PRECISION)
             if outputs.pooled is not None:
                 c = first + tl.arange(0, BLOCK_C)

@@ -14,10 +14,11 @@ PATHS = (
 )
 
 
-def take(path: str, monkeypatch, merge: str, shared: bool) -> Case:
+def take(path: str, monkeypatch, merge: str, shared: bool, batch: int = 1) -> Case:
     """A case that takes `path`, with limits lowered for it."""
     # A low margin, because a hinge that is barely active would measure the rounding of one cosine.
-    small = dict(batch=1, regions=3, channels=2, embed=5, height=5, width=4, merge=merge, shared=shared, margin=0.1)
+    small = dict(regions=3, channels=2, embed=5, height=5, width=4, margin=0.1)
+    small |= dict(batch=batch, merge=merge, shared=shared)
     if path == "one launch":
         monkeypatch.setattr(plan, "MAX_RECOMPUTED", 1e9)
         return Case(**small, values=150)
@@ -26,7 +27,7 @@ def take(path: str, monkeypatch, merge: str, shared: bool) -> Case:
         return Case(**{**small, "height": 7, "width": 19}, values=19)
     if path == "two launches":
         monkeypatch.setattr(plan, "MAX_RECOMPUTED", 0.0)
-        monkeypatch.setattr(plan, "ENOUGH_PROGRAMS", 3)
+        monkeypatch.setattr(plan, "ENOUGH_PROGRAMS", 3 * batch)
         return Case(**{**small, "height": 5, "width": 13, "embed": 35}, values=133)
     if path == "blocked":
         monkeypatch.setattr(plan, "MAX_POSITIONS", 8)

@@ -1,5 +1,7 @@
 """Kernels read only their inputs, write only their outputs, and leave no element unwritten."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -12,7 +14,7 @@ BAND = 4096  # elements of NaN before and after
 
 def banded(tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """(an uninitialized tensor like `tensor`, the poisoned buffer around it)."""
-    poison = 255 if tensor.dtype == torch.uint8 else torch.nan
+    poison = torch.nan if tensor.is_floating_point() else 255  # as bool: True
     span = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
     buffer = torch.full((span + 2 * BAND,), poison, dtype=tensor.dtype)
     return buffer.as_strided(tensor.shape, tensor.stride(), BAND), buffer
@@ -20,7 +22,7 @@ def banded(tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def untouched(buffer: torch.Tensor) -> bool:
     bands = torch.cat((buffer[:BAND], buffer[-BAND:]))
-    return bool((bands == 255).all() if buffer.dtype == torch.uint8 else bands.isnan().all())
+    return bool(bands.isnan().all() if buffer.is_floating_point() else (bands == torch.full_like(bands, 255)).all())
 
 
 @pytest.fixture
@@ -57,6 +59,12 @@ def check(case, poisoned, dtype=torch.float32):
 @pytest.mark.parametrize("path", PATHS)
 def test_paths(path, merge, monkeypatch, poisoned):
     check(take(path, monkeypatch, merge, False), poisoned)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_paths_with_a_mask(path, monkeypatch, poisoned):
+    """The last of three samples has no valid position."""
+    check(replace(take(path, monkeypatch, "none", True, batch=3), masked=True), poisoned)
 
 
 @pytest.mark.parametrize("function", cases.FUNCTIONS[1:])
