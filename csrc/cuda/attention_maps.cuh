@@ -112,11 +112,13 @@ __device__ __forceinline__ void softmax(const Sizes& n, const Slice& slice, int6
       [&](int i, int l, float value) { m(i, l) = value; });
 }
 
-// Logits to maps in place. Barriers must precede and follow.
+// Logits to maps in place, 0 at positions that are not valid. Barriers must precede and follow.
 __device__ __forceinline__ void apply_activation(const Sizes& n, Activation activation, const Slice& slice, int64_t at,
                                                  float* scratch, const Matrix& m) {
+  slice.fill_invalid(m, n.maps, -INFINITY);
   if (activation == Activation::softmax) {
     softmax(n, slice, at, scratch, m);
+    slice.fill_invalid(m, n.maps, 0.0f);  // NaN in a sample without a valid position
   } else {
     for_each_element(
         n.maps, slice.positions, [&](int i, int l) { return 1.0f / (1.0f + expf(-m(i, l))); },

@@ -200,6 +200,7 @@ __device__ __forceinline__ void attention_maps_backward(const Sizes& n, FeatureS
           if (own.works(visit)) store_features_tiles(sums, own, start, visit, p.grad_features, division, out);
         }
         sync_block();
+        features.clear_invalid(p.grad_features, visit, out);
         store_features_gradient<kColumns>(n.embed, division, visit, slice.sample(), slice.first, p.grad_features, out);
       });
 }

@@ -15,24 +15,44 @@ struct Division {
   float* exchange_memory;
 };
 
-// This block's part of a sample. The division is a kernel's argument: in constant memory, not in registers.
+// This block's part of a sample. Division, sizes and mask are in a kernel's argument: constant memory, not registers.
 class Slice {
  public:
   int rank;   // in the cluster
   int first;  // position
   int positions;
 
-  __device__ Slice(const Division& division, int all_positions)
+  __device__ Slice(const Division& division, const Sizes& n, const bool* const& mask)
       : rank(static_cast<int>(block() % division.cluster)),
         first(rank * division.slice),
-        positions(min(division.slice, all_positions - first)),
+        positions(min(division.slice, n.positions - first)),
         division_(division),
+        n_(n),
+        mask_(mask),
         sample_(static_cast<int>(block() / division.cluster)) {}
 
   __device__ __forceinline__ int64_t sample() const { return sample_; }
   __device__ __forceinline__ bool is_whole() const { return division_.cluster == 1; }
   __device__ __forceinline__ int blocks() const { return division_.cluster; }
   __device__ __forceinline__ bool is_first() const { return rank == 0; }
+  __device__ __forceinline__ bool has_mask() const { return mask_ != nullptr; }
+
+  // Whether position `l` of the slice is valid, if there is a mask. The position is added up in 32 bits, because the
+  // kernels have no register left for a sum in 64.
+  __device__ __forceinline__ bool is_valid(int l) const { return mask_[sample() * n_.positions + (first + l)]; }
+
+  // matrix(i, l) = value at the positions that are not valid. Each thread writes the elements that for_each_element
+  // gives it. With a mask, a barrier follows.
+  __device__ __forceinline__ void fill_invalid(const Matrix& matrix, int rows, float value) const {
+    if (!has_mask()) return;
+#pragma unroll 1
+    for (int l = lane(); l < positions; l += kLanes) {
+      if (is_valid(l)) continue;
+#pragma unroll 1
+      for (int i = warp(); i < rows; i += kHeadWarps) matrix(i, l) = value;
+    }
+    sync_block();
+  }
 
   // Element `index` of what block `from` of the cluster offers.
   __device__ __forceinline__ float* offered(int from, int64_t index) const {
@@ -68,6 +88,8 @@ class Slice {
 
  private:
   const Division& division_;
+  const Sizes& n_;
+  const bool* const& mask_;
   int sample_;
 };
 

@@ -141,6 +141,7 @@ class FeatureStream {
         wait_copies<0>();
       }
       sync_block();
+      if (!resident_) clear_invalid(features_, visit, buffers_[i]);
       if (!holds_parts<T>(features_.flat) && !resident_) {
         split(visit, buffers_[i]);
         sync_block();
@@ -160,13 +161,35 @@ class FeatureStream {
     }
     return {parts_ + group * elements * kTileParts, pitch(), elements};
   }
+
+  // Zeros at the invalid positions of a visit in a buffer that is laid out like `map`, because 0 times what it holds
+  // there need not be 0. A barrier must precede; with a mask, one follows.
+  template <class Element>
+  __device__ __forceinline__ void clear_invalid(const Map<Element>& map, const Visit& visit, T* buffer) const {
+    if (!slice_.has_mask()) return;
+    const int rows = map.channels_last ? visit.positions : visit.channels;
+    const int columns = map.channels_last ? visit.channels : visit.positions;
+    const int row_pitch = map.flat ? visit.positions : pitch_of_rows(map.channels_last);
+    const RowThreads own = RowThreads::of<kColumns, 1>(columns);
+#pragma unroll 1
+    for (int row = own.row; row < rows && own.column < columns; row += own.rows_at_once) {
+      if (slice_.is_valid(visit.position + (map.channels_last ? row : own.column))) continue;
+#pragma unroll 1
+      for (int g = 0; g < visit.groups; ++g) {
+        buffer[g * group_elements(tiles_) + row * row_pitch + own.column] = from_acc<T>(0.0f);
+      }
+    }
+    sync_block();
+  }
+
   __device__ __forceinline__ bool channels_last() const { return features_.channels_last; }
   __device__ __forceinline__ const FeatureTiles& tiles() const { return tiles_; }
 
  private:
-  __device__ __forceinline__ int pitch() const {
-    return part_pitch(features_.channels_last ? kFeatureChannels : tiles_.columns);
+  __device__ __forceinline__ int pitch_of_rows(bool channels_last) const {
+    return part_pitch(channels_last ? kFeatureChannels : tiles_.columns);
   }
+  __device__ __forceinline__ int pitch() const { return pitch_of_rows(features_.channels_last); }
   __device__ __forceinline__ int steps() const { return (n_.embed + kFeatureChannels - 1) / kFeatureChannels; }
   __device__ __forceinline__ int chunks() const { return (n_.groups + tiles_.groups - 1) / tiles_.groups; }
   __device__ __forceinline__ int visits() const {

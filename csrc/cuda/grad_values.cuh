@@ -55,6 +55,7 @@ __global__ void __launch_bounds__(kStreamThreads, 4) grad_values(const __grid_co
     }
     put_rows(p.grad_values, positions, sums, 1.0f / p.attention_scale, out);
     sync_block();
+    clear_invalid<kStreamThreads>(p.grad_values, p.mask, sample * n.positions + position, positions, out);
     store_map<kStreamThreads>(p.grad_values, sample, first_channel + channel, min(kTile, channels - channel), position,
                               positions, out);
   }

@@ -15,6 +15,7 @@ struct HeadBackward {
   Sizes n;
   Map<const T> features;  // data null if maps are the caller's
   const T* maps;          // the caller's, or saved in float32, where they are exact; else null and recomputed
+  const bool* mask;       // [B,L], null if all positions are valid
   const float *weight, *bias;
   Scalar temperature, gate;
   Activation activation;
@@ -144,7 +145,7 @@ __device__ __forceinline__ void refine_backward(const HeadBackward<T>& p, const 
 template <class T, int kParts, bool kShared>
 __global__ void __launch_bounds__(kHeadThreads, 1) head_backward(const __grid_constant__ HeadBackward<T> p) {
   const Sizes& n = p.n;
-  const Slice slice(p.plan.division, n.positions);
+  const Slice slice(p.plan.division, n, p.mask);
   const HeadBackwardExchange exchange(n);
   Arrays<kShared> arrays(p.plan.placement, p.workspace + block() * p.plan.placement.workspace);
   float* scratch = arrays.template tile<float>(kHeadWarps);
@@ -173,6 +174,7 @@ __global__ void __launch_bounds__(kHeadThreads, 1) head_backward(const __grid_co
     apply_activation(n, p.activation, slice, exchange.statistics, row_sums, m);
   }
   sync_block();
+  slice.fill_invalid(d, n.maps, 0.0f);  // the values may be anything there
 
   const int64_t square = static_cast<int64_t>(n.maps) * n.maps;
   const float gate = scalar(p.gate);
@@ -233,6 +235,7 @@ __global__ void __launch_bounds__(kHeadThreads, 1) head_backward(const __grid_co
 
   if (p.features.rows.data) {
     const int64_t part = slice.sample() * slice.blocks() + slice.rank;
+    slice.fill_invalid(d, n.maps, 0.0f);  // so may the gradient of the maps
     activation_backward(n, p.activation, m, slice, exchange.row_sums, row_sums,
                         p.grad_bias ? p.grad_bias + part * n.maps : nullptr, d);
     sync_block();

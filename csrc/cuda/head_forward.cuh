@@ -14,6 +14,7 @@ struct HeadForward {
   Sizes n;
   Map<const T> features;  // data null if maps are the caller's
   const T* maps;          // the caller's, or null
+  const bool* mask;       // [B,L], null if all positions are valid
   const float *weight, *bias, *relation_bias;
   Scalar temperature, gate;
   Activation activation;
@@ -49,7 +50,7 @@ struct HeadForwardExchange {
 template <class T, int kParts, bool kShared>
 __global__ void __launch_bounds__(kHeadThreads, 1) head_forward(const __grid_constant__ HeadForward<T> p) {
   const Sizes& n = p.n;
-  const Slice slice(p.plan.division, n.positions);
+  const Slice slice(p.plan.division, n, p.mask);
   const HeadForwardExchange exchange(n);
   const int columns = p.plan.tiles.columns;
   Arrays<kShared> arrays(p.plan.placement, p.workspace + block() * p.plan.placement.workspace);

@@ -33,6 +33,7 @@ PoolBackward<T> pool_backward_of(const Shape& shape, const Inputs& in, const Sav
       rows_of(static_cast<const T*>(grad_outputs.pooled), shape.batch, p.n.rows * shape.values, shape.values);
   p.attention_sum = static_cast<const float*>(saved.attention_sum);
   p.attention_scale = attention_scale(p.n.positions);
+  p.mask = in.mask;
   p.grad_values = map_of<T>(grad_inputs.values, shape.batch, shape.positions, shape.values);
   const int row_tiles = row_tiles_of<T>(p.n.rows);
   p.row_blocks = axis_of((p.n.rows + 16 * row_tiles - 1) / (16 * row_tiles));
@@ -84,6 +85,7 @@ HeadBackward<T> head_backward_of(const Shape& shape, const Inputs& in, const Sav
   p.n = sizes_of(shape, in.merge);
   p.features = map_of<const T>(in.features, shape.batch, shape.positions, shape.embed);
   p.maps = static_cast<const T*>(in.maps ? in.maps : sizeof(T) == 4 ? saved.maps : nullptr);
+  p.mask = in.mask;
   p.weight = static_cast<const float*>(in.weight);
   p.bias = static_cast<const float*>(in.bias);
   p.temperature = in.temperature;

@@ -14,6 +14,7 @@ HeadForward<T> head_forward_of(const Shape& shape, const Inputs& in, const Outpu
   p.n = sizes_of(shape, in.merge);
   p.features = map_of<const T>(in.features, shape.batch, shape.positions, shape.embed);
   p.maps = static_cast<const T*>(in.maps);
+  p.mask = in.mask;
   p.weight = static_cast<const float*>(in.weight);
   p.bias = static_cast<const float*>(in.bias);
   p.relation_bias = static_cast<const float*>(in.relation_bias);
@@ -63,6 +64,7 @@ const char* launch_pool(const Shape& shape, const Inputs& in, const Outputs& out
   const T* attention = static_cast<const T*>(out.attention ? out.attention : in.maps);
   p.attention = rows_of(attention, shape.batch, p.n.rows * shape.positions, shape.positions);
   p.attention_sum = static_cast<const float*>(out.attention_sum);
+  p.mask = in.mask;
   p.pooled = static_cast<T*>(out.pooled);
   const int row_tiles = row_tiles_of<T>(p.n.rows);
   p.row_blocks = axis_of((p.n.rows + 16 * row_tiles - 1) / (16 * row_tiles));

@@ -29,6 +29,7 @@ struct Pool {
   Map<const T> values;
   Rows<const T> attention;  // [B,A,L]
   const float* attention_sum;
+  const bool* mask;  // [B,L], null if all positions are valid
   T* pooled;
   Axis slices, row_blocks;
   int slice_tiles;  // a slice has slice_tiles*64 channels
@@ -115,6 +116,8 @@ __global__ void __launch_bounds__(kStreamThreads, kRowTiles == kMaxRowTiles<T> ?
       wait_copies<kStages - 2>();
       sync_block();
       start(i + kStages - 1);  // into the buffer of the previous step
+      clear_invalid<kStreamThreads>(p.values, p.mask, sample * n.positions + position,
+                                    min(p.tile_positions, n.positions - position), values[i]);
       const T* x = values[i];
       if (p.values.flat) {
         unflatten<kStreamThreads>(spread, x, n.positions);

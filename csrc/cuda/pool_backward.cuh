@@ -23,6 +23,7 @@ struct PoolBackward {
   Rows<const T> grad_pooled;  // [B,A,C]
   const float* attention_sum;
   float attention_scale;  // power of two that scales A / s in T
+  const bool* mask;       // [B,L], null if all positions are valid
   Map<T> grad_values;     // data null if not needed
   float* partial;         // [B,slices,A,L], null if not needed
   Axis position_tiles, slices, row_blocks;
@@ -197,6 +198,7 @@ __global__ void __launch_bounds__(kStreamThreads, sizeof(T) == 4 || kRowTiles ==
     sync_block();  // all warps have read the values, whose buffer takes their gradient
     put_rows(p.grad_values, positions, gradient, 1.0f / p.attention_scale, values[i]);
     sync_block();
+    clear_invalid<kStreamThreads>(p.grad_values, p.mask, sample * n.positions + position, positions, values[i]);
     store_map<kStreamThreads>(p.grad_values, sample, first_channel + channel, min(kTile, channels - channel), position,
                               positions, values[i]);
   }

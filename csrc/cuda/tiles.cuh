@@ -163,6 +163,25 @@ __device__ __forceinline__ int tile_index(const Map<T>& map, int channel, int po
   return map.channels_last ? position * kPitch<T> + channel : channel * kPitch<T> + position;
 }
 
+// Zeros at the invalid positions of a tile, laid out by `tile_index`. Element `first` of the mask, which is null if all
+// positions are valid, is the first of the tile. A barrier must precede; with a mask, one follows.
+template <int kThreads, class Element, class T>
+__device__ __forceinline__ void clear_invalid(const Map<Element>& map, const bool* mask, int64_t first, int positions,
+                                              T* tile) {
+  if (!mask) return;
+  const bool* valid = mask + first;
+  const int column = thread() % kTile;
+  if (map.channels_last || (column < positions && !valid[column])) {
+#pragma unroll 1
+    for (int row = thread() / kTile; row < (map.channels_last ? positions : kTile); row += kThreads / kTile) {
+      if (map.channels_last && valid[row]) continue;
+      const int channel = map.channels_last ? column : row, position = map.channels_last ? row : column;
+      tile[tile_index(map, channel, position, positions)] = from_acc<T>(0.0f);
+    }
+  }
+  sync_block();
+}
+
 template <int kThreads, class Vector, class T>
 __device__ __forceinline__ void store_vectors(T* to, int64_t row_stride, const T* tile, int rows, int columns) {
   constexpr int kElements = static_cast<int>(sizeof(Vector) / sizeof(T)), kVectors = kTile / kElements;

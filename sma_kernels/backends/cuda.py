@@ -38,7 +38,7 @@ def not_supported_reasons(args: AttentionArgs) -> list[str]:
     device = args.grid.device
     if device.type != "cuda" or torch.version.cuda is None:
         return [f"runs on tensors on an NVIDIA GPU; got a tensor on {device.type}"]
-    messages = ["mask is not supported yet"] if args.mask is not None else []
+    messages = []
     if args.grid.dtype == torch.float64:
         messages.append("float64 is not supported (GPUs run it at a fraction of their speed); use backend='reference'")
     unavailable = _device_unavailable_reason(device.index)

@@ -156,7 +156,8 @@ def _request(kind: int, args: AttentionArgs) -> Request:
     for feature_map in (readable(args.values), readable(args.features)):
         request.array(feature_map)
         request.strides(feature_map)
-    request.array(None if args.maps is None else args.maps.contiguous())
+    for tensor in (args.maps, args.mask):
+        request.array(None if tensor is None else tensor.contiguous())
     parameters = (args.weight, args.bias, args.relation_bias, args.temperature_tensor, args.gate_tensor)
     for parameter in parameters:
         request.array(None if parameter is None else parameter.contiguous(), torch.float32)

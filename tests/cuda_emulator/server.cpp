@@ -87,6 +87,7 @@ sma::Inputs read_inputs() {
   in.values = strided(array());
   in.features = strided(array());
   in.maps = array();
+  in.mask = reinterpret_cast<const bool*>(array());
   in.weight = array();
   in.bias = array();
   in.relation_bias = array();
