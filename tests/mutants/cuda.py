@@ -3,11 +3,16 @@
 from tests.mutants.mutant import Mutant
 
 OPERATORS = "tests/cuda_emulator/test_operators.py"
+MASKS = "tests/cuda_emulator/test_emulated_mask.py"
 LIMIT = "tests/cuda_emulator/test_shared_memory_limit.py"
 
 
 def kernel(file: str, old: str, new: str, keywords: str) -> Mutant:
     return Mutant(f"csrc/cuda/{file}", old, new, (OPERATORS, "-k", keywords))
+
+
+def mask(file: str, old: str, new: str, keywords: str) -> Mutant:
+    return Mutant(f"csrc/cuda/{file}", old, new, (MASKS, "-k", keywords))
 
 
 def limit(old: str, new: str) -> Mutant:
@@ -23,6 +28,11 @@ MANY_VISITS = "paths and many-visits"
 MUCH_MEMORY = "much_shared_memory and flat"
 CLUSTERS = "clusters_share and short-last"
 SMALL = "error_rule and sma_attention and softmax-max-grouped and float32"
+MASKED_WIDE = "masked_paths and wide and bfloat16"
+MASKED_NHWC = "masked_paths and channels-last and bfloat16 and not much"
+MASKED_STREAM = "masked_paths and stream-torch and bfloat16"
+MASKED_CLUSTER = "share_masked and channels-last"
+MASKED_MUCH_MEMORY = "masked_paths and much and flat-torch and bfloat16"
 
 MUTANTS = [
     # A removed barrier.
@@ -118,7 +128,7 @@ MUTANTS = [
     kernel("math.cuh", "value > best || (value != value && best == best)", "value > best", "nan_wins"),
     # The head: a removed barrier, of the block or of the cluster.
     kernel("features.cuh", "run(visit, buffers_[i]);\n      sync_block();", "run(visit, buffers_[i]);", MANY_VISITS),
-    kernel("features.cuh", "}\n      sync_block();\n      if (!holds", "}\n      if (!holds", WIDE),
+    kernel("features.cuh", "}\n      sync_block();\n      if (!res", "}\n      if (!res", WIDE),
     kernel(
         "features.cuh", "split(visit, buffers_[i]);\n        sync_block();", "split(visit, buffers_[i]);", MUCH_MEMORY
     ),
@@ -135,8 +145,8 @@ MUTANTS = [
     kernel("attention_maps_backward.cuh", "if (start == 0) sync_block();", "", WIDE),
     kernel(
         "attention_maps_backward.cuh",
-        "sync_block();\n        store_features_gradient<",
-        "store_features_gradient<",
+        "sync_block();\n        features.clear",
+        "features.clear",
         WIDE,
     ),
     # A copy that is not awaited, not committed, or of the wrong visit.
@@ -178,6 +188,64 @@ MUTANTS = [
     kernel("correlation_backward.cuh", "!(inverse_norm[i] < 0) ?", "false ?", SMALL),
     kernel("correlation_backward.cuh", "s(i, j) * (product(i, j) - p_diag)", "s(i, j) * product(i, j)", SMALL),
     kernel("head_backward.cuh", "square > strip ? square", "square < 0 ? square", MORE_ROWS),
+    # A mask that is not applied, or is that of another position, and a removed barrier after it.
+    mask("attention_maps.cuh", "slice.fill_invalid(m, n.maps, -INFINITY);", "", MASKED_WIDE),
+    mask("attention_maps.cuh", "slice.fill_invalid(m, n.maps, 0.0f);", "", "without_a_valid_position and softmax"),
+    mask("attention_maps.cuh", "slice.fill_invalid(m, n.maps, 0.0f);", "", "without_finite"),
+    mask("head_backward.cuh", "slice.fill_invalid(d, n.maps, 0.0f);  // the", "// the", MASKED_WIDE),
+    mask("head_backward.cuh", "slice.fill_invalid(d, n.maps, 0.0f);  // so", "// so", "bad_incoming"),
+    mask("features.cuh", "if (!resident_) clear_invalid(features_, visit, buffers_[i]);", "", MASKED_WIDE),
+    mask(
+        "attention_maps_backward.cuh", "features.clear_invalid(p.grad_features, visit, out);", "", "nan_loss and wide"
+    ),
+    mask(
+        "pool.cuh",
+        "clear_invalid<kStreamThreads>(p.values, p.mask,",
+        "clear_invalid<kStreamThreads>(p.values, nullptr,",
+        MASKED_WIDE,
+    ),
+    mask(
+        "pool_backward.cuh",
+        "clear_invalid<kStreamThreads>(p.grad_values, p.mask,",
+        "clear_invalid<kStreamThreads>(p.grad_values, nullptr,",
+        "nan_loss and wide",
+    ),
+    mask(
+        "grad_values.cuh",
+        "clear_invalid<kStreamThreads>(p.grad_values, p.mask,",
+        "clear_invalid<kStreamThreads>(p.grad_values, nullptr,",
+        "nan_loss and more-rows",
+    ),
+    mask("pool.cuh", "p.mask, sample * n.positions + position,", "p.mask, position,", MASKED_STREAM),
+    mask("pool.cuh", "p.mask, sample * n.positions + position,", "p.mask, sample * n.positions,", MASKED_STREAM),
+    mask("pool.cuh", "min(p.tile_positions, n.positions - position), values", "p.tile_positions, values", MASKED_NHWC),
+    mask("pool_backward.cuh", "p.mask, sample * n.positions + position,", "p.mask, position,", "nan_loss and stream"),
+    mask("pool_backward.cuh", "p.mask, sample * n.positions + position,", "p.mask, sample,", "nan_loss and wide"),
+    mask("grad_values.cuh", "p.mask, sample * n.positions + position,", "p.mask, position,", "nan_loss and more"),
+    mask("cluster.cuh", "mask_[sample() * n_.positions + (first + l)]", "mask_[first + l]", MASKED_STREAM),
+    mask("cluster.cuh", "n_.positions + (first + l)]", "n_.positions + l]", MASKED_CLUSTER),
+    mask(
+        "cluster.cuh",
+        "matrix(i, l) = value;\n    }\n    sync_block();",
+        "matrix(i, l) = value;\n    }",
+        "masked_paths and more-rows",
+    ),
+    mask("cluster.cuh", "if (is_valid(l)) continue;", "if (is_valid(l)) break;", MASKED_WIDE),
+    mask("features.cuh", "(map.channels_last ? row : own.column)", "(own.column)", MASKED_NHWC),
+    mask("features.cuh", "visit.position + (map.channels_last", "(map.channels_last", MASKED_WIDE),
+    mask("features.cuh", "map.flat ? visit.positions : pitch_of", "pitch_of", MASKED_MUCH_MEMORY),
+    mask(
+        "features.cuh",
+        "from_acc<T>(0.0f);\n      }\n    }\n    sync_block();",
+        "from_acc<T>(0.0f);\n      }\n    }",
+        "masked_paths and many-visits",
+    ),
+    mask("features.cuh", "g < visit.groups; ++g) {\n        buffer[", "g < 1; ++g) {\n        buffer[", MASKED_WIDE),
+    mask("tiles.cuh", "if (map.channels_last && valid[row]) continue;", "", MASKED_NHWC),
+    mask("tiles.cuh", "column < positions && !valid[column]", "column < positions && !valid[0]", MASKED_WIDE),
+    mask(
+        "tiles.cuh", "from_acc<T>(0.0f);\n    }\n  }\n  sync_block();", "from_acc<T>(0.0f);\n    }\n  }", MASKED_STREAM
+    ),
     # The limit on shared memory: lowered, raised by two threads at once, not raised, or that of another device.
     limit("if (bytes <= limit.load(std::memory_order_acquire)) return nullptr;", ""),
     limit("if (bytes <= limit.load(std::memory_order_relaxed)) return nullptr;", ""),

@@ -3,7 +3,7 @@
 from tests.mutants.mutant import Mutant
 from tests.mutants.triton import kernel
 
-FILE = "tests/triton/interpreter/test_mask.py"
+FILE = "tests/triton/interpreter/test_interpreter_mask.py"
 READ = "test_nothing_at_invalid_positions_is_read"
 ZERO = "test_gradients_of_invalid_positions_are_zero_even_if_all_others_are_nan"
 RULE = "test_error_rule_in_bfloat16"
