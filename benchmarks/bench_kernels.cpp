@@ -1,6 +1,7 @@
 // Runs the CPU kernels on one sample, without torch: once, for callgrind to count instructions, or in rounds of ten
 // calls, whose median is the time with the sample in the caches. Arguments: forward or backward; nchw or nhwc;
-// R K D C L; rounds (0: once). With rounds, prints nanoseconds per call.
+// R K D C L; rounds (0: once); threads. With rounds, prints nanoseconds per call. Several threads are simulated by one:
+// callgrind then counts what the first one does, on which the others wait.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -41,14 +42,33 @@ void run(int rounds, const Call& call) {
   if (rounds) std::printf("%.0f\n", times[rounds / 2]);
 }
 
+sma::cpu::Team team{1, nullptr, nullptr};
+
+void run_range(int64_t first, int64_t last, sma::cpu::Team::Task task, const void* closure, int64_t worker) {
+  for (int64_t i = first; i < last; ++i) task(closure, i, worker);
+}
+
 }  // namespace
+
+// callgrind does not collect inside this function, which does what other threads would do.
+extern "C" __attribute__((noinline)) void other_threads(int64_t per_thread, int64_t tasks, sma::cpu::Team::Task task,
+                                                        const void* closure) {
+  for (int64_t first = per_thread; first < tasks; first += per_thread)
+    run_range(first, std::min(first + per_thread, tasks), task, closure, first / per_thread);
+}
+
+// Divides tasks like at::parallel_for; the first thread has as many as any other.
+void simulate_threads(void*, int64_t tasks, sma::cpu::Team::Task task, const void* closure) {
+  const int64_t per_thread = (tasks + team.workers - 1) / team.workers;
+  run_range(0, std::min(per_thread, tasks), task, closure, 0);
+  other_threads(per_thread, tasks, task, closure);
+}
 
 // callgrind collects only inside these two functions.
 extern "C" __attribute__((noinline)) void counted_forward(const sma::cpu::Kernels& kernels, const sma::Shape& shape,
                                                           const sma::Inputs& in, const sma::Outputs& out,
                                                           void* scratch) {
-  kernels.forward_maps(shape, in, out, out.attention, 0, scratch);
-  kernels.forward_pool(shape, in, out, out.attention, 0, 0, shape.values, scratch);
+  kernels.forward(shape, in, out, out.attention, 0, team, scratch);
 }
 
 extern "C" __attribute__((noinline)) void counted_backward(const sma::cpu::Kernels& kernels, const sma::Shape& shape,
@@ -56,14 +76,15 @@ extern "C" __attribute__((noinline)) void counted_backward(const sma::cpu::Kerne
                                                            const sma::GradOutputs& grad_outputs,
                                                            const sma::GradInputs& grad_inputs, void* partial,
                                                            void* scratch) {
-  kernels.backward(shape, in, saved, grad_outputs, grad_inputs, partial, 0, scratch);
+  kernels.backward(shape, in, saved, grad_outputs, grad_inputs, partial, 0, team, scratch);
 }
 
 int main(int count, char** arguments) {
-  if (count != 9) return 2;
+  if (count != 10) return 2;
   const int rounds = std::atoi(arguments[8]);
   const bool is_backward = !std::strcmp(arguments[1], "backward"), channels_last = !std::strcmp(arguments[2], "nhwc");
   const auto size = [&](int i) { return std::atoll(arguments[i]); };
+  const sma::cpu::Team threads{size(9), simulate_threads, nullptr};
   const sma::Shape shape{1, size(3), size(4), size(4), size(5), size(6), size(7)};
   const int64_t L = shape.positions, N = shape.maps(), F = shape.groups * shape.embed;
   auto values = random_values(shape.values * L, 1), features = random_values(F * L, 1),
@@ -85,8 +106,10 @@ int main(int count, char** arguments) {
   const sma::Outputs out{pooled.data(),      attention.data(), maps.data(),  diversity.data(),
                          correlation.data(), sum.data(),       argmax.data()};
   const sma::cpu::Kernels& kernels = sma::cpu::kernels(sma::Dtype::f32);
-  const size_t bytes = kernels.forward_scratch(shape, in) + kernels.backward_scratch(shape, in);
+  const size_t bytes = kernels.forward_scratch(shape, in, size(9)) + kernels.backward_scratch(shape, in, size(9));
   std::unique_ptr<void, void (*)(void*)> scratch(std::aligned_alloc(64, (bytes + 63) / 64 * 64), std::free);
+  // Before a counted backward, the forward has one thread: other_threads would turn the counting on.
+  if (!is_backward) team = threads;
   run(is_backward ? 0 : rounds, [&] { counted_forward(kernels, shape, in, out, scratch.get()); });
   if (!is_backward) return 0;
   const sma::Saved saved{attention.data(), maps.data(), correlation.data(), sum.data(), argmax.data()};
@@ -105,6 +128,7 @@ int main(int count, char** arguments) {
   grad_inputs.temperature = dtemperature.data();
   grad_inputs.gate = dgate.data();
   std::vector<float> partial(kernels.partial_size(shape));
+  team = threads;
   run(rounds,
       [&] { counted_backward(kernels, shape, in, saved, grad_outputs, grad_inputs, partial.data(), scratch.get()); });
   return 0;

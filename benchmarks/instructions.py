@@ -1,7 +1,8 @@
 """`python -m benchmarks.instructions`: instructions of the CPU kernels for one sample, counted by callgrind.
 
 Counts are exact even on a busy machine, but depend on the compiler. The AVX2 kernels are counted, since valgrind does not
-support AVX-512. `--write` stores the counts, and a test compares the kernels with them.
+support AVX-512. `--write` stores the counts, and a test compares the kernels with them. Of a sample that threads share, the
+instructions of the thread with the most work are counted, on which the others wait.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+from itertools import product
 from pathlib import Path
 
 from benchmarks.environment import ROOT
@@ -19,12 +21,15 @@ from sma_models.utils.markdown_table import table_lines
 BUILD = ROOT / "build" / "instructions"
 TABLE = Path(__file__).parent / "results" / "instructions.json"
 FLAGS = ("-std=c++20", "-O3", "-fno-math-errno", "-g1", "-Wno-psabi")
-ROWS = [
-    (shape, layout, pass_name)
-    for shape in CPU_SHAPES
-    for layout in ("nchw", "nhwc")
-    for pass_name in ("forward", "backward")
-]
+LAYOUTS, PASSES = ("nchw", "nhwc"), ("forward", "backward")
+ROWS: dict[str, tuple[str, str, str, int]] = {  # arguments of `count` by name
+    f"{shape} {layout} {pass_name}": (shape, layout, pass_name, 1)
+    for shape, layout, pass_name in product(CPU_SHAPES, LAYOUTS, PASSES)
+}
+ROWS |= {
+    f"S3 {layout} {pass_name}, shared by {threads} threads": ("S3", layout, pass_name, threads)
+    for layout, pass_name, threads in product(LAYOUTS, PASSES, (2, 16))
+}
 
 
 def unavailable() -> str | None:
@@ -52,10 +57,10 @@ def build() -> Path:
     return BUILD / "count"
 
 
-def arguments(shape_name: str, layout: str, pass_name: str, rounds: int) -> list[str]:
+def arguments(shape_name: str, layout: str, pass_name: str, rounds: int, threads: int = 1) -> list[str]:
     shape = SHAPES[shape_name]
     sizes = (shape.regions, shape.channels, shape.embed, shape.values, shape.side**2)
-    return [pass_name, layout, *map(str, sizes), str(rounds)]
+    return [pass_name, layout, *map(str, (*sizes, rounds, threads))]
 
 
 def warm_seconds(program: Path, shape_name: str, layout: str, pass_name: str, rounds: int = 30) -> float:
@@ -66,13 +71,15 @@ def warm_seconds(program: Path, shape_name: str, layout: str, pass_name: str, ro
     return float(done.stdout) * 1e-9
 
 
-def count(program: Path, shape_name: str, layout: str, pass_name: str, profile: Path | None = None) -> int:
-    """Instructions of one sample; the profile of callgrind is written to `profile`, if given."""
+def count(
+    program: Path, shape_name: str, layout: str, pass_name: str, threads: int = 1, profile: Path | None = None
+) -> int:
+    """Instructions of one sample, by the first of `threads`; the profile of callgrind is written to `profile`, if given."""
     done = subprocess.run(
         [
             *("valgrind", "--tool=callgrind", f"--callgrind-out-file={profile or '/dev/null'}"),
-            *("--collect-atstart=no", f"--toggle-collect=counted_{pass_name}"),
-            *(program, *arguments(shape_name, layout, pass_name, 0)),
+            *("--collect-atstart=no", f"--toggle-collect=counted_{pass_name}", "--toggle-collect=other_threads"),
+            *(program, *arguments(shape_name, layout, pass_name, 0, threads)),
         ],
         capture_output=True,
         text=True,
@@ -94,10 +101,10 @@ def main() -> None:
     program = build()
     if args.profile:
         profile = BUILD / "profile"
-        count(program, *args.profile, profile)
+        count(program, *args.profile, profile=profile)
         subprocess.run(["callgrind_annotate", profile, "--auto=no"], check=True)
         return
-    counts = {" ".join(row): count(program, *row) for row in ROWS}
+    counts = {name: count(program, *row) for name, row in ROWS.items()}
     committed = json.loads(TABLE.read_text())["counts"] if TABLE.exists() else {}
     rows = ((row, f"{counted:,}", f"{committed.get(row, 0):,}") for row, counted in counts.items())
     print("\n".join(table_lines(("row", "instructions", "committed"), rows)))

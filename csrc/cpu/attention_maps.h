@@ -2,6 +2,7 @@
 #pragma once
 
 #include "map_gemm.h"
+#include "team.h"
 
 namespace sma::cpu::SMA_ISA {
 namespace {
@@ -64,32 +65,42 @@ inline int64_t feature_buffer_size(const Shape& shape, const Inputs& in) {
                      : 0;
 }
 
-// maps [N, width] from features. Padding and positions that are not valid are -inf before the activation, hence 0 after
-// it.
+// Positions of which a thread computes at least as many.
+template <typename acc_t>
+constexpr int64_t kPartPositions = lanes<acc_t>;
+
+// Logits [N, width] without the bias.
 template <typename T, typename acc_t>
-inline void attention_maps(const Shape& shape, const Inputs& in, int64_t sample, acc_t* maps, int64_t width,
-                           acc_t* buffer) {
+inline void attention_logits(const Shape& shape, const Inputs& in, int64_t sample, const Team& team, acc_t* maps,
+                             int64_t width, const PerWorker<acc_t>& buffers) {
   const SampleMap<T> features(in.features, sample);
   const acc_t* weight = static_cast<const acc_t*>(in.weight);
-  const acc_t* bias = static_cast<const acc_t*>(in.bias);
   const bool inner = features.positions_inner();
   const int64_t position_step = feature_positions<acc_t>(shape, inner);
-  const int64_t steps = feature_steps<acc_t>(shape, position_step);
-  Prefetcher prefetch;
-  for_tiles_in_memory_order(
-      inner, {0, shape.groups * shape.embed, 0, shape.positions}, shape.embed, position_step,
-      [&](const MapTile& next_run, int64_t tiles) { prefetch = Prefetcher(features, next_run, tiles * steps); },
-      [&](const MapTile& tile) {
-        const GroupRows rows(shape, tile.channel / shape.embed);
-        sum_channels<false>(features, tile, weight + rows.first * shape.embed, rows.step * shape.embed, rows.count,
-                            maps + rows.first * width, rows.step * width, buffer, prefetch);
+  const int64_t steps = feature_steps<acc_t>(shape, position_step), embed = shape.embed;
+  each_rectangle(
+      team, shape.groups, shape.positions, inner ? kPartPositions<acc_t> : position_step,
+      [&](int64_t group, int64_t last_group, int64_t first, int64_t last, int64_t worker) {
+        Prefetcher prefetch;
+        for_tiles_in_memory_order(
+            inner, {group * embed, (last_group - group) * embed, first, last - first}, embed,
+            min_of(position_step, last - first),
+            [&](const MapTile& next_run, int64_t tiles) { prefetch = Prefetcher(features, next_run, tiles * steps); },
+            [&](const MapTile& tile) {
+              const GroupRows rows(shape, tile.channel / embed);
+              sum_channels<false>(features, tile, weight + rows.first * embed, rows.step * embed, rows.count,
+                                  maps + rows.first * width, rows.step * width, buffers[worker], prefetch);
+            });
       });
-  const bool* valid = valid_positions(shape, in, sample);
-  if (valid && count_valid(valid, shape.positions) == 0) {
-    for (int64_t i = 0; i < shape.maps() * width; ++i) maps[i] = 0;
-    return;
-  }
-  for (int64_t n = 0; n < shape.maps(); ++n) {
+}
+
+// Turns the logits of the maps `first` to `last` into maps, in place. Padding and positions that are not valid are -inf
+// before the activation, hence 0 after it.
+template <typename acc_t>
+inline void activate(const Shape& shape, const Inputs& in, const bool* valid, int64_t first, int64_t last, acc_t* maps,
+                     int64_t width) {
+  const acc_t* bias = static_cast<const acc_t*>(in.bias);
+  for (int64_t n = first; n < last; ++n) {
     acc_t* row = maps + n * width;
     const acc_t shift = bias ? bias[n] : acc_t(0);
     for (int64_t l = 0; l < shape.positions; ++l) row[l] += shift;
@@ -97,14 +108,17 @@ inline void attention_maps(const Shape& shape, const Inputs& in, int64_t sample,
       if (!valid[l]) row[l] = -INFINITY;
     for (int64_t l = shape.positions; l < width; ++l) row[l] = -INFINITY;
     in.activation == Activation::softmax ? softmax_row(row, width) : sigmoid_row(row, width);
+    // Without a valid position, or if their logits are NaN, the whole row is NaN now.
+    for (int64_t l = 0; valid && l < width; ++l)
+      if (l >= shape.positions || !valid[l]) row[l] = 0;
   }
 }
 
-// Turns dmaps into dlogits, in place.
+// Turns dmaps into dlogits, in place, for the maps `first` to `last`.
 template <typename acc_t>
-inline void activation_backward(const Shape& shape, Activation activation, const acc_t* maps, acc_t* dmaps,
+inline void activation_backward(Activation activation, int64_t first, int64_t last, const acc_t* maps, acc_t* dmaps,
                                 int64_t width) {
-  for (int64_t n = 0; n < shape.maps(); ++n) {
+  for (int64_t n = first; n < last; ++n) {
     const acc_t* m = maps + n * width;
     acc_t* d = dmaps + n * width;
     if (activation == Activation::softmax) {
@@ -120,23 +134,21 @@ inline void activation_backward(const Shape& shape, Activation activation, const
   }
 }
 
-// dfeatures of a sample from dlogits [N, width]; adds to dweight [N, padded D] and dbias [N]. `weight` [N, padded D] is
-// scratch for a padded copy of the parameter.
+// dfeatures of a sample, of the features in `whole`, from dlogits [N, width]; adds to dweight [N, padded D]. `weight`
+// is a copy of the parameter [N, padded D]. One pass over memory.
 template <typename T, typename acc_t>
-inline void attention_maps_backward(const Shape& shape, const Inputs& in, const GradInputs& grad_inputs, int64_t sample,
-                                    const acc_t* dlogits, int64_t width, acc_t* weight, acc_t* buffer, acc_t* dweight,
-                                    acc_t* dbias) {
+inline void attention_logits_backward(const Shape& shape, const Inputs& in, const GradInputs& grad_inputs,
+                                      int64_t sample, const MapTile& whole, const acc_t* dlogits, int64_t width,
+                                      const acc_t* weight, acc_t* buffer, acc_t* dweight) {
   const bool* valid = valid_positions(shape, in, sample);
   const SampleMap<T> features(in.features, sample, valid), dfeatures(grad_inputs.features, sample, valid);
-  const int64_t embed = shape.embed, embed_width = padded<acc_t>(embed);
+  const int64_t embed = shape.embed, row = padded<acc_t>(embed);
   const bool inner = features.positions_inner();
   const int64_t position_step = feature_positions<acc_t>(shape, inner);
   const int64_t steps = feature_steps<acc_t>(shape, position_step);
-  if (grad_inputs.features.data)
-    copy_in(shape.maps(), embed, static_cast<const acc_t*>(in.weight), embed, weight, embed_width, embed_width);
   Prefetcher prefetch_features, prefetch_dfeatures;
   for_tiles_in_memory_order(
-      inner, {0, shape.groups * embed, 0, shape.positions}, embed, position_step,
+      inner, whole, min_of(embed, whole.channels), position_step,
       [&](const MapTile& next_run, int64_t tiles) {
         prefetch_dfeatures = Prefetcher(dfeatures, next_run, tiles * steps);
         if (grad_inputs.weight) prefetch_features = Prefetcher(features, next_run, tiles * steps);
@@ -144,17 +156,38 @@ inline void attention_maps_backward(const Shape& shape, const Inputs& in, const 
       [&](const MapTile& tile) {
         const GroupRows rows(shape, tile.channel / embed);
         const acc_t* d = dlogits + rows.first * width;
+        const int64_t start = rows.first * row + tile.channel % embed;
         if (grad_inputs.features.data) {
-          write_product(dfeatures, tile, weight + rows.first * embed_width, rows.step * embed_width, rows.count, d,
-                        rows.step * width, buffer, prefetch_dfeatures);
+          write_product(dfeatures, tile, weight + start, rows.step * row, rows.count, d, rows.step * width, buffer,
+                        prefetch_dfeatures);
           clear_invalid(dfeatures, tile);
         }
         if (grad_inputs.weight)
-          sum_positions<true>(features, tile, d, rows.step * width, rows.count, dweight + rows.first * embed_width,
-                              rows.step * embed_width, buffer, prefetch_features);
+          sum_positions<true>(features, tile, d, rows.step * width, rows.count, dweight + start, rows.step * row,
+                              buffer, prefetch_features);
       });
+}
+
+// All of them, and adds to dbias [N]. `weight` [N, padded D] is scratch.
+template <typename T, typename acc_t>
+inline void attention_maps_backward(const Shape& shape, const Inputs& in, const GradInputs& grad_inputs, int64_t sample,
+                                    const Team& team, const acc_t* dlogits, int64_t width, acc_t* weight,
+                                    const PerWorker<acc_t>& buffers, acc_t* dweight, acc_t* dbias) {
+  const int64_t embed = shape.embed, row = padded<acc_t>(embed), positions = shape.positions;
+  if (grad_inputs.features.data)
+    copy_in(shape.maps(), embed, static_cast<const acc_t*>(in.weight), embed, weight, row, row);
+  each_rectangle(team, shape.groups, embed, lanes<acc_t>,
+                 [&](int64_t group, int64_t last_group, int64_t first, int64_t last, int64_t worker) {
+                   const bool all = last - first == embed;  // of the features of a group: groups are then adjacent
+                   for (int64_t g = group; g < (all ? group + 1 : last_group); ++g) {
+                     const int64_t channels = all ? (last_group - group) * embed : last - first;
+                     attention_logits_backward<T>(shape, in, grad_inputs, sample,
+                                                  {g * embed + first, channels, 0, positions}, dlogits, width, weight,
+                                                  buffers[worker], dweight);
+                   }
+                 });
   if (!grad_inputs.bias) return;
-  for (int64_t n = 0; n < shape.maps(); ++n) dbias[n] += row_sum(dlogits + n * width, shape.positions);
+  for (int64_t n = 0; n < shape.maps(); ++n) dbias[n] += row_sum(dlogits + n * width, positions);
 }
 
 }  // namespace

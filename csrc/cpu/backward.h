@@ -6,75 +6,11 @@
 //   then the activation, dF, dw, db.
 #pragma once
 
+#include "backward_scratch.h"
 #include "forward.h"
 
 namespace sma::cpu::SMA_ISA {
 namespace {
-
-template <typename T, typename acc_t>
-struct BackwardScratch {
-  acc_t* maps;        // m [N, padded L]
-  acc_t* dmaps;       // dm [N, padded L]
-  acc_t* drefined;    // dm' [N, padded L]
-  acc_t* attention;   // A [rows, padded L]
-  acc_t* dattention;  // dA [rows, padded L]; is drefined with Merge::none
-  acc_t* region;      // [K, padded L], refined maps of one region, or S m - m
-  uint8_t* argmax;    // [L], of one region
-  acc_t* s;           // [N, padded N]
-  acc_t* mix;         // P, then other matrices [N, padded N]
-  // While a feature map is read or written:
-  acc_t* buffer;   // a tile of it
-  acc_t* dpooled;  // [rows, dpooled_width], for values
-  acc_t* weight;   // [N, padded D], for features
-  // In between, in the same memory:
-  acc_t* transposed;  // m^T [L, padded N]
-  acc_t* dcos;        // [N, padded N]
-  Cosines<acc_t> cosines;
-
-  BackwardScratch(Arena& arena, const Shape& shape, const Inputs& in)
-      : BackwardScratch(arena, shape, in, padded<acc_t>(shape.positions), padded<acc_t>(shape.maps())) {}
-
- private:
-  BackwardScratch(Arena& arena, const Shape& shape, const Inputs& in, int64_t width, int64_t columns)
-      : maps(arena.take<acc_t>(shape.maps() * width)),
-        dmaps(arena.take<acc_t>(shape.maps() * width)),
-        drefined(arena.take<acc_t>(shape.maps() * width)),
-        attention(arena.take<acc_t>(merged_rows(shape, in) * width)),
-        dattention(in.merge == Merge::none ? drefined : arena.take<acc_t>(shape.regions * width)),
-        region(arena.take<acc_t>(shape.channels * width)),
-        argmax(arena.take<uint8_t>(shape.positions)),
-        s(arena.take<acc_t>(shape.maps() * columns)),
-        mix(arena.take<acc_t>(shape.maps() * columns)),
-        cosines(shape) {
-    Arena of_maps = arena, of_features = arena;
-    buffer =
-        of_features.take<acc_t>(max_of(pool_backward_buffer_size<acc_t>(shape), feature_buffer_size<acc_t>(shape, in)));
-    Arena of_values = of_features;
-    dpooled = of_values.take<acc_t>(merged_rows(shape, in) * dpooled_width<acc_t>(shape));
-    weight = of_features.take<acc_t>(shape.maps() * padded<acc_t>(shape.embed));
-    transposed = of_maps.take<acc_t>(shape.positions * columns);
-    dcos = of_maps.take<acc_t>(shape.maps() * columns);
-    cosines.take_from(of_maps);
-    arena.used = max_of(of_values.used, max_of(of_features.used, of_maps.used));
-  }
-};
-
-// Parameter gradients summed over samples, rows padded to whole vectors.
-template <typename acc_t>
-struct Partial {
-  acc_t* weight;         // [N, padded D]
-  acc_t* bias;           // [N]
-  acc_t* relation_bias;  // [N, padded N]
-  acc_t* temperature;
-  acc_t* gate;
-
-  Partial(Arena& arena, const Shape& shape)
-      : weight(arena.take<acc_t>(shape.maps() * padded<acc_t>(shape.embed))),
-        bias(arena.take<acc_t>(shape.maps())),
-        relation_bias(arena.take<acc_t>(shape.maps() * padded<acc_t>(shape.maps()))),
-        temperature(arena.take<acc_t>(1)),
-        gate(arena.take<acc_t>(1)) {}
-};
 
 template <typename T, typename acc_t>
 struct Backward {
@@ -84,11 +20,13 @@ struct Backward {
   const GradOutputs& grad_outputs;
   const GradInputs& grad_inputs;
   int64_t sample;
+  const Team& team;
   const BackwardScratch<T, acc_t>& scratch;
   const Partial<acc_t>& partial;
 
   int64_t rows() const { return merged_rows(shape, in); }
   int64_t width() const { return padded<acc_t>(shape.positions); }
+  const bool* valid() const { return valid_positions(shape, in, sample); }
   bool has_refined_gradient() const { return grad_outputs.pooled || grad_outputs.attention; }
   bool needs_map_gradients() const {
     return grad_inputs.features.data || grad_inputs.maps || grad_inputs.weight || grad_inputs.bias ||
@@ -102,115 +40,31 @@ struct Backward {
     }
     if (has_refined_gradient()) backward_pool();
     if (!needs_map_gradients()) return;
-    if (has_refined_gradient() && in.merge != Merge::none) backward_merge();
-    backward_relations();
-    backward_maps();
-  }
-
-  void backward_pool() const {
-    const int64_t count = rows(), positions = shape.positions;
-    acc_t* dattention = needs_map_gradients() ? scratch.dattention : nullptr;
-    if (grad_outputs.pooled) {
-      restore_attention();
-      const acc_t* sum = static_cast<const acc_t*>(saved.attention_sum) + sample * count;
-      scale_dpooled(shape, static_cast<const T*>(grad_outputs.pooled) + sample * count * shape.values, sum, count,
-                    scratch.dpooled);
-      const bool* valid = valid_positions(shape, in, sample);
-      const SampleMap<T> values(in.values, sample), dvalues(grad_inputs.values, sample, valid);
-      attention_pool_backward(shape, values, dvalues, scratch.dpooled, scratch.attention, width(), count, dattention,
-                              scratch.buffer);
-      if (dattention) {
-        clear_invalid(valid, positions, count, width(), dattention);
-        normalization_backward(count, positions, scratch.attention, sum, width(), dattention);
-      }
-    } else if (dattention) {
-      for (int64_t i = 0; i < count * width(); ++i) dattention[i] = 0;
-    }
-    if (!grad_outputs.attention || !dattention) return;
-    const T* grad_attention = static_cast<const T*>(grad_outputs.attention) + sample * count * positions;
-    for (int64_t a = 0; a < count; ++a)
-      for (int64_t l = 0; l < positions; ++l) dattention[a * width() + l] += to_acc(grad_attention[a * positions + l]);
-  }
-
-  // Like the maps, an attention rounded to 16 bits is recomputed, unless dX alone depends on it.
-  void restore_attention() const {
-    const int64_t count = rows(), positions = shape.positions, columns = scratch.cosines.width;
-    if (sizeof(T) == sizeof(acc_t) || !needs_map_gradients()) {
-      copy_in(count, positions, static_cast<const T*>(saved.attention) + sample * count * positions, positions,
-              scratch.attention, width(), width());
-      return;
-    }
-    if (in.correlate) refinement_matrix<acc_t, false>(in, shape.maps(), columns, scratch.s, scratch.mix);
-    for (int64_t r = 0; r < shape.regions; ++r) {
-      const acc_t* refined = refine_region(shape, in, r, scratch.mix, columns, scratch.maps, width(), scratch.region);
-      merge_padded(refined, r);
-    }
-  }
-
-  void merge_padded(const acc_t* refined, int64_t region) const {
-    if (in.merge == Merge::none) {
-      copy_in(shape.channels, shape.positions, refined, width(), scratch.attention + region * shape.channels * width(),
-              width(), width());
-    } else {
-      acc_t* row = scratch.attention + region * width();
-      merge_region(in.merge, shape.channels, shape.positions, refined, width(), row, scratch.argmax);
-      for (int64_t l = shape.positions; l < width(); ++l) row[l] = 0;
-    }
-  }
-
-  void backward_merge() const {
-    const int64_t region_size = shape.channels * width();
-    for (int64_t r = 0; r < shape.regions; ++r) {
-      const uint8_t* argmax = saved.argmax ? saved.argmax + (sample * shape.regions + r) * shape.positions : nullptr;
-      merge_region_backward(in.merge, shape.channels, shape.positions, scratch.dattention + r * width(), argmax,
-                            scratch.drefined + r * region_size, width());
-    }
-  }
-
-  // dmaps through refinement, correlation and diversity; backward_maps adds the gradient of the maps as an output.
-  void backward_relations() const {
-    const int64_t count = shape.maps(), columns = scratch.cosines.width, positions = shape.positions;
-    const bool through_s = in.correlate && (has_refined_gradient() || grad_outputs.correlation);
-    const bool through_hinge = in.diversify && grad_outputs.diversity;
-    const acc_t* drefined = has_refined_gradient() ? scratch.drefined : nullptr;
-    if (!through_s && !through_hinge) {
-      for (int64_t i = 0; i < count * width(); ++i) scratch.dmaps[i] = drefined ? drefined[i] : acc_t(0);
-      return;
-    }
-    // This part is compute-bound, so prefetch what backward_maps reads.
-    const int64_t feature_channels = shape.groups * shape.embed, steps = product_steps<acc_t>(count, count, positions);
-    Prefetcher prefetch_features =
-        prefetch_start(SampleMap<T>(in.features, sample), feature_channels, positions, steps);
-    Prefetcher prefetch_dfeatures =
-        prefetch_start(SampleMap<T>(grad_inputs.features, sample), feature_channels, positions, steps);
-    transpose<acc_t>(count, positions, scratch.maps, width(), scratch.transposed, columns, columns);
-    cosine_gram(shape, scratch.maps, width(), scratch.transposed, scratch.cosines, prefetch_features);
-    for (int64_t i = 0; i < count * columns; ++i) scratch.dcos[i] = 0;
-    if (through_s) backward_correlation(drefined, prefetch_features);
-    if (through_hinge)
-      hinge_diversity_backward(shape, scratch.cosines, static_cast<acc_t>(in.margin),
-                               static_cast<const acc_t*>(grad_outputs.diversity)[sample], scratch.dcos);
-    if (drefined && in.correlate) {
-      refinement_matrix<acc_t, true>(in, count, columns, scratch.s, scratch.mix);
-      multiply<acc_t, false>(count, width(), count, scratch.mix, columns, 1, drefined, width(), scratch.dmaps, width(),
-                             prefetch_dfeatures);
-    } else {
-      for (int64_t i = 0; i < count * width(); ++i) scratch.dmaps[i] = drefined ? drefined[i] : acc_t(0);
-    }
-    cosine_gram_backward(scratch.cosines, scratch.dcos, scratch.mix);
-    multiply<acc_t, true>(count, width(), count, scratch.mix, columns, 1, scratch.maps, width(), scratch.dmaps, width(),
-                          prefetch_dfeatures);
+    const bool through_relations = backward_relations();
+    each_range(team, shape.maps(), kPartRows, [&](int64_t first, int64_t last, int64_t) {
+      sum_dmaps(first, last, through_relations);
+      finish_dmaps(first, last);
+    });
+    if (reaches_features())
+      attention_maps_backward<T>(shape, in, grad_inputs, sample, team, scratch.dmaps, width(), scratch.weight,
+                                 scratch.buffer, partial.weight, partial.bias);
   }
 
   // Maps rounded to 16 bits are recomputed; exact ones are read back.
   void restore_maps() const {
     const int64_t count = shape.maps(), positions = shape.positions;
     if (saved.maps && sizeof(T) == sizeof(acc_t)) {
-      copy_in(count, positions, static_cast<const T*>(saved.maps) + sample * count * positions, positions, scratch.maps,
-              width(), width());
+      restore(static_cast<const T*>(saved.maps) + sample * count * positions, count, scratch.maps);
     } else {
-      maps_of_sample<T>(shape, in, sample, scratch.maps, width(), scratch.buffer);
+      maps_of_sample<T, acc_t>(shape, in, sample, team, scratch.maps, width(), scratch.buffer, nullptr);
     }
+  }
+
+  void restore(const T* from, int64_t count, acc_t* to) const {
+    const int64_t positions = shape.positions;
+    each_range(team, count, at_least(kFewCopies, positions), [&](int64_t first, int64_t last, int64_t) {
+      copy_in(last - first, positions, from + first * positions, positions, to + first * width(), width(), width());
+    });
   }
 
   void read_correlation() const {
@@ -219,36 +73,167 @@ struct Backward {
             columns, columns);
   }
 
-  void backward_correlation(const acc_t* drefined, Prefetcher& prefetch) const {
+  // dm' from the gradients of the pooled values and of A.
+  void backward_pool() const {
+    const int64_t count = rows();
+    const bool inner = in.values.position_stride == 1;
+    acc_t* dattention = needs_map_gradients() ? scratch.dattention : nullptr;
+    if (grad_outputs.pooled) {
+      restore_attention();
+      const SampleMap<T> values(in.values, sample), dvalues(grad_inputs.values, sample, valid());
+      scale_dpooled(shape, static_cast<const T*>(grad_outputs.pooled) + sample * count * shape.values, attention_sum(),
+                    count, scratch.dpooled);
+      attention_pool_backward(shape, team, values, dvalues, scratch.dpooled, scratch.attention, width(), count,
+                              dattention, scratch.buffer);
+    }
+    if (!dattention) return;
+    const int64_t chunks = pool_backward_chunks(shape, inner, team.workers);
+    each_range(team, count, at_least(kFewCopies, width() * chunks), [&](int64_t first, int64_t last, int64_t) {
+      add_terms(chunks, grad_outputs.pooled ? count : 0, first, last, width(), dattention);
+      finish_dattention(first, last);
+      if (in.merge != Merge::none) backward_merge(first, last);
+    });
+  }
+
+  const acc_t* attention_sum() const { return static_cast<const acc_t*>(saved.attention_sum) + sample * rows(); }
+
+  // dA, the rows `first` to `last`, from df X.
+  void finish_dattention(int64_t first, int64_t last) const {
+    const int64_t positions = shape.positions;
+    acc_t* dattention = scratch.dattention;
+    if (grad_outputs.pooled) {
+      clear_invalid(valid(), positions, last - first, width(), dattention + first * width());
+      normalization_backward(first, last, positions, scratch.attention, attention_sum(), width(), dattention);
+    } else {
+      for (int64_t i = first * width(); i < last * width(); ++i) dattention[i] = 0;
+    }
+    if (!grad_outputs.attention) return;
+    const T* grad_attention = static_cast<const T*>(grad_outputs.attention) + sample * rows() * positions;
+    for (int64_t a = first; a < last; ++a)
+      for (int64_t l = 0; l < positions; ++l) dattention[a * width() + l] += to_acc(grad_attention[a * positions + l]);
+  }
+
+  // Like the maps, an attention rounded to 16 bits is recomputed, unless dX alone depends on it.
+  void restore_attention() const {
+    const int64_t positions = shape.positions, columns = scratch.cosines.width;
+    if (sizeof(T) == sizeof(acc_t) || !needs_map_gradients())
+      return restore(static_cast<const T*>(saved.attention) + sample * rows() * positions, rows(), scratch.attention);
+    if (in.correlate) refinement_matrix<acc_t, false>(in, shape.maps(), columns, scratch.s, scratch.mix);
+    each_task(team, shape.regions, [&](int64_t r, int64_t worker) {
+      const acc_t* refined = refine_region(shape, in, r, 0, positions, scratch.mix, columns, scratch.maps, width(),
+                                           scratch.region[worker]);
+      merge_padded(refined, r, scratch.argmax[worker]);
+    });
+  }
+
+  void merge_padded(const acc_t* refined, int64_t region, uint8_t* argmax) const {
+    if (in.merge == Merge::none) {
+      copy_in(shape.channels, shape.positions, refined, width(), scratch.attention + region * shape.channels * width(),
+              width(), width());
+    } else {
+      acc_t* row = scratch.attention + region * width();
+      merge_region(in.merge, shape.channels, shape.positions, refined, width(), row, argmax);
+      for (int64_t l = shape.positions; l < width(); ++l) row[l] = 0;
+    }
+  }
+
+  void backward_merge(int64_t first, int64_t last) const {
+    const int64_t region_size = shape.channels * width();
+    for (int64_t r = first; r < last; ++r) {
+      const uint8_t* argmax = saved.argmax ? saved.argmax + (sample * shape.regions + r) * shape.positions : nullptr;
+      merge_region_backward(in.merge, shape.channels, shape.positions, scratch.dattention + r * width(), argmax,
+                            scratch.drefined + r * region_size, width());
+    }
+  }
+
+  const acc_t* drefined() const { return has_refined_gradient() ? scratch.drefined : nullptr; }
+
+  // Whether dmaps depends on the cosines; if so, computes the matrix Q that mixes the maps, in the place of S, and T^T,
+  // which mixes dm', in `mix`.
+  bool backward_relations() const {
     const int64_t count = shape.maps(), columns = scratch.cosines.width;
-    if (drefined)
-      multiply<acc_t, false>(count, columns, shape.positions, drefined, width(), 1, scratch.transposed, columns,
-                             scratch.mix, columns, prefetch);
+    const bool through_s = in.correlate && (has_refined_gradient() || grad_outputs.correlation);
+    const bool through_hinge = in.diversify && grad_outputs.diversity;
+    if (!through_s && !through_hinge) return false;
+    multiply_by_maps(through_s);
+    normalize_gram(scratch.cosines);
+    for (int64_t i = 0; i < count * columns; ++i) scratch.dcos[i] = 0;
+    if (through_s) backward_correlation();
+    if (through_hinge)
+      hinge_diversity_backward(shape, scratch.cosines, static_cast<acc_t>(in.margin),
+                               static_cast<const acc_t*>(grad_outputs.diversity)[sample], scratch.dcos);
+    if (drefined() && in.correlate) refinement_matrix<acc_t, true>(in, count, columns, scratch.s, scratch.mix);
+    cosine_gram_backward(scratch.cosines, scratch.dcos, scratch.s);
+    return true;
+  }
+
+  // m m^T and, for the correlation, P = dm' m^T.
+  void multiply_by_maps(bool through_s) const {
+    const int64_t count = shape.maps(), columns = scratch.cosines.width, positions = shape.positions;
+    transpose_maps(shape, team, scratch.maps, width(), scratch.transposed, columns);
+    each_range(team, count, kPartRows, [&](int64_t first, int64_t last, int64_t) {
+      // This part is compute-bound, so prefetch what attention_maps_backward reads.
+      Prefetcher prefetch = prefetch_alone(in.features);
+      multiply_maps(first, last, positions, scratch.maps, width(), scratch.transposed, columns, scratch.cosines.cos,
+                    prefetch);
+      if (through_s && drefined())
+        multiply_maps(first, last, positions, drefined(), width(), scratch.transposed, columns, scratch.mix, prefetch);
+    });
+  }
+
+  // Prefetches the start of features or their gradient, if the team is one thread.
+  Prefetcher prefetch_alone(const FeatureMap& map) const {
+    if (team.workers > 1) return {};
+    return prefetch_start(SampleMap<T>(map, sample), shape.groups * shape.embed, shape.positions,
+                          product_steps<acc_t>(shape.maps(), shape.maps(), shape.positions));
+  }
+
+  void backward_correlation() const {
+    const int64_t count = shape.maps(), columns = scratch.cosines.width;
     const acc_t* dcorrelation = grad_outputs.correlation
                                     ? static_cast<const acc_t*>(grad_outputs.correlation) + sample * count * count
                                     : nullptr;
-    correlation_backward<acc_t>(in, scratch.cosines, scratch.s, drefined ? scratch.mix : nullptr, dcorrelation,
+    correlation_backward<acc_t>(in, scratch.cosines, scratch.s, drefined() ? scratch.mix : nullptr, dcorrelation,
                                 scratch.dcos, partial.relation_bias, partial.temperature);
-    if (drefined && grad_inputs.gate)
-      *partial.gate += gate_gradient(shape, scratch.s, columns, scratch.maps, drefined, width(), scratch.mix,
-                                     scratch.region, prefetch);
+    if (drefined() && grad_inputs.gate)
+      *partial.gate += gate_gradient(shape, team, scratch.s, columns, scratch.maps, drefined(), width(), scratch.mix,
+                                     scratch.region, scratch.gate_sums);
   }
 
-  void backward_maps() const {
-    const int64_t count = shape.maps(), positions = shape.positions;
-    if (grad_outputs.maps) {
-      const T* grad_maps = static_cast<const T*>(grad_outputs.maps) + sample * count * positions;
-      for (int64_t n = 0; n < count; ++n)
-        for (int64_t l = 0; l < positions; ++l) scratch.dmaps[n * width() + l] += to_acc(grad_maps[n * positions + l]);
+  // dmaps, the rows `first` to `last`, from dm' and the cosines.
+  void sum_dmaps(int64_t first, int64_t last, bool through_relations) const {
+    const int64_t count = shape.maps(), columns = scratch.cosines.width;
+    Prefetcher prefetch = prefetch_alone(grad_inputs.features);
+    acc_t* dmaps = scratch.dmaps + first * width();
+    if (through_relations && drefined() && in.correlate) {
+      multiply<acc_t, false>(last - first, width(), count, scratch.mix + first * columns, columns, 1, drefined(),
+                             width(), dmaps, width(), prefetch);
+    } else {
+      for (int64_t i = 0; i < (last - first) * width(); ++i)
+        dmaps[i] = drefined() ? drefined()[first * width() + i] : acc_t(0);
     }
+    if (through_relations)
+      multiply<acc_t, true>(last - first, width(), count, scratch.s + first * columns, columns, 1, scratch.maps,
+                            width(), dmaps, width(), prefetch);
+  }
+
+  bool reaches_features() const {
+    return !in.maps && (grad_inputs.features.data || grad_inputs.weight || grad_inputs.bias);
+  }
+
+  // Adds the gradient of the maps as an output to dmaps, which are then complete, and turns them into dlogits.
+  void finish_dmaps(int64_t first, int64_t last) const {
+    const int64_t positions = shape.positions, start = sample * shape.maps() * positions;
+    const T* grad_maps = static_cast<const T*>(grad_outputs.maps);
+    for (int64_t n = first; grad_maps && n < last; ++n)
+      for (int64_t l = 0; l < positions; ++l)
+        scratch.dmaps[n * width() + l] += to_acc(grad_maps[start + n * positions + l]);
     if (grad_inputs.maps)
-      copy_out(count, positions, scratch.dmaps, width(), static_cast<T*>(grad_inputs.maps) + sample * count * positions,
-               positions);
-    if (in.maps || !(grad_inputs.features.data || grad_inputs.weight || grad_inputs.bias)) return;
-    clear_invalid(valid_positions(shape, in, sample), positions, count, width(), scratch.dmaps);
-    activation_backward(shape, in.activation, scratch.maps, scratch.dmaps, width());
-    attention_maps_backward<T>(shape, in, grad_inputs, sample, scratch.dmaps, width(), scratch.weight, scratch.buffer,
-                               partial.weight, partial.bias);
+      copy_out(last - first, positions, scratch.dmaps + first * width(), width(),
+               static_cast<T*>(grad_inputs.maps) + start + first * positions, positions);
+    if (!reaches_features()) return;
+    clear_invalid(valid(), positions, last - first, width(), scratch.dmaps + first * width());
+    activation_backward(in.activation, first, last, scratch.maps, scratch.dmaps, width());
   }
 };
 

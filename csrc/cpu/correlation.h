@@ -14,17 +14,19 @@ SMA_INLINE acc_t value_of(const Scalar& scalar) {
 
 // S [N, width]: rows are softmaxes of cos/temperature + relation_bias; padding is 0.
 template <typename acc_t>
-inline void correlation(const Inputs& in, const Cosines<acc_t>& cosines, acc_t* s) {
+inline void correlation(const Inputs& in, const Team& team, const Cosines<acc_t>& cosines, acc_t* s) {
   const int64_t count = cosines.count, width = cosines.width;
   const acc_t* bias = static_cast<const acc_t*>(in.relation_bias);
   const acc_t temperature = value_of<acc_t>(in.temperature);
-  for (int64_t i = 0; i < count; ++i) {
-    acc_t* row = s + i * width;
-    for (int64_t j = 0; j < count; ++j)
-      row[j] = cosines.cos[i * width + j] / temperature + (bias ? bias[i * count + j] : acc_t(0));
-    for (int64_t j = count; j < width; ++j) row[j] = -INFINITY;
-    softmax_row(row, width);
-  }
+  each_range(team, count, at_least(kFewExponentials, count), [&](int64_t first, int64_t last, int64_t) {
+    for (int64_t i = first; i < last; ++i) {
+      acc_t* row = s + i * width;
+      for (int64_t j = 0; j < count; ++j)
+        row[j] = cosines.cos[i * width + j] / temperature + (bias ? bias[i * count + j] : acc_t(0));
+      for (int64_t j = count; j < width; ++j) row[j] = -INFINITY;
+      softmax_row(row, width);
+    }
+  });
 }
 
 // T [N, width] = (1-g) I + g S, or its transpose: the refined maps are T m, and dm gets T^T dm'.
@@ -70,22 +72,25 @@ inline void correlation_backward(const Inputs& in, const Cosines<acc_t>& cosines
 }
 
 // The gradient of the gate, sum dm' o (S m - m), per region. Not from P: <S, P> - trace P is equal but suffers from
-// cancellation. `mix` [N, mix_width] and `region` [K, width] are scratch.
+// cancellation. `mix` [N, mix_width], `regions` [K, width] and `of_regions` [R] are scratch.
 template <typename acc_t>
-inline acc_t gate_gradient(const Shape& shape, const acc_t* s, int64_t mix_width, const acc_t* maps,
-                           const acc_t* drefined, int64_t width, acc_t* mix, acc_t* region, Prefetcher& prefetch) {
+inline acc_t gate_gradient(const Shape& shape, const Team& team, const acc_t* s, int64_t mix_width, const acc_t* maps,
+                           const acc_t* drefined, int64_t width, acc_t* mix, const PerWorker<acc_t>& regions,
+                           acc_t* of_regions) {
   const int64_t count = shape.maps(), step = shape.channels;
   for (int64_t i = 0; i < count; ++i) {
     for (int64_t j = 0; j < count; ++j) mix[i * mix_width + j] = s[i * mix_width + j];
     mix[i * mix_width + i] -= acc_t(1);
   }
-  double total = 0;
-  for (int64_t n = 0; n < count; n += step) {
-    multiply<acc_t, false>(step, width, count, mix + n * mix_width, mix_width, 1, maps, width, region, width, prefetch);
-    const acc_t* dregion = drefined + n * width;
-    total += sum_lanes<acc_t>(
+  each_task(team, shape.regions, [&](int64_t r, int64_t worker) {
+    acc_t* region = regions[worker];
+    multiply<acc_t, false>(step, width, count, mix + r * step * mix_width, mix_width, 1, maps, width, region, width);
+    const acc_t* dregion = drefined + r * step * width;
+    of_regions[r] = sum_lanes<acc_t>(
         sum_vectors<acc_t>(step * width, [&](int64_t i) { return load(region + i) * load(dregion + i); }));
-  }
+  });
+  double total = 0;
+  for (int64_t r = 0; r < shape.regions; ++r) total += of_regions[r];
   return static_cast<acc_t>(total);
 }
 

@@ -1,5 +1,4 @@
-// Forward of one sample: maps, Gram, diversity, correlation, refinement and merge; then pooling for a range of
-// channels.
+// Forward of one sample: maps, Gram, diversity, correlation, refinement and merge; then pooling.
 #pragma once
 
 #include "correlation.h"
@@ -12,48 +11,55 @@ namespace {
 
 template <typename T, typename acc_t>
 struct ForwardScratch {
-  acc_t* maps;        // [N, padded L]
-  acc_t* transposed;  // [L, padded N], for the Gram only
-  acc_t* buffer;      // a tile of features or values
-  acc_t* s;           // [N, padded N]
-  acc_t* t;           // [N, padded N]
-  acc_t* region;      // [K, padded L], refined maps of one region
+  acc_t* maps;              // [N, padded L]
+  acc_t* transposed;        // [L, padded N], for the Gram only
+  PerWorker<acc_t> buffer;  // a tile of features or values
+  acc_t* s;                 // [N, padded N]
+  acc_t* t;                 // [N, padded N]
+  PerWorker<acc_t> region;  // [K, padded L], refined maps of one region
   Cosines<acc_t> cosines;
-  acc_t* sums;        // [rows, kPoolChunk]
-  acc_t* block_sums;  // [rows, kPoolChunk]
+  PerWorker<acc_t> sums;        // [rows, kPoolChunk]
+  PerWorker<acc_t> block_sums;  // [rows, kPoolChunk]
 
-  ForwardScratch(Arena& arena, const Shape& shape, const Inputs& in)
+  ForwardScratch(Arena& arena, const Shape& shape, const Inputs& in, int64_t workers)
       : maps(arena.take<acc_t>(shape.maps() * padded<acc_t>(shape.positions))),
         transposed(arena.take<acc_t>(shape.positions * padded<acc_t>(shape.maps()))),
-        buffer(arena.take<acc_t>(max_of(pool_buffer_size<acc_t>(shape), feature_buffer_size<acc_t>(shape, in)))),
+        buffer(arena, workers, max_of(pool_buffer_size<acc_t>(shape), feature_buffer_size<acc_t>(shape, in))),
         s(arena.take<acc_t>(shape.maps() * padded<acc_t>(shape.maps()))),
         t(arena.take<acc_t>(shape.maps() * padded<acc_t>(shape.maps()))),
-        region(arena.take<acc_t>(shape.channels * padded<acc_t>(shape.positions))),
+        region(arena, workers, shape.channels * padded<acc_t>(shape.positions)),
         cosines(arena, shape),
-        sums(arena.take<acc_t>(merged_rows(shape, in) * kPoolChunk)),
-        block_sums(arena.take<acc_t>(merged_rows(shape, in) * kPoolChunk)) {}
+        sums(arena, workers, merged_rows(shape, in) * kPoolChunk),
+        block_sums(arena, workers, merged_rows(shape, in) * kPoolChunk) {}
 };
 
-// maps [N, width] of a sample, from features or from the caller.
+// maps [N, width] of a sample, from features or from the caller. Copies those from features to `out` [N, L], if that is
+// not null.
 template <typename T, typename acc_t>
-inline void maps_of_sample(const Shape& shape, const Inputs& in, int64_t sample, acc_t* maps, int64_t width,
-                           acc_t* buffer) {
-  if (in.maps) {
-    const T* sample_maps = static_cast<const T*>(in.maps) + sample * shape.maps() * shape.positions;
-    copy_in(shape.maps(), shape.positions, sample_maps, shape.positions, maps, width, width);
-  } else {
-    attention_maps<T>(shape, in, sample, maps, width, buffer);
-  }
+inline void maps_of_sample(const Shape& shape, const Inputs& in, int64_t sample, const Team& team, acc_t* maps,
+                           int64_t width, const PerWorker<acc_t>& buffers, T* out) {
+  const int64_t positions = shape.positions;
+  if (!in.maps) attention_logits<T>(shape, in, sample, team, maps, width, buffers);
+  each_range(team, shape.maps(), at_least(kFewExponentials, width), [&](int64_t first, int64_t last, int64_t) {
+    if (in.maps) {
+      const T* from = static_cast<const T*>(in.maps) + (sample * shape.maps() + first) * positions;
+      copy_in(last - first, positions, from, positions, maps + first * width, width, width);
+    } else {
+      activate(shape, in, valid_positions(shape, in, sample), first, last, maps, width);
+    }
+    if (out) copy_out(last - first, positions, maps + first * width, width, out + first * positions, positions);
+  });
 }
 
-// m' [K, width] of one region, with the refinement matrix `t` [N, columns]; the maps themselves without a correlation.
+// m' [K, width] of one region at the positions `first` to `last`, with the refinement matrix `t` [N, columns]; the maps
+// themselves without a correlation.
 template <typename acc_t>
-inline const acc_t* refine_region(const Shape& shape, const Inputs& in, int64_t region, const acc_t* t, int64_t columns,
-                                  const acc_t* maps, int64_t width, acc_t* refined) {
-  const int64_t first = region * shape.channels;
-  if (!in.correlate) return maps + first * width;
-  multiply<acc_t, false>(shape.channels, width, shape.maps(), t + first * columns, columns, 1, maps, width, refined,
-                         width);
+inline const acc_t* refine_region(const Shape& shape, const Inputs& in, int64_t region, int64_t first, int64_t last,
+                                  const acc_t* t, int64_t columns, const acc_t* maps, int64_t width, acc_t* refined) {
+  const int64_t start = region * shape.channels;
+  if (!in.correlate) return maps + start * width;
+  multiply<acc_t, false>(shape.channels, padded<acc_t>(last - first), shape.maps(), t + start * columns, columns, 1,
+                         maps + first, width, refined + first, width);
   return refined;
 }
 
@@ -63,65 +69,89 @@ struct Forward {
   const Inputs& in;
   const Outputs& out;
   int64_t sample;
+  const Team& team;
   const ForwardScratch<T, acc_t>& scratch;
 
   int64_t width() const { return padded<acc_t>(shape.positions); }
 
-  void maps_to_attention(acc_t* attention) const {
+  void run(acc_t* attention) const {
     const int64_t count = shape.maps(), positions = shape.positions;
-    maps_of_sample<T>(shape, in, sample, scratch.maps, width(), scratch.buffer);
-    if (out.maps)
-      copy_out(count, positions, scratch.maps, width(), static_cast<T*>(out.maps) + sample * count * positions,
-               positions);
+    T* maps = out.maps ? static_cast<T*>(out.maps) + sample * count * positions : nullptr;
+    maps_of_sample(shape, in, sample, team, scratch.maps, width(), scratch.buffer, maps);
     if (in.diversify || in.correlate) relations();
     if (!attention) return;
-    for (int64_t r = 0; r < shape.regions; ++r)
-      merge(r, refine_region(shape, in, r, scratch.t, scratch.cosines.width, scratch.maps, width(), scratch.region),
-            attention);
+    merge(attention);
     write_attention(attention);
+    if (shape.values) pool(attention);
   }
 
   void relations() const {
     const int64_t count = shape.maps(), columns = scratch.cosines.width;
-    transpose<acc_t>(count, shape.positions, scratch.maps, width(), scratch.transposed, columns, columns);
     Prefetcher prefetch_values = prefetch_start(SampleMap<T>(in.values, sample), shape.values, shape.positions,
                                                 product_steps<acc_t>(count, count, shape.positions));
-    cosine_gram(shape, scratch.maps, width(), scratch.transposed, scratch.cosines, prefetch_values);
+    transpose_maps(shape, team, scratch.maps, width(), scratch.transposed, columns);
+    each_range(team, count, kPartRows, [&](int64_t first, int64_t last, int64_t) {
+      Prefetcher nothing;
+      multiply_maps(first, last, shape.positions, scratch.maps, width(), scratch.transposed, columns,
+                    scratch.cosines.cos, team.workers == 1 ? prefetch_values : nothing);
+    });
+    normalize_gram(scratch.cosines);
     if (in.diversify)
       static_cast<acc_t*>(out.diversity)[sample] =
           hinge_diversity(shape, scratch.cosines, static_cast<acc_t>(in.margin));
     if (!in.correlate) return;
-    correlation(in, scratch.cosines, scratch.s);
+    correlation(in, team, scratch.cosines, scratch.s);
     copy_out(count, count, scratch.s, columns, static_cast<acc_t*>(out.correlation) + sample * count * count, count);
     refinement_matrix<acc_t, false>(in, count, columns, scratch.s, scratch.t);
   }
 
-  void merge(int64_t region, const acc_t* maps, acc_t* attention) const {
+  void merge(acc_t* attention) const {
+    each_rectangle(team, shape.regions, shape.positions, lanes<acc_t>,
+                   [&](int64_t region, int64_t last_region, int64_t first, int64_t last, int64_t worker) {
+                     for (; region < last_region; ++region) {
+                       const acc_t* refined =
+                           refine_region(shape, in, region, first, last, scratch.t, scratch.cosines.width, scratch.maps,
+                                         width(), scratch.region[worker]);
+                       merge_positions(region, refined + first, first, last - first, attention);
+                     }
+                   });
+  }
+
+  void merge_positions(int64_t region, const acc_t* refined, int64_t first, int64_t count, acc_t* attention) const {
     const int64_t positions = shape.positions;
     if (in.merge == Merge::none) {
-      copy_out(shape.channels, positions, maps, width(), attention + region * shape.channels * positions, positions);
+      copy_out(shape.channels, count, refined, width(), attention + region * shape.channels * positions + first,
+               positions);
     } else {
-      uint8_t* argmax = out.argmax ? out.argmax + (sample * shape.regions + region) * positions : nullptr;
-      merge_region(in.merge, shape.channels, positions, maps, width(), attention + region * positions, argmax);
+      uint8_t* argmax = out.argmax ? out.argmax + (sample * shape.regions + region) * positions + first : nullptr;
+      merge_region(in.merge, shape.channels, count, refined, width(), attention + region * positions + first, argmax);
     }
   }
 
   void write_attention(const acc_t* attention) const {
     const int64_t rows = merged_rows(shape, in), positions = shape.positions;
-    if (out.attention && out.attention != static_cast<const void*>(attention - sample * rows * positions))
-      copy_out(rows, positions, attention, positions, static_cast<T*>(out.attention) + sample * rows * positions,
-               positions);
-    if (!out.attention_sum) return;
-    acc_t* sums = static_cast<acc_t*>(out.attention_sum) + sample * rows;
-    for (int64_t a = 0; a < rows; ++a) sums[a] = row_sum(attention + a * positions, positions);
+    T* copy = static_cast<T*>(out.attention);
+    if (copy) copy += sample * rows * positions;
+    if (static_cast<const void*>(copy) == attention) copy = nullptr;
+    acc_t* sums = out.attention_sum ? static_cast<acc_t*>(out.attention_sum) + sample * rows : nullptr;
+    each_range(team, rows, at_least(kFewCopies, positions), [&](int64_t first, int64_t last, int64_t) {
+      if (copy)
+        copy_out(last - first, positions, attention + first * positions, positions, copy + first * positions,
+                 positions);
+      for (int64_t a = first; sums && a < last; ++a) sums[a] = row_sum(attention + a * positions, positions);
+    });
   }
 
-  void pool(const acc_t* attention, int64_t first, int64_t last) const {
+  void pool(const acc_t* attention) const {
     const int64_t rows = merged_rows(shape, in);
     const SampleMap<T> values(in.values, sample, valid_positions(shape, in, sample));
-    attention_pool<T>(shape, values, attention, static_cast<const acc_t*>(out.attention_sum) + sample * rows, rows,
-                      first, last, static_cast<T*>(out.pooled) + sample * rows * shape.values, scratch.sums,
-                      scratch.block_sums, scratch.buffer);
+    const acc_t* sums = static_cast<const acc_t*>(out.attention_sum) + sample * rows;
+    T* pooled = static_cast<T*>(out.pooled) + sample * rows * shape.values;
+    each_part(team, tile_parts(shape.values, kPoolChannels<acc_t>, team.workers),
+              [&](int64_t first, int64_t last, int64_t worker) {
+                attention_pool(shape, values, attention, sums, rows, first, last, pooled, scratch.sums[worker],
+                               scratch.block_sums[worker], scratch.buffer[worker]);
+              });
   }
 };
 

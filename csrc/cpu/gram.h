@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gemm.h"
+#include "team.h"
 
 namespace sma::cpu::SMA_ISA {
 namespace {
@@ -24,13 +25,31 @@ struct Cosines {
   }
 };
 
-// maps [N, maps_width]; `transposed` [L, cosines.width] holds them with positions as rows.
+// Rows of a matrix of maps that a thread computes at least.
+constexpr int64_t kPartRows = 4;
+
+// transposed [L, columns] = maps [N, width], with positions as rows.
 template <typename acc_t>
-inline void cosine_gram(const Shape& shape, const acc_t* maps, int64_t maps_width, const acc_t* transposed,
-                        const Cosines<acc_t>& cosines, Prefetcher& prefetch) {
+inline void transpose_maps(const Shape& shape, const Team& team, const acc_t* maps, int64_t width, acc_t* transposed,
+                           int64_t columns) {
+  const int64_t step = padded<acc_t>(at_least(kFewCopies, columns));
+  each_range(team, shape.positions, step, [&](int64_t first, int64_t last, int64_t) {
+    transpose<acc_t>(shape.maps(), last - first, maps + first, width, transposed + first * columns, columns, columns);
+  });
+}
+
+// The rows `first` to `last` of left m^T [N, columns], with left [N, width] and m^T [L, columns].
+template <typename acc_t>
+inline void multiply_maps(int64_t first, int64_t last, int64_t positions, const acc_t* left, int64_t width,
+                          const acc_t* transposed, int64_t columns, acc_t* product, Prefetcher& prefetch) {
+  multiply<acc_t, false>(last - first, columns, positions, left + first * width, width, 1, transposed, columns,
+                         product + first * columns, columns, prefetch);
+}
+
+// Turns the Gram matrix in cosines.cos into cosines.
+template <typename acc_t>
+inline void normalize_gram(const Cosines<acc_t>& cosines) {
   const int64_t count = cosines.count, width = cosines.width;
-  multiply<acc_t, false>(count, width, shape.positions, maps, maps_width, 1, transposed, width, cosines.cos, width,
-                         prefetch);
   for (int64_t i = 0; i < count; ++i) {
     const acc_t norm = std::sqrt(cosines.cos[i * width + i]);
     cosines.above_floor[i] = norm > acc_t(kNormFloor);

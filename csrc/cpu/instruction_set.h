@@ -8,37 +8,27 @@ namespace sma::cpu::SMA_ISA {
 namespace {
 
 template <typename T, typename acc_t>
-size_t forward_scratch(const Shape& shape, const Inputs& in) {
+size_t forward_scratch(const Shape& shape, const Inputs& in, int64_t workers) {
   Arena arena{nullptr};
-  ForwardScratch<T, acc_t>(arena, shape, in);
+  ForwardScratch<T, acc_t>(arena, shape, in, workers);
   return arena.used;
 }
 
 template <typename T, typename acc_t>
-size_t backward_scratch(const Shape& shape, const Inputs& in) {
+size_t backward_scratch(const Shape& shape, const Inputs& in, int64_t workers) {
   Arena arena{nullptr};
-  BackwardScratch<T, acc_t>(arena, shape, in);
+  BackwardScratch<T, acc_t>(arena, shape, in, workers);
   return arena.used;
 }
 
 template <typename T, typename acc_t>
-void forward_maps(const Shape& shape, const Inputs& in, const Outputs& grad_inputs, void* attention, int64_t sample,
-                  void* memory) {
+void forward(const Shape& shape, const Inputs& in, const Outputs& out, void* attention, int64_t sample,
+             const Team& team, void* memory) {
   Arena arena{static_cast<char*>(memory)};
-  ForwardScratch<T, acc_t> scratch(arena, shape, in);
+  const ForwardScratch<T, acc_t> scratch(arena, shape, in, team.workers);
   acc_t* sample_attention = static_cast<acc_t*>(attention);
   if (sample_attention) sample_attention += sample * merged_rows(shape, in) * shape.positions;
-  Forward<T, acc_t>{shape, in, grad_inputs, sample, scratch}.maps_to_attention(sample_attention);
-}
-
-template <typename T, typename acc_t>
-void forward_pool(const Shape& shape, const Inputs& in, const Outputs& grad_inputs, const void* attention,
-                  int64_t sample, int64_t first, int64_t last, void* memory) {
-  Arena arena{static_cast<char*>(memory)};
-  ForwardScratch<T, acc_t> scratch(arena, shape, in);
-  const acc_t* sample_attention =
-      static_cast<const acc_t*>(attention) + sample * merged_rows(shape, in) * shape.positions;
-  Forward<T, acc_t>{shape, in, grad_inputs, sample, scratch}.pool(sample_attention, first, last);
+  Forward<T, acc_t>{shape, in, out, sample, team, scratch}.run(sample_attention);
 }
 
 template <typename acc_t>
@@ -50,11 +40,11 @@ size_t partial_size(const Shape& shape) {
 
 template <typename T, typename acc_t>
 void backward(const Shape& shape, const Inputs& in, const Saved& saved, const GradOutputs& grad_outputs,
-              const GradInputs& grad_inputs, void* partial_memory, int64_t sample, void* memory) {
+              const GradInputs& grad_inputs, void* partial_memory, int64_t sample, const Team& team, void* memory) {
   Arena arena{static_cast<char*>(memory)}, partial_arena{static_cast<char*>(partial_memory)};
-  const BackwardScratch<T, acc_t> scratch(arena, shape, in);
+  const BackwardScratch<T, acc_t> scratch(arena, shape, in, team.workers);
   const Partial<acc_t> partial(partial_arena, shape);
-  Backward<T, acc_t>{shape, in, saved, grad_outputs, grad_inputs, sample, scratch, partial}.run();
+  Backward<T, acc_t>{shape, in, saved, grad_outputs, grad_inputs, sample, team, scratch, partial}.run();
 }
 
 template <typename acc_t>
@@ -85,8 +75,8 @@ void reduce_partials(const Shape& shape, const GradInputs& grad_inputs, const vo
 
 template <typename T, typename acc_t>
 constexpr Kernels table(const char* instructions) {
-  return {instructions,           forward_scratch<T, acc_t>, backward_scratch<T, acc_t>, forward_maps<T, acc_t>,
-          forward_pool<T, acc_t>, partial_size<acc_t>,       backward<T, acc_t>,         reduce_partials<acc_t>};
+  return {instructions,        forward_scratch<T, acc_t>, backward_scratch<T, acc_t>, forward<T, acc_t>,
+          partial_size<acc_t>, backward<T, acc_t>,        reduce_partials<acc_t>};
 }
 
 }  // namespace

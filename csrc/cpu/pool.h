@@ -2,6 +2,7 @@
 #pragma once
 
 #include "map_gemm.h"
+#include "team.h"
 
 namespace sma::cpu::SMA_ISA {
 namespace {
@@ -99,12 +100,21 @@ inline void scale_dpooled(const Shape& shape, const T* dpooled, const acc_t* att
   }
 }
 
-// Backward of the division by sum A: subtracts delta = <df, f> / sum A from dA. Computed as sum_l A_l dA_l / sum A,
-// which avoids the rounded f and, with the sum of this very A, leaves sum_l A_l dA_l = 0 to the last bits.
+// Adds the later of `chunks` terms [chunks, rows, width] to the first, for the rows `first` to `last`.
 template <typename acc_t>
-inline void normalization_backward(int64_t rows, int64_t positions, const acc_t* attention, const acc_t* attention_sum,
-                                   int64_t width, acc_t* dattention) {
-  for (int64_t a = 0; a < rows; ++a) {
+inline void add_terms(int64_t chunks, int64_t rows, int64_t first, int64_t last, int64_t width, acc_t* terms) {
+  for (int64_t chunk = 1; chunk < chunks; ++chunk)
+    for (int64_t i = first * width; i < last * width; i += lanes<acc_t>)
+      store(load(terms + i) + load(terms + chunk * rows * width + i), terms + i);
+}
+
+// Backward of the division by sum A, for the rows `first` to `last`: subtracts delta = <df, f> / sum A from dA.
+// Computed as sum_l A_l dA_l / sum A, which avoids the rounded f and, with the sum of this very A, leaves sum_l A_l
+// dA_l = 0 to the last bits.
+template <typename acc_t>
+inline void normalization_backward(int64_t first, int64_t last, int64_t positions, const acc_t* attention,
+                                   const acc_t* attention_sum, int64_t width, acc_t* dattention) {
+  for (int64_t a = first; a < last; ++a) {
     const acc_t* weight = attention + a * width;
     acc_t* row = dattention + a * width;
     if (!(attention_sum[a] <= acc_t(kSumFloor))) {
@@ -117,28 +127,28 @@ inline void normalization_backward(int64_t rows, int64_t positions, const acc_t*
   }
 }
 
-// dvalues (if its data is set) and dattention [rows, width] (if not null, overwritten) from the scaled dpooled and
-// attention [rows, width].
+// dvalues (if its data is set) and dattention [rows, width] (if not null, overwritten) of the part `whole` of the
+// values, from the scaled dpooled and attention [rows, width].
 template <typename T, typename acc_t>
 inline void attention_pool_backward(const Shape& shape, const SampleMap<T>& values, const SampleMap<T>& dvalues,
-                                    const acc_t* scaled, const acc_t* attention, int64_t width, int64_t rows,
-                                    acc_t* dattention, acc_t* buffer) {
+                                    const MapTile& whole, const acc_t* scaled, const acc_t* attention, int64_t width,
+                                    int64_t rows, acc_t* dattention, acc_t* buffer) {
   const bool inner = values.positions_inner();
   const int64_t channel_step = inner ? kBackwardChannels : kBackwardChannelsNhwc;
-  const int64_t position_step = inner ? shape.positions : kBackwardPositionsNhwc;
+  const int64_t position_step = inner ? whole.positions : kBackwardPositionsNhwc;
   const int64_t row = dpooled_width<acc_t>(shape);
   const int64_t steps =
-      product_steps<acc_t>(rows, min_of(channel_step, shape.values), min_of(position_step, shape.positions));
+      product_steps<acc_t>(rows, min_of(channel_step, whole.channels), min_of(position_step, whole.positions));
   Prefetcher prefetch_values, prefetch_dvalues;
   for_tiles_in_memory_order(
-      inner, {0, shape.values, 0, shape.positions}, channel_step, position_step,
+      inner, whole, channel_step, position_step,
       [&](const MapTile& next_run, int64_t tiles) {
         if (dattention) prefetch_values = Prefetcher(values, next_run, tiles * steps);
         prefetch_dvalues = Prefetcher(dvalues, next_run, tiles * steps);
       },
       [&](const MapTile& tile) {
         const acc_t* left = scaled + tile.channel;
-        if (dattention && tile.channel == 0)
+        if (dattention && tile.channel == whole.channel)
           sum_channels<false>(values, tile, left, row, rows, dattention, width, buffer, prefetch_values);
         else if (dattention)
           sum_channels<true>(values, tile, left, row, rows, dattention, width, buffer, prefetch_values);
@@ -146,6 +156,43 @@ inline void attention_pool_backward(const Shape& shape, const SampleMap<T>& valu
         write_product(dvalues, tile, left, row, rows, attention, width, buffer, prefetch_dvalues);
         clear_invalid(dvalues, tile);
       });
+}
+
+// Chunks of channels with a gradient of A each, which are added in order: those that one thread adds one by one. One
+// for a team of one, and in channels_last, where all channels of a position are adjacent.
+inline int64_t pool_backward_chunks(const Shape& shape, bool positions_inner, int64_t workers) {
+  return workers == 1 || !positions_inner ? 1 : (shape.values + kBackwardChannels - 1) / kBackwardChannels;
+}
+
+// The parts of a sample that a team works on.
+template <typename acc_t>
+struct PoolBackwardParts {
+  int64_t chunks;
+  Parts positions;
+
+  PoolBackwardParts(const Shape& shape, bool positions_inner, int64_t workers)
+      : chunks(pool_backward_chunks(shape, positions_inner, workers)),
+        positions(positions_inner ? long_parts(shape.positions, lanes<acc_t>, (workers + chunks - 1) / chunks)
+                                  : tile_parts(shape.positions, kBackwardPositionsNhwc, workers)) {}
+
+  MapTile part(const Shape& shape, int64_t task) const {
+    const int64_t channel = task % chunks * kBackwardChannels, position = positions.start(task / chunks);
+    const int64_t channels = chunks == 1 ? shape.values : min_of(kBackwardChannels, shape.values - channel);
+    return {channel, channels, position, positions.start(task / chunks + 1) - position};
+  }
+};
+
+// The same by a team; `sums` [chunks, rows, width] receives the terms of dattention.
+template <typename T, typename acc_t>
+inline void attention_pool_backward(const Shape& shape, const Team& team, const SampleMap<T>& values,
+                                    const SampleMap<T>& dvalues, const acc_t* scaled, const acc_t* attention,
+                                    int64_t width, int64_t rows, acc_t* sums, const PerWorker<acc_t>& buffers) {
+  const PoolBackwardParts<acc_t> parts(shape, values.positions_inner(), team.workers);
+  each_task(team, parts.chunks * parts.positions.count, [&](int64_t task, int64_t worker) {
+    acc_t* dattention = sums ? sums + task % parts.chunks * rows * width : nullptr;
+    attention_pool_backward(shape, values, dvalues, parts.part(shape, task), scaled, attention, width, rows, dattention,
+                            buffers[worker]);
+  });
 }
 
 }  // namespace

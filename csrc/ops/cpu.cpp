@@ -5,6 +5,7 @@
 
 #include "../cpu/kernels.h"
 #include "backend.h"
+#include "crew.h"
 #include "registration.h"
 
 namespace sma {
@@ -14,19 +15,47 @@ namespace {
 // depend on the number of threads. Every group has its own sums: more groups cost memory, fewer leave cores idle.
 constexpr int64_t kMaxGroups = 64, kSamplesPerGroup = 2;
 
-// With this many samples per thread, a thread runs whole samples; with fewer, several threads pool one sample.
-constexpr int64_t kSamplesPerThread = 4;
+// Multiply-adds of the forward of a sample from which on several threads are faster than one.
+constexpr int64_t kWorthSharing = 1 << 20;
 
-// Dynamic scheduling: a late or preempted thread simply takes fewer jobs.
+const cpu::Team kAlone{1, nullptr, nullptr};
+
+bool is_worth_sharing(const KernelArgs& call) {
+  const Shape& s = call.shape;
+  const int64_t maps = s.maps(), relations = call.inputs.diversify || call.inputs.correlate ? 2 * maps : 0;
+  return s.positions * (maps * (s.embed + relations) + call.merged_rows() * s.values) >= kWorthSharing;
+}
+
+at::Tensor scratch_of(int64_t teams, size_t bytes, const KernelArgs& call) {
+  return at::empty({teams, static_cast<int64_t>(bytes)}, call.options().dtype(at::kByte));
+}
+
+// Calls body(job, team, scratch) for every job, on one thread each. Dynamic scheduling: a late or preempted thread
+// simply takes fewer jobs.
 template <typename Body>
-void parallel(int64_t jobs, size_t scratch_bytes, const KernelArgs& call, Body body) {
+void run_alone(int64_t jobs, size_t scratch_bytes, const KernelArgs& call, const Body& body) {
   const int64_t threads = at::get_num_threads();
-  const at::Tensor scratch = at::empty({threads, static_cast<int64_t>(scratch_bytes)}, call.options().dtype(at::kByte));
+  const at::Tensor scratch = scratch_of(threads, scratch_bytes, call);
   char* memory = static_cast<char*>(scratch.data_ptr());
   std::atomic<int64_t> next = 0;
   at::parallel_for(0, std::min(jobs, threads), 1, [&](int64_t, int64_t) {
     char* own = memory + at::get_thread_num() * static_cast<int64_t>(scratch_bytes);
-    for (int64_t job = next++; job < jobs; job = next++) body(job, own);
+    for (int64_t job = next++; job < jobs; job = next++) body(job, kAlone, own);
+  });
+}
+
+// Calls body(job, team, scratch) for every job. As long as there are as many jobs as threads, each runs on one thread;
+// all threads share large ones that would keep less than half of them busy. `scratch_bytes` is a function of the size
+// of a team.
+template <typename Bytes, typename Body>
+void run_jobs(int64_t jobs, const KernelArgs& call, const Bytes& scratch_bytes, const Body& body) {
+  const int64_t threads = at::get_num_threads(), rest = jobs % threads;
+  const int64_t shared = threads > 1 && 2 * rest <= threads && is_worth_sharing(call) ? rest : 0;
+  if (jobs > shared) run_alone(jobs - shared, scratch_bytes(1), call, body);
+  if (shared == 0) return;
+  const at::Tensor scratch = scratch_of(1, scratch_bytes(threads), call);
+  with_crew(threads, [&](const cpu::Team& team) {
+    for (int64_t job = jobs - shared; job < jobs; ++job) body(job, team, static_cast<char*>(scratch.data_ptr()));
   });
 }
 
@@ -45,27 +74,12 @@ OutputTensors forward_on_cpu(const AttentionArgs& args) {
   AllocatedOutputs out(call);
   const at::Tensor attention = accum_attention(call, out.tensors);
   void* attention_data = attention.defined() ? attention.data_ptr() : nullptr;
-  const size_t bytes = kernels.forward_scratch(call.shape, call.inputs);
-  const int64_t batch = call.shape.batch, channels = call.shape.values;
-  const auto maps = [&](int64_t sample, void* scratch) {
-    kernels.forward_maps(call.shape, call.inputs, out.pointers, attention_data, sample, scratch);
-  };
-  const auto pool = [&](int64_t sample, int64_t first, int64_t last, void* scratch) {
-    kernels.forward_pool(call.shape, call.inputs, out.pointers, attention_data, sample, first, last, scratch);
-  };
-  if (batch >= kSamplesPerThread * at::get_num_threads() || !channels) {
-    parallel(batch, bytes, call, [&](int64_t sample, void* scratch) {
-      maps(sample, scratch);
-      if (channels) pool(sample, 0, channels, scratch);
-    });
-  } else {
-    const int64_t chunks = (channels + cpu::kPoolChunk - 1) / cpu::kPoolChunk;
-    parallel(batch, bytes, call, maps);
-    parallel(batch * chunks, bytes, call, [&](int64_t job, void* scratch) {
-      const int64_t first = job % chunks * cpu::kPoolChunk;
-      pool(job / chunks, first, std::min(first + cpu::kPoolChunk, channels), scratch);
-    });
-  }
+  run_jobs(
+      call.shape.batch, call,
+      [&](int64_t workers) { return kernels.forward_scratch(call.shape, call.inputs, workers); },
+      [&](int64_t sample, const cpu::Team& team, void* scratch) {
+        kernels.forward(call.shape, call.inputs, out.pointers, attention_data, sample, team, scratch);
+      });
   return out.tensors;
 }
 
@@ -82,11 +96,13 @@ GradInputTensors backward_on_cpu(const GradOutputTensors& grad_outputs, const Sa
   const at::Tensor partials = at::zeros({groups, partial_size}, call.options().dtype(call.accum));
   char* memory = static_cast<char*>(partials.data_ptr());
   const int64_t partial_bytes = partial_size * partials.element_size();
-  parallel(groups, kernels.backward_scratch(call.shape, call.inputs), call, [&](int64_t group, void* scratch) {
-    for (int64_t sample = batch * group / groups; sample < batch * (group + 1) / groups; ++sample)
-      kernels.backward(call.shape, call.inputs, in.saved, in.grad_outputs, out.pointers, memory + group * partial_bytes,
-                       sample, scratch);
-  });
+  run_jobs(
+      groups, call, [&](int64_t workers) { return kernels.backward_scratch(call.shape, call.inputs, workers); },
+      [&](int64_t group, const cpu::Team& team, void* scratch) {
+        for (int64_t sample = batch * group / groups; sample < batch * (group + 1) / groups; ++sample)
+          kernels.backward(call.shape, call.inputs, in.saved, in.grad_outputs, out.pointers,
+                           memory + group * partial_bytes, sample, team, scratch);
+      });
   kernels.reduce_partials(call.shape, out.pointers, memory, groups);
   return out.result();
 }

@@ -69,6 +69,17 @@ def test_the_kernels_execute_what_is_committed():
     if committed["compiler"] != instructions.compiler():
         pytest.skip(f"counted with {committed['compiler']}, here is {instructions.compiler()}")
     program = instructions.build()
-    for row in (("S1", "nchw", "forward"), ("S1", "nchw", "backward"), ("S1", "nhwc", "backward")):
-        count = instructions.count(program, *row)
-        assert abs(count / committed["counts"][" ".join(row)] - 1) < 0.01, (row, count)
+    for name in ("S1 nchw forward", "S1 nchw backward", "S1 nhwc backward"):
+        count = instructions.count(program, *instructions.ROWS[name])
+        assert abs(count / committed["counts"][name] - 1) < 0.01, (name, count)
+
+
+@pytest.mark.parametrize("layout", instructions.LAYOUTS)
+@pytest.mark.parametrize("pass_name", instructions.PASSES)
+def test_sixteen_threads_share_a_sample(layout, pass_name):
+    """At S3, none executes more than an eighth of its instructions."""
+    if instructions.unavailable():
+        pytest.skip(instructions.unavailable())
+    program = instructions.build()
+    alone, shared = (instructions.count(program, "S3", layout, pass_name, threads) for threads in (1, 16))
+    assert shared < alone / 8

@@ -4,6 +4,8 @@ from tests.mutants.mutant import Mutant
 
 ACCURACY = "tests/operators/test_accuracy.py"
 EDGES = "tests/operators/test_edges.py"
+TEAMS = "tests/operators/test_threads.py"
+THREADS = (TEAMS, "-k", "of_a_sample and float32")
 LAYOUTS = "tests/operators/test_layouts.py"
 GRADCHECK = (ACCURACY, "-k", "formula")
 LONG = (ACCURACY, "-k", "long_sums and float32")
@@ -82,7 +84,7 @@ MUTANTS = [
     kernel("pool.h", "pooled + a * shape.values + start + i", "pooled + a * shape.values + i", *LONG),
     kernel("vector.h", "for (int64_t i = whole; i < count; ++i) total += row[i];", "", *ODD),
     kernel("vector.h", "((j + step) % lanes<acc_t>)", "((j + step / 2) % lanes<acc_t>)", *ODD),
-    kernel("backward.h", "Arena of_values = of_features;", "Arena of_values = arena;", *ODD),
+    kernel("backward_scratch.h", "Arena of_values = of_features;", "Arena of_values = arena;", *ODD),
     # A lost floor, a lost NaN.
     kernel("pool.h", "sum < acc_t(kSumFloor) ? acc_t(kSumFloor) : sum", "sum", EDGES, "-k", "all_zero"),
     kernel("gram.h", "norm < acc_t(kNormFloor) ? acc_t(kNormFloor) : norm", "norm", EDGES, "-k", "all_zero"),
@@ -116,7 +118,20 @@ MUTANTS = [
         (EDGES, "-k", "every_element"),
     ),
     Mutant("csrc/ops/cpu.cpp", "std::atomic<int64_t> next = 0;", "std::atomic<int64_t> next = 1;", ODD),
-    Mutant("csrc/ops/cpu.cpp", "job % chunks * cpu::kPoolChunk", "0", LONG),
+    # Threads that share a sample.
+    kernel("team.h", "part == count ? size :", "part == count ? size / step * step :", *THREADS),
+    kernel("team.h", "units * part / count * step", "size * part / count", *THREADS),
+    kernel("team.h", "max_of(1, size / step)", "size", *THREADS),
+    kernel("team.h", "start_ + worker * stride_", "start_", *THREADS),
+    kernel("pool.h", "chunk = 1; chunk < chunks", "chunk = 2; chunk < chunks", *THREADS),
+    kernel(
+        "pool.h",
+        "for (int64_t chunk = 1; chunk < chunks; ++chunk)",
+        "for (int64_t chunk = chunks - 1; chunk > 0; --chunk)",
+        *THREADS,
+    ),
+    kernel("attention_maps.h", "rows.first * row + tile.channel % embed", "rows.first * row", *THREADS),
+    Mutant("csrc/ops/cpu.cpp", "is_worth_sharing(call) ? rest : 0", "false ? rest : 0", (TEAMS, "-k", "spread")),
     Mutant("csrc/ops/args.cpp", "position_stride(x) == 1 || x.stride(1) == 1", "true", (LAYOUTS,)),
     Mutant("csrc/ops/args.cpp", "held_.push_back(tensor->contiguous());", "held_.push_back(*tensor);", (LAYOUTS,)),
     # Autograd and registration.
@@ -148,6 +163,6 @@ MUTANTS = [
         "csrc/ops/cpu.cpp",
         "at::parallel_for(0, std::min(jobs, threads), 1,",
         "at::parallel_for(0, 1, 1,",
-        (EDGES, "-k", "spread"),
+        (TEAMS, "-k", "spread"),
     ),
 ]

@@ -1,10 +1,6 @@
 """Empty batches, zeros, infinities, poisoned memory, repeats and threads."""
 
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -120,25 +116,6 @@ def test_repeats_are_bit_equal(backend, device):
             assert torch.equal(tensor, first[name]), name
 
 
-@pytest.mark.parametrize("batch", (1, 3, 130))
-def test_thread_count_changes_no_bit(batch, backend, device):
-    if device.type != "cpu":
-        pytest.skip("threads are the CPU's")
-    case = Case(batch=batch, values=401)
-    tensors = cases.inputs(case, torch.float32)
-    threads = torch.get_num_threads()
-    runs = []
-    try:
-        for count in (1, 2, 3):
-            torch.set_num_threads(count)
-            runs.append(cases.run(case, tensors, backend))
-    finally:
-        torch.set_num_threads(threads)
-    for other in runs[1:]:
-        for name, tensor in other.items():
-            assert torch.equal(tensor, runs[0][name]), name
-
-
 def test_second_derivative_is_refused(backend, device):
     tensors = cases.inputs(Case(), torch.float32, device=device)
     values = tensors["values"].detach().requires_grad_()
@@ -179,31 +156,3 @@ def test_results_are_rounded_once_and_to_nearest(dtype, scale, backend, device):
             cases.OUTPUTS["sma_attention"], cases.call(case, narrow, "cpu"), cases.call(case, wide, "cpu"), strict=True
         ):
             assert torch.equal(got, expected.to(got.dtype)), name
-
-
-WORK_OF_THREADS = """
-import pathlib, torch, sma_kernels
-torch.set_num_threads(2)
-values, features = torch.randn(16, 256, 14, 14), torch.randn(16, 64, 14, 14)
-weight = torch.randn(12, 4, 16, requires_grad=True)
-def worked():
-    return {task: int((task / "schedstat").read_text().split()[0]) for task in pathlib.Path("/proc/self/task").iterdir()}
-run = lambda: sma_kernels.sma_attention(values, features, weight, backend="cpu").pooled.sum().backward()
-run()
-before = worked()
-for _ in range(100):
-    run()
-taken = sorted(now - before.get(task, 0) for task, now in worked().items())
-print(taken[-2] / taken[-1])
-"""
-
-
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the system does not tell what each thread did")
-@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one processor")
-def test_samples_are_spread_over_threads(backend):
-    """at::parallel_for silently runs on one thread if the extension is compiled without OpenMP."""
-    if backend != "cpu":
-        pytest.skip("threads are the cpu backend's")
-    environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}  # waiting threads must not count as working
-    finished = subprocess.run([sys.executable, "-c", WORK_OF_THREADS], capture_output=True, text=True, env=environment)
-    assert float(finished.stdout) > 0.3, finished.stderr
