@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from benchmarks import roofline
+from benchmarks import one_sample, roofline
 from benchmarks.compare import RESULTS
 from benchmarks.result_rows import current_names
 from sma_models.utils.markdown_table import table_lines
@@ -11,6 +11,10 @@ from sma_models.utils.markdown_table import table_lines
 
 def roofline_table() -> str:
     return roofline.table(json.loads((RESULTS / "cpu_limits.json").read_text())["rows"])
+
+
+def one_sample_table() -> str:
+    return one_sample.table(json.loads(one_sample.TABLE.read_text()))
 
 
 def ratio_table() -> str:
@@ -45,7 +49,7 @@ def ratio_table() -> str:
     return "\n".join(table_lines(header, cells))
 
 
-TABLES = {"roofline": roofline_table, "ratios": ratio_table}
+TABLES = {"roofline": roofline_table, "ratios": ratio_table, "one-sample": one_sample_table}
 
 
 def main() -> None:
