@@ -55,8 +55,8 @@ def constant_memory(launch: Launch) -> bytes:
     return bytes(memory) + launch.argument
 
 
-def walk_thread(walker: Walker, thread: int, places: Counter[tuple[str, ...]] | None = None) -> list[Costs]:
-    """Costs of a thread's warp between its barriers. `places` receives its cycles by source lines, the innermost first;
+def walk_thread(walker: Walker, thread: int, counts: Counter[tuple[str, ...]] | None = None) -> list[Costs]:
+    """Costs of a thread's warp between its barriers. `counts` receives its cycles by source lines, the innermost first;
     those of a basic block at its last one."""
     timer = WarpTimer(walker.blocks)
     parts = [Costs()]
@@ -64,8 +64,8 @@ def walk_thread(walker: Walker, thread: int, places: Counter[tuple[str, ...]] | 
         costs = timer.run(index, executed)
         parts[-1].add(costs)
         last = walker.blocks[index].last
-        if places is not None:
-            places[tuple(last.where)] += costs.cycles
+        if counts is not None:
+            counts[tuple(last.where)] += costs.cycles
         if last.base == "BAR":
             parts.append(Costs())
     return parts
@@ -92,8 +92,8 @@ def streamed_bytes(walker: Walker, launch: Launch) -> float:
 
 def predict(kernel: Kernel, launch: Launch) -> Prediction:
     walker = Walker(kernel, constant_memory(launch))
-    places: Counter[tuple[str, ...]] = Counter()
-    first = walk_thread(walker, 0, places)
+    counts: Counter[tuple[str, ...]] = Counter()
+    first = walk_thread(walker, 0, counts)
     guesses = walker.guesses.copy()
     last = walk_thread(walker, launch.threads - LANES)
     per_processor = blocks_per_processor(kernel, launch)
@@ -109,9 +109,9 @@ def predict(kernel: Kernel, launch: Launch) -> Prediction:
     if total.bytes * launch.threads * launch.blocks / BYTES_PER_US > microseconds:
         microseconds = max(microseconds, streamed_bytes(walker, launch) / BYTES_PER_US)
     lines, files = Counter(), Counter()
-    for place, cycles in places.items():
-        lines[" > ".join(reversed(place[-2:]))] += cycles
-        files[place[0].split(":")[0]] += cycles
+    for frames, cycles in counts.items():
+        lines[" > ".join(reversed(frames[-2:]))] += cycles
+        files[frames[0].split(":")[0]] += cycles
     return Prediction(
         microseconds=LAUNCH_US + microseconds,
         instructions=total.instructions,
