@@ -56,7 +56,7 @@ def test_nothing_at_invalid_positions_is_read(case, as_hardware):
     results = []
     for filler in (0.0, math.nan):
         for name in ("values", "features"):
-            tensors[name] = tensors[name].masked_fill(invalid_like(tensors[name], tensors["mask"]), filler)
+            tensors[name].masked_fill_(invalid_like(tensors[name], tensors["mask"]), filler)
         grads[maps] = grads[maps].masked_fill(invalid_like(grads[maps], tensors["mask"]), filler)
         results.append(cases.run(case, tensors, "triton", grads))
     for name, result in results[1].items():
