@@ -20,11 +20,9 @@ NAN_AT_INVALID = ("values", "features")
 
 
 def inputs(case: Case, *args, **options) -> dict[str, torch.Tensor | None]:
-    """Inputs with NaN at the positions that are not valid: most of an only sample."""
+    """Inputs with NaN at the positions that are not valid."""
     tensors = cases.inputs(case, *args, **options)
     if "mask" in tensors:
-        if case.batch == 1:  # cases.mask leaves an only sample almost all positions
-            tensors["mask"] = cases.mask(cases.replace(case, batch=2))[1:]
         invalid = ~tensors["mask"][:, None]
         for name in NAN_AT_INVALID:
             if name in tensors:

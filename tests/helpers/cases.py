@@ -130,11 +130,11 @@ def inputs(case: Case, dtype: torch.dtype = torch.float64, seed: int = 0, device
 
 
 def mask(case: Case, seed: int = 0) -> Tensor:
-    """[B,H,W], a third of the positions valid or more, fewer from sample to sample; none of the last sample if there
+    """[B,H,W], half of the positions of the first sample and more from sample to sample; none of the last one if there
     are three or more."""
     draw = torch.Generator().manual_seed(seed + 2000)
     positions = case.height * case.width
-    valid = torch.rand(case.batch, positions, generator=draw) < torch.linspace(0.95, 0.4, case.batch)[:, None]
+    valid = torch.rand(case.batch, positions, generator=draw) < torch.linspace(0.5, 0.95, case.batch)[:, None]
     valid[:, torch.arange(case.batch) % positions] = True
     if case.batch > 2:
         valid[-1] = False
