@@ -51,7 +51,7 @@ def attention_maps(
         return logits.softmax(-1) if activation == "softmax" else logits.sigmoid()
     valid = mask.flatten(1)[:, None, None]
     if activation == "softmax":
-        # Without a valid position, a softmax would be 0/0, and its gradient NaN in spite of the zeros below.
+        # Without a valid position, a softmax would be 0/0: overwritten below, but NaN for torch's anomaly mode.
         maps = torch.where(valid | ~valid.any(-1, keepdim=True), logits, -torch.inf).softmax(-1)
     else:
         maps = logits.sigmoid()

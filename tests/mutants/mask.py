@@ -60,7 +60,7 @@ MUTANTS = [
         "tuple(field for field in arguments if field in GRAD_OF)",
         (MODES, "-k", "changing_the_mask"),
     ),
-    Mutant("sma_kernels/reference.py", "valid | ~valid.any(-1, keepdim=True)", "valid", (MASK, "-k", "formula")),
+    Mutant("sma_kernels/reference.py", "valid | ~valid.any(-1, keepdim=True)", "valid", EMPTY),
     Mutant("sma_kernels/modules.py", "if not self.training:", "if True:", (MODES, "-k", "module_in_training")),
     Mutant("sma_kernels/modules.py", "self.embed(valid_only(x, mask))", "self.embed(x)", (MODES, "-k", "module")),
 ]

@@ -150,9 +150,12 @@ def test_module_with_an_all_true_mask_is_the_module_without(head, x):
 
 def test_module_in_evaluation_equals_training_mode_on_the_same_statistics(head, x, device):
     (mask,) = masks(1, device)
+    x.masked_fill_(~mask[:, None], torch.nan)
     head(x, mask)
     head.eval()
     expected = head(x, mask)
+    expected.pooled.sum().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in head.parameters() if parameter.grad is not None)
     head.train()
     head.embed[1].eval()
     assert_close(tuple(head(x, mask)), tuple(expected), rtol=1e-4, atol=1e-5)
