@@ -16,7 +16,7 @@ MUTANTS = [
     kernel("matrix.h", "in.mask + sample * shape.positions", "in.mask", MASK, "-k", "alone"),
     kernel("attention_maps.h", "if (!valid[l]) row[l] = -INFINITY;", "", MASK, "-k", "alone"),
     kernel("attention_maps.h", "l >= shape.positions || !valid[l]", "l >= shape.positions", *EMPTY),
-    kernel("attention_maps.h", "l >= shape.positions || !valid[l]", "!valid[l]", *EMPTY),
+    kernel("attention_maps.h", "valid && l < width", "valid && l < shape.positions", *EMPTY),
     kernel("map_gemm.h", "positions >= kLongSum && all_valid(map, tile)", "positions >= kLongSum", *GARBAGE),
     kernel("matrix.h", "i < to_row; ++i) to[l * to_row + i] = 0;", "false; ++i) {}", *GARBAGE),
     kernel("matrix.h", "!map.valid[tile.position + l] &&", "!map.valid[l] &&", MASK, "-k", "odd_sizes"),
