@@ -132,6 +132,7 @@ MUTANTS = [
     ),
     kernel("attention_maps.h", "rows.first * row + tile.channel % embed", "rows.first * row", *THREADS),
     Mutant("csrc/ops/cpu.cpp", "is_worth_sharing(call) ? rest : 0", "false ? rest : 0", (TEAMS, "-k", "spread")),
+    Mutant("csrc/ops/crew.h", "unfinished_.load(std::memory_order_acquire) != 0;", "false;", THREADS),
     Mutant("csrc/ops/args.cpp", "position_stride(x) == 1 || x.stride(1) == 1", "true", (LAYOUTS,)),
     Mutant("csrc/ops/args.cpp", "held_.push_back(tensor->contiguous());", "held_.push_back(*tensor);", (LAYOUTS,)),
     # Autograd and registration.

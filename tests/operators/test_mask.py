@@ -128,12 +128,13 @@ def test_maps_are_zero_at_invalid_positions_even_of_an_invalid_map(logit, backen
 
 
 @pytest.mark.parametrize("activation", ("softmax", "sigmoid"))
+@pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16), ids=str)
 @pytest.mark.parametrize("by_reference", (False, True), ids=("fused", "reference"))
-def test_a_sample_without_a_valid_position(by_reference, activation, backend, device):
+def test_a_sample_without_a_valid_position(by_reference, dtype, activation, backend, device):
     """Zeros everywhere, except for the correlation, which is that of maps without direction; no other sample notices, nor
     does the anomaly mode, in which torch searches gradients for NaN."""
     case = Case(masked=True, batch=3, activation=activation)
-    tensors = cases.inputs(case, torch.float32, device=device)
+    tensors = cases.inputs(case, dtype, device=device)
     with torch.autograd.set_detect_anomaly(True):
         results = cases.run(case, tensors, "reference" if by_reference else backend)
     for name, result in results.items():
