@@ -65,10 +65,6 @@ inline int64_t feature_buffer_size(const Shape& shape, const Inputs& in) {
                      : 0;
 }
 
-// Positions of which a thread computes at least as many.
-template <typename acc_t>
-constexpr int64_t kPartPositions = lanes<acc_t>;
-
 // Logits [N, width] without the bias.
 template <typename T, typename acc_t>
 inline void attention_logits(const Shape& shape, const Inputs& in, int64_t sample, const Team& team, acc_t* maps,
@@ -79,7 +75,7 @@ inline void attention_logits(const Shape& shape, const Inputs& in, int64_t sampl
   const int64_t position_step = feature_positions<acc_t>(shape, inner);
   const int64_t steps = feature_steps<acc_t>(shape, position_step), embed = shape.embed;
   each_rectangle(
-      team, shape.groups, shape.positions, inner ? kPartPositions<acc_t> : position_step,
+      team, shape.groups, shape.positions, inner ? lanes<acc_t> : position_step,
       [&](int64_t group, int64_t last_group, int64_t first, int64_t last, int64_t worker) {
         Prefetcher prefetch;
         for_tiles_in_memory_order(
@@ -178,13 +174,11 @@ inline void attention_maps_backward(const Shape& shape, const Inputs& in, const 
     copy_in(shape.maps(), embed, static_cast<const acc_t*>(in.weight), embed, weight, row, row);
   each_rectangle(team, shape.groups, embed, lanes<acc_t>,
                  [&](int64_t group, int64_t last_group, int64_t first, int64_t last, int64_t worker) {
-                   const bool all = last - first == embed;  // of the features of a group: groups are then adjacent
-                   for (int64_t g = group; g < (all ? group + 1 : last_group); ++g) {
-                     const int64_t channels = all ? (last_group - group) * embed : last - first;
-                     attention_logits_backward<T>(shape, in, grad_inputs, sample,
-                                                  {g * embed + first, channels, 0, positions}, dlogits, width, weight,
-                                                  buffers[worker], dweight);
-                   }
+                   // Features are divided only if the part is one group: they are adjacent.
+                   const int64_t channels = (last_group - group - 1) * embed + last - first;
+                   attention_logits_backward<T>(shape, in, grad_inputs, sample,
+                                                {group * embed + first, channels, 0, positions}, dlogits, width, weight,
+                                                buffers[worker], dweight);
                  });
   if (!grad_inputs.bias) return;
   for (int64_t n = 0; n < shape.maps(); ++n) dbias[n] += row_sum(dlogits + n * width, positions);

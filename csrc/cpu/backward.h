@@ -173,7 +173,7 @@ struct Backward {
     transpose_maps(shape, team, scratch.maps, width(), scratch.transposed, columns);
     each_range(team, count, kPartRows, [&](int64_t first, int64_t last, int64_t) {
       // This part is compute-bound, so prefetch what attention_maps_backward reads.
-      Prefetcher prefetch = prefetch_alone(in.features);
+      Prefetcher prefetch = prefetch_features(in.features);
       multiply_maps(first, last, positions, scratch.maps, width(), scratch.transposed, columns, scratch.cosines.cos,
                     prefetch);
       if (through_s && drefined())
@@ -181,11 +181,8 @@ struct Backward {
     });
   }
 
-  // Prefetches the start of features or their gradient, if the team is one thread.
-  Prefetcher prefetch_alone(const FeatureMap& map) const {
-    if (team.workers > 1) return {};
-    return prefetch_start(SampleMap<T>(map, sample), shape.groups * shape.embed, shape.positions,
-                          product_steps<acc_t>(shape.maps(), shape.maps(), shape.positions));
+  Prefetcher prefetch_features(const FeatureMap& map) const {
+    return prefetch_alone<acc_t>(shape, team, SampleMap<T>(map, sample), shape.groups * shape.embed);
   }
 
   void backward_correlation() const {
@@ -203,7 +200,7 @@ struct Backward {
   // dmaps, the rows `first` to `last`, from dm' and the cosines.
   void sum_dmaps(int64_t first, int64_t last, bool through_relations) const {
     const int64_t count = shape.maps(), columns = scratch.cosines.width;
-    Prefetcher prefetch = prefetch_alone(grad_inputs.features);
+    Prefetcher prefetch = prefetch_features(grad_inputs.features);
     acc_t* dmaps = scratch.dmaps + first * width();
     if (through_relations && drefined() && in.correlate) {
       multiply<acc_t, false>(last - first, width(), count, scratch.mix + first * columns, columns, 1, drefined(),

@@ -87,13 +87,11 @@ struct Forward {
 
   void relations() const {
     const int64_t count = shape.maps(), columns = scratch.cosines.width;
-    Prefetcher prefetch_values = prefetch_start(SampleMap<T>(in.values, sample), shape.values, shape.positions,
-                                                product_steps<acc_t>(count, count, shape.positions));
     transpose_maps(shape, team, scratch.maps, width(), scratch.transposed, columns);
     each_range(team, count, kPartRows, [&](int64_t first, int64_t last, int64_t) {
-      Prefetcher nothing;
+      Prefetcher prefetch = prefetch_alone<acc_t>(shape, team, SampleMap<T>(in.values, sample), shape.values);
       multiply_maps(first, last, shape.positions, scratch.maps, width(), scratch.transposed, columns,
-                    scratch.cosines.cos, team.workers == 1 ? prefetch_values : nothing);
+                    scratch.cosines.cos, prefetch);
     });
     normalize_gram(scratch.cosines);
     if (in.diversify)

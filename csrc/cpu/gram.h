@@ -46,6 +46,14 @@ inline void multiply_maps(int64_t first, int64_t last, int64_t positions, const 
                          product + first * columns, columns, prefetch);
 }
 
+// Prefetches the start of a feature map during a product of maps, if the team is one thread.
+template <typename acc_t, typename T>
+inline Prefetcher prefetch_alone(const Shape& shape, const Team& team, const SampleMap<T>& map, int64_t channels) {
+  if (team.workers > 1) return {};
+  return prefetch_start(map, channels, shape.positions,
+                        product_steps<acc_t>(shape.maps(), shape.maps(), shape.positions));
+}
+
 // Turns the Gram matrix in cosines.cos into cosines.
 template <typename acc_t>
 inline void normalize_gram(const Cosines<acc_t>& cosines) {

@@ -136,7 +136,8 @@ inline void clear_invalid(const SampleMap<T>& map, const MapTile& tile) {
   const int64_t runs = inner ? tile.channels : 1, length = inner ? 1 : tile.channels;
   for (int64_t run = 0; run < runs; ++run)
     for (int64_t l = tile.position; l < end; ++l)
-      for (int64_t c = 0; !map.valid[l] && c < length; ++c) *map.at(tile.channel + run + c, l) = T{};
+      if (!map.valid[l])
+        for (int64_t c = 0; c < length; ++c) *map.at(tile.channel + run + c, l) = T{};
 }
 
 // The same for rows [., width] of sums over channels.
@@ -169,7 +170,8 @@ inline void read_positions(const SampleMap<T>& map, const MapTile& tile, acc_t* 
     copy_in(tile.positions, tile.channels, from, map.position_stride, to, to_row, to_row);
   }
   for (int64_t l = 0; map.valid && l < tile.positions; ++l)
-    for (int64_t i = 0; !map.valid[tile.position + l] && i < to_row; ++i) to[l * to_row + i] = 0;
+    if (!map.valid[tile.position + l])
+      for (int64_t i = 0; i < to_row; ++i) to[l * to_row + i] = 0;
 }
 
 }  // namespace

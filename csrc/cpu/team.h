@@ -59,7 +59,8 @@ SMA_INLINE void each_range(const Team& team, int64_t size, int64_t step, const B
   each_part(team, long_parts(size, step, team.workers), body);
 }
 
-// Calls body(outer first, outer last, first, last, worker) for parts of a plane, dividing the outer axis first.
+// Calls body(outer first, outer last, first, last, worker) for parts of a plane. The inner axis is divided only if the
+// outer one has fewer elements than the team has threads: each part then has one of them.
 template <typename Body>
 SMA_INLINE void each_rectangle(const Team& team, int64_t outer, int64_t size, int64_t step, const Body& body) {
   const Parts rows = long_parts(outer, 1, team.workers);

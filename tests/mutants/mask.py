@@ -19,7 +19,7 @@ MUTANTS = [
     kernel("attention_maps.h", "valid && l < width", "valid && l < shape.positions", *EMPTY),
     kernel("map_gemm.h", "positions >= kLongSum && all_valid(map, tile)", "positions >= kLongSum", *GARBAGE),
     kernel("matrix.h", "i < to_row; ++i) to[l * to_row + i] = 0;", "false; ++i) {}", *GARBAGE),
-    kernel("matrix.h", "!map.valid[tile.position + l] &&", "!map.valid[l] &&", MASK, "-k", "odd_sizes"),
+    kernel("matrix.h", "!map.valid[tile.position + l]", "!map.valid[l]", MASK, "-k", "odd_sizes"),
     kernel("forward.h", "sample, valid_positions(shape, in, sample));", "sample);", *GARBAGE),
     kernel("attention_maps.h", "features(in.features, sample, valid)", "features(in.features, sample)", *GARBAGE),
     kernel(
