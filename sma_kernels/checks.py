@@ -34,8 +34,8 @@ def tensor(name: str, value: object, axes: str, device: torch.device | None = No
     for axis, size in zip(names, value.shape, strict=True):
         if axis != "B" and size == 0:
             raise ValueError(f"{name} must not be empty along {axis}; got shape {tuple(value.shape)} for [{axes}]")
-    if device is not None and value.device != device:
-        raise ValueError(f"{name} must be on {device} like the other inputs; it is on {value.device}")
+    if device is not None:
+        same_device(name, value, device)
     return value
 
 
@@ -75,8 +75,7 @@ def parameter(
     if tuple(value.shape) != shape:
         raise ValueError(f"{name} must have shape {list(shape)}; got {list(value.shape)}")
     parameter_dtype(name, value, dtype)
-    if value.device != device:
-        raise ValueError(f"{name} must be on {device} like the other inputs; it is on {value.device}")
+    same_device(name, value, device)
 
 
 def parameter_dtype(name: str, value: Tensor, dtype: torch.dtype) -> None:
@@ -84,6 +83,11 @@ def parameter_dtype(name: str, value: Tensor, dtype: torch.dtype) -> None:
     if value.dtype not in allowed:
         expected = " or ".join(dict.fromkeys(map(str, allowed)))
         raise TypeError(f"{name} must be {expected} with inputs of {dtype}; got {value.dtype}")
+
+
+def same_device(name: str, value: Tensor, device: torch.device) -> None:
+    if value.device != device:
+        raise ValueError(f"{name} must be on {device} like the other inputs; it is on {value.device}")
 
 
 def same_dtype(name: str, value: Tensor, other_name: str, other: Tensor) -> None:
@@ -110,8 +114,7 @@ def mask(value: Tensor | None, other_name: str, other: Tensor) -> None:
     expected = [other.shape[0], *other.shape[-2:]]
     if list(value.shape) != expected:
         raise ValueError(f"mask must have shape [B,H,W] = {expected} to fit {other_name}; got {list(value.shape)}")
-    if value.device != other.device:
-        raise ValueError(f"mask must be on {other.device} like the other inputs; it is on {value.device}")
+    same_device("mask", value, other.device)
 
 
 def groups(features: Tensor, weight: Tensor) -> None:
@@ -131,8 +134,7 @@ def scalar(name: str, value: float | Tensor, device: torch.device, *, low: float
             raise ValueError(
                 f"{name} must be a float or a 0-d floating tensor; got shape {tuple(value.shape)}, {value.dtype}"
             )
-        if value.device != device:
-            raise ValueError(f"{name} must be on {device} like the other inputs; it is on {value.device}")
+        same_device(name, value, device)
         return
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a float or a 0-d tensor; got {type(value).__name__}")
