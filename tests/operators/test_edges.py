@@ -10,18 +10,10 @@ from tests.helpers import cases
 from tests.helpers.cases import Case
 from tests.helpers.poison import check_a_nan_cosine, check_nan_stays_in_its_sample
 
-
-@pytest.fixture
-def poisoned_memory():
-    """Fills every uninitialized tensor, including scratch, with NaN (bytes with 255)."""
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = True
-    assert torch.empty(3).isnan().all()
-    yield
-    torch.use_deterministic_algorithms(False)
+MASKED = [cases.replace(case, masked=True, batch=3) for case in (Case(), Case(merge="none"), cases.LONG_SUMS)]
 
 
-@pytest.mark.parametrize("case", [*cases.matrix(), cases.LONG_SUMS], ids=cases.ids)
+@pytest.mark.parametrize("case", [*cases.matrix(), cases.LONG_SUMS, *MASKED], ids=cases.ids)
 def test_every_element_is_written(case, backend, device, poisoned_memory):
     for layout in (torch.contiguous_format, torch.channels_last):
         tensors = cases.inputs(cases.replace(case, layout=layout), torch.float32, device=device)

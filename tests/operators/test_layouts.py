@@ -96,10 +96,13 @@ STRIDED = (expanded, slice_of_cat, transposed, channels_last)
 
 @pytest.mark.parametrize("stride", STRIDED, ids=lambda f: f.__name__)
 @pytest.mark.parametrize("merge", ("max", "none"))
-@pytest.mark.parametrize("function", cases.FUNCTIONS)
-def test_incoming_gradients_of_any_stride(function, merge, stride, backend, device):
+@pytest.mark.parametrize(
+    "function, masked",
+    [*((function, False) for function in cases.FUNCTIONS), *((function, True) for function in cases.MASKED)],
+)
+def test_incoming_gradients_of_any_stride(function, masked, merge, stride, backend, device):
     """Each incoming gradient in turn is strided; results must be bit-identical to those for its contiguous copy."""
-    case = Case(function=function, merge=merge)
+    case = Case(function=function, merge=merge, masked=masked)
     tensors = cases.inputs(case, torch.float32, device=device)
     grads = cases.cotangents(cases.call(case, tensors, backend), seed=5)
     for index, grad in enumerate(grads):
