@@ -136,7 +136,7 @@ MUTANTS = [
     ),
     # Shapes, strides and bad input.
     Mutant("sma_kernels/checks.py", 'if axis != "B" and size == 0:', "if False:", (API,)),
-    Mutant("sma_kernels/checks.py", "if device is not None and value.device != device:", "if False:", (PROPERTIES,)),
+    Mutant("sma_kernels/checks.py", "if value.device != device:", "if False:", (PROPERTIES,)),
     Mutant("sma_kernels/checks.py", "if tuple(value.shape) != shape:", "if value.dim() != len(shape):", (API,)),
     Mutant(
         "sma_kernels/checks.py", "if not finite(value) or not low <= value <= high:", "if value < low:", (PROPERTIES,)
