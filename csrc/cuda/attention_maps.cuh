@@ -63,20 +63,17 @@ __device__ __forceinline__ void attention_logits(const Sizes& n, FeatureStream<T
   });
 }
 
-// The factor that turns a row of exp(logit - own maximum) into maps, from the maxima and sums of all slices.
-__device__ __forceinline__ float softmax_factor(const Slice& slice, int64_t at) {
-  float maximum = -INFINITY, total = 0;
-#pragma unroll 1
-  for (int from = 0; from < slice.blocks(); ++from) {
-    const float other = load_shared_globally(slice.offered(from, at));
-    const float sum = load_shared_globally(slice.offered(from, at + 1));
-    const float before = maximum;
-    if (greater_or_nan(other, maximum)) maximum = other;
-    if (before != -INFINITY) total *= expf(before - maximum);
-    if (other != -INFINITY) total += sum * expf(other - maximum);
-  }
-  const float own = load_shared_globally(slice.offered(slice.rank, at));
-  return (own == -INFINITY ? 1.0f : expf(own - maximum)) / total;
+// factors[i] turns row i of exp(logit - own maximum) into maps, from the maxima and sums of all slices at `at`.
+__device__ __forceinline__ void softmax_factors(const Sizes& n, const Slice& slice, int64_t at, float* factors) {
+  for_each_row(n.maps, [&](const RowTeam& team) {
+    const int i = team.row;
+    const auto maximum_of = [&](int from) { return load_shared_globally(slice.offered(from, at + 2 * i)); };
+    const float maximum = team.max(slice.blocks(), maximum_of);
+    const float total = team.sum(slice.blocks(), [&](int from) {
+      return load_shared_globally(slice.offered(from, at + 2 * i + 1)) * expf(maximum_of(from) - maximum);
+    });
+    if (team.is_first_lane()) factors[i] = expf(maximum_of(slice.rank) - maximum) / total;
+  });
 }
 
 // Softmax over positions, in place; exchanges 2*N floats at `at`. `factors` [N] is scratch.
@@ -103,8 +100,8 @@ __device__ __forceinline__ void softmax(const Sizes& n, const Slice& slice, int6
     }
   });
   if (!slice.is_whole()) {
-    sync_cluster();
-    for (int i = thread(); i < n.maps; i += kHeadThreads) factors[i] = softmax_factor(slice, at + 2 * i);
+    slice.sync();
+    softmax_factors(n, slice, at, factors);
   }
   sync_block();
   for_each_element(

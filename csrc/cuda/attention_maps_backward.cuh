@@ -17,7 +17,7 @@ __device__ __forceinline__ void activation_backward(const Sizes& n, Activation a
       if (team.is_first_lane()) row_sums[team.row] = total;
     });
     sync_block();
-    slice.sum(Matrix{row_sums, n.maps}, 1, n.maps, at);
+    slice.sum({{{row_sums, n.maps}, 1, n.maps, at}});
   }
   for_each_row(n.maps, [&](const RowTeam& team) {
     const int i = team.row;

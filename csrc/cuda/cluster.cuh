@@ -1,5 +1,6 @@
 // A cluster: the blocks that share one sample, each with a slice of its positions. Sums over all positions are
-// exchanged through global memory.
+// exchanged through global memory. The blocks wait for each other at the barrier of a cluster in the hardware or, if
+// there are more of them than it allows, at that of a cooperative launch.
 #pragma once
 
 #include "elements.cuh"
@@ -11,8 +12,18 @@ namespace sma::cuda {
 struct Division {
   int cluster;       // blocks per sample
   int slice;         // positions per block; the last one may have fewer
+  bool cooperative;  // the blocks of all samples wait together
   int64_t exchange;  // floats that one block offers to the others
   float* exchange_memory;
+};
+
+// A matrix to add over a cluster, exchanged at `at`, which no other exchange of the kernel uses.
+struct ClusterSum {
+  Matrix values;
+  int rows, columns;
+  int64_t at;
+
+  __device__ __forceinline__ int64_t index(int i, int j) const { return at + static_cast<int64_t>(i) * columns + j; }
 };
 
 // This block's part of a sample. Division, sizes and mask are in a kernel's argument: constant memory, not registers.
@@ -59,34 +70,59 @@ class Slice {
     return division_.exchange_memory + (sample() * blocks() + from) * division_.exchange + index;
   }
 
-  // Adds matrices over the cluster, in the order of its blocks, in place; every block receives the sums. They are
-  // exchanged at `at`, which no other exchange of the kernel uses. All threads must call, after a barrier.
-  __device__ __forceinline__ void sum(const Matrix& values, int rows, int columns, int64_t at) const {
+  // Waits for the blocks of the sample; what they stored for each other before is visible after it.
+  __device__ __forceinline__ void sync() const {
+    if (division_.cooperative) {
+      sync_grid();
+    } else {
+      sync_cluster();
+    }
+  }
+
+  // Adds matrices over the cluster, in place and in an order that depends on nothing but its size; every block receives
+  // the sums. All threads must call, after a barrier.
+  template <int kCount>
+  __device__ __forceinline__ void sum(const ClusterSum (&sums)[kCount]) const {
     if (is_whole()) return;
-    offer(values, rows, columns, at);
-    sync_cluster();
-    collect(values, rows, columns, at);
+#pragma unroll
+    for (const ClusterSum& sum : sums) offer(sum);
+    sync();
+    if (division_.cooperative) {
+#pragma unroll
+      for (const ClusterSum& sum : sums) add_share(sum);
+      sync_grid();
+    }
+#pragma unroll
+    for (const ClusterSum& sum : sums) collect(sum, division_.cooperative ? 1 : blocks());
     sync_block();
   }
 
-  // The two halves of `sum`, for several matrices with one barrier of the cluster between them.
-  __device__ __forceinline__ void offer(const Matrix& values, int rows, int columns, int64_t at) const {
+ private:
+  __device__ __forceinline__ void offer(const ClusterSum& sum) const {
     for_each_element(
-        rows, columns, [&](int i, int j) { return values(i, j); },
-        [&](int i, int j, float value) {
-          store_shared_globally(offered(rank, at + static_cast<int64_t>(i) * columns + j), value);
-        });
-  }
-  __device__ __forceinline__ void collect(const Matrix& values, int rows, int columns, int64_t at) const {
-    sum_elements<4, 2, 1>(
-        rows, columns, blocks(),
-        [&](int from, int i, int j) {
-          return load_shared_globally(offered(from, at + static_cast<int64_t>(i) * columns + j));
-        },
-        [&](int i, int j, float total) { values(i, j) = total; });
+        sum.rows, sum.columns, [&](int i, int j) { return sum.values(i, j); },
+        [&](int i, int j, float value) { store_shared_globally(offered(rank, sum.index(i, j)), value); });
   }
 
- private:
+  // Adds this block's share of the elements to what the first block offers: if each of many blocks added all elements,
+  // they would read as much as the whole sample.
+  __device__ __forceinline__ void add_share(const ClusterSum& sum) const {
+    const int64_t elements = static_cast<int64_t>(sum.rows) * sum.columns;
+    const int64_t share = (elements + blocks() - 1) / blocks(), start = rank * share;
+    for_each_row(static_cast<int>(min(share, elements - start)), [&](const RowTeam& team) {
+      const int64_t index = sum.at + start + team.row;
+      const float total = team.sum(blocks(), [&](int from) { return load_shared_globally(offered(from, index)); });
+      if (team.is_first_lane()) store_shared_globally(offered(0, index), total);
+    });
+  }
+
+  __device__ __forceinline__ void collect(const ClusterSum& sum, int from_blocks) const {
+    sum_elements<4, 2, 1>(
+        sum.rows, sum.columns, from_blocks,
+        [&](int from, int i, int j) { return load_shared_globally(offered(from, sum.index(i, j))); },
+        [&](int i, int j, float total) { sum.values(i, j) = total; });
+  }
+
   const Division& division_;
   const Sizes& n_;
   const bool* const& mask_;

@@ -103,7 +103,7 @@ __device__ __forceinline__ void pooled_backward(const HeadBackward<T>& p, const 
     add_delta(n, p.merge, refined, first, columns, saved, d, delta);
   }
   sync_block();
-  slice.sum(Matrix{delta, n.rows}, 1, n.rows, HeadBackwardExchange(n).delta);
+  slice.sum({{{delta, n.rows}, 1, n.rows, HeadBackwardExchange(n).delta}});
 }
 
 // Turns d, the gradient of m', into dm in place, in strips of columns: the gradient of a map reads those of all maps at
@@ -195,14 +195,8 @@ __global__ void __launch_bounds__(kHeadThreads, 1) head_backward(const __grid_co
           n.maps, n.maps, [](int, int) { return 0.0f; }, [&](int i, int j, float zero) { product(i, j) = zero; });
     }
     sync_block();
-    if (!slice.is_whole()) {
-      slice.offer(cos, n.maps, n.maps, exchange.gram);
-      if (has_product) slice.offer(product, n.maps, n.maps, exchange.product);
-      sync_cluster();
-      slice.collect(cos, n.maps, n.maps, exchange.gram);
-      if (has_product) slice.collect(product, n.maps, n.maps, exchange.product);
-      sync_block();
-    }
+    const int product_rows = has_product ? n.maps : 0;
+    slice.sum({{cos, n.maps, n.maps, exchange.gram}, {product, product_rows, n.maps, exchange.product}});
     cosines(n, cos, inverse_norm);
     sync_block();
   }

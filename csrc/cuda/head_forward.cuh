@@ -78,7 +78,7 @@ __global__ void __launch_bounds__(kHeadThreads, 1) head_forward(const __grid_con
   if (needs_gram) {
     multiply_rows<kParts>(tiles, m, m, n.maps, slice.positions, cos);
     sync_block();
-    slice.sum(cos, n.maps, n.maps, exchange.gram);
+    slice.sum({{cos, n.maps, n.maps, exchange.gram}});
     cosines(n, cos, inverse_norm);
     sync_block();
   }
@@ -110,7 +110,7 @@ __global__ void __launch_bounds__(kHeadThreads, 1) head_forward(const __grid_con
   }
   if (p.attention_sum) {
     sync_block();
-    slice.sum(Matrix{sums, n.rows}, 1, n.rows, exchange.sums);
+    slice.sum({{{sums, n.rows}, 1, n.rows, exchange.sums}});
     for (int row = thread(); row < n.rows && slice.is_first(); row += kHeadThreads) {
       p.attention_sum[slice.sample() * n.rows + row] = sums[row];
     }

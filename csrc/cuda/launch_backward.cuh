@@ -112,11 +112,8 @@ HeadBackward<T> head_backward_of(const Shape& shape, const Inputs& in, const Sav
 
 template <class T, int kParts>
 const char* launch_head_backward(const HeadBackward<T>& p, int64_t batch, void* stream) {
-  const int cluster = p.plan.division.cluster, shared = p.plan.placement.shared;
-  if (p.plan.placement.workspace == 0) {
-    return launch<head_backward<T, kParts, true>>(batch * cluster, kHeadThreads, shared, stream, p, cluster);
-  }
-  return launch<head_backward<T, kParts, false>>(batch * cluster, kHeadThreads, shared, stream, p, cluster);
+  if (p.plan.placement.workspace == 0) return launch_head<head_backward<T, kParts, true>>(p, batch, stream);
+  return launch_head<head_backward<T, kParts, false>>(p, batch, stream);
 }
 
 // The arguments of all kernels of a backward, and their parts of the workspace.

@@ -12,8 +12,9 @@ constexpr int kMinSlice = 48;
 inline int ceil_div(int size, int block) { return (size + block - 1) / block; }
 
 // Slices start at multiples of 8 positions, for aligned copies, and none is empty.
-inline Division division_of(int positions, int blocks) {
+inline Division division_of(int positions, int blocks, bool cooperative) {
   Division division{};
+  division.cooperative = cooperative;
   division.slice = blocks == 1 ? positions : round_up(ceil_div(positions, blocks), 8);
   division.cluster = ceil_div(positions, division.slice);
   return division;
@@ -28,6 +29,10 @@ inline int64_t cost_of(int64_t blocks, int visits, int columns, bool all_shared,
   return waves * (kBlock + int64_t{visits} * (kVisit + columns)) * (all_shared ? 1 : kWorkspace);
 }
 
+// What the barriers of a cooperative launch add: five or seven of one and a half microseconds. A position takes longer
+// with more maps.
+inline int64_t cooperation_cost_of(int maps) { return 8192 / (8 + maps); }
+
 // The division that takes the least time. `arrays_of(slice, columns)` lists the arrays that a block has beside the
 // tiles; what does not fit in shared memory is placed in the workspace. `exchange` is in floats per block. Features are
 // copied flat only if a tile holds all positions.
@@ -40,9 +45,9 @@ HeadPlan plan_head(const Sizes& n, Map<const T>& features, int64_t batch, int64_
   const int group_shift = group_maps <= 16 ? 4 : group_maps <= 32 ? 5 : 6;
   HeadPlan best{};
   int64_t least = -1;
-  const auto consider = [&](int blocks, int columns, int groups) {
+  const auto consider = [&](const Division& division, int columns, int groups) {
     HeadPlan plan{};
-    plan.division = division_of(n.positions, blocks);
+    plan.division = division;
     plan.division.exchange = plan.division.cluster > 1 ? exchange : 0;
     const int visits =
         ceil_div(plan.division.slice, columns) * ceil_div(n.groups, groups) * ceil_div(n.embed, kFeatureChannels);
@@ -55,7 +60,8 @@ HeadPlan plan_head(const Sizes& n, Map<const T>& features, int64_t batch, int64_
       if (tiles > device.shared_limit) continue;
       plan.placement = place_arrays(arrays.floats, arrays.kCount, tiles, device.shared_limit);
       const bool all_shared = plan.placement.workspace == 0;
-      const int64_t cost = cost_of(batch * plan.division.cluster, visits, columns, all_shared, device.sm_count);
+      const int64_t cost = cost_of(batch * plan.division.cluster, visits, columns, all_shared, device.sm_count) +
+                           (division.cooperative ? cooperation_cost_of(n.maps) : 0);
       if (least < 0 || cost < least) {
         least = cost;
         best = plan;
@@ -64,15 +70,24 @@ HeadPlan plan_head(const Sizes& n, Map<const T>& features, int64_t batch, int64_
       if (all_shared) break;
     }
   };
-  for (int blocks = 1; blocks <= device.max_cluster && (blocks == 1 || n.positions / blocks >= kMinSlice);
-       blocks *= 2) {
-    const int slice = division_of(n.positions, blocks).slice, fewest = ceil_div(slice, kColumns);
+  const auto divide = [&](int blocks, bool cooperative) {
+    const Division division = division_of(n.positions, blocks, cooperative);
+    const int fewest = ceil_div(division.slice, kColumns);
     for (const int tiles : {fewest, 2 * fewest}) {
       for (int groups = kProductRows >> group_shift; groups >= 1; groups /= 2) {
-        if (groups == 1 || groups < 2 * n.groups) consider(blocks, round_up(ceil_div(slice, tiles), 16), groups);
+        if (groups > 1 && groups >= 2 * n.groups) continue;
+        consider(division, round_up(ceil_div(division.slice, tiles), 16), groups);
       }
     }
+  };
+  int blocks = 1;
+  for (; blocks <= device.max_cluster && (blocks == 1 || n.positions / blocks >= kMinSlice); blocks *= 2) {
+    divide(blocks, false);
   }
+  if (!device.cooperative) return best;
+  const auto most = static_cast<int>(min(device.sm_count / batch, int64_t{n.positions / kMinSlice}));
+  for (; blocks < most; blocks *= 2) divide(blocks, true);
+  if (most > blocks / 2) divide(most, true);
   return best;
 }
 

@@ -1,7 +1,8 @@
 // Step 6, second launch of a forward: averages the values, weighted by the rows of A.
 //
-// A block handles a slice of channels of one sample and up to 16*kRowTiles rows of A. Tiles of 64 channels and up to 64
-// positions stream through a ring of buffers; each warp handles 16 of a tile's channels.
+// A block handles a slice of channels of one sample, up to 16*kRowTiles rows of A and all positions or, if there are
+// too few blocks, a chunk of them. Tiles of 64 channels and up to 64 positions stream through a ring of buffers; each
+// warp handles 16 of a tile's channels.
 #pragma once
 
 #include "../sma_attention.h"
@@ -31,15 +32,17 @@ struct Pool {
   const float* attention_sum;
   const bool* mask;  // [B,L], null if all positions are valid
   T* pooled;
-  Axis slices, row_blocks;
+  float* parts;  // [chunks,B,A,C], instead of `pooled` if there are several chunks, else null
+  int64_t batch;
+  Axis slices, row_blocks, chunks;
   int slice_tiles;  // a slice has slice_tiles*64 channels
-  int tile_positions;
+  int tile_positions, chunk_positions;
   Placement placement;
 };
 
 // Writes a warp's part of a tile's channels of `pooled`: sums[r][half] times inverse_sums[r][h] of row 16r + 8h +
 // lane/4.
-template <class T, int kRowTiles>
+template <int kRowTiles, class T>
 __device__ __forceinline__ void store_pooled(T* pooled, int64_t row_stride, int rows, int channels,
                                              const float (&sums)[kRowTiles][2][4],
                                              const float (&inverse_sums)[kRowTiles][2]) {
@@ -65,6 +68,8 @@ __global__ void __launch_bounds__(kStreamThreads, kRowTiles == kMaxRowTiles<T> ?
   auto index = static_cast<unsigned>(block());
   const int first_channel = p.slices.take(index) * p.slice_tiles * kTile;
   const int first_row = p.row_blocks.take(index) * kRows;
+  const int chunk = p.chunks.take(index), first_position = chunk * p.chunk_positions;
+  const int end_position = min(first_position + p.chunk_positions, n.positions);
   const int64_t sample = index;
   const int rows = min(kRows, n.rows - first_row);
   const int channels = min(p.slice_tiles * kTile, n.values - first_channel);
@@ -77,10 +82,10 @@ __global__ void __launch_bounds__(kStreamThreads, kRowTiles == kMaxRowTiles<T> ?
 
   // If one tile of A holds all positions, it serves every step.
   const auto attention_tile = [&](int i) { return attention[one_tile ? 0 : i]; };
-  int next_channel = 0, next_position = 0;  // of the tile whose copy starts next
+  int next_channel = 0, next_position = first_position;  // of the tile whose copy starts next
   const auto start = [&](int i) {
     if (next_channel < channels) {
-      const int positions = min(p.tile_positions, n.positions - next_position);
+      const int positions = min(p.tile_positions, end_position - next_position);
       load_map<kStreamThreads>(values[i], p.values, sample, first_channel + next_channel,
                                min(kTile, channels - next_channel), next_position, positions);
       if (!one_tile || i == 0) {
@@ -89,8 +94,8 @@ __global__ void __launch_bounds__(kStreamThreads, kRowTiles == kMaxRowTiles<T> ?
                                   p.attention.vector_bytes, rows, positions);
       }
       next_position += p.tile_positions;
-      if (next_position >= n.positions) {
-        next_position = 0;
+      if (next_position >= end_position) {
+        next_position = first_position;
         next_channel += kTile;
       }
     }
@@ -112,12 +117,12 @@ __global__ void __launch_bounds__(kStreamThreads, kRowTiles == kMaxRowTiles<T> ?
   int i = 0;
   for (int channel = 0; channel < channels; channel += kTile) {
     float total[kRowTiles][2][4] = {};
-    for (int position = 0; position < n.positions; position += p.tile_positions, ++i) {
+    for (int position = first_position; position < end_position; position += p.tile_positions, ++i) {
       wait_copies<kStages - 2>();
       sync_block();
       start(i + kStages - 1);  // into the buffer of the previous step
       clear_invalid<kStreamThreads>(p.values, p.mask, sample * n.positions + position,
-                                    min(p.tile_positions, n.positions - position), values[i]);
+                                    min(p.tile_positions, end_position - position), values[i]);
       const T* x = values[i];
       if (p.values.flat) {
         unflatten<kStreamThreads>(spread, x, n.positions);
@@ -137,8 +142,13 @@ __global__ void __launch_bounds__(kStreamThreads, kRowTiles == kMaxRowTiles<T> ?
         }
       }
     }
-    T* pooled = p.pooled + (sample * n.rows + first_row) * n.values + first_channel + channel;
-    store_pooled(pooled, n.values, rows, channels - channel, total, inverse_sums);
+    const int64_t first_element = (sample * n.rows + first_row) * n.values + first_channel + channel;
+    if (p.parts) {
+      float* part = p.parts + chunk * p.batch * n.rows * n.values + first_element;
+      store_pooled(part, n.values, rows, channels - channel, total, inverse_sums);
+    } else {
+      store_pooled(p.pooled + first_element, n.values, rows, channels - channel, total, inverse_sums);
+    }
   }
 }
 

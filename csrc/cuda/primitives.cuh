@@ -17,6 +17,8 @@
 #include "emulated_primitives.h"
 #else
 
+#include <cooperative_groups.h>
+
 #include "shared_memory_limit.h"
 
 namespace sma::cuda {
@@ -38,7 +40,10 @@ __device__ __forceinline__ void sync_cluster() {
 #endif
 }
 
-// Access to global memory that blocks of a cluster share: in L2, because the L1 caches are not coherent.
+// The same for all threads of a cooperative launch.
+__device__ __forceinline__ void sync_grid() { cooperative_groups::this_grid().sync(); }
+
+// Access to global memory that blocks share: in L2, because the L1 caches are not coherent.
 __device__ __forceinline__ float load_shared_globally(const float* from) { return __ldcg(from); }
 __device__ __forceinline__ void store_shared_globally(float* to, float value) { __stcg(to, value); }
 __device__ __forceinline__ float shuffle_xor(float value, int mask) { return __shfl_xor_sync(kAllLanes, value, mask); }
@@ -145,9 +150,10 @@ int max_cluster() {
 
 struct Grid {
   unsigned blocks;
-  int threads;  // per block
-  int shared;   // bytes of dynamic shared memory per block
-  int cluster;  // blocks per cluster
+  int threads;       // per block
+  int shared;        // bytes of dynamic shared memory per block
+  int cluster;       // blocks per cluster
+  bool cooperative;  // all blocks run at the same time; the driver refuses more than the GPU holds
 };
 
 // Launches without waiting; null, or the runtime's error.
@@ -164,16 +170,21 @@ const char* launch_kernel(const Grid& grid, void* stream, const Argument& argume
     };
     if (const char* error = shared_memory_limit<kKernel>.ensure(device, grid.shared, raise)) return error;
   }
-  cudaLaunchAttribute cluster{};
-  cluster.id = cudaLaunchAttributeClusterDimension;
-  cluster.val.clusterDim = {static_cast<unsigned>(grid.cluster), 1, 1};
+  cudaLaunchAttribute attribute{};
+  if (grid.cooperative) {
+    attribute.id = cudaLaunchAttributeCooperative;
+    attribute.val.cooperative = 1;
+  } else {
+    attribute.id = cudaLaunchAttributeClusterDimension;
+    attribute.val.clusterDim = {static_cast<unsigned>(grid.cluster), 1, 1};
+  }
   cudaLaunchConfig_t config{};
   config.gridDim = dim3(grid.blocks);
   config.blockDim = dim3(static_cast<unsigned>(grid.threads));
   config.dynamicSmemBytes = static_cast<size_t>(grid.shared);
   config.stream = static_cast<cudaStream_t>(stream);
-  config.attrs = &cluster;
-  config.numAttrs = grid.cluster > 1 ? 1 : 0;
+  config.attrs = &attribute;
+  config.numAttrs = grid.cooperative || grid.cluster > 1 ? 1 : 0;
   const cudaError_t error = cudaLaunchKernelEx(&config, kKernel, argument);
   if (error == cudaSuccess) return nullptr;
   cudaGetLastError();

@@ -8,7 +8,8 @@ namespace sma::cuda {
 struct Device {
   int shared_limit;  // maximum bytes of dynamic shared memory per block
   int sm_count;      // streaming multiprocessors
-  int max_cluster;   // blocks that can work on one sample together, 1 without clusters
+  int max_cluster;   // blocks of a cluster, 1 without clusters
+  bool cooperative;  // whether it allows cooperative launches
   bool tf32;         // float32 products may round their operands to tf32
   void* stream;      // cudaStream_t
 };

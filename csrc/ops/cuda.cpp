@@ -27,6 +27,7 @@ cuda::Device current_device() {
   device.shared_limit = static_cast<int>(properties.sharedMemPerBlockOptin);
   device.sm_count = properties.multiProcessorCount;
   device.max_cluster = max_cluster_on(at::cuda::current_device(), properties);
+  device.cooperative = properties.cooperativeLaunch != 0;
   device.tf32 = at::globalContext().float32Precision(at::Float32Backend::CUDA, at::Float32Op::MATMUL) ==
                 at::Float32Precision::TF32;
   device.stream = at::cuda::getCurrentCUDAStream().stream();

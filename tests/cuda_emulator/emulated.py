@@ -32,7 +32,9 @@ ORDER = {
 }
 LAUNCH_TEXT_BYTES = 1 << 16
 # Properties of the emulated GPU; tests change them. The seed orders the threads between barriers.
-gpu = SimpleNamespace(shared_limit=99 * 1024, processors=1, max_cluster=1, tf32=False, seed=1, misalign=False)
+gpu = SimpleNamespace(
+    shared_limit=99 * 1024, processors=1, max_cluster=1, cooperative=True, tf32=False, seed=1, misalign=False
+)
 
 
 class Emulator:
@@ -83,6 +85,9 @@ class Request:
 
     def numbers(self, *values: int):
         self.splits.append(struct.pack(f"<{len(values)}q", *map(int, values)))
+
+    def device(self):
+        self.numbers(gpu.shared_limit, gpu.processors, gpu.max_cluster, gpu.cooperative, gpu.tf32)
 
     def reals(self, *values: float):
         self.splits.append(struct.pack(f"<{len(values)}d", *values))
@@ -145,7 +150,8 @@ def readable(tensor: Tensor | None) -> Tensor | None:
 def _request(kind: int, args: AttentionArgs) -> Request:
     grid = args.grid
     request = Request(kind)
-    request.numbers(ORDER["dtype"].index(grid.dtype), gpu.shared_limit, gpu.processors, gpu.max_cluster, gpu.tf32)
+    request.numbers(ORDER["dtype"].index(grid.dtype))
+    request.device()
     embed = args.weight.shape[2] if args.weight is not None else 0
     groups = args.features.shape[1] // embed if args.features is not None else 0
     request.numbers(grid.shape[0], args.regions, args.channels, groups, embed)
@@ -220,13 +226,15 @@ class Launch(NamedTuple):
     threads: int  # per block
     shared: int  # bytes of dynamic shared memory per block
     cluster: int  # blocks
+    cooperative: int  # whether all blocks run at the same time
     argument: bytes
 
 
 def count(shape: dict[str, int], dtype: torch.dtype, merge: str) -> dict[str, Any]:
     """Launches and workspace bytes of a training step at the sizes batch, R, K, G, D, C and L, without running it."""
     request = Request(3)
-    request.numbers(ORDER["dtype"].index(dtype), gpu.shared_limit, gpu.processors, gpu.max_cluster, gpu.tf32)
+    request.numbers(ORDER["dtype"].index(dtype))
+    request.device()
     request.numbers(*(shape[name] for name in ("batch", "R", "K", "G", "D", "C", "L")), ORDER["merge"].index(merge))
     counts, text = torch.empty(4, dtype=torch.int64), torch.empty(LAUNCH_TEXT_BYTES, dtype=torch.uint8)
     request.result(counts)
@@ -266,9 +274,10 @@ def kernel_name(function: str) -> str:
         raise ValueError(f"no kernel's name in {function}")
     if instance[2] is None:
         return instance[1]
-    dtype, variant, *last = instance[2].replace("sma::cuda::", "").strip().split(", ")
-    names = [{"true": "shared", "false": "workspace"}.get(name, name) for name in last]
-    return " ".join((instance[1], DTYPE_NAMES[dtype], VARIANT_NAMES[variant], *names))
+    dtype, *variant = instance[2].replace("sma::cuda::", "").strip().split(", ")
+    names = [VARIANT_NAMES[name] for name in variant[:1]]
+    names += [{"true": "shared", "false": "workspace"}.get(name, name) for name in variant[1:]]
+    return " ".join((instance[1], DTYPE_NAMES[dtype], *names))
 
 
 @contextmanager

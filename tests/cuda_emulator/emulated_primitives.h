@@ -21,6 +21,7 @@ inline int threads() { return static_cast<int>(emulator::self().threads); }
 inline int64_t block() { return emulator::self().block; }
 inline void sync_block() { emulator::barrier(); }
 inline void sync_cluster() { emulator::cluster_barrier(); }
+inline void sync_grid() { emulator::grid_barrier(); }
 inline float load_shared_globally(const float* from) { return *from; }
 inline void store_shared_globally(float* to, float value) { *to = value; }
 
@@ -177,6 +178,7 @@ int max_cluster() {
 struct Grid {
   unsigned blocks;
   int threads, shared, cluster;
+  bool cooperative;
 };
 
 template <auto kKernel, class Argument>
@@ -184,7 +186,7 @@ const char* launch_kernel(const Grid& grid, void*, const Argument& argument) {
   // The compiler's name of this function holds that of the kernel.
   const std::string_view bytes(reinterpret_cast<const char*>(&argument), sizeof argument);
   emulator::run({__PRETTY_FUNCTION__, grid.blocks, static_cast<unsigned>(grid.threads), grid.shared,
-                 static_cast<unsigned>(grid.cluster), bytes},
+                 static_cast<unsigned>(grid.cluster), grid.cooperative, bytes},
                 [&] { kKernel(argument); });
   return nullptr;
 }

@@ -31,12 +31,12 @@ struct Copy {
 struct Warp;
 
 struct Fiber {
-  enum class State { runnable, at_barrier, at_cluster_barrier, in_warp, done };
+  enum class State { runnable, at_barrier, at_outer_barrier, in_warp, done };
   ucontext_t context;
   void* fake_stack = nullptr;
   State state;
   Identity id;
-  unsigned block_in_cluster;
+  unsigned concurrent_block;
   Warp* warp;
   unsigned meetings;
   std::vector<std::vector<Copy>> groups;  // committed, oldest first; the last one is still open
@@ -67,8 +67,9 @@ std::vector<std::unique_ptr<unsigned char[]>> stacks;
 std::vector<Fiber> fibers;
 std::vector<Warp> warps;
 std::vector<unsigned> runnable;
-std::vector<Block> cluster_blocks;
+std::vector<Block> concurrent_blocks;
 int shared_limit;
+bool is_cooperative;
 Fiber* running;
 ucontext_t scheduler;
 const void* scheduler_stack;
@@ -122,20 +123,20 @@ void prepare(Block& block, size_t bytes) {
   block.used = 0;
 }
 
-// Starts the threads of `cluster` blocks, of which `first` is the first.
-void start(unsigned first, unsigned cluster, unsigned threads) {
-  const unsigned total = cluster * threads;
+// Starts the threads of the blocks that run at the same time, of which `first` is the first.
+void start(unsigned first, unsigned concurrent, unsigned threads) {
+  const unsigned total = concurrent * threads;
   while (stacks.size() < total) stacks.push_back(std::make_unique<unsigned char[]>(kStack));
   fibers.clear();
   fibers.resize(total);
   const unsigned warps_per_block = (threads + kLanes - 1) / kLanes;
-  warps.assign(cluster * warps_per_block, Warp());
+  warps.assign(concurrent * warps_per_block, Warp());
   runnable.clear();
   for (unsigned i = 0; i < total; ++i) {
     Fiber& fiber = fibers[i];
     const unsigned block = i / threads, thread = i % threads;
     fiber.id = {thread, threads, first + block, thread / kLanes, thread % kLanes};
-    fiber.block_in_cluster = block;
+    fiber.concurrent_block = block;
     fiber.warp = &warps[block * warps_per_block + thread / kLanes];
     fiber.meetings = 0;
     fiber.groups.assign(1, {});
@@ -159,19 +160,19 @@ Fiber& next_fiber() {
   return fiber;
 }
 
-// Lets the threads of every block pass whose threads all wait at its barrier, or all threads if all wait at the
-// cluster's; false if there are none.
+// Lets the threads of every block pass whose threads all wait at its barrier, or all threads if all wait at that
+// of their cluster or grid; false if there are none.
 bool pass_barriers(unsigned threads) {
-  std::vector<unsigned> at_barrier(cluster_blocks.size());
-  unsigned at_cluster_barrier = 0;
+  std::vector<unsigned> at_barrier(concurrent_blocks.size());
+  unsigned at_outer_barrier = 0;
   for (const Fiber& fiber : fibers) {
-    at_barrier[fiber.block_in_cluster] += fiber.state == Fiber::State::at_barrier;
-    at_cluster_barrier += fiber.state == Fiber::State::at_cluster_barrier;
+    at_barrier[fiber.concurrent_block] += fiber.state == Fiber::State::at_barrier;
+    at_outer_barrier += fiber.state == Fiber::State::at_outer_barrier;
   }
   const size_t start = random_order() % fibers.size();  // which warp runs ahead differs from barrier to barrier
   for (size_t i = 0; i < fibers.size(); ++i) {
     Fiber& fiber = fibers[(start + i) % fibers.size()];
-    if (at_cluster_barrier == fibers.size() || at_barrier[fiber.block_in_cluster] == threads) make_runnable(fiber);
+    if (at_outer_barrier == fibers.size() || at_barrier[fiber.concurrent_block] == threads) make_runnable(fiber);
   }
   return !runnable.empty();
 }
@@ -194,13 +195,15 @@ void run(const Launch& launch, const std::function<void()>& body) {
   if (only_counted(launch)) return;
   const unsigned blocks = launch.blocks, threads = launch.threads, cluster = launch.cluster;
   if (cluster == 0 || cluster > 8 || blocks % cluster) fail("a grid that clusters do not divide");
+  is_cooperative = launch.cooperative;
+  const unsigned concurrent = is_cooperative ? blocks : cluster;
   kernel = &body;
   shared_limit = launch.shared;
-  cluster_blocks.resize(cluster);
+  concurrent_blocks.resize(concurrent);
   const size_t bytes = static_cast<size_t>(launch.shared) + 64 * kRedZone + 128;
-  for (unsigned first = 0; first < blocks; first += cluster) {
-    for (Block& block : cluster_blocks) prepare(block, bytes);
-    start(first, cluster, threads);
+  for (unsigned first = 0; first < blocks; first += concurrent) {
+    for (Block& block : concurrent_blocks) prepare(block, bytes);
+    start(first, concurrent, threads);
     for (unsigned done = 0; done < fibers.size();) {
       if (runnable.empty() && !pass_barriers(threads)) {
         fail("the block hangs: its threads wait at different places, or some have ended");
@@ -211,8 +214,8 @@ void run(const Launch& launch, const std::function<void()>& body) {
     }
     running = nullptr;
   }
-  for (Block& block : cluster_blocks) __asan_unpoison_memory_region(block.memory.data(), block.memory.size());
-  cluster_blocks.clear();
+  for (Block& block : concurrent_blocks) __asan_unpoison_memory_region(block.memory.data(), block.memory.size());
+  concurrent_blocks.clear();
 }
 
 const Identity& self() { return running->id; }
@@ -223,7 +226,14 @@ void barrier() {
 }
 
 void cluster_barrier() {
-  running->state = Fiber::State::at_cluster_barrier;
+  if (is_cooperative) fail("a barrier of the cluster in a cooperative launch, whose blocks have none");
+  running->state = Fiber::State::at_outer_barrier;
+  yield();
+}
+
+void grid_barrier() {
+  if (!is_cooperative) fail("a barrier of the grid in a launch that is not cooperative");
+  running->state = Fiber::State::at_outer_barrier;
   yield();
 }
 
@@ -252,7 +262,7 @@ const unsigned char* meet(const char* name, const void* inputs, size_t bytes) {
 
 void* carve(int cursor, int bytes) {
   if (bytes == 0) return nullptr;
-  Block& block = cluster_blocks[running->block_in_cluster];
+  Block& block = concurrent_blocks[running->concurrent_block];
   const auto array = block.arrays.find(cursor);
   if (array != block.arrays.end()) {
     if (array->second.bytes != bytes) fail("threads carve different shared arrays");

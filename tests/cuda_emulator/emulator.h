@@ -1,4 +1,5 @@
-// Runs kernels on the host: one fiber per CUDA thread, one cluster of blocks after another.
+// Runs kernels on the host: one fiber per CUDA thread, one cluster of blocks after another, or all blocks of
+// a cooperative launch.
 //
 // A fiber runs until a barrier, a warp-wide operation or its end; the next one is mostly one of the same warp, else
 // drawn at random from a seed, so that results that depend on the order of threads between barriers change with the
@@ -25,6 +26,7 @@ struct Launch {
   unsigned blocks, threads;
   int shared;                 // bytes of shared memory per block: carving more aborts
   unsigned cluster;           // blocks that run at the same time
+  bool cooperative;           // all do
   std::string_view argument;  // its bytes
 };
 
@@ -34,14 +36,15 @@ void run(const Launch& launch, const std::function<void()>& body);
 // With `counting`, `run` only counts the launch: for calls without arrays.
 void count_only(bool counting);
 int64_t launches();
-// The counted launches, one per line: name, blocks, threads, shared bytes, cluster and the argument's bytes in
-// hexadecimal, separated by tabs.
+// The counted launches, one per line: name, blocks, threads, shared bytes, cluster, cooperative and the argument's
+// bytes in hexadecimal, separated by tabs.
 std::string launch_lines();
 bool only_counted(const Launch& launch);  // called by `run`
 
 const Identity& self();
 void barrier();          // of the block
 void cluster_barrier();  // of all blocks of the cluster
+void grid_barrier();     // of all blocks of a cooperative launch
 
 // All lanes of a warp meet in operation `name`; each receives the inputs of all, 32 times `bytes`.
 const unsigned char* meet(const char* name, const void* input, size_t bytes);

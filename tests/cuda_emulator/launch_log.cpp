@@ -12,8 +12,8 @@ std::string launched_lines;
 
 void note_launch(const Launch& launch) {
   launched_lines.append(launch.name);
-  for (const int64_t number :
-       {int64_t{launch.blocks}, int64_t{launch.threads}, int64_t{launch.shared}, int64_t{launch.cluster}}) {
+  for (const int64_t number : {int64_t{launch.blocks}, int64_t{launch.threads}, int64_t{launch.shared},
+                               int64_t{launch.cluster}, int64_t{launch.cooperative}}) {
     launched_lines.append("\t").append(std::to_string(number));
   }
   launched_lines.append("\t");

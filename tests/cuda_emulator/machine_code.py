@@ -41,12 +41,11 @@ def short_name(mangled: str) -> str:
     kernel = re.sub(r"^\d+", "", name[1])
     dtype = "bf16" if "nv_bfloat16" in mangled else "f16" if "__half" in mangled else "f32"
     variants = {"mma_ieee": "ieee", "mma_tf32": "tf32", "mma_16bit": "16-bit", "Li2ELb": "2 parts", "Li3ELb": "3 parts"}
-    variant = next(short for symbol, short in variants.items() if symbol in mangled)
+    names = [kernel, dtype, *(short for symbol, short in variants.items() if symbol in mangled)]
     last = re.search(r"EL([ib])(\d+)EEEv", mangled)
-    if last is None:
-        return f"{kernel} {dtype} {variant}"
-    where = last[2] if last[1] == "i" else "shared" if last[2] == "1" else "workspace"
-    return f"{kernel} {dtype} {variant} {where}"
+    if last is not None:
+        names.append(last[2] if last[1] == "i" else "shared" if last[2] == "1" else "workspace")
+    return " ".join(names)
 
 
 def facts_of(source: Path, architecture: str) -> dict[str, dict]:

@@ -116,6 +116,7 @@ sma::cuda::Device read_device() {
   device.shared_limit = static_cast<int>(number());
   device.sm_count = static_cast<int>(number());
   device.max_cluster = static_cast<int>(number());
+  device.cooperative = number() != 0;
   device.tf32 = number() != 0;
   return device;
 }

@@ -27,13 +27,16 @@ def test_every_kernel_is_in_the_table(measured, committed):
 
 # Three parts of float32 operands leave no register for an address, which is read outside the inner loops.
 SPILLED = {("80", "head_backward f32 3 parts shared"): 8}
+# Of the barriers of a cooperative launch: one for the statistics of the softmax, and two for each sum over a cluster.
+ATOMICS = {"head_forward": 5, "head_backward": 7}
 
 
-def test_no_spill_no_local_array_no_atomic(measured):
+def test_no_spill_no_local_array_no_atomic_on_data(measured):
     for architecture, kernels in measured.items():
         for name, facts in kernels.items():
             spilled = SPILLED.get((architecture, name), 0)
-            assert facts["stack"] <= spilled and not facts["atomics"], (architecture, name, facts)
+            assert facts["stack"] <= spilled, (architecture, name, facts)
+            assert facts["atomics"] == ATOMICS.get(name.split()[0], 0), (architecture, name, facts)
             assert spilled or not facts["local"], (architecture, name, facts)
 
 
@@ -49,7 +52,7 @@ def test_registers_leave_the_designed_occupancy(measured, committed):
 def test_tensor_cores_and_wide_copies(measured):
     for architecture, kernels in measured.items():
         for name, facts in kernels.items():
-            if name == "reduce_parameters":
+            if name.startswith("reduce"):
                 continue
             assert facts["async_copies_128"] >= 2, (architecture, name, facts)
             assert bool(facts["tensor"]) == ("ieee" not in name), (architecture, name, facts)

@@ -134,13 +134,11 @@ MUTANTS = [
     ),
     kernel("products.cuh", "sync_block();  // the previous", "// the previous", SMALL),
     kernel("products.cuh", "sync_block();\n        if (warp", "if (warp", SMALL),
-    kernel("cluster.cuh", "sync_cluster();\n    collect", "collect", CLUSTERS),
-    kernel("attention_maps.cuh", "sync_cluster();\n    for", "for", CLUSTERS),
+    kernel("cluster.cuh", "offer(sum);\n    sync();", "offer(sum);", CLUSTERS),
+    kernel("attention_maps.cuh", "slice.sync();\n    softmax", "softmax", CLUSTERS),
     kernel("attention_maps.cuh", "}\n  sync_block();\n  for_each_element", "}\n  for_each_element", SMALL),
-    kernel("head_backward.cuh", "sync_cluster();\n", "", CLUSTERS),
-    kernel(
-        "head_backward.cuh", "    sync_block();\n    if (!slice.is_whole())", "    if (!slice.is_whole())", CLUSTERS
-    ),
+    kernel("head_backward.cuh", "sync_block();\n    const int product_rows", "const int product_rows", CLUSTERS),
+    kernel("head_backward.cuh", "has_product ? n.maps : 0;", "0;", CLUSTERS),
     kernel("head_backward.cuh", "product);\n    sync_block();\n    row_proj", "product);\n    row_proj", SMALL),
     kernel("attention_maps_backward.cuh", "if (start == 0) sync_block();", "", WIDE),
     kernel(
@@ -174,10 +172,10 @@ MUTANTS = [
     ),
     kernel("elements.cuh", "mask > 0; mask /= 2) value +=", "mask > 1; mask /= 2) value +=", SMALL),
     # Sums over a cluster: a slice left out, two exchanges at one address, a slice without finite logits.
-    kernel("cluster.cuh", "rows, columns, blocks(),", "rows, columns, 1,", CLUSTERS),
+    kernel("cluster.cuh", "cooperative ? 1 : blocks()", "cooperative ? 1 : 1", CLUSTERS),
+    kernel("cluster.cuh", "1 : blocks());\n    sync_block();", "1 : blocks());", CLUSTERS),
     kernel("head_backward.cuh", "delta(2 * n.maps),", "delta(0),", CLUSTERS),
     kernel("attention_maps.cuh", "maximum == -INFINITY ? 0.0f : maximum", "maximum", "without_finite"),
-    kernel("attention_maps.cuh", "own == -INFINITY ? 1.0f : expf", "false ? 1.0f : expf", "without_finite"),
     kernel(
         "plan_head.cuh",
         "ceil_div(positions, blocks), 8)",
@@ -218,7 +216,7 @@ MUTANTS = [
     ),
     mask("pool.cuh", "p.mask, sample * n.positions + position,", "p.mask, position,", MASKED_STREAM),
     mask("pool.cuh", "p.mask, sample * n.positions + position,", "p.mask, sample * n.positions,", MASKED_STREAM),
-    mask("pool.cuh", "min(p.tile_positions, n.positions - position), values", "p.tile_positions, values", MASKED_NHWC),
+    mask("pool.cuh", "min(p.tile_positions, end_position - position), values", "p.tile_positions, values", MASKED_NHWC),
     mask("pool_backward.cuh", "p.mask, sample * n.positions + position,", "p.mask, position,", "nan_loss and stream"),
     mask("pool_backward.cuh", "p.mask, sample * n.positions + position,", "p.mask, sample,", "nan_loss and wide"),
     mask("grad_values.cuh", "p.mask, sample * n.positions + position,", "p.mask, position,", "nan_loss and more"),
