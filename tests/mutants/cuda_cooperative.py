@@ -11,7 +11,6 @@ def kernel(file: str, old: str, new: str, keywords: str) -> Mutant:
 
 HEAD = "error_rule and two-samples and bfloat16"
 PLAN = "launches_are_cooperative and two-samples"
-ROWS = "share_the_positions and rows and bfloat16"
 SAMPLES = "share_the_positions and samples and bfloat16"
 
 MUTANTS = (
@@ -33,7 +32,6 @@ MUTANTS = (
     kernel("plan_head.cuh", "if (most > blocks / 2)", "if (false)", "fill_the_gpu"),
     kernel("launch_forward.cuh", "division.cooperative ? 1 : division.cluster", "division.cluster", PLAN),
     # Chunks of the pooling: positions of another chunk, parts of another sample, a part left out.
-    kernel("pool.cuh", "next_position = first_position;\n        next", "next_position = 0;\n        next", ROWS),
     kernel("pool.cuh", "min(first_position + p.chunk_positions, n.positions)", "n.positions", SAMPLES),
     kernel("pool.cuh", "chunk * p.batch * n.rows", "chunk * n.rows", SAMPLES),
     kernel("reduce_pooled.cuh", "chunk < p.chunks;", "chunk < p.chunks - 1;", SAMPLES),
