@@ -29,6 +29,9 @@ inline int64_t cost_of(int64_t blocks, int visits, int columns, bool all_shared,
   return waves * (kBlock + int64_t{visits} * (kVisit + columns)) * (all_shared ? 1 : kWorkspace);
 }
 
+// The most memory that the blocks of a cooperative launch may use. With many maps, each has N x N matrices of its own.
+constexpr int64_t kMaxCooperativeBytes = int64_t{1} << 28;
+
 // What the barriers of a cooperative launch add: five or seven of one and a half microseconds. A position takes longer
 // with more maps.
 inline int64_t cooperation_cost_of(int maps) { return 8192 / (8 + maps); }
@@ -59,8 +62,11 @@ HeadPlan plan_head(const Sizes& n, Map<const T>& features, int64_t batch, int64_
       const int64_t tiles = head_tile_bytes<T, kParts>(plan.tiles, plan.product_columns, has_features, flat);
       if (tiles > device.shared_limit) continue;
       plan.placement = place_arrays(arrays.floats, arrays.kCount, tiles, device.shared_limit);
+      const int64_t blocks = batch * division.cluster;
+      const int64_t bytes = blocks * (plan.division.exchange + plan.placement.workspace) * int64_t{sizeof(float)};
+      if (division.cooperative && bytes > kMaxCooperativeBytes) continue;
       const bool all_shared = plan.placement.workspace == 0;
-      const int64_t cost = cost_of(batch * plan.division.cluster, visits, columns, all_shared, device.sm_count) +
+      const int64_t cost = cost_of(blocks, visits, columns, all_shared, device.sm_count) +
                            (division.cooperative ? cooperation_cost_of(n.maps) : 0);
       if (least < 0 || cost < least) {
         least = cost;
@@ -87,7 +93,7 @@ HeadPlan plan_head(const Sizes& n, Map<const T>& features, int64_t batch, int64_
   if (!device.cooperative) return best;
   const auto most = static_cast<int>(min(device.sm_count / batch, int64_t{n.positions / kMinSlice}));
   for (; blocks < most; blocks *= 2) divide(blocks, true);
-  if (most > blocks / 2) divide(most, true);
+  if (most > blocks / 2 && most > device.max_cluster) divide(most, true);
   return best;
 }
 

@@ -20,6 +20,7 @@
 #include <cooperative_groups.h>
 
 #include "shared_memory_limit.h"
+#include "sma_attention_cuda.h"
 
 namespace sma::cuda {
 
@@ -188,7 +189,7 @@ const char* launch_kernel(const Grid& grid, void* stream, const Argument& argume
   const cudaError_t error = cudaLaunchKernelEx(&config, kKernel, argument);
   if (error == cudaSuccess) return nullptr;
   cudaGetLastError();
-  return cudaGetErrorString(error);
+  return error == cudaErrorCooperativeLaunchTooLarge ? kTooManyBlocks : cudaGetErrorString(error);
 }
 
 }  // namespace sma::cuda

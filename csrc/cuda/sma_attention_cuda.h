@@ -26,6 +26,11 @@ int64_t forward_workspace(Dtype dtype, const Shape& shape, const Inputs& inputs,
 int64_t backward_workspace(Dtype dtype, const Shape& shape, const Inputs& inputs, const GradOutputs& grad_outputs,
                            const GradInputs& grad_inputs, const Device& device);
 
+// The error of a cooperative launch that needs more blocks than the stream may run at the same time, because it has
+// only a part of the device. Without cooperative launches, the same call is possible.
+inline constexpr const char kTooManyBlocks[] =
+    "a cooperative launch needs more multiprocessors than its stream may use";
+
 // Launches on the stream without waiting; null, or the error of a launch. Requires batch > 0, and a gradient of the
 // pooled values if gradients of the values are requested.
 const char* forward(Dtype dtype, const Shape& shape, const Inputs& inputs, const Outputs& outputs, const Device& device,

@@ -35,26 +35,41 @@ cuda::Device current_device() {
 }
 
 void check_supported(const KernelArgs& call) {
+  TORCH_CHECK_VALUE(call.shape.batch > 0, "expected at least one sample, got an empty batch");
   const char* reason = cuda::not_supported_reason(dtype_of(call.type), call.shape);
   TORCH_CHECK_VALUE(!reason, reason);
 }
 
-void check_launch(const char* failed) { TORCH_CHECK(!failed, "a kernel of sma_kernels was not launched: ", failed); }
-
-at::Tensor workspace(const KernelArgs& call, int64_t bytes) {
-  return at::empty({bytes}, call.options().dtype(at::kByte));
+// launch(device, memory) with a workspace of size_of(device) bytes.
+template <class SizeOf, class Launch>
+void launch_all(const KernelArgs& call, const SizeOf& size_of, const Launch& launch) {
+  cuda::Device device = current_device();
+  const auto attempt = [&] {
+    const at::Tensor memory = at::empty({size_of(device)}, call.options().dtype(at::kByte));
+    return launch(device, memory.data_ptr());
+  };
+  const char* failed = attempt();
+  if (failed == cuda::kTooManyBlocks) {
+    device.cooperative = false;
+    failed = attempt();
+  }
+  TORCH_CHECK(!failed, "a kernel of sma_kernels was not launched: ", failed);
 }
 
 OutputTensors forward_on_cuda(const AttentionArgs& args) {
   const c10::cuda::CUDAGuard guard(args.grid().device());
   const KernelArgs call(args);
   check_supported(call);
-  const cuda::Device device = current_device();
   const Dtype dtype = dtype_of(call.type);
   AllocatedOutputs out(call);
-  const at::Tensor memory =
-      workspace(call, cuda::forward_workspace(dtype, call.shape, call.inputs, out.pointers, device));
-  check_launch(cuda::forward(dtype, call.shape, call.inputs, out.pointers, device, memory.data_ptr()));
+  launch_all(
+      call,
+      [&](const cuda::Device& device) {
+        return cuda::forward_workspace(dtype, call.shape, call.inputs, out.pointers, device);
+      },
+      [&](const cuda::Device& device, void* memory) {
+        return cuda::forward(dtype, call.shape, call.inputs, out.pointers, device, memory);
+      });
   return out.tensors;
 }
 
@@ -66,12 +81,15 @@ GradInputTensors backward_on_cuda(const GradOutputTensors& grad_outputs, const S
   check_backward_inputs(call, grad_outputs, saved);
   const BackwardPointers in(grad_outputs, saved, args);
   AllocatedGrads out(args, call, needs);
-  const cuda::Device device = current_device();
   const Dtype dtype = dtype_of(call.type);
-  const at::Tensor memory =
-      workspace(call, cuda::backward_workspace(dtype, call.shape, call.inputs, in.grad_outputs, out.pointers, device));
-  check_launch(cuda::backward(dtype, call.shape, call.inputs, in.saved, in.grad_outputs, out.pointers, device,
-                              memory.data_ptr()));
+  launch_all(
+      call,
+      [&](const cuda::Device& device) {
+        return cuda::backward_workspace(dtype, call.shape, call.inputs, in.grad_outputs, out.pointers, device);
+      },
+      [&](const cuda::Device& device, void* memory) {
+        return cuda::backward(dtype, call.shape, call.inputs, in.saved, in.grad_outputs, out.pointers, device, memory);
+      });
   return out.result();
 }
 

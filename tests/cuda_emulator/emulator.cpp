@@ -69,6 +69,7 @@ std::vector<Warp> warps;
 std::vector<unsigned> runnable;
 std::vector<Block> concurrent_blocks;
 int shared_limit;
+int64_t processors = 1;
 bool is_cooperative;
 Fiber* running;
 ucontext_t scheduler;
@@ -191,11 +192,14 @@ void fail(const char* message) {
 
 void set_seed(uint64_t seed) { random_order.seed(seed); }
 
+void set_processors(int64_t count) { processors = count; }
+
 void run(const Launch& launch, const std::function<void()>& body) {
   if (only_counted(launch)) return;
   const unsigned blocks = launch.blocks, threads = launch.threads, cluster = launch.cluster;
   if (cluster == 0 || cluster > 8 || blocks % cluster) fail("a grid that clusters do not divide");
   is_cooperative = launch.cooperative;
+  if (is_cooperative && (cluster > 1 || blocks > processors)) fail("a cooperative launch that a GPU would refuse");
   const unsigned concurrent = is_cooperative ? blocks : cluster;
   kernel = &body;
   shared_limit = launch.shared;

@@ -20,6 +20,7 @@ struct Identity {
 };
 
 void set_seed(uint64_t seed);
+void set_processors(int64_t processors);  // a cooperative launch of more blocks aborts
 
 struct Launch {
   const char* name;  // contains the kernel's

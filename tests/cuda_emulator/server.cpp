@@ -115,6 +115,7 @@ sma::cuda::Device read_device() {
   sma::cuda::Device device{};
   device.shared_limit = static_cast<int>(number());
   device.sm_count = static_cast<int>(number());
+  emulator::set_processors(device.sm_count);
   device.max_cluster = static_cast<int>(number());
   device.cooperative = number() != 0;
   device.tf32 = number() != 0;
