@@ -23,9 +23,10 @@ from benchmarks.gpu_report.measure import captured, copies_of
 from benchmarks.passes import forward_backward
 from benchmarks.shapes import SHAPES
 from benchmarks.timing import interleaved, medians
-from sma_kernels.triton_kernels import launch, plan
+from sma_kernels.triton_kernels import launch
 from sma_kernels.triton_kernels.blocked import launch as blocked
-from sma_kernels.triton_kernels.plan import BackwardPlan, BlockedPlan, ForwardPlan, Launch, Sizes, ceil_div
+from sma_kernels.triton_kernels.blocked.plan import BlockedPlan
+from sma_kernels.triton_kernels.plan import BackwardPlan, ForwardPlan, Launch, Sizes, ceil_div
 
 ROUNDS = 9
 MAX_COPIES = 16
@@ -119,7 +120,7 @@ def variants(shape: str) -> Iterator[tuple[str, dict[str, int]]]:
 def changed(kernel: str, sizes: dict[str, int]) -> Iterator[None]:
     """Launches of one kernel use these sizes instead of those of plan.py."""
     change, module, planner = KERNELS[kernel]
-    plain = getattr(plan, planner)
+    plain = getattr(module, planner)
     with patch.object(module, planner, lambda call, *rest: change(call, plain(call, *rest), **sizes)):
         yield
 

@@ -33,6 +33,18 @@ def strides_of(row_stride, LAYOUT: tl.constexpr):
 
 
 @triton.jit
+def program_chunk(L, CHUNK_L: tl.constexpr):
+    """(sample, first position, end) of program_id(0), which counts the chunks of all samples; CHUNK_L = 0: not divided."""
+    program = tl.program_id(0).to(tl.int64)
+    if CHUNK_L == 0:
+        return program, 0, L
+    else:
+        chunks = tl.cdiv(L, CHUNK_L)
+        first = (tl.program_id(0) % chunks) * CHUNK_L
+        return program // chunks, first, tl.minimum(first + CHUNK_L, L)
+
+
+@triton.jit
 def map_rows(k0, r0, TILE: tl.constexpr):
     """Map number n = r*K + k of each row of the tile, its region, and whether the row holds a map."""
     row = tl.arange(0, TILE.ROWS)

@@ -204,7 +204,7 @@ class Call:
     def scratch(self, *size: int) -> Tensor:
         return self.args.grid.new_empty(size, dtype=torch.float32)
 
-    def tile(self, R_PAD: int, K_PAD: int, BLOCK_L: int, BLOCK_D: int, PART_D: int = 0) -> Tile:
+    def tile(self, R_PAD: int, K_PAD: int, BLOCK_L: int, BLOCK_D: int, PART_D: int = 0, CHUNK_L: int = 0) -> Tile:
         sizes = self.sizes
         tile = Tile(
             R=sizes.R,
@@ -217,6 +217,7 @@ class Call:
             K_PAD=K_PAD,
             ROWS=K_PAD * R_PAD,
             BLOCK_L=BLOCK_L,
+            CHUNK_L=CHUNK_L,
             BLOCK_D=BLOCK_D,
             PART_D=PART_D,
             SOFTMAX=self.args.activation == "softmax",

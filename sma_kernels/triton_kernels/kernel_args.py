@@ -23,6 +23,7 @@ class Tile(NamedTuple):
     K_PAD: int
     ROWS: int  # K_PAD * R_PAD
     BLOCK_L: int
+    CHUNK_L: int  # positions of a program, a multiple of BLOCK_L; 0 if it walks all of them
     BLOCK_D: int  # features of one product for logits
     PART_D: int  # features whose gradient one program writes
     SOFTMAX: bool
@@ -141,7 +142,9 @@ class MapGrads(NamedTuple):
 
     features: Any  # T [B,G*D,L] or None
     maps: Any  # T [B,N,L] or None
-    partial: Any  # float32 [B,NUMEL] or None: each sample's parameter gradients, at ParamOffsets
+    partial: (
+        Any  # float32 [B,NUMEL] or None: parameter gradients, at ParamOffsets; B counts samples, or chunks of positions
+    )
     batch_stride: Any  # of the features' gradient
     row_stride: Any
 
@@ -163,3 +166,6 @@ class Moments(NamedTuple):
     products: Any  # float32 [B,N,N]: P = dm' m^T
     statistics: Any  # float32 [B,2,N]: row maximum of the logits, and 1 / sum exp(z - maximum)
     delta: Any  # float32 [B,N]: sum_l m * (dMaps, and dm' without a refinement)
+
+    # Of chunks of positions, B counts the chunks of all samples. Sums are relative to the chunk's own maximum, and
+    # `statistics` is [B,3,N]: maximum, sum exp(z - maximum), number of valid positions.

@@ -13,6 +13,7 @@ from sma_kernels.args import (
     allocate_outputs,
 )
 from sma_kernels.triton_kernels.blocked import launch as blocked
+from sma_kernels.triton_kernels.blocked.plan import blocked_plan
 from sma_kernels.triton_kernels.call import (
     AttentionPartials,
     Call,
@@ -25,9 +26,20 @@ from sma_kernels.triton_kernels.call import (
     feature_map,
     is_dense,
 )
+from sma_kernels.triton_kernels.chunks import add_parts_kernel, finish_pooling_kernel
 from sma_kernels.triton_kernels.fused import launch as fused
 from sma_kernels.triton_kernels.kernel_args import GradSource, MapGrads, ParamGrads, ParamOffsets, ValueGrads
-from sma_kernels.triton_kernels.plan import BackwardPlan, Launch, Sizes, backward_plan, forward_plan, pool_launch
+from sma_kernels.triton_kernels.plan import (
+    BackwardPlan,
+    Launch,
+    Sizes,
+    backward_plan,
+    chunk_count,
+    columns_launch,
+    forward_plan,
+    padded,
+    pool_launch,
+)
 from sma_kernels.triton_kernels.pool import blocked_value_gradient_kernel, pool_kernel, value_gradients_kernel
 from sma_kernels.triton_kernels.reduce import reduce_kernel
 
@@ -44,12 +56,43 @@ def forward(args: AttentionArgs, launcher: Launcher = DEVICE) -> Outputs:
             plan = forward_plan(sizes)
             fused.forward_maps(call, out, values, plan)
             pool = plan.pool
+        elif sizes.divided and sizes.C:
+            _forward_in_chunks(call, out, values, pool_launch(sizes))
+            pool = None
         else:
             blocked.forward_maps(call, out)
             pool = pool_launch(sizes) if sizes.C else None
         if pool is not None:
             _pool(call, out, values, pool)
     return out
+
+
+def _forward_in_chunks(call: Call, out: Outputs, values: FeatureMap, pool: Launch) -> None:
+    """Pooled vectors and sums of A from those of chunks of positions."""
+    sizes = call.sizes
+    chunks = chunk_count(sizes.L, pool.tiles["CHUNK_L"])
+    sum_chunks = chunk_count(sizes.L, blocked_plan(sizes).attention_l)
+    pooled = call.scratch(sizes.batch, chunks, sizes.A, sizes.C)
+    attention_sum = call.scratch(sizes.batch, sum_chunks, sizes.A)
+    partial = out._replace(pooled=pooled, attention_sum=attention_sum)
+    blocked.forward_maps(call, partial)
+    _pool(call, partial, values, pool)
+    launch = columns_launch(sizes.batch, chunks, sizes.C)
+    call.launcher(
+        finish_pooling_kernel,
+        (sizes.batch, sizes.A, launch.grid[1]),
+        out.pooled,
+        out.attention_sum,
+        pooled,
+        attention_sum,
+        sizes.C,
+        chunks,
+        sum_chunks,
+        A=sizes.A,
+        SUM_CHUNKS=padded(sum_chunks),
+        **launch.tiles,
+        num_warps=launch.warps,
+    )
 
 
 def _pool(call: Call, out: Outputs, values: FeatureMap, launch: Launch) -> None:
@@ -124,7 +167,8 @@ def backward(
         elif targets["values"].written is not None:
             targets["values"].written.zero_()
         if needs_maps:
-            partial = call.scratch(sizes.batch, offsets.NUMEL) if offsets.NUMEL else None
+            chunks = 1 if sizes.backward_fits else chunk_count(sizes.L, blocked_plan(sizes).gradients_l)
+            partial = call.scratch(sizes.batch * chunks, offsets.NUMEL) if offsets.NUMEL else None
             _maps(call, saved, grad_outputs, targets, partial, partials, offsets, plan)
             if partial is not None:
                 _parameters(call, parameters, partial, offsets, plan.parameters)
@@ -172,6 +216,8 @@ def _values(
             num_warps=plan.values.warps,
             num_stages=plan.values.stages,
         )
+    if sizes.divided and partials.delta is not None:
+        partials = _add_deltas(call, partials)
     if in_blocks is not None and target.written is not None:
         call.launcher(
             blocked_value_gradient_kernel,
@@ -189,6 +235,24 @@ def _values(
     return partials
 
 
+def _add_deltas(call: Call, partials: AttentionPartials) -> AttentionPartials:
+    """Of many chunks: every tile of maps reads their sum."""
+    sizes = call.sizes
+    delta = call.scratch(sizes.batch, 1, sizes.A)
+    launch = columns_launch(sizes.batch, partials.partials, sizes.A)
+    call.launcher(
+        add_parts_kernel,
+        launch.grid,
+        delta,
+        partials.delta,
+        partials.partials,
+        COLUMNS=sizes.A,
+        **launch.tiles,
+        num_warps=launch.warps,
+    )
+    return partials._replace(delta=delta, partials=1)
+
+
 def _maps(
     call: Call,
     saved: Saved,
@@ -199,7 +263,7 @@ def _maps(
     offsets: ParamOffsets,
     plan: BackwardPlan,
 ) -> None:
-    """Writes the gradients of features or maps, and the partial sums of each sample's parameter gradients."""
+    """Writes the gradients of features or maps, and the partial sums of the parameter gradients of each sample or chunk."""
     df = targets["features"].as_map(absent_map(call.sizes))
     written = targets["features"].written, targets["maps"].written
     outputs = MapGrads(*written, partial, df.batch_stride, df.row_stride)
@@ -224,7 +288,7 @@ def _parameters(call: Call, outputs: ParamGrads, partial: Tensor, offsets: Param
         launch.grid,
         outputs,
         partial,
-        call.sizes.batch,
+        partial.shape[0],
         N=call.sizes.N,
         D=call.sizes.D,
         OFFSETS=constants(offsets),

@@ -26,6 +26,15 @@ def valid_only(tile, mask, pos, L):
 
 
 @triton.jit
+def count_valid(mask, first, end):
+    """The number of valid positions from `first` on and before `end`."""
+    valid = tl.zeros([BLOCK], tl.int32)
+    for l0 in range(first, end, BLOCK):
+        valid += valid_positions(mask, l0 + tl.arange(0, BLOCK), end).to(tl.int32)
+    return tl.sum(valid, 0)
+
+
+@triton.jit
 def inverse_row_sums(row_sum, is_map, mask, L):
     """1 / row_sum, or 0 for rows without a map, and for all rows without a valid position. With one, a sum of 0 comes from
     logits of -inf, and makes the maps NaN."""
@@ -33,7 +42,4 @@ def inverse_row_sums(row_sum, is_map, mask, L):
     if mask is None:
         return inverse
     else:
-        valid = tl.zeros([BLOCK], tl.int32)
-        for l0 in range(0, L, BLOCK):
-            valid += valid_positions(mask, l0 + tl.arange(0, BLOCK), L).to(tl.int32)
-        return tl.where(tl.sum(valid, 0) > 0, inverse, 0.0)
+        return tl.where(count_valid(mask, 0, L) > 0, inverse, 0.0)

@@ -5,6 +5,7 @@ sm_90, sm_100 and gfx942 (tools/triton/codegen-*.json): the largest that neither
 memory (64 KB on gfx942), except for the spills that docs/gpu-kernels.md lists. Plans of recent sizes are remembered.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -12,14 +13,15 @@ MAX_ROWS = 128  # rows of a tile of maps, padding included, that one program hol
 MAX_ROWS_BACKWARD = 64  # the backward holds several N x N matrices at once
 SPLIT_OPERANDS = 2  # operands in two parts need twice the registers, so tiles have half the rows
 MAX_ROWS_POOLED = 64  # rows of A in the backward of the pooling
-BLOCK_ROWS = 64  # rows of a block of maps in the blocked path
-BLOCK_ROWS_SPLIT = 16  # the same with split operands: 32 rows spill on sm_80
 MAX_WIDTH = 256  # D
 MAX_POSITIONS = 4096  # beyond it one program per sample takes too long
+FEW_SAMPLES = 16  # so few leave most multiprocessors of a large GPU idle if each has one program
+MIN_DIVIDED = 128  # positions from which dividing those of few samples is worth its additional launches
 MANY_POSITIONS = 512  # L from which passes over positions take longer than the algebra of N x N matrices
 ENOUGH_PROGRAMS = 256  # about two on each multiprocessor of a large GPU
 MAX_RECOMPUTED = 0.5  # share of |X| that re-reading F in every slice may cost before the maps get a separate launch
 MAX_PARTIALS = 0.1  # share of a slice's traffic that its partial gradient of A may cost
+MAX_PARTIALS_DIVIDED = 0.8  # the same for few samples, whose partial gradients stay in the L2 cache
 
 
 def padded(size: int, minimum: int = 1) -> int:
@@ -71,8 +73,13 @@ class Sizes:
         return self.rows * (SPLIT_OPERANDS if self.split else 1)
 
     @cached_property
+    def divided(self) -> bool:
+        """Whether several programs share the positions of a sample."""
+        return self.L > MAX_POSITIONS or (self.batch <= FEW_SAMPLES and self.L >= MIN_DIVIDED)
+
+    @cached_property
     def forward_fits(self) -> bool:
-        return self.register_rows <= self.max_rows and self.D <= MAX_WIDTH and self.L <= MAX_POSITIONS
+        return self.register_rows <= self.max_rows and self.D <= MAX_WIDTH and not self.divided
 
     @cached_property
     def timed(self) -> bool:
@@ -118,6 +125,30 @@ def ceil_div(size: int, block: int) -> int:
     return -(-size // block)
 
 
+def chunk_count(size: int, chunk: int) -> int:
+    """Chunks of `size` positions; one if the chunk's length is 0, which stands for positions that are not divided."""
+    return ceil_div(size, chunk) if chunk else 1
+
+
+def wanted_programs(batch: int) -> int:
+    """Programs per sample that fill a GPU."""
+    return max(1, ENOUGH_PROGRAMS // max(1, batch))
+
+
+def chunk_length(sizes: Sizes, block_l: int, programs: int) -> int:
+    """Positions of a chunk, if each chunk of a sample has `programs` programs: enough chunks to fill a GPU. A power of two,
+    so that samples of many lengths share a few compiled kernels."""
+    return padded(ceil_div(sizes.L, wanted_programs(sizes.batch * programs)), block_l)
+
+
+def divided_tile(sizes: Sizes, widest: int, programs: int = 1) -> int:
+    """Positions of a tile, if each chunk of a sample has `programs` programs: fewer where a GPU would lack programs."""
+    block_l = widest
+    while block_l > 16 and 2 * programs * ceil_div(sizes.L, block_l) < wanted_programs(sizes.batch):
+        block_l //= 2
+    return block_l
+
+
 def _map_tiles(sizes: Sizes, backward: bool) -> tuple[dict[str, int], int]:
     """BLOCK_L, BLOCK_D and warps of a kernel that computes maps."""
     block_l, warps = _timed_tile(sizes, backward) if sizes.timed else _unspilled_tile(sizes, backward)
@@ -147,15 +178,28 @@ def _unspilled_tile(sizes: Sizes, backward: bool) -> tuple[int, int]:
 
 @lru_cache
 def pool_launch(sizes: Sizes) -> Launch:
-    """A separate launch for the pooling, which reads stored attention."""
+    """A separate launch for the pooling, which reads stored attention; with divided positions, it pools each chunk."""
     a_pad = min(padded(sizes.A, 16), MAX_ROWS_POOLED)
     block_c = min(64 if a_pad > 32 else 128, padded(sizes.C, 16))
+    block_l = min(32 if sizes.split else 64, padded(sizes.L, 16))
+    blocks = ceil_div(sizes.C, block_c), ceil_div(sizes.A, a_pad)
+    chunk_l = 0
+    if sizes.divided:
+        block_l = divided_tile(sizes, block_l, math.prod(blocks))
+        chunk_l = chunk_length(sizes, block_l, math.prod(blocks))
     return Launch(
-        (sizes.batch, ceil_div(sizes.C, block_c), ceil_div(sizes.A, a_pad)),
-        {"BLOCK_C": block_c, "BLOCK_L": min(32 if sizes.split else 64, padded(sizes.L, 16)), "A_PAD": a_pad},
+        (sizes.batch * chunk_count(sizes.L, chunk_l), *blocks),
+        {"BLOCK_C": block_c, "BLOCK_L": block_l, "A_PAD": a_pad, "CHUNK_L": chunk_l},
         4,
         stages=2,
     )
+
+
+def columns_launch(batch: int, chunks: int, columns: int) -> Launch:
+    """A launch that adds the chunks of each sample, a program for some of the columns."""
+    CHUNKS = padded(chunks)
+    BLOCK = min(max(16, 4096 // CHUNKS), padded(columns, 16))
+    return Launch((batch, ceil_div(columns, BLOCK)), {"CHUNKS": CHUNKS, "BLOCK": BLOCK}, 4)
 
 
 @lru_cache
@@ -165,7 +209,7 @@ def forward_plan(sizes: Sizes) -> ForwardPlan:
     a_pad = sizes.rows if sizes.merge == "none" else sizes.R_PAD
     block_c = min(64 if a_pad > 32 else 128, padded(max(sizes.C, 1), 16))
     blocks = ceil_div(sizes.C, block_c)
-    wanted = min(blocks, max(1, ENOUGH_PROGRAMS // max(1, sizes.batch))) if single else blocks
+    wanted = min(blocks, wanted_programs(sizes.batch)) if single else blocks
     features = sizes.G * sizes.D if sizes.D else sizes.N
     while single and wanted > 1 and (wanted - 1) * features > MAX_RECOMPUTED * sizes.C:
         wanted -= 1
@@ -186,18 +230,25 @@ def backward_plan(sizes: Sizes, parameters: int) -> BackwardPlan:
     """`parameters` is the length of one sample's partial parameter gradients."""
     a_pad = min(padded(sizes.A, 16), MAX_ROWS_POOLED)
     block_l, block_c = 32, 32 if sizes.split or a_pad > 16 else 64
-    enough_c = ceil_div(sizes.C, max(1, ENOUGH_PROGRAMS // max(1, sizes.batch)))
+    tiles_l, max_partials = 1, MAX_PARTIALS
+    if sizes.divided:  # positions first, since every slice of C writes a partial gradient of A of its own
+        tiles_l, max_partials = ceil_div(sizes.L, divided_tile(sizes, 64)), MAX_PARTIALS_DIVIDED
+    enough_c = ceil_div(sizes.C, wanted_programs(sizes.batch * tiles_l))
     if sizes.timed and a_pad <= 16:
         block_l, block_c = 64, 128 if enough_c > 64 else 64
+    if sizes.divided:
+        block_l = divided_tile(sizes, block_l)
     block_l, block_c = min(block_l, padded(sizes.L, 16)), min(block_c, padded(max(sizes.C, 1), 16))
-    least = MAX_PARTIALS * 2 * sizes.itemsize  # a slice of s channels moves 2*s*itemsize bytes per position
+    least = max_partials * 2 * sizes.itemsize  # a slice of s channels moves 2*s*itemsize bytes per position
     slice_c = padded(max(1, enough_c), block_c)
     while slice_c < sizes.C and least * slice_c < 8 * sizes.A:
         slice_c *= 2
     slice_c = min(slice_c, padded(max(sizes.C, 1), block_c))
     slices = max(1, ceil_div(sizes.C, slice_c))
-    chunks = min(ceil_div(sizes.L, block_l), max(1, ENOUGH_PROGRAMS // max(1, sizes.batch * slices)))
+    chunks = min(ceil_div(sizes.L, block_l), wanted_programs(sizes.batch * slices))
     chunk_l = block_l * ceil_div(ceil_div(sizes.L, block_l), chunks)
+    if sizes.divided:
+        chunk_l = chunk_length(sizes, block_l, slices * ceil_div(sizes.A, a_pad))
     values = Launch(
         (sizes.batch, slices * ceil_div(sizes.A, a_pad), ceil_div(sizes.L, chunk_l)),
         {"A_PAD": a_pad, "SLICE_C": slice_c, "CHUNK_L": chunk_l, "BLOCK_C": block_c, "BLOCK_L": block_l},
@@ -216,36 +267,3 @@ def backward_plan(sizes: Sizes, parameters: int) -> BackwardPlan:
     block = 128
     reduce = Launch((ceil_div(parameters, block),), {"BLOCK_B": 16, "BLOCK": block}, 4)
     return BackwardPlan(values, values_blocked, slices, maps, reduce)
-
-
-@dataclass(frozen=True)
-class BlockedPlan:
-    """Blocks of K_PAD x R_PAD maps, and the tiles of the kernels on them."""
-
-    K_PAD: int
-    R_PAD: int
-    channel_blocks: int
-    region_blocks: int
-    tiles: dict[str, int]
-    matrix: dict[str, int]  # tiles of the kernels on N x N matrices
-    part_d: int
-
-    @property
-    def blocks(self) -> int:
-        return self.channel_blocks * self.region_blocks
-
-
-@lru_cache
-def blocked_plan(sizes: Sizes) -> BlockedPlan:
-    rows = BLOCK_ROWS_SPLIT if sizes.split else BLOCK_ROWS
-    k_pad = max(1, min(padded(sizes.K), rows // 16))
-    r_pad = rows // k_pad
-    return BlockedPlan(
-        k_pad,
-        r_pad,
-        ceil_div(sizes.K, k_pad),
-        ceil_div(sizes.R, r_pad),
-        {"BLOCK_L": 32 if sizes.timed else 16, "BLOCK_D": min(32, padded(max(sizes.D, 1), 16))},
-        {"BLOCK_I": 16, "BLOCK_J": min(64, padded(sizes.N, 16))},
-        min(64 if sizes.timed else 16, padded(max(sizes.D, 1), 16)),
-    )

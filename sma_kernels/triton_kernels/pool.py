@@ -7,7 +7,7 @@ once, writes their gradient, and stores each slice's partial gradient of A.
 import triton
 import triton.language as tl
 
-from sma_kernels.triton_kernels.attention_maps import advance, divided, strides_of
+from sma_kernels.triton_kernels.attention_maps import advance, divided, program_chunk, strides_of
 from sma_kernels.triton_kernels.mask import valid_only
 
 SUM_FLOOR = tl.constexpr(1e-6)
@@ -55,20 +55,23 @@ def pool_kernel(
     X: tl.constexpr,  # Layout of the values
     POOL: tl.constexpr,  # PoolTile
 ):
-    """pooled[b, a0:a0+A_PAD, c0:c0+BLOCK_C] for program (b, c0 / BLOCK_C, a0 / A_PAD)."""
+    """pooled[b, a0:a0+A_PAD, c0:c0+BLOCK_C] for program (b, c0 / BLOCK_C, a0 / A_PAD).
+
+    With divided positions, the sums of a chunk of b instead: pooled is float32 [B,chunks,A,C], and attention_sum not read."""
     A_PAD: tl.constexpr = POOL.A_PAD
     BLOCK_C: tl.constexpr = POOL.BLOCK_C
     A: tl.constexpr = POOL.A
-    sample = tl.program_id(0).to(tl.int64)
+    chunk = tl.program_id(0).to(tl.int64)
     c = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
     a = tl.program_id(2) * A_PAD + tl.arange(0, A_PAD)
     x_c, x_l = strides_of(values.row_stride, X)
     L = divided(L, X.VEC) if not X.LAST else L
     C = divided(C, X.VEC) if X.LAST else C
+    sample, l_first, l_end = program_chunk(L, POOL.CHUNK_L)
     x_data = values.data + sample * divided(values.batch_stride, X.VEC)
     mask = advance(mask, sample * L)
     acc = tl.zeros([A_PAD, BLOCK_C], tl.float32)
-    for l0 in range(0, L, POOL.BLOCK_L):
+    for l0 in range(l_first, l_end, POOL.BLOCK_L):
         pos = l0 + tl.arange(0, POOL.BLOCK_L)
         x = valid_only(values_tile(x_data, x_c, x_l, c, pos, C, L), mask, pos[:, None], L)
         m = tl.load(
@@ -77,9 +80,12 @@ def pool_kernel(
             other=0.0,
         )
         acc = pool_tile(m, x, acc, POOL.DOT_DTYPE, POOL.PRECISION)
-    total = tl.load(attention_sum + sample * A + a, mask=a < A, other=1.0)
+    if POOL.CHUNK_L == 0:
+        total = tl.load(attention_sum + sample * A + a, mask=a < A, other=1.0)
+    else:
+        total = tl.full([A_PAD], 1.0, tl.float32)
     tl.store(
-        pooled + (sample * A + a[:, None]) * C + c[None, :],
+        pooled + (chunk * A + a[:, None]) * C + c[None, :],
         acc / clamp_sum(total)[:, None],
         mask=(a < A)[:, None] & (c < C)[None, :],
     )

@@ -1,4 +1,4 @@
-"""Parameter gradients: the samples' partial sums, added in one fixed order."""
+"""Parameter gradients: the partial sums of samples or of their chunks, added in one fixed order."""
 
 import triton
 import triton.language as tl

@@ -93,9 +93,10 @@ def test_error_rule_on_a_gpu(case, dtype, layout):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("merge", ("max", "mean", "none"))
+@pytest.mark.parametrize("batch", (3, 17), ids=("divided from 12x12 on", "divided beyond 64x64"))
 @pytest.mark.parametrize("channels, side", ((4, 7), (4, 14), (8, 14), (4, 28), (16, 20), (4, 66)))
-def test_standard_sizes_on_a_gpu(channels, side, merge):
-    case = Case(regions=12, channels=channels, embed=64, values=512, height=side, width=side, merge=merge, batch=3)
+def test_standard_sizes_on_a_gpu(channels, side, batch, merge):
+    case = Case(regions=12, channels=channels, embed=64, values=512, height=side, width=side, merge=merge, batch=batch)
     for dtype in (torch.float32, torch.bfloat16):
         assert not error_rule.error_excess(case, dtype, "triton", "cuda", seeds=3)
 

@@ -51,12 +51,12 @@ def _repeats(launch: RecordedLaunch) -> dict[str, float]:
         return {"inputs.features": both + own, **dict.fromkeys(grads, both)}
     if name == "moments_kernel":
         share = 1 if sizes["G"] == 1 else grid[1]  # with a feature group per channel, a block reads only its own groups
-        return {"inputs.features": 2 * grid[1] * grid[2] / share, "grads.argmax": grid[1] * grid[2]}
+        sides = 1 if _blocks(sizes) == 1 else 2
+        return {"inputs.features": sides * grid[1] * grid[2] / share, "grads.argmax": grid[1] * grid[2]}
     if name == "blocked_attention_kernel":
-        return {"inputs.features": 1 + _blocks(sizes)}
+        return {"inputs.features": 1 + _others(sizes)}
     if name == "blocked_maps_backward_kernel":
-        blocks = _blocks(sizes)
-        every = grid[2] * sizes["PROGRAM_BLOCKS"] * grid[1] * (1 + blocks) / blocks
+        every = grid[2] * sizes["PROGRAM_BLOCKS"] * grid[1] * (1 + _others(sizes)) / _blocks(sizes)
         return dict.fromkeys(("inputs.features", "grads.partial_attention", "grads.argmax"), every)
     return {}
 
@@ -64,6 +64,12 @@ def _repeats(launch: RecordedLaunch) -> dict[str, float]:
 def _blocks(sizes: dict) -> int:
     """Blocks of maps of one sample."""
     return ceil_div(sizes["K"], sizes["K_PAD"]) * ceil_div(sizes["R"], sizes["R_PAD"])
+
+
+def _others(sizes: dict) -> int:
+    """Blocks that are computed again for each block, which is none if one block holds all maps."""
+    blocks = _blocks(sizes)
+    return 0 if blocks == 1 else blocks
 
 
 def traffic_of(launch: RecordedLaunch) -> Traffic:

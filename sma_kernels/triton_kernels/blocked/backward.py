@@ -14,6 +14,7 @@ from sma_kernels.triton_kernels.attention_maps import (
     load_map_tile,
     logits_gradient,
     map_rows,
+    program_chunk,
     store_features_gradient,
     store_weight_gradient,
     strides_of,
@@ -46,8 +47,8 @@ def blocked_maps_backward_kernel(
     PROGRAM_BLOCKS: tl.constexpr,
     BLOCK_STEP: tl.constexpr,
 ):
-    """Program (b, i, block of D) handles the PROGRAM_BLOCKS blocks i, i + BLOCK_STEP, ... of maps: one, unless several blocks
-    share the features whose gradient it writes."""
+    """Program (chunk of positions of a sample, i, block of D) handles the PROGRAM_BLOCKS blocks i, i + BLOCK_STEP, ... of maps:
+    one, unless several blocks share the features whose gradient it writes."""
     BLOCK_L: tl.constexpr = TILE.BLOCK_L
     N: tl.constexpr = TILE.N
     ROWS: tl.constexpr = TILE.ROWS
@@ -56,7 +57,8 @@ def blocked_maps_backward_kernel(
     BLOCKS: tl.constexpr = KB * ((TILE.R + TILE.R_PAD - 1) // TILE.R_PAD)
     MERGED: tl.constexpr = (grads.attention is not None) or (grads.partial_attention is not None)
     NEEDS_WEIGHT: tl.constexpr = OFFSETS.WEIGHT >= 0
-    sample = tl.program_id(0).to(tl.int64)
+    chunk = tl.program_id(0).to(tl.int64)
+    sample, l_first, l_end = program_chunk(L, TILE.CHUNK_L)
     first = tl.program_id(1)
     d0 = tl.program_id(2) * TILE.PART_D
     is_writer = tl.program_id(2) == 0
@@ -86,7 +88,7 @@ def blocked_maps_backward_kernel(
     dw = zero_weight_gradient(TILE)
     k_first, r_first = block_start(first, TILE)
     dbias = tl.zeros([ROWS], tl.float32)
-    for l0 in range(0, L, BLOCK_L):
+    for l0 in range(l_first, l_end, BLOCK_L):
         pos = l0 + tl.arange(0, BLOCK_L)
         if outputs.features is not None:
             df = zero_features_gradient(TILE)
@@ -108,11 +110,11 @@ def blocked_maps_backward_kernel(
                     n_j, _region, valid_j = map_rows(k_j, r_j, TILE)
                     pairs = valid_i[:, None] & valid_j[None, :]
                     if q is not None:
-                        m_j = attention_maps_block(source, statistics, k_j, r_j, l0, L, TILE)
+                        m_j = m if BLOCKS == 1 else attention_maps_block(source, statistics, k_j, r_j, l0, L, TILE)
                         q_ij = tl.load(q + sample * N * N + n_i[:, None] * N + n_j[None, :], mask=pairs, other=0.0)
                         dm = tl.dot(q_ij, m_j, dm, input_precision=PRECISION)
                     if correlation is not None:
-                        refined_j = refined_gradient_tile(grads, k_j, r_j, l0, L, TILE)
+                        refined_j = dm_refined if BLOCKS == 1 else refined_gradient_tile(grads, k_j, r_j, l0, L, TILE)
                         s_ji = tl.load(
                             correlation + sample * N * N + n_j[None, :] * N + n_i[:, None],
                             mask=pairs,
@@ -135,8 +137,8 @@ def blocked_maps_backward_kernel(
         if outputs.features is not None:
             store_features_gradient(grad_features, df, source.mask, df_c, df_l, k_first, d0, l0, L, TILE)
     if NEEDS_WEIGHT:
-        out = outputs.partial + sample * OFFSETS.NUMEL + OFFSETS.WEIGHT
+        out = outputs.partial + chunk * OFFSETS.NUMEL + OFFSETS.WEIGHT
         store_weight_gradient(out, dw, k_first, r_first, d0, TILE)
     if OFFSETS.BIAS >= 0:
         n, _region, valid = map_rows(k_first, r_first, TILE)
-        tl.store(outputs.partial + sample * OFFSETS.NUMEL + OFFSETS.BIAS + n, dbias, mask=valid & is_writer)
+        tl.store(outputs.partial + chunk * OFFSETS.NUMEL + OFFSETS.BIAS + n, dbias, mask=valid & is_writer)

@@ -101,7 +101,7 @@ def softmax_rows_kernel(
 def blocked_gram_backward_kernel(
     q,  # float32 [B,N,N]: through the Gram matrix, the gradient of the maps is q m
     delta,  # float32 [B,N], completed here
-    partial,  # float32 [B,NUMEL] or None: each sample's parameter gradients
+    partial,  # float32 [>=B,NUMEL] or None: parameter gradients; row b is written here
     grad_diversity,  # float32 [B] or None
     grad_correlation,  # float32 [B,N,N] or None
     correlation,  # float32 [B,N,N] or None

@@ -14,11 +14,12 @@ from sma_kernels.triton_kernels.attention_maps import (
     divided,
     load_map_tile,
     map_rows,
+    program_chunk,
     strides_of,
 )
 from sma_kernels.triton_kernels.correlation import load_scalar
 from sma_kernels.triton_kernels.kernel_args import GradSource, MapSource
-from sma_kernels.triton_kernels.mask import inverse_row_sums, valid_positions
+from sma_kernels.triton_kernels.mask import count_valid, inverse_row_sums, valid_positions
 from sma_kernels.triton_kernels.merge import merge_tile, refined_gradient_tile
 
 
@@ -38,13 +39,17 @@ def moments_kernel(
     F: tl.constexpr,  # Layout of the features
     TILE: tl.constexpr,
 ):
-    """Program (b, block i, block j): the products of block i with block j; if j = 0, also the results of block i alone."""
+    """Program (chunk of positions of a sample, block i, block j): the products of block i with block j; if j = 0, also the
+    results of block i alone. Sums over one of several chunks are left to combine_kernel."""
     N: tl.constexpr = TILE.N
     ROWS: tl.constexpr = TILE.ROWS
     PRECISION: tl.constexpr = TILE.PRECISION
     MERGED: tl.constexpr = (grads.attention is not None) or (grads.partial_attention is not None)
     NORMALIZED: tl.constexpr = TILE.SOFTMAX and (inputs.features is not None)
-    sample = tl.program_id(0).to(tl.int64)
+    ALONE: tl.constexpr = TILE.K <= TILE.K_PAD and TILE.R <= TILE.R_PAD  # one block holds all maps
+    DIVIDED: tl.constexpr = TILE.CHUNK_L > 0
+    chunk = tl.program_id(0).to(tl.int64)
+    sample, l_first, l_end = program_chunk(L, TILE.CHUNK_L)
     is_writer = tl.program_id(2) == 0
     k_i, r_i = block_start(tl.program_id(1), TILE)
     k_j, r_j = block_start(tl.program_id(2), TILE)
@@ -77,12 +82,15 @@ def moments_kernel(
     gram_ij = tl.zeros([ROWS, ROWS], tl.float32)
     p_ij = tl.zeros([ROWS, ROWS], tl.float32)
     delta_i = tl.zeros([ROWS], tl.float32)
-    for l0 in range(0, L, TILE.BLOCK_L):
+    for l0 in range(l_first, l_end, TILE.BLOCK_L):
         m_i, max_i, sum_i, alpha_i = attention_maps_tile_online(source, max_i, sum_i, k_i, r_i, l0, L, TILE)
         if MERGED:
             dm_refined = refined_gradient_tile(grads, k_i, r_i, l0, L, TILE)
         if outputs.gram is not None:
-            m_j, max_j, sum_j, alpha_j = attention_maps_tile_online(source, max_j, sum_j, k_j, r_j, l0, L, TILE)
+            if ALONE:
+                m_j, max_j, sum_j, alpha_j = m_i, max_i, sum_i, alpha_i
+            else:
+                m_j, max_j, sum_j, alpha_j = attention_maps_tile_online(source, max_j, sum_j, k_j, r_j, l0, L, TILE)
             gram_ij = gram_ij * alpha_i[:, None] * alpha_j[None, :]
             gram_ij = tl.dot(m_i, tl.trans(m_j), gram_ij, input_precision=PRECISION)
             if outputs.products is not None:
@@ -99,21 +107,27 @@ def moments_kernel(
             delta_i = delta_i * alpha_i + tile_delta
     inverse_i = inverse_row_sums(sum_i, valid_i, source.mask, L)
     inverse_j = inverse_row_sums(sum_j, valid_j, source.mask, L)
-    if NORMALIZED:
+    if NORMALIZED and not DIVIDED:
         gram_ij = gram_ij * inverse_i[:, None] * inverse_j[None, :]
         p_ij = p_ij * inverse_j[None, :]
         delta_i = delta_i * inverse_i
-    square = sample * N * N + n_i[:, None] * N + n_j[None, :]
+    square = chunk * N * N + n_i[:, None] * N + n_j[None, :]
     inside = valid_i[:, None] & valid_j[None, :]
     if outputs.gram is not None:
         tl.store(outputs.gram + square, gram_ij, mask=inside)
     if outputs.products is not None:
         tl.store(outputs.products + square, p_ij, mask=inside)
     if outputs.statistics is not None:
-        tl.store(outputs.statistics + sample * 2 * N + n_i, max_i, mask=valid_i & is_writer)
-        tl.store(outputs.statistics + sample * 2 * N + N + n_i, inverse_i, mask=valid_i & is_writer)
+        STATISTICS: tl.constexpr = 3 if DIVIDED else 2
+        tl.store(outputs.statistics + chunk * STATISTICS * N + n_i, max_i, mask=valid_i & is_writer)
+        sums = sum_i if DIVIDED else inverse_i
+        tl.store(outputs.statistics + chunk * STATISTICS * N + N + n_i, sums, mask=valid_i & is_writer)
+        if DIVIDED:
+            count = l_end - l_first if source.mask is None else count_valid(source.mask, l_first, l_end)
+            counts = tl.zeros([ROWS], tl.float32) + count
+            tl.store(outputs.statistics + chunk * STATISTICS * N + 2 * N + n_i, counts, mask=valid_i & is_writer)
     if outputs.delta is not None:
-        tl.store(outputs.delta + sample * N + n_i, delta_i, mask=valid_i & is_writer)
+        tl.store(outputs.delta + chunk * N + n_i, delta_i, mask=valid_i & is_writer)
 
 
 @triton.jit
@@ -141,7 +155,8 @@ def blocked_attention_kernel(
     F: tl.constexpr,  # Layout of the features
     TILE: tl.constexpr,
 ):
-    """Program (b, block of regions), with merge "none" (b, block of maps): refines and merges its maps."""
+    """Program (chunk of positions of a sample, block of regions), with merge "none" block of maps: refines and merges its
+    maps. attention_sum, float32 [B,chunks,A], holds the sums over each chunk."""
     ROWS: tl.constexpr = TILE.ROWS
     R_PAD: tl.constexpr = TILE.R_PAD
     BLOCK_L: tl.constexpr = TILE.BLOCK_L
@@ -151,7 +166,8 @@ def blocked_attention_kernel(
     KB: tl.constexpr = (TILE.K + TILE.K_PAD - 1) // TILE.K_PAD
     BLOCKS: tl.constexpr = KB * ((R + R_PAD - 1) // R_PAD)
     MERGED_BLOCKS: tl.constexpr = 1 if TILE.MERGE == "none" else KB
-    sample = tl.program_id(0).to(tl.int64)
+    chunk = tl.program_id(0).to(tl.int64)
+    sample, l_first, l_end = program_chunk(L, TILE.CHUNK_L)
     first = tl.program_id(1) * MERGED_BLOCKS
     f_c, f_l = strides_of(inputs.row_stride, F)
     g = load_scalar(gate)
@@ -171,7 +187,7 @@ def blocked_attention_kernel(
     row = n_first if TILE.MERGE == "none" else r
     row_inside = valid_first if TILE.MERGE == "none" else r < R
     attention_sum = tl.zeros([ROWS if TILE.MERGE == "none" else R_PAD], tl.float32)
-    for l0 in range(0, L, BLOCK_L):
+    for l0 in range(l_first, l_end, BLOCK_L):
         pos = l0 + tl.arange(0, BLOCK_L)
         if TILE.MERGE == "none":
             a = tl.zeros([ROWS, BLOCK_L], tl.float32)
@@ -195,7 +211,7 @@ def blocked_attention_kernel(
                 for other in range(0, BLOCKS):
                     k_j, r_j = block_start(other, TILE)
                     n_j, _region, valid_j = map_rows(k_j, r_j, TILE)
-                    m_j = attention_maps_block(source, statistics, k_j, r_j, l0, L, TILE)
+                    m_j = m if BLOCKS == 1 else attention_maps_block(source, statistics, k_j, r_j, l0, L, TILE)
                     s = tl.load(
                         correlation + sample * N * N + n_i[:, None] * N + n_j[None, :],
                         mask=valid_i[:, None] & valid_j[None, :],
@@ -217,4 +233,4 @@ def blocked_attention_kernel(
             tl.store(outputs.argmax + (sample * R + r[:, None]) * L + pos[None, :], argmax.to(tl.uint8), mask=stored)
         attention_sum += tl.sum(tl.where(stored, a, 0.0), 1)
     if outputs.attention_sum is not None:
-        tl.store(outputs.attention_sum + sample * A + row, attention_sum, mask=row_inside)
+        tl.store(outputs.attention_sum + chunk * A + row, attention_sum, mask=row_inside)

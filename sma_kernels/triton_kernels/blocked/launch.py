@@ -10,28 +10,46 @@ from sma_kernels.triton_kernels.blocked.correlation import (
     softmax_rows_kernel,
 )
 from sma_kernels.triton_kernels.blocked.forward import blocked_attention_kernel, moments_kernel
+from sma_kernels.triton_kernels.blocked.plan import BlockedPlan, blocked_plan
 from sma_kernels.triton_kernels.call import NO_GRADS, Call, FeatureMap, constants, contiguous
+from sma_kernels.triton_kernels.chunks import combine_kernel
 from sma_kernels.triton_kernels.kernel_args import ForwardOutputs, GradSource, MapGrads, Moments, ParamOffsets, Tile
-from sma_kernels.triton_kernels.plan import BlockedPlan, blocked_plan, ceil_div
+from sma_kernels.triton_kernels.plan import ceil_div, chunk_count, columns_launch
 
 
-def _tile(call: Call, plan: BlockedPlan) -> Tile:
-    return call.tile(plan.R_PAD, plan.K_PAD, PART_D=plan.part_d, **plan.tiles)
+def _tile(call: Call, plan: BlockedPlan, chunk_l: int) -> Tile:
+    return call.tile(plan.R_PAD, plan.K_PAD, PART_D=plan.part_d, CHUNK_L=chunk_l, **plan.tiles)
 
 
 def _moments(call: Call, plan: BlockedPlan, outputs: Moments, grads: GradSource = NO_GRADS) -> None:
+    """In a second launch, if positions are divided, the sums over chunks become those of samples."""
+    sizes = call.sizes
+    chunks = chunk_count(sizes.L, plan.moments_l)
+    written = outputs if not plan.moments_l else _of_chunks(call, outputs, sizes.batch * chunks)
     call.launcher(
         moments_kernel,
-        (call.sizes.batch, plan.blocks, plan.blocks if outputs.gram is not None else 1),
-        outputs,
+        (sizes.batch * chunks, plan.blocks, plan.blocks if outputs.gram is not None else 1),
+        written,
         grads,
         call.inputs,
-        call.sizes.L,
+        sizes.L,
         F=call.features.layout,
-        TILE=_tile(call, plan),
+        TILE=_tile(call, plan, plan.moments_l),
         num_warps=8,
         num_stages=1,
     )
+    if written is not outputs:
+        columns = sizes.N if outputs.gram is None else sizes.N * sizes.N
+        launch = columns_launch(sizes.batch, chunks, columns)
+        call.launcher(combine_kernel, launch.grid, outputs, written, chunks, N=sizes.N, **launch.tiles, num_warps=4)
+
+
+def _of_chunks(call: Call, outputs: Moments, count: int) -> Moments:
+    """Scratch for the sums over `count` chunks, where `outputs` has tensors."""
+    N = call.sizes.N
+    shapes = Moments((N, N), (N, N), (3, N), (N,))
+    pairs = zip(outputs, shapes, strict=True)
+    return Moments(*(call.scratch(count, *shape) if tensor is not None else None for tensor, shape in pairs))
 
 
 def forward_maps(call: Call, out: Outputs) -> None:
@@ -60,7 +78,7 @@ def forward_maps(call: Call, out: Outputs) -> None:
         return
     call.launcher(
         blocked_attention_kernel,
-        (batch, plan.blocks if sizes.merge == "none" else plan.region_blocks),
+        (batch * chunk_count(sizes.L, plan.attention_l), plan.blocks if sizes.merge == "none" else plan.region_blocks),
         ForwardOutputs(None, out.attention, out.maps, None, None, out.attention_sum, out.winner),
         call.inputs,
         statistics,
@@ -68,7 +86,7 @@ def forward_maps(call: Call, out: Outputs) -> None:
         call.gate,
         sizes.L,
         F=call.features.layout,
-        TILE=_tile(call, plan),
+        TILE=_tile(call, plan, plan.attention_l),
         num_warps=8,
         num_stages=1,
     )
@@ -83,7 +101,7 @@ def backward_maps(
     df: FeatureMap,
     offsets: ParamOffsets,
 ) -> None:
-    """Gradients of features, laid out as `df`, or maps, and the partial sums of each sample's parameter gradients."""
+    """Gradients of features, laid out as `df`, or maps, and the partial sums of each chunk's parameter gradients."""
     sizes, plan = call.sizes, blocked_plan(call.sizes)
     batch, N = sizes.batch, sizes.N
     refined = call.args.correlate and (grads.attention is not None or grads.partial_attention is not None)
@@ -172,10 +190,12 @@ def _write_gradients(
     the row statistics."""
     sizes = call.sizes
 
-    def launch(blocks: int, program_blocks: int, step: int, written: MapGrads, needed: ParamOffsets) -> None:
+    def launch(
+        chunk_l: int, blocks: int, program_blocks: int, step: int, written: MapGrads, needed: ParamOffsets
+    ) -> None:
         call.launcher(
             blocked_maps_backward_kernel,
-            (sizes.batch, blocks, max(1, ceil_div(sizes.D, plan.part_d))),
+            (sizes.batch * chunk_count(sizes.L, chunk_l), blocks, max(1, ceil_div(sizes.D, plan.part_d))),
             written,
             grads,
             *matrices,
@@ -184,7 +204,7 @@ def _write_gradients(
             sizes.L,
             DF=df.layout if written.features is not None else call.features.layout,
             F=call.features.layout,
-            TILE=_tile(call, plan),
+            TILE=_tile(call, plan, chunk_l),
             OFFSETS=constants(needed),
             PROGRAM_BLOCKS=program_blocks,
             BLOCK_STEP=step,
@@ -198,8 +218,8 @@ def _write_gradients(
     if alone or outputs.maps is not None or offsets.WEIGHT >= 0 or offsets.BIAS >= 0:
         writes_features = alone and outputs.features is not None
         written = outputs if writes_features else outputs._replace(features=None, **strides)
-        launch(plan.blocks, 1, 1, written, offsets)
+        launch(plan.gradients_l, plan.blocks, 1, 1, written, offsets)
     if outputs.features is not None and not alone:
         groups = 1 if sizes.G == 1 else plan.channel_blocks
         needed = offsets._replace(WEIGHT=-1, BIAS=-1)
-        launch(groups, sharing, groups, outputs._replace(partial=None), needed)
+        launch(plan.features_l, groups, sharing, groups, outputs._replace(partial=None), needed)

@@ -31,8 +31,9 @@ def quiet_numpy():
 def forgotten_plans():
     """Plans are remembered by sizes alone, while a test may lower the limits that they follow from."""
     from sma_kernels.triton_kernels import plan
+    from sma_kernels.triton_kernels.blocked import plan as blocked_plan
 
-    for function in vars(plan).values():
+    for function in (*vars(plan).values(), *vars(blocked_plan).values()):
         if hasattr(function, "cache_clear"):
             function.cache_clear()
 

@@ -1,11 +1,11 @@
-"""NaN, infinities, ties, empty batches, repeats and layouts, on the fused and on the blocked path."""
+"""NaN, infinities, ties, empty batches, repeats and layouts, on the fused path, the blocked one, and with divided positions."""
 
 import math
 
 import pytest
 import torch
 
-from sma_kernels.triton_kernels import plan
+from sma_kernels.triton_kernels import call, plan
 from tests.helpers import cases
 from tests.helpers.cases import Case
 from tests.helpers.poison import check_a_nan_cosine, check_nan_stays_in_its_sample
@@ -14,11 +14,12 @@ from tests.operators.test_layouts import permuted, sliced_batch, sliced_channels
 SIZES = dict(batch=2, regions=3, channels=2, embed=5, values=9, height=3, width=7)
 
 
-@pytest.fixture(params=("fused", "blocked"))
+@pytest.fixture(params=("fused", "blocked", "divided"))
 def path(request, monkeypatch):
     if request.param == "blocked":
-        monkeypatch.setattr(plan, "MAX_POSITIONS", 8)
-        monkeypatch.setattr(plan, "BLOCK_ROWS", 32)
+        monkeypatch.setattr(call, "MAX_ROWS", 0)
+    elif request.param == "divided":
+        monkeypatch.setattr(plan, "MIN_DIVIDED", 8)
 
 
 @pytest.mark.parametrize("where, poison", (("values", math.nan), ("features", math.inf), ("features", -math.inf)))

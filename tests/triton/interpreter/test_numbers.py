@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sma_kernels.triton_kernels import plan
+from sma_kernels.triton_kernels.blocked.plan import blocked_plan
 from sma_kernels.triton_kernels.call import sizes_of
 from tests.helpers import cases, error_rule
 from tests.helpers.cases import Case
@@ -34,7 +35,7 @@ def test_sixteen_bits(activation, merge, dtype, as_hardware):
 @pytest.mark.parametrize("merge", ("max", "mean", "none"))
 @pytest.mark.parametrize("path", PATHS)
 def test_paths(path, merge, monkeypatch):
-    seeds = 1 if "blocked" in path else 2  # blocked calls take the longest
+    seeds = 2 if path.startswith(("one", "two")) else 1  # others take the longest
     keeps_rule(take(path, monkeypatch, merge, shared=False), torch.float32, seeds)
 
 
@@ -81,8 +82,9 @@ def test_paths_are_the_ones_they_claim(monkeypatch):
         with monkeypatch.context() as patch:
             sizes = sizes_of(head_of(take(path, patch, "max", False)), amd=False)
             forward, backward = plan.forward_plan(sizes), plan.backward_plan(sizes, 1)
-            blocked = plan.blocked_plan(sizes)
-            assert sizes.backward_fits == ("blocked" not in path)
+            blocked = blocked_plan(sizes)
+            assert sizes.divided == path.startswith("divided")
+            assert sizes.backward_fits == path.startswith(("one", "two"))
             if path == "one launch":
                 assert forward.single and forward.pools and forward.maps.grid[1] > 1
             elif path == "one launch, several tiles":
@@ -93,6 +95,19 @@ def test_paths_are_the_ones_they_claim(monkeypatch):
             elif path == "blocked":
                 assert not sizes.forward_fits and not sizes.backward_fits
                 assert blocked.channel_blocks > 1 and blocked.region_blocks > 1
+            elif path == "divided":
+                assert blocked.blocks == 1 and blocked.tiles["BLOCK_L"] == 32
+                assert (blocked.moments_l, blocked.attention_l, plan.pool_launch(sizes).tiles["CHUNK_L"], sizes.L) == (
+                    64,
+                    64,
+                    64,
+                    133,
+                )
+                assert backward.values.grid[2] == 3
+            elif path == "divided, several blocks":
+                assert blocked.channel_blocks > 1 and blocked.region_blocks > 1
+                assert (blocked.moments_l, blocked.gradients_l, sizes.L) == (16, 16, 20)
+                assert backward.slices > 1 and backward.values.grid[2] == 2
             else:
                 assert path == "blocked, many pooled rows" and not sizes.backward_fits
                 sizes = sizes_of(head_of(take(path, patch, "none", False)), amd=False)
