@@ -148,8 +148,8 @@ MUTANTS = [
     kernel("launch.py", "self.gradient.copy_(self.written)", "pass", EDGES, "-k", "parameters_of_other"),
     kernel(
         "blocked/launch.py",
-        "launch(groups, sharing, groups,",
-        "launch(groups, 1, groups,",
+        "launch(plan.features_l, groups, sharing, groups,",
+        "launch(plan.features_l, groups, 1, groups,",
         NUMBERS,
         "-k",
         "blocked and shared",

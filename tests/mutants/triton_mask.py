@@ -35,11 +35,11 @@ MUTANTS = [
         "one launch",
     ),
     # A sample without a valid position, and one whose first is far from the start.
-    mutant("mask.py", "tl.where(tl.sum(valid, 0) > 0, inverse, 0.0)", "inverse", RULE, "one launch-max-nchw"),
-    mutant("mask.py", "tl.where(tl.sum(valid, 0) > 0, inverse, 0.0)", "inverse", RULE, "blocked-max-nchw"),
+    mutant("mask.py", "tl.where(count_valid(mask, 0, L) > 0, inverse, 0.0)", "inverse", RULE, "one launch-max-nchw"),
+    mutant("mask.py", "tl.where(count_valid(mask, 0, L) > 0, inverse, 0.0)", "inverse", RULE, "blocked-max-nchw"),
     mutant(
         "mask.py",
-        "return tl.where(tl.sum(valid, 0) > 0, inverse, 0.0)",
+        "return tl.where(count_valid(mask, 0, L) > 0, inverse, 0.0)",
         "return tl.where(row_sum > 0.0, inverse, 0.0)",
         INFINITE,
         "one launch",
