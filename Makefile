@@ -58,7 +58,7 @@ lint: $(VENV)/.ready ## Run the linter, the formatters and the type checker
 	$(RUN) -m mypy
 
 bench: $(VENV)/.ready ## Measure every table and figure of benchmarks/results; an hour on two idle cores
-	$(RUN) -m pytest -q benchmarks --benchmark-columns=median,iqr,rounds --benchmark-sort=name
+	$(RUN) -m pytest -q benchmarks --benchmark-columns=median,iqr,rounds --benchmark-sort=name --benchmark-max-time=0.5
 	$(RUN) -m benchmarks.compare
 	$(RUN) -m benchmarks.scaling
 	$(RUN) -m benchmarks.training_step

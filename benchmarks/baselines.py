@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 import sma_kernels
+from benchmarks.module import MODULE, ModuleCall, Tensors, convolution_alone
 
-Tensors = dict[str, Tensor]
 Implementation = Callable[[Tensors], tuple[Tensor, ...]]
 
 
@@ -27,21 +27,34 @@ CALLS: dict[str, Callable[..., tuple[Tensor, ...]]] = {
 }
 
 
-def unused_outputs(tensors: Tensors) -> list[Tensor]:
-    """The outputs of `sma_attention` that the benchmark's loss does not use. All implementations compute them, except
-    `torch.compile`, which removes unused outputs."""
-    outputs = sma_kernels.sma_attention(**tensors)
+# Implementations of a part of a function, or of another one with a similar purpose: their results are not compared.
+PARTS = ("sdpa pooling", "convolution")
+
+
+def unused_outputs(function: str, tensors: Tensors, **settings: str) -> list[Tensor]:
+    """The outputs that the benchmark's loss does not use. All implementations compute them, except `torch.compile`, which
+    removes unused outputs."""
+    if function == MODULE:
+        outputs = ModuleCall("auto", **settings).outputs(tensors)
+    elif function == "sma_attention":
+        outputs = sma_kernels.sma_attention(**tensors, **settings)
+    else:
+        return []
     return [outputs.attention, outputs.maps, outputs.correlation]
 
 
 def with_backend(function: str, backend: str, **settings: str) -> Implementation:
-    """The function on one backend; `settings` are its keyword arguments, such as merge="none"."""
+    """The function or the module on one backend; `settings` are its keyword arguments, such as merge="none"."""
+    if function == MODULE:
+        return ModuleCall(backend, **settings)
     return lambda tensors: CALLS[function](tensors, backend=backend, **settings)
 
 
 def compiled(function: str, mode: str | None = None, **settings: str) -> Implementation:
     """The eager form under `torch.compile`. A process that measures several shapes must call `torch.compiler.reset()`
     before each: torch stops compiling a function after too many recompilations."""
+    if function == MODULE:
+        return ModuleCall("reference", compiled=True, mode=mode, **settings)
     return torch.compile(with_backend(function, "reference", **settings), fullgraph=True, dynamic=False, mode=mode)
 
 
@@ -49,7 +62,7 @@ def sdpa_pooling(tensors: Tensors) -> tuple[Tensor, ...]:
     """Attention pooling alone, one query per map: without diversity, correlation, refinement, merge and attention maps."""
     values, features, weight = tensors["values"], tensors["features"], tensors["weight"]
     _, channels, width = weight.shape
-    keys = features.flatten(2).unflatten(1, (channels, width)).mT  # [B,K,L,D]
+    keys = features.flatten(2).unflatten(1, (-1, width)).mT.expand(-1, channels, -1, -1)  # [B,K,L,D]
     queries = weight.to(keys.dtype).transpose(0, 1).expand(len(keys), -1, -1, -1)  # [B,K,R,D]
     pixels = values.flatten(2).mT.unsqueeze(1).expand(-1, channels, -1, -1)
     return (scaled_dot_product_attention(queries, keys, pixels, scale=1.0),)
@@ -61,14 +74,16 @@ def available_backends(device: torch.device) -> list[str]:
     return [name for name in names if not sma_kernels.backends.FUSED[name].unavailable_reason()]
 
 
-def implementations(function: str, device: torch.device) -> dict[str, Callable[[], Implementation]]:
+def implementations(function: str, device: torch.device, **settings: str) -> dict[str, Callable[[], Implementation]]:
     """Factories by name, fused backends first. Resets torch.compile."""
     torch.compiler.reset()
     makers: dict[str, Callable[[], Implementation]] = {
-        name: (lambda name=name: with_backend(function, name)) for name in available_backends(device)
+        name: (lambda name=name: with_backend(function, name, **settings)) for name in available_backends(device)
     }
-    makers["eager"] = lambda: with_backend(function, "reference")
-    makers["torch.compile"] = lambda: compiled(function)
+    makers["eager"] = lambda: with_backend(function, "reference", **settings)
+    makers["torch.compile"] = lambda: compiled(function, **settings)
     if function == "sma_attention":
         makers["sdpa pooling"] = lambda: sdpa_pooling
+    if function == MODULE:
+        makers["convolution"] = lambda: convolution_alone
     return makers

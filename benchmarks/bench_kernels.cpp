@@ -1,7 +1,7 @@
 // Runs the CPU kernels on one sample, without torch: once, for callgrind to count instructions, or in rounds of ten
-// calls, whose median is the time with the sample in the caches. Arguments: forward or backward; nchw or nhwc;
-// R K D C L; rounds (0: once); threads. With rounds, prints nanoseconds per call. Several threads are simulated by one:
-// callgrind then counts what the first one does, on which the others wait.
+// calls, whose median is the time with the sample in the caches. Arguments: forward or backward; nchw or nhwc; max,
+// mean or none; R K G D C L; rounds (0: once); threads. With rounds, prints nanoseconds per call. Several threads are
+// simulated by one: callgrind then counts what the first one does, on which the others wait.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -42,6 +42,11 @@ void run(int rounds, const Call& call) {
   if (rounds) std::printf("%.0f\n", times[rounds / 2]);
 }
 
+sma::Merge merge_of(const char* name) {
+  if (!std::strcmp(name, "max")) return sma::Merge::max;
+  return std::strcmp(name, "none") ? sma::Merge::mean : sma::Merge::none;
+}
+
 sma::cpu::Team team{1, nullptr, nullptr};
 
 void run_range(int64_t first, int64_t last, sma::cpu::Team::Task task, const void* closure, int64_t worker) {
@@ -80,12 +85,12 @@ extern "C" __attribute__((noinline)) void counted_backward(const sma::cpu::Kerne
 }
 
 int main(int count, char** arguments) {
-  if (count != 10) return 2;
-  const int rounds = std::atoi(arguments[8]);
+  if (count != 12) return 2;
+  const int rounds = std::atoi(arguments[10]);
   const bool is_backward = !std::strcmp(arguments[1], "backward"), channels_last = !std::strcmp(arguments[2], "nhwc");
   const auto size = [&](int i) { return std::atoll(arguments[i]); };
-  const sma::cpu::Team threads{size(9), simulate_threads, nullptr};
-  const sma::Shape shape{1, size(3), size(4), size(4), size(5), size(6), size(7)};
+  const sma::cpu::Team threads{size(11), simulate_threads, nullptr};
+  const sma::Shape shape{1, size(4), size(5), size(6), size(7), size(8), size(9)};
   const int64_t L = shape.positions, N = shape.maps(), F = shape.groups * shape.embed;
   auto values = random_values(shape.values * L, 1), features = random_values(F * L, 1),
        weight = random_values(N * shape.embed, 0.2f);
@@ -98,22 +103,23 @@ int main(int count, char** arguments) {
   in.relation_bias = relation.data();
   in.temperature.value = 0.1;
   in.gate.value = 0.5;
+  in.merge = merge_of(arguments[3]);
   in.margin = 0.5;
   in.diversify = in.correlate = true;
-  std::vector<float> pooled(shape.regions * shape.values), attention(shape.regions * L), maps(N * L), diversity(1),
-      correlation(N * N), sum(shape.regions);
+  const int64_t A = sma::cpu::merged_rows(shape, in);
+  std::vector<float> pooled(A * shape.values), attention(A * L), maps(N * L), diversity(1), correlation(N * N), sum(A);
   std::vector<uint8_t> argmax(shape.regions * L);
   const sma::Outputs out{pooled.data(),      attention.data(), maps.data(),  diversity.data(),
                          correlation.data(), sum.data(),       argmax.data()};
   const sma::cpu::Kernels& kernels = sma::cpu::kernels(sma::Dtype::f32);
-  const size_t bytes = kernels.forward_scratch(shape, in, size(9)) + kernels.backward_scratch(shape, in, size(9));
+  const size_t bytes = kernels.forward_scratch(shape, in, size(11)) + kernels.backward_scratch(shape, in, size(11));
   std::unique_ptr<void, void (*)(void*)> scratch(std::aligned_alloc(64, (bytes + 63) / 64 * 64), std::free);
   // Before a counted backward, the forward has one thread: other_threads would turn the counting on.
   if (!is_backward) team = threads;
   run(is_backward ? 0 : rounds, [&] { counted_forward(kernels, shape, in, out, scratch.get()); });
   if (!is_backward) return 0;
   const sma::Saved saved{attention.data(), maps.data(), correlation.data(), sum.data(), argmax.data()};
-  auto dpooled = random_values(shape.regions * shape.values, 1), ddiversity = random_values(1, 1);
+  auto dpooled = random_values(A * shape.values, 1), ddiversity = random_values(1, 1);
   sma::GradOutputs grad_outputs{};
   grad_outputs.pooled = dpooled.data();
   grad_outputs.diversity = ddiversity.data();

@@ -15,14 +15,14 @@ import torch
 from rich.progress import track
 
 from benchmarks.baselines import Implementation, with_backend
-from benchmarks.compare import CPU, LAYOUTS, RESULTS
+from benchmarks.compare import CPU, RESULTS
 from benchmarks.environment import ROOT, disable_malloc_trim, environment
 from benchmarks.passes import forward_backward
-from benchmarks.shapes import CPU_SHAPES, inputs, on_cpu
+from benchmarks.shapes import CPU_SHAPES, LAYOUTS, inputs, merge_rows, on_cpu, rounds_at, row_name
 from benchmarks.timing import interleaved, medians
 
 TABLE = RESULTS / "gate.json"
-ROWS = [(shape, layout) for shape in CPU_SHAPES for layout in LAYOUTS]
+ROWS = [(shape, merge, layout) for shape, merge in merge_rows(CPU_SHAPES) for layout in LAYOUTS]
 REPEATS = 5
 LEAST_MARGIN = 0.10  # below 10 % a change is indistinguishable from noise
 
@@ -47,12 +47,13 @@ def regression(committed: Ratios, measured: Ratios) -> str | None:
     return f"{measured.median:.3f} of eager's time, committed {committed.median:.3f}, margin {margin:.3f}"
 
 
-def ratio(shape_name: str, layout: str, candidate: Implementation | None = None, rounds: int = 11) -> float:
-    """Fused ÷ eager, forward and backward in float32, B = 16."""
-    tensors = inputs(on_cpu(shape_name), torch.float32, LAYOUTS[layout], CPU)
-    fused, eager = candidate or with_backend("sma_attention", "cpu"), with_backend("sma_attention", "reference")
+def ratio(shape: str, merge: str, layout: str, candidate: Implementation | None = None, rounds: int = 11) -> float:
+    """Fused ÷ eager, forward and backward in float32."""
+    tensors = inputs(on_cpu(shape), torch.float32, LAYOUTS[layout], CPU)
+    fused, eager = (with_backend("sma_attention", backend, merge=merge) for backend in ("cpu", "reference"))
+    fused = candidate or fused
     runs = {"fused": forward_backward(fused, tensors), "eager": forward_backward(eager, tensors)}
-    times = medians(interleaved(runs, rounds, CPU))
+    times = medians(interleaved(runs, rounds_at(shape, rounds), CPU))
     return times["fused"] / times["eager"]
 
 
@@ -72,8 +73,9 @@ def hardware_class() -> str:
 
 
 def judge(committed: dict[str, list], measured: dict[str, Ratios]) -> dict[str, str]:
-    """Regressions by row; {} if there is none."""
-    reasons = {row: regression(Ratios(*committed[row]), ratios) for row, ratios in measured.items()}
+    """Regressions by row; {} if there is none. Rows without committed ratios are not judged."""
+    known = {row: ratios for row, ratios in measured.items() if row in committed}
+    reasons = {row: regression(Ratios(*committed[row]), ratios) for row, ratios in known.items()}
     return {row: why for row, why in reasons.items() if why}
 
 
@@ -84,7 +86,8 @@ def main() -> None:
     args = parser.parse_args()
     disable_malloc_trim()
     if args.once:
-        print(json.dumps({f"{shape} {layout}": ratio(shape, layout) for shape, layout in ROWS}))
+        ratios = {f"{row_name(shape, merge)} {layout}": ratio(shape, merge, layout) for shape, merge, layout in ROWS}
+        print(json.dumps(ratios))
         return
     table = json.loads(TABLE.read_text()) if TABLE.exists() else {}
     hardware = hardware_class()
@@ -99,6 +102,8 @@ def main() -> None:
         TABLE.write_text(json.dumps(table, indent=1) + "\n")
         return
     slower = judge(table[hardware]["rows"], measured)
+    for row in measured.keys() - table[hardware]["rows"]:
+        print(f"not judged: {row}: no ratio is committed; --write stores it")
     for row, reason in slower.items():
         print(f"slower: {row}: {reason}")
     if slower:

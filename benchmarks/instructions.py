@@ -15,20 +15,23 @@ from itertools import product
 from pathlib import Path
 
 from benchmarks.environment import ROOT
-from benchmarks.shapes import CPU_SHAPES, SHAPES
+from benchmarks.shapes import SHAPES, merge_rows, row_name
 from sma_models.utils.markdown_table import table_lines
 
 BUILD = ROOT / "build" / "instructions"
 TABLE = Path(__file__).parent / "results" / "instructions.json"
 FLAGS = ("-std=c++20", "-O3", "-fno-math-errno", "-g1", "-Wno-psabi")
 LAYOUTS, PASSES = ("nchw", "nhwc"), ("forward", "backward")
-ROWS: dict[str, tuple[str, str, str, int]] = {  # arguments of `count` by name
-    f"{shape} {layout} {pass_name}": (shape, layout, pass_name, 1)
-    for shape, layout, pass_name in product(CPU_SHAPES, LAYOUTS, PASSES)
+COUNTED_SHAPES = ("S1", "S2", "S3", "S4", "S6", "S8")  # a sample of S7 is one of S3
+ROWS: dict[str, tuple[str, str, str, str, int]] = {  # arguments of `count` by name
+    f"{row_name(shape, merge)} {layout} {pass_name}": (shape, merge, layout, pass_name, 1)
+    for (shape, merge), layout, pass_name in product(merge_rows(COUNTED_SHAPES), LAYOUTS, PASSES)
 }
 ROWS |= {
-    f"S3 {layout} {pass_name}, shared by {threads} threads": ("S3", layout, pass_name, threads)
-    for layout, pass_name, threads in product(LAYOUTS, PASSES, (2, 16))
+    f"{shape} {layout} {pass_name}, shared by {threads} threads": (
+        *(shape, SHAPES[shape].merges[0], layout, pass_name, threads),
+    )
+    for shape, layout, pass_name, threads in product(("S3", "S6"), LAYOUTS, PASSES, (2, 16))
 }
 
 
@@ -57,29 +60,34 @@ def build() -> Path:
     return BUILD / "count"
 
 
-def arguments(shape_name: str, layout: str, pass_name: str, rounds: int, threads: int = 1) -> list[str]:
+def arguments(shape_name: str, merge: str, layout: str, pass_name: str, rounds: int, threads: int = 1) -> list[str]:
     shape = SHAPES[shape_name]
-    sizes = (shape.regions, shape.channels, shape.embed, shape.values, shape.side**2)
-    return [pass_name, layout, *map(str, (*sizes, rounds, threads))]
+    sizes = (shape.regions, shape.channels, shape.groups, shape.embed, shape.values, shape.positions)
+    return [pass_name, layout, merge, *map(str, (*sizes, rounds, threads))]
 
 
-def warm_seconds(program: Path, shape_name: str, layout: str, pass_name: str, rounds: int = 30) -> float:
-    """Median seconds of one sample in the caches, on one thread, with the instruction set of this CPU."""
-    done = subprocess.run(
-        [program, *arguments(shape_name, layout, pass_name, rounds)], capture_output=True, text=True, check=True
-    )
+def warm_seconds(program: Path, shape_name: str, merge: str, layout: str, pass_name: str, rounds: int = 30) -> float:
+    """Median seconds of one sample in the caches, as far as it fits, on one thread, with the instruction set of this CPU."""
+    command = [program, *arguments(shape_name, merge, layout, pass_name, rounds)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(done.stdout) * 1e-9
 
 
 def count(
-    program: Path, shape_name: str, layout: str, pass_name: str, threads: int = 1, profile: Path | None = None
+    program: Path,
+    shape_name: str,
+    merge: str,
+    layout: str,
+    pass_name: str,
+    threads: int = 1,
+    profile: Path | None = None,
 ) -> int:
     """Instructions of one sample, by the first of `threads`; the profile of callgrind is written to `profile`, if given."""
     done = subprocess.run(
         [
             *("valgrind", "--tool=callgrind", f"--callgrind-out-file={profile or '/dev/null'}"),
             *("--collect-atstart=no", f"--toggle-collect=counted_{pass_name}", "--toggle-collect=other_threads"),
-            *(program, *arguments(shape_name, layout, pass_name, 0, threads)),
+            *(program, *arguments(shape_name, merge, layout, pass_name, 0, threads)),
         ],
         capture_output=True,
         text=True,
@@ -96,7 +104,9 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--write", action="store_true", help="store the counts")
-    parser.add_argument("--profile", nargs=3, metavar=("SHAPE", "LAYOUT", "PASS"), help="annotate one count by source")
+    parser.add_argument(
+        "--profile", nargs=4, metavar=("SHAPE", "MERGE", "LAYOUT", "PASS"), help="annotate one count by source"
+    )
     args = parser.parse_args()
     program = build()
     if args.profile:

@@ -5,7 +5,7 @@ Beside the measured time:
 memory bound      time of the minimal number of bytes at the measured copy bandwidth
 reads and writes  time for PyTorch to read values and features twice and to write as much once
 compute bound     time of the minimal number of operations at the speed of PyTorch's matrix product
-kernels in cache  time of the kernels on a sample in the caches, times B ÷ threads
+kernels in cache  time of the kernels on a sample in the caches, times B ÷ threads (a sample of S6 fits in none)
 overhead          time of the same call on tiny tensors: Python and PyTorch
 
 The last column is half the time of `torch.compile`, the target.
@@ -20,16 +20,27 @@ from rich.progress import track
 
 from benchmarks import instructions
 from benchmarks.baselines import Tensors, compiled, with_backend
-from benchmarks.compare import CPU, LAYOUTS, RESULTS
+from benchmarks.compare import CPU, RESULTS
 from benchmarks.environment import disable_malloc_trim, environment
 from benchmarks.passes import Timed, forward_backward
-from benchmarks.shapes import CPU_SHAPES, Shape, inputs, lower_bound_bytes, lower_bound_operations, on_cpu
+from benchmarks.result_rows import current_names
+from benchmarks.shapes import (
+    CPU_SHAPES,
+    LAYOUTS,
+    Shape,
+    inputs,
+    lower_bound_bytes,
+    lower_bound_operations,
+    merge_rows,
+    on_cpu,
+    rounds_at,
+)
 from benchmarks.timing import arithmetic_speed, copy_bandwidth, interleaved, medians
 from sma_models.utils.markdown_table import table_lines
 
 # Columns of the committed results, and their present names.
 _RENAMED = {"bytes of the floor": "memory bound", "operations of the floor": "compute bound", "call": "overhead"}
-TINY = Shape(batch=1, values=4, side=2, regions=1, channels=2, embed=2, what="negligible arithmetic")
+TINY = Shape(batch=1, values=4, height=2, width=2, regions=1, channels=2, embed=2, what="negligible arithmetic")
 
 
 def read_and_write(tensors: Tensors) -> Timed:
@@ -44,38 +55,44 @@ def read_and_write(tensors: Tensors) -> Timed:
     return Timed(run)
 
 
-def measure(program: Path, shape_name: str, layout: str, bandwidth: float, speed: float, rounds: int) -> dict:
+def measure(
+    program: Path, shape_name: str, merge: str, layout: str, bandwidth: float, speed: float, rounds: int
+) -> dict:
     """Milliseconds of forward and backward in float32."""
     shape = on_cpu(shape_name)
     tensors = inputs(shape, torch.float32, LAYOUTS[layout], CPU)
     torch.compiler.reset()
     implementations = {
-        "cpu": with_backend("sma_attention", "cpu"),
-        "eager": with_backend("sma_attention", "reference"),
-        "torch.compile": compiled("sma_attention"),
+        "cpu": with_backend("sma_attention", "cpu", merge=merge),
+        "eager": with_backend("sma_attention", "reference", merge=merge),
+        "torch.compile": compiled("sma_attention", merge=merge),
     }
     runs = {name: forward_backward(implementation, tensors) for name, implementation in implementations.items()}
     runs["reads and writes"] = read_and_write(tensors)
     runs["overhead"] = forward_backward(implementations["cpu"], inputs(TINY, torch.float32, LAYOUTS[layout], CPU))
-    times = medians(interleaved(runs, rounds, CPU))
-    warm = sum(instructions.warm_seconds(program, shape_name, layout, way) for way in ("forward", "backward"))
+    times = medians(interleaved(runs, rounds_at(shape_name, rounds), CPU))
+    warm = sum(instructions.warm_seconds(program, shape_name, merge, layout, way) for way in ("forward", "backward"))
     seconds = {
         "memory bound": lower_bound_bytes(shape, torch.float32, "forward+backward") / bandwidth,
         "reads and writes": times.pop("reads and writes"),
-        "compute bound": lower_bound_operations(shape) / speed,
+        "compute bound": lower_bound_operations(shape, merge) / speed,
         "kernels in cache": warm * shape.batch / torch.get_num_threads(),
         "overhead": times.pop("overhead"),
         **times,
         "half of torch.compile": times["torch.compile"] / 2,
     }
     milliseconds = {name: round(1e3 * seconds, 3) for name, seconds in seconds.items()}
-    return {"shape": shape_name, "layout": layout, "milliseconds": milliseconds}
+    return {"shape": shape_name, "merge": merge, "layout": layout, "milliseconds": milliseconds}
 
 
 def table(rows: list[dict]) -> str:
     names = list(rows[0]["milliseconds"])
-    header = ("shape", "layout", *(_RENAMED.get(name, name) for name in names))
-    cells = ((row["shape"], row["layout"], *(f"{row['milliseconds'][name]:.2f}" for name in names)) for row in rows)
+    case = ("shape", "merge", "layout")
+    header = (*case, *(_RENAMED.get(name, name) for name in names))
+    cells = (
+        (*(row[part] for part in case), *(f"{row['milliseconds'][name]:.2f}" for name in names))
+        for row in map(current_names, rows)
+    )
     return "\n".join(table_lines(header, cells))
 
 
@@ -90,7 +107,7 @@ def main() -> None:
     if not args.default_heap:
         disable_malloc_trim()
     program, bandwidth, speed = instructions.build(), copy_bandwidth(CPU), arithmetic_speed(CPU)
-    jobs = [(shape, layout) for shape in CPU_SHAPES for layout in LAYOUTS]
+    jobs = [(shape, merge, layout) for shape, merge in merge_rows(CPU_SHAPES) for layout in LAYOUTS]
     rows = [measure(program, *job, bandwidth, speed, args.rounds) for job in track(jobs, "Measuring")]
     results = {
         "environment": environment(CPU),

@@ -21,7 +21,7 @@ import torch
 from benchmarks.baselines import with_backend
 from benchmarks.gpu_report.measure import captured, copies_of
 from benchmarks.passes import forward_backward
-from benchmarks.shapes import SHAPES
+from benchmarks.shapes import GPU_SHAPES, SHAPES
 from benchmarks.timing import interleaved, medians
 from sma_kernels.triton_kernels import launch
 from sma_kernels.triton_kernels.blocked import launch as blocked
@@ -138,7 +138,7 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", type=Path, required=True, help="file of JSON lines")
-    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
+    parser.add_argument("--shapes", nargs="+", choices=GPU_SHAPES, default=GPU_SHAPES)
     args = parser.parse_args()
     if not torch.cuda.is_available():
         raise SystemExit("torch finds no CUDA GPU here")

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.gpu_report.markdown import preferred_times
-from benchmarks.shapes import SHAPES, Shape, lower_bound_bytes
+from benchmarks.shapes import GPU_SHAPES, SHAPES, Shape, lower_bound_bytes
 from sma_kernels.backends import preference
 from tests.cuda_emulator import emulated
 from tools.cuda import timing_model
@@ -24,7 +24,7 @@ from tools.triton.recorder import attention_head, backward_launches, forward_lau
 
 MULTIPROCESSORS, SHARED_LIMIT = 132, 227 * 1024  # an H100 or H200
 MEGABYTES_PER_LAUNCH = 6  # bytes moved at 3 TB/s in 2 microseconds, about the minimum cost of one more launch
-DTYPE, MERGE = torch.bfloat16, "max"
+DTYPE = torch.bfloat16
 MODEL_ERROR = 1.2  # the timing model deviates from measured kernels by up to 18 %
 MORE_DTYPES = ("float32",)  # for which a report may have times of some shapes
 BASIS = (
@@ -36,13 +36,15 @@ BASIS = (
 
 def count_cuda(shape: Shape) -> dict[str, float]:
     emulated.gpu.processors, emulated.gpu.shared_limit, emulated.gpu.max_cluster = MULTIPROCESSORS, SHARED_LIMIT, 8
-    B, C, R, K, D = shape.batch, shape.values, shape.regions, shape.channels, shape.embed
-    L, N = shape.side**2, R * K
-    sizes = {"batch": B, "R": R, "K": K, "G": K, "D": D, "C": C, "L": L}
-    counts = emulated.count(sizes, DTYPE, MERGE)
-    values, features = (DTYPE.itemsize * B * L * channels for channels in (C, K * D))
-    attention, maps, pooled = (DTYPE.itemsize * B * count for count in (R * L, N * L, R * C))
-    small = B * (4 * N * N + R * L)  # S and the argmax
+    B, C, R, K, G, D = shape.batch, shape.values, shape.regions, shape.channels, shape.groups, shape.embed
+    L, N = shape.positions, shape.total
+    sizes = {"batch": B, "R": R, "K": K, "G": G, "D": D, "C": C, "L": L}
+    merge = shape.merges[0]
+    counts = emulated.count(sizes, DTYPE, merge)
+    values, features = (DTYPE.itemsize * B * L * channels for channels in (C, G * D))
+    A = N if merge == "none" else R
+    attention, maps, pooled = (DTYPE.itemsize * B * count for count in (A * L, N * L, A * C))
+    small = B * (4 * N * N + (R * L if merge == "max" else 0))  # S and the argmax
     forward = features + values + 2 * attention + maps + pooled + small + 2 * counts["forward_workspace"]
     backward = 2 * values + 2 * features + attention + pooled + small + 2 * counts["backward_workspace"]
     return {
@@ -52,7 +54,7 @@ def count_cuda(shape: Shape) -> dict[str, float]:
 
 
 def count_triton(shape: Shape) -> dict[str, float]:
-    head = attention_head(shape, DTYPE, MERGE, False)
+    head = attention_head(shape, DTYPE, shape.merges[0], False)
     launches = forward_launches(head) + backward_launches(head)
     return {
         "launches": len(launches),
@@ -65,12 +67,13 @@ def cost(counted: dict[str, float]) -> float:
 
 
 def sizes_of(shape: Shape) -> dict[str, int]:
-    return {"batch": shape.batch, "C": shape.values, "L": shape.side**2, "N": shape.regions * shape.channels}
+    return {"batch": shape.batch, "C": shape.values, "L": shape.positions, "N": shape.total}
 
 
 def counted_table() -> dict:
     rows = {}
-    for name, shape in SHAPES.items():
+    for name in GPU_SHAPES:
+        shape = SHAPES[name]
         counts = {"cuda": count_cuda(shape), "triton": count_triton(shape)}
         rows[name] = {
             "dtype": str(DTYPE).removeprefix("torch."),

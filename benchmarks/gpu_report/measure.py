@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.agreement import differences, outputs_and_gradients
-from benchmarks.baselines import Implementation, Tensors, compiled, sdpa_pooling, with_backend
+from benchmarks.baselines import PARTS, Implementation, Tensors, compiled, sdpa_pooling, with_backend
 from benchmarks.gpu_report.commands import emit
 from benchmarks.gpu_report.markdown import AGREEMENT
 from benchmarks.passes import PASSES, Timed
@@ -64,7 +64,9 @@ def implementation_of(name: str, merge: str) -> Implementation:
 def shape_of(name: str, device: torch.device) -> Shape:
     """The standard shape, or a small one for a dry run on a CPU."""
     shape = SHAPES[name]
-    return shape if device.type == "cuda" else shape._replace(batch=2, values=16, embed=8, side=min(shape.side, 8))
+    if device.type == "cuda":
+        return shape
+    return shape._replace(batch=2, values=16, embed=8, height=min(shape.height, 8), width=min(shape.width, 8))
 
 
 def copies_of(
@@ -144,7 +146,7 @@ def measure(args: argparse.Namespace) -> None:
     copies = copies_of(shape, dtype, LAYOUTS[args.layout], device, most=1 if args.compile_only else MAX_COPIES)
     implementation = implementation_of(args.implementation, args.merge)
     wrong = []
-    if args.implementation not in ("eager", "sdpa pooling"):
+    if args.implementation not in ("eager", *PARTS):
         expected = outputs_and_gradients(implementation_of("eager", args.merge), copies[0])
         wrong = differences(outputs_and_gradients(implementation, copies[0]), expected)
     if args.compile_only:

@@ -37,8 +37,8 @@ def _standard(name: str, values: int) -> Case:
         channels=shape.channels,
         embed=shape.embed,
         values=values,
-        height=shape.side,
-        width=shape.side,
+        height=shape.height,
+        width=shape.width,
     )
 
 

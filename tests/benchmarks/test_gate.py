@@ -57,9 +57,20 @@ def test_a_slowed_kernel_is_stopped(monkeypatch):
             once(tensors)
         return once(tensors)
 
-    committed = {"S1 nchw": [gate.ratio("S1", "nchw"), 0.0]}
-    assert not gate.judge(committed, {"S1 nchw": Ratios.of([gate.ratio("S1", "nchw", once)] * 3)})
-    assert gate.judge(committed, {"S1 nchw": Ratios.of([gate.ratio("S1", "nchw", slowed)] * 3)})
+    committed = {"S1 nchw": [gate.ratio("S1", "max", "nchw"), 0.0]}
+    assert not gate.judge(committed, {"S1 nchw": Ratios.of([gate.ratio("S1", "max", "nchw", once)] * 3)})
+    assert gate.judge(committed, {"S1 nchw": Ratios.of([gate.ratio("S1", "max", "nchw", slowed)] * 3)})
+
+
+def test_a_row_without_a_committed_ratio_is_named(monkeypatch, capsys, tmp_path):
+    table = {"AVX512, 2 threads": {"rows": {"S1 nchw": [0.5, 0.02]}}}
+    (tmp_path / "gate.json").write_text(json.dumps(table))
+    monkeypatch.setattr(gate, "TABLE", tmp_path / "gate.json")
+    monkeypatch.setattr(gate, "hardware_class", lambda: "AVX512, 2 threads")
+    monkeypatch.setattr(gate, "measure", lambda: {"S1 nchw": Ratios(0.5, 0.02), "S6 nchw": Ratios(0.5, 0.02)})
+    monkeypatch.setattr("sys.argv", ["gate"])
+    gate.main()
+    assert "not judged: S6 nchw: no ratio is committed" in capsys.readouterr().out
 
 
 def test_the_kernels_execute_what_is_committed():
@@ -81,5 +92,5 @@ def test_sixteen_threads_share_a_sample(layout, pass_name):
     if instructions.unavailable():
         pytest.skip(instructions.unavailable())
     program = instructions.build()
-    alone, shared = (instructions.count(program, "S3", layout, pass_name, threads) for threads in (1, 16))
+    alone, shared = (instructions.count(program, "S3", "max", layout, pass_name, threads) for threads in (1, 16))
     assert shared < alone / 8

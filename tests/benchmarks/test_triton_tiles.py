@@ -5,7 +5,7 @@ import torch
 
 pytest.importorskip("triton")
 
-from benchmarks.shapes import SHAPES
+from benchmarks.shapes import GPU_SHAPES, SHAPES
 from benchmarks.triton_tiles import changed, variants
 from tools.triton.recorder import attention_head, backward_launches, forward_launches
 
@@ -18,7 +18,7 @@ LAUNCHED = {
 }
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", GPU_SHAPES)
 def test_every_variant_changes_the_kernel_that_it_names(shape):
     head = attention_head(SHAPES[shape], torch.bfloat16, "max", False)
     names = set()

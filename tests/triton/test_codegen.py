@@ -132,7 +132,7 @@ def test_a_mask_makes_no_load_narrower():
     """It applies to loaded tiles, since a load that it masks is narrower where positions are adjacent."""
     shape = SHAPES["S4"]
     head = attention_head(shape, torch.bfloat16, "max", False)
-    masked = replace(head, mask=torch.empty(shape.batch, shape.side, shape.side, dtype=torch.bool, device="meta"))
+    masked = replace(head, mask=torch.empty(shape.batch, shape.height, shape.width, dtype=torch.bool, device="meta"))
     for launches in (forward_launches, backward_launches):
         for without, with_mask in zip(launches(head), launches(masked), strict=True):
             assert wide_loads(with_mask) >= wide_loads(without), without.kernel

@@ -10,7 +10,7 @@ pytest.importorskip("triton")
 if os.environ.get("TRITON_INTERPRET") == "1":
     pytest.skip("launches are recorded from compiled kernels", allow_module_level=True)
 
-from benchmarks.shapes import SHAPES, lower_bound_bytes
+from benchmarks.shapes import GPU_SHAPES, SHAPES, lower_bound_bytes
 from tools.triton.memory_traffic import traffic_of
 from tools.triton.recorder import attention_head, backward_launches, forward_launches
 
@@ -18,7 +18,7 @@ LIMITS = {"S1": (1.4, 1.5), "S2": (1.3, 1.3), "S3": (1.15, 1.2), "S4": (1.15, 1.
 LAUNCHES = {"S1": (1, 3), "S2": (1, 3), "S3": (2, 3), "S4": (2, 3), "S5": (2, 6)}
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", GPU_SHAPES)
 def test_bytes_and_launches(shape):
     """In addition to the lower bound: outputs, partial gradients of A and of the parameters; for S5, N x N scratch."""
     head = attention_head(SHAPES[shape], torch.bfloat16, "max", False)

@@ -21,7 +21,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from benchmarks.shapes import SHAPES
+from benchmarks.shapes import GPU_SHAPES, SHAPES
 from tools.triton.recorder import (
     RecordedLaunch,
     attention_head,
@@ -143,7 +143,7 @@ def every_launch() -> dict[str, tuple[RecordedLaunch, str]]:
     return {
         row: (launch, target)
         for target in TARGETS
-        for shape in SHAPES
+        for shape in GPU_SHAPES
         for variant in _variants(shape, target)
         for row, launch in launches_of(shape, *variant, target).items()
     }

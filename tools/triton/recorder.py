@@ -62,21 +62,20 @@ def attention_head(
     layout = torch.channels_last if channels_last else torch.contiguous_format
 
     def map_of(channels: int) -> torch.Tensor:
-        size = (shape.batch, channels, shape.side, shape.side)
+        size = (shape.batch, channels, shape.height, shape.width)
         return torch.empty(size, dtype=dtype, device="meta").contiguous(memory_format=layout)
 
     def parameter(*size: int) -> torch.Tensor:
         return torch.empty(size, device="meta")
 
-    total = shape.regions * shape.channels
     return AttentionArgs(
         values=map_of(shape.values),
-        features=map_of(shape.channels * shape.embed),
+        features=map_of(shape.groups * shape.embed),
         weight=parameter(shape.regions, shape.channels, shape.embed),
         bias=parameter(shape.regions, shape.channels),
         temperature_tensor=parameter(),
         gate_tensor=parameter(),
-        relation_bias=parameter(total, total),
+        relation_bias=parameter(shape.total, shape.total),
         activation=activation,
         merge=merge,
         diversify=True,
