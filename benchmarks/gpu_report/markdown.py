@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.result_rows import current_names
+from benchmarks.shapes import SHAPES
 from sma_models.utils.markdown_table import table_lines
 
 OURS = ("cuda", "triton", "cpu")
@@ -83,14 +84,16 @@ def failures(results: dict[str, Any]) -> Iterator[str]:
 
 
 def preferred_times(rows: list[dict[str, Any]], dtype: str = "bfloat16") -> dict[str, dict[str, float]]:
-    """{shape: {backend: microseconds}} of the captured training step in this dtype, `merge="max"`, NCHW, if both GPU
-    backends have one: the rows of the table behind `backend="auto"`."""
+    """{shape: {backend: microseconds}} of the captured training step in this dtype, NCHW, with the shape's first merge, if
+    both GPU backends have one: the rows of the table behind `backend="auto"`."""
     times = {}
     for configuration, cells in by_configuration(rows).items():
         ours = [(name, row) for name, row in cells.items() if name in ("cuda", "triton") and agrees(row)]
         microseconds = {name: row["captured_us"] for name, row in ours if "captured_us" in row}
-        if len(microseconds) == 2 and configuration[1:] == (dtype, "nchw", "max", "forward+backward"):
-            times[configuration[0]] = microseconds
+        shape = configuration[0]
+        wanted = (dtype, "nchw", SHAPES[shape].merges[0], "forward+backward")
+        if len(microseconds) == 2 and configuration[1:] == wanted:
+            times[shape] = microseconds
     return times
 
 

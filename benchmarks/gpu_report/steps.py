@@ -14,6 +14,7 @@ from typing import NamedTuple
 from benchmarks.gpu_report.commands import TIME_UP, Command
 from benchmarks.gpu_report.measure import TIMED_PASSES, Cell
 from benchmarks.gpu_report.report_file import Report
+from benchmarks.shapes import SHAPES as STANDARD
 
 PYTHON = sys.executable
 SANITIZERS = ("memcheck", "racecheck", "synccheck")
@@ -29,9 +30,15 @@ CLOCKS = ("nvidia-smi", "--query-gpu=clocks.sm,clocks.mem,temperature.gpu,power.
 
 
 def cells(
-    shapes: Sequence[str], implementations: Sequence[str], dtype="bfloat16", layout="nchw", merge="max"
+    shapes: Sequence[str], implementations: Sequence[str], dtype="bfloat16", layout="nchw", merge: str | None = None
 ) -> list[Cell]:
-    return [Cell(shape, dtype, layout, merge, name) for shape in shapes for name in implementations]
+    """Of every shape with its first merge, or of those that have `merge` besides."""
+    return [
+        Cell(shape, dtype, layout, merge or STANDARD[shape].merges[0], name)
+        for shape in shapes
+        if merge is None or merge in STANDARD[shape].merges[1:]
+        for name in implementations
+    ]
 
 
 class Plan(NamedTuple):
@@ -43,15 +50,19 @@ class Plan(NamedTuple):
     cpu: bool = False
 
 
-SHAPES = ("S3", "S1", "S4", "S2", "S5")  # most informative first: S3 and S5 are memory-bound, S1 is launch-bound
-IMPLEMENTATIONS = ("cuda", "triton", "eager", "torch.compile")
+# Most informative first: S3 and S5 are memory-bound, S1 is launch-bound, S6 and S7 are a single sample.
+SHAPES = ("S3", "S6", "S7", "S1", "S4", "S2", "S8", "S5")
+WITHOUT_COMPILER = ("cuda", "triton", "eager")
+IMPLEMENTATIONS = (*WITHOUT_COMPILER, "torch.compile")
 GPU = Plan(
     backends=("cuda", "triton"),
     cells=(
         *cells(SHAPES, IMPLEMENTATIONS),
-        *cells(SHAPES[:2], IMPLEMENTATIONS, merge="none"),
-        *cells(SHAPES[:3], IMPLEMENTATIONS, layout="nhwc"),
-        *cells(SHAPES[:2], IMPLEMENTATIONS, dtype="float32"),
+        *cells(SHAPES, WITHOUT_COMPILER, merge="none"),
+        # The cells above take five minutes on an H200, compilation included, estimated from its earlier report.
+        *cells(("S3", "S6", "S1", "S4"), IMPLEMENTATIONS, layout="nhwc"),
+        *cells(("S3", "S6", "S1"), IMPLEMENTATIONS, dtype="float32"),
+        *cells(("S3", "S1"), ("torch.compile",), merge="none"),
         *cells(SHAPES, ("sdpa pooling",)),
         *cells(SHAPES, ("max-autotune",)),  # takes longest to compile
     ),
@@ -63,6 +74,7 @@ TRIAL = Plan(
     cells=(
         *cells(("S1",), ("cpu", "eager", "torch.compile")),
         *cells(("S3",), ("cpu", "eager", "sdpa pooling"), dtype="float32", layout="nhwc", merge="none"),
+        *cells(("S6",), ("cpu", "eager")),
     ),
     cpu=True,
 )

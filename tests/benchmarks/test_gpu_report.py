@@ -14,6 +14,7 @@ from benchmarks.environment import ROOT
 from benchmarks.gpu_report import commands, kernel_cache, smoke, steps
 from benchmarks.gpu_report.report_file import FILES, Report
 from benchmarks.gpu_report.steps import Cell
+from benchmarks.shapes import SHAPES, merge_rows
 from tests.benchmarks.processes import children_of, ends
 from tests.helpers.cases import Case
 
@@ -101,7 +102,7 @@ def test_a_report_that_is_ended_is_complete_up_to_there(end, tmp_path):
 def test_the_time_that_is_up_is_stated(tmp_path):
     report = Report(tmp_path, 0)
     steps.times(report, steps.TRIAL)
-    assert report.step("times")["notes"] == ["6 of 6 not run: out of time"]
+    assert report.step("times")["notes"] == ["8 of 8 not run: out of time"]
     steps.extension(report, steps.TRIAL)
     statuses = [command["status"] for command in report.step("extension")["commands"].values()]
     assert statuses == ["not run: out of time"] * 3
@@ -130,6 +131,9 @@ def test_the_report_on_a_gpu_times_each_cell_once():
     labels = [cell.label for cell in steps.GPU.cells]
     assert len(set(labels)) == len(labels)
     assert labels[0].startswith("S3 bfloat16 nchw max cuda") and labels[-1].endswith("max-autotune")
+    ours = {cell[:4] for cell in steps.GPU.cells[:53] if cell.implementation in ("cuda", "triton", "eager")}
+    expected = {(shape, "bfloat16", "nchw", merge) for shape, merge in merge_rows(tuple(SHAPES))}
+    assert ours == expected  # every shape with its merges, before the layouts and dtypes
     assert len(FILES) <= 8
 
 

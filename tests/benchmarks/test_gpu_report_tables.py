@@ -60,8 +60,12 @@ def test_the_faster_backend_is_named():
     rows += [row("S4", "cuda", captured_us=1.0), row("S4", "triton", errors={"process": "stopped"})]
     rows += [row("S3", name, captured_us=1.0) | {"dtype": "float32"} for name in ("cuda", "triton")]
     assert preferred_times(rows) == {"S1": {"cuda": 1.0, "triton": 2.0}, "S3": {"cuda": 5.0, "triton": 3.0}}
+    rows += [
+        row(shape, name, captured_us=7.0) | {"merge": "none"} for shape in ("S1", "S6") for name in ("cuda", "triton")
+    ]
+    assert preferred_times(rows[-4:]) == {"S6": {"cuda": 7.0, "triton": 7.0}}
     text = markdown({"environment": {}, "steps": {}, "smoke": [], "rows": rows})
-    assert "- S1: cuda\n- S3: triton\n\n" in text
+    assert "- S1: cuda\n- S3: triton\n- S6: cuda\n" in text
 
 
 def write_report(folder: Path, **results) -> Path:
