@@ -7,6 +7,8 @@ RUNS = "tests/benchmarks/test_gpu_commands.py"
 TABLES = "tests/benchmarks/test_gpu_report_tables.py"
 KIT = "tests/benchmarks/test_gpu_kit.py"
 COMMANDS = "benchmarks/gpu_report/commands.py"
+JOBS = "tests/benchmarks/test_jobs.py"
+SUMMARY = ("tests/benchmarks/test_performance_tables.py",)
 FAULTY = ("tests/benchmarks/test_gpu_faulty_cells.py",)
 
 MUTANTS = [
@@ -92,5 +94,71 @@ MUTANTS = [
     # Kernels that were compiled elsewhere.
     Mutant(
         "benchmarks/gpu_report/kernel_cache.py", "group.parent / Path(path).name", "Path(path)", (KIT, "-k", "cache")
+    ),
+    # Shapes and rows of the comparisons on a CPU.
+    Mutant("benchmarks/shapes.py", "batch=min(shape.batch, CPU_BATCH)", "batch=CPU_BATCH", (JOBS, "-k", "one_sample")),
+    Mutant("benchmarks/shapes.py", "1 if self.shared else self.channels", "self.channels", (JOBS, "-k", "a_bag")),
+    Mutant(
+        "benchmarks/shapes.py",
+        "channels, shape.height, shape.width)",
+        "channels, shape.width, shape.height)",
+        (JOBS, "-k", "a_bag"),
+    ),
+    Mutant(
+        "benchmarks/shapes.py",
+        'total if merge == "none" else shape.regions',
+        "shape.regions",
+        ("tests/benchmarks/test_roofline.py", "-k", "S2"),
+    ),
+    Mutant(
+        "benchmarks/jobs.py",
+        "for merge in _merges(function, shape)",
+        'for merge in ("max",)',
+        (JOBS, "-k", "every_shape"),
+    ),
+    Mutant("benchmarks/jobs.py", 'CPU_SHAPES if function == "sma_attention" else PART_SHAPES', "PART_SHAPES", (JOBS,)),
+    Mutant(
+        "benchmarks/baselines.py",
+        'with_backend(function, "reference", **settings)\n    makers',
+        'with_backend(function, "reference")\n    makers',
+        (JOBS, "-k", "merge_reaches"),
+    ),
+    Mutant(
+        "benchmarks/baselines.py",
+        "unflatten(1, (-1, width))",
+        "unflatten(1, (channels, width))",
+        (JOBS, "-k", "one_group"),
+    ),
+    Mutant("benchmarks/gate.py", " if row in committed}", "}", ("tests/benchmarks/test_gate.py", "-k", "without_a")),
+    Mutant("benchmarks/gpu_report/steps.py", ".merges[1:]", ".merges", (REPORT, "-k", "times_each_cell_once")),
+    # The module: with its convolution, its own parameters and nothing else.
+    Mutant(
+        "benchmarks/module.py",
+        "        setattr(module.get_submodule(owner), parameter, tensors[name])\n",
+        "        pass\n",
+        (JOBS, "-k", "in_training"),
+    ),
+    Mutant("benchmarks/module.py", "if tensors is not self.tensors:", "if True:", (JOBS, "-k", "made_once")),
+    Mutant(
+        "benchmarks/module.py", "if tensors is not self.tensors:", "if not self.tensors:", (JOBS, "-k", "made_once")
+    ),
+    Mutant(
+        "benchmarks/module.py",
+        'conv2d(tensors["x"], tensors',
+        'conv2d(tensors["x"].detach(), tensors',
+        (JOBS, "-k", "products_of_its_convolution"),
+    ),
+    Mutant(
+        "benchmarks/module.py",
+        'return self.call(tensors["x"])',
+        'return self.call(tensors["x"].detach())',
+        (JOBS, "-k", "in_training or products_of_its_convolution"),
+    ),
+    Mutant("benchmarks/performance_tables.py", "min(multiples)", "max(multiples)", SUMMARY),
+    Mutant(
+        "benchmarks/performance_tables.py",
+        "extent(MODULE, 'convolution', '.0%')",
+        "extent(MODULE, 'eager', '.0%')",
+        SUMMARY,
     ),
 ]
