@@ -119,8 +119,9 @@ def predicted_table(results: dict) -> dict:
     """The measured table with the timing model's predictions for CUDA, for kernels that no GPU has run yet. Triton's measured
     times decide against them unless they are lower by more than the model's error."""
     table = measured_table(results)
-    for name, microseconds in timing_model.predicted_steps().items():
-        row = table["rows"][name]
+    steps = timing_model.predicted_steps()
+    for name in GPU_SHAPES:
+        row, microseconds = table["rows"][name], steps[name]
         row["cuda"]["microseconds"] = round(microseconds, 1)
         row["prefer"] = "cuda" if MODEL_ERROR * microseconds < row["triton"]["microseconds"] else "triton"
     table["basis"] += (

@@ -3,74 +3,32 @@
 #include <dlfcn.h>
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
-#include <ucontext.h>
 
 #include <cstdio>
 #include <cstdlib>
-#include <map>
 #include <memory>
 #include <random>
 #include <string>
-#include <vector>
+
+#include "fibers.h"
 
 namespace emulator {
 namespace {
 
-constexpr int kLanes = 32;
 constexpr size_t kStack = 256 * 1024;
 constexpr size_t kRedZone = 64;
-constexpr size_t kMaxInputBytes = 64;
 constexpr unsigned char kPoison = 0xff;  // NaN in every float format
-
-struct Copy {
-  unsigned char* to;
-  const unsigned char* from;
-  int bytes, valid;
-};
-
-struct Warp;
-
-struct Fiber {
-  enum class State { runnable, at_barrier, at_outer_barrier, in_warp, done };
-  ucontext_t context;
-  void* fake_stack = nullptr;
-  State state;
-  Identity id;
-  unsigned concurrent_block;
-  Warp* warp;
-  unsigned meetings;
-  std::vector<std::vector<Copy>> groups;  // committed, oldest first; the last one is still open
-};
-
-struct Warp {
-  Fiber* fibers[kLanes] = {};
-  unsigned arrived = 0, lanes = 0;
-  const char* operation = nullptr;
-  size_t bytes = 0;
-  alignas(16) unsigned char inputs[2][kLanes * kMaxInputBytes];
-};
-
-struct Array {
-  unsigned char* data;
-  int bytes;
-};
-
-// The shared memory of a running block.
-struct Block {
-  std::map<int, Array> arrays;
-  std::vector<unsigned char> memory;
-  size_t used = 0;
-};
 
 std::mt19937_64 random_order(0);
 std::vector<std::unique_ptr<unsigned char[]>> stacks;
 std::vector<Fiber> fibers;
 std::vector<Warp> warps;
-std::vector<unsigned> runnable;
 std::vector<Block> concurrent_blocks;
 int shared_limit;
 int64_t processors = 1;
 bool is_cooperative;
+size_t at_outer_barrier;  // threads, of all blocks that run at the same time
+size_t running_block;
 Fiber* running;
 ucontext_t scheduler;
 const void* scheduler_stack;
@@ -82,8 +40,7 @@ const auto swap_context =
     reinterpret_cast<int (*)(ucontext_t*, const ucontext_t*)>(dlsym(dlopen("libc.so.6", RTLD_LAZY), "swapcontext"));
 
 void make_runnable(Fiber& fiber) {
-  fiber.state = Fiber::State::runnable;
-  runnable.push_back(static_cast<unsigned>(&fiber - fibers.data()));
+  concurrent_blocks[fiber.concurrent_block].runnable.push_back(static_cast<unsigned>(&fiber - fibers.data()));
 }
 
 void yield() {
@@ -102,7 +59,7 @@ void enter() {
       if (!group.empty()) fail("a thread ends with copies under way");
     }
   }
-  fiber.state = Fiber::State::done;
+  fiber.done = true;
   __sanitizer_start_switch_fiber(nullptr, scheduler_stack, scheduler_stack_size);
   swap_context(&fiber.context, &scheduler);
 }
@@ -122,6 +79,7 @@ void prepare(Block& block, size_t bytes) {
   __asan_poison_memory_region(block.memory.data(), bytes);
   block.arrays.clear();
   block.used = 0;
+  block.at_barrier = 0;
 }
 
 // Starts the threads of the blocks that run at the same time, of which `first` is the first.
@@ -132,7 +90,7 @@ void start(unsigned first, unsigned concurrent, unsigned threads) {
   fibers.resize(total);
   const unsigned warps_per_block = (threads + kLanes - 1) / kLanes;
   warps.assign(concurrent * warps_per_block, Warp());
-  runnable.clear();
+  running_block = 0;
   for (unsigned i = 0; i < total; ++i) {
     Fiber& fiber = fibers[i];
     const unsigned block = i / threads, thread = i % threads;
@@ -151,9 +109,24 @@ void start(unsigned first, unsigned concurrent, unsigned threads) {
   }
 }
 
+// The block whose threads run: mostly the same one, until all of them wait for other blocks or have ended, so that it
+// runs far ahead of the others.
+Block& next_block() {
+  const size_t blocks = concurrent_blocks.size();
+  if (blocks > 1 && (concurrent_blocks[running_block].runnable.empty() || random_order() % 4096 == 0)) {
+    running_block = random_order() % blocks;
+    for (size_t i = 0; i < blocks && concurrent_blocks[running_block].runnable.empty(); ++i) {
+      running_block = (running_block + 1) % blocks;
+    }
+  }
+  return concurrent_blocks[running_block];
+}
+
 // Usually the one that became runnable last, so that a warp runs far ahead of the others, as on a GPU: if every choice
 // were random, all warps would keep about the same pace, and most missing barriers would change nothing.
 Fiber& next_fiber() {
+  std::vector<unsigned>& runnable = next_block().runnable;
+  if (runnable.empty()) fail("the block hangs: its threads wait at different places, or some have ended");
   const size_t next = random_order() % 8 == 0 ? random_order() % runnable.size() : runnable.size() - 1;
   std::swap(runnable[next], runnable.back());
   Fiber& fiber = fibers[runnable.back()];
@@ -161,21 +134,11 @@ Fiber& next_fiber() {
   return fiber;
 }
 
-// Lets the threads of every block pass whose threads all wait at its barrier, or all threads if all wait at that
-// of their cluster or grid; false if there are none.
-bool pass_barriers(unsigned threads) {
-  std::vector<unsigned> at_barrier(concurrent_blocks.size());
-  unsigned at_outer_barrier = 0;
-  for (const Fiber& fiber : fibers) {
-    at_barrier[fiber.concurrent_block] += fiber.state == Fiber::State::at_barrier;
-    at_outer_barrier += fiber.state == Fiber::State::at_outer_barrier;
-  }
-  const size_t start = random_order() % fibers.size();  // which warp runs ahead differs from barrier to barrier
-  for (size_t i = 0; i < fibers.size(); ++i) {
-    Fiber& fiber = fibers[(start + i) % fibers.size()];
-    if (at_outer_barrier == fibers.size() || at_barrier[fiber.concurrent_block] == threads) make_runnable(fiber);
-  }
-  return !runnable.empty();
+// Lets `count` threads from `first` on pass the barrier at which they all wait. Which warp then runs ahead differs from
+// barrier to barrier.
+void pass_barrier(unsigned first, size_t count) {
+  const size_t start = random_order() % count;
+  for (size_t i = 0; i < count; ++i) make_runnable(fibers[first + (start + i) % count]);
 }
 
 }  // namespace
@@ -208,13 +171,11 @@ void run(const Launch& launch, const std::function<void()>& body) {
   for (unsigned first = 0; first < blocks; first += concurrent) {
     for (Block& block : concurrent_blocks) prepare(block, bytes);
     start(first, concurrent, threads);
+    at_outer_barrier = 0;
     for (unsigned done = 0; done < fibers.size();) {
-      if (runnable.empty() && !pass_barriers(threads)) {
-        fail("the block hangs: its threads wait at different places, or some have ended");
-      }
       Fiber& fiber = next_fiber();
       resume(fiber);
-      done += fiber.state == Fiber::State::done;
+      done += fiber.done;
     }
     running = nullptr;
   }
@@ -225,20 +186,35 @@ void run(const Launch& launch, const std::function<void()>& body) {
 const Identity& self() { return running->id; }
 
 void barrier() {
-  running->state = Fiber::State::at_barrier;
+  Block& block = concurrent_blocks[running->concurrent_block];
+  const unsigned threads = running->id.threads;
+  if (++block.at_barrier == threads) {
+    block.at_barrier = 0;
+    pass_barrier(running->concurrent_block * threads, threads);
+  }
   yield();
 }
 
+namespace {
+
+void outer_barrier() {
+  if (++at_outer_barrier == fibers.size()) {
+    at_outer_barrier = 0;
+    pass_barrier(0, fibers.size());
+  }
+  yield();
+}
+
+}  // namespace
+
 void cluster_barrier() {
   if (is_cooperative) fail("a barrier of the cluster in a cooperative launch, whose blocks have none");
-  running->state = Fiber::State::at_outer_barrier;
-  yield();
+  outer_barrier();
 }
 
 void grid_barrier() {
   if (!is_cooperative) fail("a barrier of the grid in a launch that is not cooperative");
-  running->state = Fiber::State::at_outer_barrier;
-  yield();
+  outer_barrier();
 }
 
 const unsigned char* meet(const char* name, const void* inputs, size_t bytes) {
@@ -255,7 +231,6 @@ const unsigned char* meet(const char* name, const void* inputs, size_t bytes) {
   unsigned char* table = warp.inputs[fiber.meetings % 2];
   ++fiber.meetings;
   memcpy(table + fiber.id.lane * bytes, inputs, bytes);
-  fiber.state = Fiber::State::in_warp;
   if (++warp.arrived == warp.lanes) {
     warp.arrived = 0;
     for (Fiber* member : warp.fibers) make_runnable(*member);

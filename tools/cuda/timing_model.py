@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.shapes import GPU_SHAPES, SHAPES
+from benchmarks.shapes import SHAPES
 from tests.cuda_emulator import emulated
 from tests.cuda_emulator.machine_code import short_name
 from tools.cuda import sass, tables
@@ -71,7 +71,7 @@ def as_table(kernels: dict[str, sass.Kernel]) -> dict:
                 kernel: dict(zip(FACTS, facts_of(prediction), strict=True))
                 for kernel, prediction in predictions(kernels, shape).items()
             }
-            for shape in GPU_SHAPES
+            for shape in SHAPES
         },
     }
 
