@@ -199,7 +199,7 @@ def columns_launch(batch: int, chunks: int, columns: int) -> Launch:
     """A launch that adds the chunks of each sample, a program for some of the columns."""
     CHUNKS = padded(chunks)
     BLOCK = min(max(16, 4096 // CHUNKS), padded(columns, 16))
-    return Launch((batch, ceil_div(columns, BLOCK)), {"CHUNKS": CHUNKS, "BLOCK": BLOCK}, 4)
+    return Launch((batch, ceil_div(columns, BLOCK)), {"CHUNKS": CHUNKS, "BLOCK": BLOCK}, 8)
 
 
 @lru_cache

@@ -41,7 +41,9 @@ def _moments(call: Call, plan: BlockedPlan, outputs: Moments, grads: GradSource 
     if written is not outputs:
         columns = sizes.N if outputs.gram is None else sizes.N * sizes.N
         launch = columns_launch(sizes.batch, chunks, columns)
-        call.launcher(combine_kernel, launch.grid, outputs, written, chunks, N=sizes.N, **launch.tiles, num_warps=4)
+        call.launcher(
+            combine_kernel, launch.grid, outputs, written, chunks, N=sizes.N, **launch.tiles, num_warps=launch.warps
+        )
 
 
 def _of_chunks(call: Call, outputs: Moments, count: int) -> Moments:
