@@ -8,6 +8,7 @@ import torch
 import sma_kernels
 from tests.helpers import cases, error_rule
 from tests.helpers.cases import Case
+from tests.helpers.long_sequences import INTERPRETED, padding
 from tests.helpers.poison import check_nan_stays_in_its_sample
 from tests.operators.test_edges import (  # noqa: F401
     test_a_nan_cosine_is_a_nan_diversity_and_gradient,
@@ -84,6 +85,12 @@ def clusters(emulated_gpu):
 @pytest.mark.parametrize("case", CLUSTERS)
 def test_clusters_share_samples(case, dtype, backend, device, clusters):
     assert not error_rule.error_excess(CLUSTERS[case], dtype, backend, device, seeds=2)
+
+
+def test_a_long_padded_sequence(backend, device, clusters, monkeypatch):
+    """Slices that are valid, in part or not at all."""
+    monkeypatch.setattr(cases, "mask", padding)
+    assert not error_rule.error_excess(INTERPRETED, torch.float32, backend, device, seeds=1)
 
 
 def test_a_slice_without_finite_logits(backend, clusters):

@@ -11,6 +11,8 @@ GRADCHECK = (ACCURACY, "-k", "formula")
 LONG = (ACCURACY, "-k", "long_sums and float32")
 ODD = (ACCURACY, "-k", "odd_sizes and float32")
 POSITIVE = (ACCURACY, "-k", "positive")
+LENGTH = "tests/operators/test_long_sequences.py"
+REPEATED = (LENGTH, "-k", "repeated")
 
 
 def kernel(file: str, old: str, new: str, *tests: str) -> Mutant:
@@ -94,7 +96,43 @@ MUTANTS = [
     kernel("gemm.h", "constexpr int64_t depth_block = 256;", "constexpr int64_t depth_block = 1 << 20;", *POSITIVE),
     kernel("gemm.h", "accumulate ? load(to) + sums[i][v] : sums[i][v]", "sums[i][v]", ACCURACY, "-k", "beyond"),
     kernel("vector.h", "kSumBlock = 64 * lanes<acc_t>;", "kSumBlock = 1 << 20;", ACCURACY, "-k", "many_positions"),
-    kernel("pool.h", "kPoolPositions = 512,", "kPoolPositions = 1 << 20,", *POSITIVE),
+    # Running sums over positions: of the softmax, the pooling, its divisor, the Gram matrix, and the gradient of weights.
+    kernel(
+        "attention_maps.h",
+        "  const Vector<acc_t> sum = broadcast(sum_lanes<acc_t>(sums));",
+        "  Vector<acc_t> running = sums - sums;\n"
+        "  for (int64_t l = 0; l < width; l += lanes<acc_t>) running += load(row + l);\n"
+        "  const Vector<acc_t> sum = broadcast(sum_lanes<acc_t>(running));",
+        *REPEATED,
+    ),
+    kernel("pool.h", "kPoolPositions = 512,", "kPoolPositions = 1 << 20,", *REPEATED),
+    kernel(
+        "vector.h",
+        "sum_lanes<acc_t>(sum_vectors<acc_t>(whole, [&](int64_t i) { return load(row + i); }));",
+        "0;\n  Vector<acc_t> running{};\n"
+        "  for (int64_t i = 0; i < whole; i += lanes<acc_t>) running += load(row + i);\n"
+        "  total = sum_lanes<acc_t>(running);",
+        *REPEATED,
+    ),
+    kernel(
+        "gram.h",
+        "multiply<acc_t, false>(last - first, columns, positions, left",
+        "multiply_block<acc_t, false>(last - first, columns, positions, left",
+        *(LENGTH, "-k", "error_rule and float32"),
+    ),
+    kernel(
+        "map_gemm.h",
+        "multiply_transposed<acc_t, accumulate>(rows, channels, positions, right",
+        "dot_block<acc_t, accumulate>(rows, channels, positions, right",
+        *REPEATED,
+    ),
+    # The same in the yardstick.
+    Mutant(
+        "sma_kernels/reference.py",
+        "maps.square().sum(-1, keepdim=True).clamp_min(NORM_FLOOR**2).sqrt()",
+        "torch.linalg.vector_norm(maps, dim=-1, keepdim=True).clamp_min(NORM_FLOOR)",
+        *((LENGTH, "-k", "yardstick"),),
+    ),
     kernel("gram.h", "double total = 0;", "acc_t total = 0;", ACCURACY, "-k", "many_maps"),
     kernel(
         "vector.h",

@@ -10,6 +10,7 @@ from sma_kernels.triton_kernels.blocked.plan import blocked_plan
 from sma_kernels.triton_kernels.call import sizes_of
 from tests.helpers import cases, error_rule
 from tests.helpers.cases import Case
+from tests.helpers.long_sequences import INTERPRETED, padding
 from tests.triton.interpreter.paths import PATHS, head_of, take
 
 SMALL = dict(batch=1, regions=3, channels=3, embed=11, values=21, height=5, width=7)
@@ -53,6 +54,13 @@ def test_paths_with_shared_features(path, monkeypatch):
 @pytest.mark.parametrize("path", PATHS)
 def test_paths_in_bfloat16(path, monkeypatch, as_hardware):
     keeps_rule(take(path, monkeypatch, "max", shared=False), torch.bfloat16, seeds=2)
+
+
+@pytest.mark.parametrize("activation", ("softmax", "sigmoid"))
+def test_a_long_padded_sequence(activation, monkeypatch):
+    """Tiles that are valid, in part or not at all."""
+    monkeypatch.setattr(cases, "mask", padding)
+    keeps_rule(replace(INTERPRETED, activation=activation), torch.float32)
 
 
 @pytest.fixture
