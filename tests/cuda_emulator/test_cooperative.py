@@ -139,6 +139,22 @@ def test_long_sequences_fill_the_gpu(batch, length, backend, emulated_gpu):
         assert launch.blocks >= 119 or launch.kernel.startswith("reduce"), launch.kernel
 
 
+def test_no_launch_is_cooperative_where_a_cluster_suffices(backend, emulated_gpu):
+    """Positions for six blocks."""
+    emulated_gpu.__dict__.update(shared_limit=227 * 1024, processors=132, max_cluster=8)
+    sizes = {"batch": 1, "R": 8, "K": 8, "G": 8, "D": 1024, "C": 64, "L": 300}
+    launches = emulated.count(sizes, torch.bfloat16, "max")["launches"]
+    assert not any(launch.cooperative for launch in launches)
+
+
+def test_few_blocks_with_many_maps_share_a_sample(backend, emulated_gpu):
+    """Each has N x N matrices in device memory, which 108 blocks would fill with gigabytes."""
+    emulated_gpu.__dict__.update(shared_limit=163 * 1024, processors=108)
+    sizes = {"batch": 1, "R": 256, "K": 4, "G": 4, "D": 64, "C": 256, "L": 6400}
+    counts = emulated.count(sizes, torch.bfloat16, "max")
+    assert max(counts["forward_workspace"], counts["backward_workspace"]) < 300e6
+
+
 @pytest.mark.parametrize("merge", ("max", "none"))
 def test_a_long_sequence_moves_little_more_than_its_inputs(merge, backend, emulated_gpu):
     """Bytes of a forward in bfloat16: values and features once, maps and attention, and what passes through memory."""

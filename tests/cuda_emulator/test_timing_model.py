@@ -29,7 +29,7 @@ def probes():
 
 def probe_launch(count: int = 0, divisor: int = 1, wide: tuple[int, int] = (0, 1), flag: bool = True) -> Launch:
     argument = struct.pack("<qqiiqq?", 16, 16, count, divisor, *wide, flag)
-    return emulated.Launch("probe", 1, 64, 0, 1, argument)
+    return emulated.Launch("probe", 1, 64, 0, 1, 0, argument)
 
 
 def parts_of(kernel: sass.Kernel, launch: Launch, thread: int = 0) -> list[Costs]:

@@ -29,7 +29,9 @@ MUTANTS = (
     kernel("attention_maps.cuh", "(maximum_of(from) - maximum)", "(maximum - maximum)", HEAD),
     # The plan and the launch.
     kernel("plan_head.cuh", "device.sm_count / batch", "device.sm_count * batch / batch", PLAN),
-    kernel("plan_head.cuh", "if (most > blocks / 2)", "if (false)", "fill_the_gpu"),
+    kernel("plan_head.cuh", "if (most > blocks / 2 && most > device.max_cluster)", "if (false)", "fill_the_gpu"),
+    kernel("plan_head.cuh", "blocks / 2 && most > device.max_cluster", "blocks / 2", "where_a_cluster"),
+    kernel("plan_head.cuh", "division.cooperative && bytes > kMax", "false && bytes > kMax", "many_maps_share"),
     kernel("launch_forward.cuh", "division.cooperative ? 1 : division.cluster", "division.cluster", PLAN),
     # Chunks of the pooling: positions of another chunk, parts of another sample, a part left out.
     kernel("pool.cuh", "min(first_position + p.chunk_positions, n.positions)", "n.positions", SAMPLES),

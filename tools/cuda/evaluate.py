@@ -22,7 +22,7 @@ READ_BYTES = {"U8": 1, "U16": 2, "64": 8, "128": 16}
 ARGUMENT, ARGUMENT_POINTER = 0x210, 0x198
 ARGUMENT_ADDRESS = 1 << 40
 # Their first operand is not a result.
-NO_RESULT = {"ST", "STS", "STG", "STL", "RED", "BRA", "RET", "CALL", "WARPSYNC", "LDGSTS", "NANOSLEEP", "BRX"}
+NO_RESULT = {"ST", "STS", "STG", "STL", "RED", "BRA", "RET", "CALL", "WARPSYNC", "LDGSTS", "NANOSLEEP", "BRX", "BAR"}
 
 
 def names_in(operand: str) -> list[str]:

@@ -15,8 +15,9 @@ from tools.cuda.sass import Instruction, Kernel
 ENDS = ("BRA", "RET", "CALL", "EXIT")
 # Instructions for which a thread waits, unless their predicates switch them off.
 TIMED = ("LDG", "LD", "LDGSTS", "LDS", "LDSM", "LDL", "MUFU", "LDC", "SHFL", "S2R", "STG", "ST")
-# The beginnings of the names of instructions whose results are data: floating-point arithmetic and loads.
-DATA = ("F", "H", "D", "LD", "I2FP", "ATOM")
+# The beginnings of the names of instructions whose results are data: floating-point arithmetic, loads, and what the barrier
+# of a grid counts.
+DATA = ("F", "H", "D", "LD", "I2FP", "ATOM", "VOTE", "POPC")
 MOST_BLOCKS = 1_000_000
 
 
