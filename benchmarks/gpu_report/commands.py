@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ class Process:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,  # one process group, which can be killed as a whole
-                    preexec_fn=_set_signals,
+                    preexec_fn=partial(_set_signals, os.getpid()),
                 )
             except OSError as error:
                 self.error = error
@@ -137,12 +138,14 @@ class Process:
             return log.read().decode(errors="replace")
 
 
-def _set_signals() -> None:
+def _set_signals(parent: int) -> None:
     """Lets an interrupt reach this process although shells start background jobs without, and makes Linux kill it with its
     parent, even if that is killed: nothing may outlive the report on the GPU."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        if os.getppid() != parent:  # it has died already, so that no signal would come
+            os._exit(1)
 
 
 def _status(code: int) -> str:

@@ -174,3 +174,10 @@ def test_a_command_ends_with_a_killed_report(tmp_path):
         pid = int(report.stdout.readline())
         report.kill()
     assert ends(pid)
+
+
+def test_a_command_does_not_start_without_its_report():
+    """The report was killed before the command could ask to be killed with it."""
+    code = "from benchmarks.gpu_report import commands; commands._set_signals(parent=-1); print('alive')"
+    orphan = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
+    assert orphan.returncode == 1 and not orphan.stdout

@@ -25,7 +25,13 @@ MUTANTS = [
     ),
     Mutant(COMMANDS, "self.process.send_signal(signal.SIGINT)", "pass", (RUNS, "-k", "stopped_pytest")),
     Mutant(COMMANDS, "    signal.signal(signal.SIGINT, signal.SIG_DFL)\n", "", (RUNS, "-k", "stopped_pytest")),
-    Mutant(COMMANDS, "                    preexec_fn=_set_signals,\n", "", (RUNS, "-k", "killed_report")),
+    Mutant(
+        COMMANDS,
+        "                    preexec_fn=partial(_set_signals, os.getpid()),\n",
+        "",
+        (RUNS, "-k", "killed_report"),
+    ),
+    Mutant(COMMANDS, "if os.getppid() != parent:", "if False:", (RUNS, "-k", "does_not_start")),
     Mutant(COMMANDS, '"PYTHONUNBUFFERED": "1", ', "", (RUNS, "-k", "a_stopped_command")),
     Mutant(COMMANDS, "            if left() <= 0:\n                return\n", "", (RUNS, "-k", "end_with_the_time")),
     Mutant(
