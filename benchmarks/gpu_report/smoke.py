@@ -47,6 +47,7 @@ ODD = Case(regions=5, channels=7, embed=33, values=61, height=17, width=19)
 SEVERAL_ROW_TILES = Case(regions=20, channels=2, embed=16, values=40, height=7, width=7)
 ALL_ROWS = Case(merge="none", regions=12, channels=4, embed=64, values=96, height=7, width=7)
 LARGE = Case(regions=24, channels=8, embed=16, values=32, height=7, width=7)  # more maps than fit into a block
+BAG = Case(merge="none", batch=1, regions=1, channels=5, shared=True, embed=64, values=72, height=1, width=20_003)
 LARGE_ALL_ROWS = Case(merge="none", regions=12, channels=8, embed=64, values=96, height=14, width=14)
 
 
@@ -68,6 +69,7 @@ SMOKES = (
     *(Smoke(replace(case, layout=NHWC), BFLOAT16) for case in (S1, S3, LARGE_ALL_ROWS)),
     Smoke(replace(ODD, merge="mean", activation="sigmoid", shared=True, layout=NHWC), FLOAT32),
     Smoke(ODD, FLOAT16),
+    *(Smoke(BAG, dtype) for dtype in (BFLOAT16, FLOAT16, FLOAT32)),  # one sample on the whole GPU
     Smoke(LARGE_ALL_ROWS, FLOAT16),
     Smoke(Case(), FLOAT32, tf32=True),
     *(Smoke(Case(function=name), FLOAT32) for name in cases.FUNCTIONS),
